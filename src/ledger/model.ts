@@ -1,0 +1,206 @@
+/**
+ * The words in which a module talks to the ledger: events, chain models, commands and what comes back.
+ * Plain types only. The ledger imports no module; a module hands the writer a {@link Command} that
+ * carries its own `decide` and, through its {@link ChainModel}, its own `evolve`, `rows` and `names`.
+ */
+
+export type Json = null | boolean | number | string | Json[] | { [member: string]: Json };
+export type JsonObject = { [member: string]: Json };
+/** No members. */
+export type Nothing = Record<string, never>;
+
+/** What a chain is about (design 2). It stands in the payload, never in the entry. */
+export type ChainKind = 'prescription' | 'supply' | 'patient' | 'log';
+
+/** Who did it. `system` is RxLedger's own timers and workers. */
+export type Role = 'prescriber' | 'pharmacist' | 'patient' | 'auditor' | 'administrator' | 'system';
+export interface Actor {
+  /** Account id (UUIDv4); `system` for the service itself, `import` for imported history. */
+  readonly id: string;
+  readonly role: Role;
+  /** Organisation id; null for patients, auditors and the system. */
+  readonly org: string | null;
+  /** The patient (= patient chain id) that a patient account stands for; null for all others. */
+  readonly patient: string | null;
+}
+
+/** What `decide` answers: something that is to be recorded on one chain. */
+export interface NewEvent<T extends string = string, D = JsonObject, V = JsonObject> {
+  /** Chain id (UUID), one of those that the command names. */
+  readonly chain: string;
+  /** Type and version, for example `dispense.recorded/1`. */
+  readonly type: T;
+  /** What the caller said. JSON only: no undefined, no Date. */
+  readonly data: D;
+  /** What the server decided: `evolve` reads no configuration and no clock. */
+  readonly derived: V;
+  /** When it happened, RFC 3339 UTC with milliseconds; when absent, the instant it is recorded. */
+  readonly occurredAt?: string;
+}
+
+/** An event as it is committed, as `evolve` sees it now and on every later replay. */
+export interface LedgerEvent<T extends string = string, D = JsonObject, V = JsonObject> {
+  readonly kind: ChainKind;
+  readonly chain: string;
+  readonly seq: number;
+  readonly type: T;
+  readonly data: D;
+  readonly derived: V;
+  readonly actor: { readonly id: string; readonly role: Role; readonly org: string | null };
+  readonly occurredAt: string;
+  readonly recordedAt: string;
+}
+
+/** A refusal is a value with a stable code, never an exception (design 4). */
+export interface Refusal<C extends string = string> {
+  readonly code: C;
+  /** Machine-readable facts that help the caller; never health data of others, never secrets. */
+  readonly facts: JsonObject;
+}
+
+export type Decision<C extends string = string> =
+  | { readonly events: readonly NewEvent[] }
+  | { readonly refusal: Refusal<C> };
+
+/** One row of a read model; `table` and columns must be declared in a {@link ReadModel}. */
+export interface Row {
+  readonly table: string;
+  readonly values: Readonly<Record<string, string | number | null>>;
+}
+
+/**
+ * A read-model table that is derived from chain state alone. Each has an integer column `chain`
+ * (the chain's number) as the first part of its key, so that `verify` can compare it chain by chain.
+ */
+export interface ReadModel {
+  readonly table: string;
+  readonly columns: readonly { readonly name: string; readonly type: 'integer' | 'text' }[];
+  readonly key: readonly string[];
+}
+
+/** The name that the world outside knows a chain by: found again through a blind index only. */
+export interface OutsideName {
+  /** Blind-index domain, for example `order` or `patient-identifier`. */
+  readonly domain: string;
+  /** The parts of the name in a fixed order, for example `[issuer, order number]`. */
+  readonly parts: readonly string[];
+}
+
+/** What the rows of a chain may refer to by number. */
+export interface ChainNumbers {
+  /** The chain's number: the log index of its first entry. */
+  readonly chain: number;
+  /** The subject's number. */
+  readonly subject: number;
+}
+
+/** How one kind of chain comes to its state. Pure; the same answer years later. */
+export interface ChainModel<S = unknown> {
+  readonly kind: ChainKind;
+  /** Raised whenever `evolve` would give another state for old events: old snapshots are refolded. */
+  readonly stateVersion: number;
+  readonly readModels: readonly ReadModel[];
+  evolve(state: S | null, event: LedgerEvent): S;
+  /** All read-model rows of this state. The writer stores those that changed. Rows are never taken back: express an end as a column. */
+  rows(state: S, numbers: ChainNumbers): readonly Row[];
+  /** All outside names of this state. A name once given stays. */
+  names(state: S): readonly OutsideName[];
+}
+
+/** Whose data a chain holds (design 3, keys and erasure). */
+export type SubjectRef =
+  /** A subject that exists: its id (patient chain id or organisation id). */
+  | { readonly subject: string }
+  /** A subject created with this command: a new patient (id = its patient chain), or a provisional one (id = fresh UUID). */
+  | { readonly newSubject: string };
+
+/** One chain that a command reads and may write. */
+export interface ChainRef {
+  readonly id: string;
+  readonly model: ChainModel;
+  /**
+   * `existing`: the command is refused `ledger.chain-unknown` when there is none.
+   * `new`: refused `ledger.chain-taken` when there is one.
+   * `either`: opened when it does not exist; `decide` sees a null state.
+   */
+  readonly mode: 'existing' | 'new' | 'either';
+  /** Needed for `new` and `either`. On an existing chain with another subject it means: rewrap the chain to this subject (matching a provisional patient). */
+  readonly subject?: SubjectRef;
+}
+
+/** A chain that is named from outside. When no chain has the name yet, `otherwise` is used. */
+export interface NamedChainRef {
+  readonly name: OutsideName;
+  readonly otherwise: ChainRef;
+}
+
+/** What `decide` is given about the chains of its command. */
+export interface View {
+  /** State by the position of the chain in `command.chains`; null for a chain that has no entry yet. */
+  readonly states: readonly unknown[];
+  /** Chain ids by the same positions (a {@link NamedChainRef} resolves to an id here). */
+  readonly ids: readonly string[];
+  /** Instant of the batch, ms since 1970, from the database's clock where it has one. Becomes `recordedAt`. */
+  readonly now: number;
+}
+
+export interface Idempotency {
+  /** Who owns the key: the account id. */
+  readonly client: string;
+  /** The caller's `Idempotency-Key`. */
+  readonly key: string;
+  /** The whole request in canonical form: method, route, ids, body. Only its HMAC is stored. */
+  readonly request: string;
+}
+
+export interface Command {
+  readonly actor: Actor;
+  readonly chains: readonly (ChainRef | NamedChainRef)[];
+  readonly idempotency?: Idempotency;
+  /** Pure. Called once per attempt; a batch that is re-run calls it again. */
+  decide(view: View): Decision;
+}
+
+/** What anybody can check offline: that the entry stands in the log that the checkpoint signs. All byte strings are base64. */
+export interface Receipt {
+  readonly v: 1;
+  /** The log's origin. */
+  readonly log: string;
+  /** Log index of the entry. */
+  readonly index: number;
+  /** The entry's stored bytes. */
+  readonly entry: string;
+  /** RFC 6962 inclusion proof in the tree of the checkpoint's size. */
+  readonly proof: readonly string[];
+  /** C2SP tlog-checkpoint in a signed note. */
+  readonly checkpoint: string;
+  /** Payload bytes and salt, for those who may see them. */
+  readonly payload?: string;
+  readonly salt?: string;
+}
+
+export interface CommittedEvent extends LedgerEvent {
+  /** Log index of its entry. */
+  readonly index: number;
+}
+
+/** `replayed`: the idempotency key was known and the answer was rebuilt; nothing new was written. */
+export type Outcome =
+  | {
+      readonly ok: true;
+      readonly replayed: boolean;
+      readonly events: readonly CommittedEvent[];
+      readonly receipts: readonly Receipt[];
+      /** Chain ids and states after the events, by the position of the chain in `command.chains`. */
+      readonly ids: readonly string[];
+      readonly states: readonly unknown[];
+    }
+  | { readonly ok: false; readonly refusal: Refusal };
+
+export function accept(...events: NewEvent[]): Decision<never> {
+  return { events };
+}
+
+export function refuse<C extends string>(code: C, facts: JsonObject = {}): Decision<C> {
+  return { refusal: { code, facts } };
+}

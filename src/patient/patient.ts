@@ -1,0 +1,91 @@
+/** The state of a patient chain: who it is, what is open about them, who was let in. */
+import type { LedgerEvent, Nothing } from '../ledger/model.js';
+
+export type Identifier = { system: string; value: string };
+
+export type PatientEnrolled = LedgerEvent<
+  'patient.enrolled/1',
+  {
+    name: string;
+    /** YYYY-MM-DD or null. */
+    birthDate: string | null;
+    identifiers: Identifier[];
+    address: string | null;
+    /** FHIR Patient, verbatim, when it came by import. */
+    source: import('../ledger/model.js').Json;
+  },
+  Nothing
+>;
+
+/** A read of this patient's clinical data by somebody else (design 7). */
+export type AccessRecorded = LedgerEvent<
+  'access.recorded/1',
+  {
+    reads: {
+      reader: { id: string; role: string; org: string | null };
+      /** Policy action, for example `prescription.read`. */
+      action: string;
+      /** Ids of chains that were read. */
+      chains: string[];
+      at: string;
+    }[];
+  },
+  Nothing
+>;
+
+/** Break-glass: access without a relation, for a reason, for a while. Committed before the answer. */
+export type AccessBreakGlass = LedgerEvent<'access.break-glass/1', { reason: string }, { until: string }>;
+
+/** Whose desk a discrepancy lands on. */
+export type Side = 'prescriber' | 'pharmacy' | 'both';
+export type DiscrepancyClass = 'D03' | 'D07' | 'D12' | 'D13';
+
+/** A disagreement in a patient's book. `id` = class + evidence, so that a repeat is the same discrepancy. */
+export type Discrepancy = {
+  id: string;
+  class: DiscrepancyClass;
+  /** Prescription or supply chain that it is about. */
+  chain: string;
+  side: Side;
+  /** Organisations that it concerns: they see it and may resolve it. */
+  orgs: string[];
+  /** What was compared: ids of dispenses, amounts, instants. JSON, encrypted like every payload. */
+  evidence: { [member: string]: import('../ledger/model.js').Json };
+};
+
+export type DiscrepancyOpened = LedgerEvent<'discrepancy.opened/1', Discrepancy, Nothing>;
+export type DiscrepancyResolved = LedgerEvent<
+  'discrepancy.resolved/1',
+  {
+    id: string;
+    /** `gone`: the book no longer shows it (the worker says so). The rest are said by a person of the side concerned. */
+    resolution: 'gone' | 'corrected' | 'accepted' | 'rejected' | 'entered-in-error';
+    note: string | null;
+  },
+  Nothing
+>;
+
+export type PatientEvent =
+  | PatientEnrolled
+  | AccessRecorded
+  | AccessBreakGlass
+  | DiscrepancyOpened
+  | DiscrepancyResolved;
+
+export type DiscrepancyState = Discrepancy & {
+  status: 'open' | 'resolved';
+  openedAt: string;
+  resolvedAt: string | null;
+  resolution: DiscrepancyResolved['data']['resolution'] | null;
+};
+
+export type Patient = {
+  id: string;
+  name: string;
+  birthDate: string | null;
+  identifiers: Identifier[];
+  address: string | null;
+  discrepancies: DiscrepancyState[];
+  /** Break-glass grants that may still run. */
+  grants: { actor: string; until: string }[];
+};
