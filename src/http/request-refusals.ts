@@ -1,0 +1,40 @@
+/**
+ * What a request can be refused for before any module decides on it, and by the people and tokens
+ * behind it: the HTTP status and the title of each stable code.
+ */
+export const REQUEST_REFUSALS = {
+  'request.malformed': { status: 400, title: 'The request is not well-formed HTTP' },
+  'request.invalid': { status: 400, title: 'The request does not fit its schema' },
+  'request.malformed-json': { status: 400, title: 'The body is not JSON' },
+  'request.invalid-utf8': { status: 400, title: 'The body is not UTF-8' },
+  'request.duplicate-key': { status: 400, title: 'An object in the body has a member twice' },
+  'request.forbidden-key': { status: 400, title: 'An object in the body has a member name that is not allowed' },
+  'request.forbidden-character': { status: 400, title: 'A string in the body holds NUL or half a surrogate pair' },
+  'request.too-deep': { status: 400, title: 'The body is nested too deeply' },
+  'request.idempotency-key-invalid': {
+    status: 400,
+    title: 'Idempotency-Key must be 1 to 255 visible ASCII characters',
+  },
+  'request.not-found': { status: 404, title: 'There is nothing at this address' },
+  'request.too-large': { status: 413, title: 'The body is too large' },
+  'request.unsupported-media-type': {
+    status: 415,
+    title: 'The body must be application/json or application/fhir+json',
+  },
+  'request.rate-limited': { status: 429, title: 'Too many requests' },
+  'access.unauthenticated': { status: 401, title: 'A valid access token is needed' },
+  'access.forbidden': { status: 403, title: 'This role may not do that' },
+  'identity.sign-in-refused': {
+    status: 401,
+    title: 'The user name or password is wrong, or the account is locked for a while',
+  },
+  'identity.username-taken': { status: 409, title: 'The user name is taken' },
+  'identity.organisation-unknown': { status: 422, title: 'There is no such organisation' },
+  'identity.organisation-kind': { status: 422, title: 'The role does not belong to this kind of organisation' },
+  'identity.patient-unknown': { status: 422, title: 'There is no such patient' },
+  'identity.account-unknown': { status: 404, title: 'There is no such account' },
+  'ledger.unavailable': { status: 503, title: 'The ledger cannot take this now; nothing was recorded' },
+  internal: { status: 500, title: 'Something went wrong here' },
+} as const satisfies Record<string, { status: number; title: string }>;
+
+export type RequestRefusalCode = keyof typeof REQUEST_REFUSALS;
