@@ -1,0 +1,55 @@
+import { Big } from 'big.js';
+import type { Discrepancy } from '../../patient/patient.js';
+import type { Dispense, Prescription } from '../../prescription/prescription.js';
+import { type Book, handedOverFor } from '../book.js';
+import { named, sortedSet } from '../finding.js';
+import { practiceOf } from '../orgs.js';
+
+/**
+ * D07: more was handed over in all than the order authorises, quantity × (1 + refills), summed exactly and
+ * within one unit. What was handed over in another unit cannot be summed and is an error of its own
+ * (evidence `kind: unit-mismatch`). An order without a quantity or number of refills (imported history)
+ * authorises no amount that could be exceeded.
+ * It concerns both: the pharmacies correct their record, or the prescriber authorises it.
+ * The evidence is the set of handings-over: another one is another discrepancy.
+ */
+export function overDispense(book: Book): Discrepancy[] {
+  return book.prescriptions.flatMap((prescription) => {
+    const { order } = prescription;
+    if (order === null || order.quantity === null) return [];
+    const { value, unit } = order.quantity;
+    const dispenses = handedOverFor(book, prescription);
+    const same = dispenses.filter((dispense) => dispense.quantity.unit === unit);
+    const other = dispenses.filter((dispense) => dispense.quantity.unit !== unit);
+    const found: Discrepancy[] = [];
+    if (order.refills !== null) {
+      const authorised = new Big(value).times(1 + order.refills);
+      const dispensed = same.reduce((sum, dispense) => sum.plus(dispense.quantity.value), new Big(0));
+      if (dispensed.gt(authorised)) {
+        const amounts = { authorised: authorised.toFixed(), dispensed: dispensed.toFixed(), unit };
+        found.push(over(prescription, 'over-dispense', same, amounts));
+      }
+    }
+    if (other.length > 0) {
+      const units = sortedSet(other.map((dispense) => dispense.quantity.unit));
+      found.push(over(prescription, 'unit-mismatch', other, { authorisedUnit: unit, units }));
+    }
+    return found;
+  });
+}
+
+function over(
+  prescription: Prescription,
+  kind: 'over-dispense' | 'unit-mismatch',
+  dispenses: readonly Dispense[],
+  facts: Discrepancy['evidence'],
+): Discrepancy {
+  return named({
+    class: 'D07',
+    chain: prescription.id,
+    side: 'both',
+    orgs: [...dispenses.map((dispense) => dispense.pharmacy), ...practiceOf(prescription)],
+    key: { kind, dispenses: sortedSet(dispenses.map((dispense) => dispense.dispenseId)) },
+    facts,
+  });
+}

@@ -1,0 +1,52 @@
+/**
+ * What disagrees in one patient's book. Pure: the same facts give the same discrepancies, whatever order
+ * they arrived in and however often they are judged (design 5; classes in `classes/`, one file each).
+ */
+import type { Discrepancy, Patient } from '../patient/patient.js';
+import type { Book } from './book.js';
+import { dispensedAfterCancel } from './classes/d03-dispensed-after-cancel.js';
+import { overDispense } from './classes/d07-over-dispense.js';
+import { orphanDispense } from './classes/d12-orphan-dispense.js';
+import { earlyRefill } from './classes/d13-early-refill.js';
+import type { Judging } from './finding.js';
+
+/** A class looks at the whole book and says all that it finds. A new class is a file and a place in {@link CLASSES}. */
+export type DiscrepancyFinder = (book: Book, judging: Judging) => Discrepancy[];
+
+const CLASSES: readonly DiscrepancyFinder[] = [dispensedAfterCancel, overDispense, orphanDispense, earlyRefill];
+
+/**
+ * @param now ms since 1970
+ * @returns every discrepancy that the book shows now, sorted by id, each id once
+ */
+export function findDiscrepancies(book: Book, now: number, settings: Judging['settings']): Discrepancy[] {
+  const found = CLASSES.flatMap((find) => find(book, { now, settings }));
+  const byId = new Map(found.map((discrepancy) => [discrepancy.id, discrepancy]));
+  return [...byId.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+/** What is to be said about the patient so that the record agrees with the book. */
+export type Difference = {
+  /** Not open yet. */
+  readonly open: Discrepancy[];
+  /** Ids that are open though the book no longer shows them. */
+  readonly gone: string[];
+};
+
+/**
+ * Compares what the book shows with what the patient chain holds. What a person has resolved stays
+ * resolved for as long as the evidence is the same (other evidence has another id); what was `gone`
+ * and shows again is opened again.
+ * @param patient null when the patient chain does not exist yet
+ */
+export function diff(found: readonly Discrepancy[], patient: Pick<Patient, 'discrepancies'> | null): Difference {
+  const known = new Map(patient?.discrepancies.map((discrepancy) => [discrepancy.id, discrepancy]));
+  const shown = new Set(found.map((discrepancy) => discrepancy.id));
+  return {
+    open: found.filter(({ id }) => {
+      const state = known.get(id);
+      return state === undefined || (state.status === 'resolved' && state.resolution === 'gone');
+    }),
+    gone: [...known.values()].filter(({ id, status }) => status === 'open' && !shown.has(id)).map(({ id }) => id),
+  };
+}

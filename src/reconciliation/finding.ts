@@ -1,0 +1,41 @@
+/** What every class of discrepancy is given, and how one is named. */
+import { sha256 } from '@noble/hashes/sha2.js';
+import { toBase64, utf8 } from '../ledger/core/bytes.js';
+import { jcs } from '../ledger/core/jcs.js';
+import type { JsonObject } from '../ledger/model.js';
+import type { Discrepancy } from '../patient/patient.js';
+
+export type Judging = {
+  /** ms since 1970. */
+  readonly now: number;
+  readonly settings: {
+    /** D13: share of the previous supply that must be used before the next fill is not early, 0 to 1. */
+    readonly earlyRefillFactor: number;
+  };
+};
+
+export type Finding = Omit<Discrepancy, 'id' | 'evidence'> & {
+  /** What makes it this discrepancy and no other: ids only, lists sorted, so that order of arrival does not show. */
+  readonly key: JsonObject;
+  /** What else was compared. It may grow without making another discrepancy. */
+  readonly facts: JsonObject;
+};
+
+const ID_BYTES = 16;
+
+/** Gives a finding its id: `<class>:<base64url of the first 16 bytes of SHA-256(JCS({chain, ...key}))>`. */
+export function named({ key, facts, ...finding }: Finding): Discrepancy {
+  const digest = sha256(utf8(jcs({ chain: finding.chain, ...key }))).slice(0, ID_BYTES);
+  const base64url = toBase64(digest).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+  return {
+    ...finding,
+    id: `${finding.class}:${base64url}`,
+    orgs: sortedSet(finding.orgs),
+    evidence: { ...facts, ...key },
+  };
+}
+
+/** Each once, in one order. */
+export function sortedSet(values: Iterable<string>): string[] {
+  return [...new Set(values)].toSorted();
+}
