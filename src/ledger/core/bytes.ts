@@ -1,0 +1,92 @@
+/** Bytes and their text forms, alike in Node and in the browser. */
+
+/** Text that is not what it claims to be: base64, hex or UTF-8. The message never repeats the text. */
+export class EncodingError extends Error {
+  override readonly name = 'EncodingError';
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+// With the u flag a surrogate pair is one character, so that only lone halves match.
+const LONE_SURROGATE = /\p{Surrogate}/u;
+const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
+const HEX = /^(?:[0-9a-f]{2})*$/;
+const CHUNK = 8192;
+
+/** True when `text` has half a surrogate pair and therefore no UTF-8 form. */
+export function hasLoneSurrogate(text: string): boolean {
+  return LONE_SURROGATE.test(text);
+}
+
+/** UTF-8 bytes of `text`. @throws EncodingError on a lone surrogate, which TextEncoder would replace in silence. */
+export function utf8(text: string): Uint8Array {
+  if (hasLoneSurrogate(text)) throw new EncodingError('text has a lone surrogate');
+  return encoder.encode(text);
+}
+
+/** Text of UTF-8 bytes; a byte order mark stays in it. @throws EncodingError on anything that is not UTF-8. */
+export function fromUtf8(bytes: Uint8Array): string {
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    throw new EncodingError('not UTF-8');
+  }
+}
+
+/** Standard base64 with padding (RFC 4648 section 4). */
+export function toBase64(bytes: Uint8Array): string {
+  let binary = '';
+  for (let at = 0; at < bytes.length; at += CHUNK) {
+    binary += String.fromCharCode(...bytes.subarray(at, at + CHUNK));
+  }
+  return btoa(binary);
+}
+
+/**
+ * Bytes of standard base64, strictly: padding, no white space, no stray bits (RFC 4648 sections 3.2 to 3.5).
+ * Two texts never give the same bytes, so that a signed or hashed text cannot be altered unseen.
+ * @throws EncodingError otherwise.
+ */
+export function fromBase64(text: string): Uint8Array {
+  if (text.length % 4 !== 0 || !BASE64.test(text)) throw new EncodingError('not strict base64');
+  const binary = atob(text);
+  const bytes = new Uint8Array(binary.length);
+  for (let at = 0; at < binary.length; at++) bytes[at] = binary.charCodeAt(at);
+  if (btoa(binary) !== text) throw new EncodingError('not strict base64');
+  return bytes;
+}
+
+/** Lower-case hex. */
+export function toHex(bytes: Uint8Array): string {
+  let text = '';
+  for (const byte of bytes) text += byte.toString(16).padStart(2, '0');
+  return text;
+}
+
+/** Bytes of lower-case hex of even length. @throws EncodingError otherwise. */
+export function fromHex(text: string): Uint8Array {
+  if (!HEX.test(text)) throw new EncodingError('not lower-case hex');
+  const bytes = new Uint8Array(text.length / 2);
+  for (let at = 0; at < bytes.length; at++) bytes[at] = Number.parseInt(text.slice(2 * at, 2 * at + 2), 16);
+  return bytes;
+}
+
+/** All parts, one after the other, in a new array. */
+export function concat(...parts: readonly Uint8Array[]): Uint8Array {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/** True when both hold the same bytes. Not constant in time: for public hashes only, never for secrets. */
+export function equal(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;
+  return true;
+}

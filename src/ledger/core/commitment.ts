@@ -1,0 +1,109 @@
+import { toBase64 } from './bytes.js';
+import { HASH_BYTES, type Hasher } from './hasher.js';
+import { isObject, jcs, JcsError } from './jcs.js';
+
+/** A top-level payload member: its name and its value in canonical JSON. */
+export type Member = readonly [name: string, text: string];
+
+export interface Commitment {
+  /** What the entry carries, 32 bytes. */
+  readonly commitment: Uint8Array;
+  /** Digest of each member by its name, base64 of 32 bytes. */
+  readonly digests: Readonly<Record<string, string>>;
+}
+
+/** Bytes that are no payload: not JSON, not an object, or not canonical. The message never repeats them. */
+export class PayloadError extends Error {
+  override readonly name = 'PayloadError';
+}
+
+const MEMBER_LABEL = 'rxledger/member/v1\n';
+const PAYLOAD_LABEL = 'rxledger/payload/v1\n';
+
+/**
+ * Digest of one member: HMAC(HMAC(salt, "rxledger/member/v1\n" || name), JCS(value)). The inner key can be derived
+ * only with the salt, so that a digest says nothing about a value that could be guessed.
+ * @param salt 32 random bytes of this entry
+ * @param text the member's value in canonical JSON
+ */
+export function memberDigest(hasher: Hasher, salt: Uint8Array, name: string, text: string): Uint8Array {
+  return hasher.hmac(hasher.hmac(salt, MEMBER_LABEL + name), text);
+}
+
+/** Commitment from all members' digests: HMAC(salt, "rxledger/payload/v1\n" || JCS(digests)). */
+export function commitmentOf(hasher: Hasher, salt: Uint8Array, digests: Readonly<Record<string, string>>): Uint8Array {
+  return hasher.hmac(checkSalt(salt), PAYLOAD_LABEL + jcs(digests));
+}
+
+/**
+ * Commits to members whose values are canonical JSON already (the writer's hot path: each is serialised once, for
+ * the payload and for this). Any order. @throws PayloadError when a name comes twice, or the salt is not 32 bytes.
+ */
+export function commitMembers(hasher: Hasher, salt: Uint8Array, members: readonly Member[]): Commitment {
+  checkSalt(salt);
+  const digests: [string, string][] = [];
+  for (const [name, text] of inOrder(members)) digests.push([name, toBase64(memberDigest(hasher, salt, name, text))]);
+  const whole = digests.map(([name, digest]) => `${JSON.stringify(name)}:"${digest}"`).join();
+  return {
+    commitment: hasher.hmac(salt, `${PAYLOAD_LABEL}{${whole}}`),
+    digests: Object.fromEntries(digests),
+  };
+}
+
+/** Commits to a payload given as values. @throws JcsError when a value has no JSON form. */
+export function commit(hasher: Hasher, salt: Uint8Array, payload: Readonly<Record<string, unknown>>): Commitment {
+  return commitMembers(hasher, salt, membersOf(payload));
+}
+
+/** The payload in canonical JSON, from the same member texts that were committed to. @throws PayloadError as {@link commitMembers}. */
+export function payloadText(members: readonly Member[]): string {
+  return `{${inOrder(members)
+    .map(([name, text]) => `${JSON.stringify(name)}:${text}`)
+    .join()}}`;
+}
+
+/** The members of a payload given as values, each value in canonical JSON. @throws JcsError */
+export function membersOf(payload: Readonly<Record<string, unknown>>): Member[] {
+  return Object.entries(payload).map(([name, value]) => [name, jcs(value)]);
+}
+
+/**
+ * Reads a stored payload. Only canonical text: a name twice, or another spelling of a value, would let two texts
+ * stand for one commitment. @throws PayloadError
+ */
+export function parsePayload(text: string): Record<string, unknown> {
+  let payload: unknown;
+  try {
+    payload = JSON.parse(text);
+  } catch {
+    throw new PayloadError('payload is not JSON');
+  }
+  if (!isCanonical(payload, text)) throw new PayloadError('payload is not canonical');
+  if (!isObject(payload)) throw new PayloadError('payload is not an object');
+  return payload;
+}
+
+function isCanonical(value: unknown, text: string): boolean {
+  try {
+    return jcs(value) === text;
+  } catch (error) {
+    if (error instanceof JcsError) return false;
+    throw error;
+  }
+}
+
+function inOrder(members: readonly Member[]): readonly Member[] {
+  let sorted = true;
+  for (let at = 1; at < members.length; at++) if (members[at - 1]![0] >= members[at]![0]) sorted = false;
+  if (sorted) return members;
+  const ordered = members.toSorted((a, b) => (a[0] < b[0] ? -1 : 1));
+  for (let at = 1; at < ordered.length; at++) {
+    if (ordered[at - 1]![0] === ordered[at]![0]) throw new PayloadError('a member comes twice');
+  }
+  return ordered;
+}
+
+function checkSalt(salt: Uint8Array): Uint8Array {
+  if (salt.length !== HASH_BYTES) throw new PayloadError('salt is not 32 bytes');
+  return salt;
+}
