@@ -1,0 +1,251 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { Redis } from 'ioredis';
+import { z } from 'zod';
+import { canInstall, freePort, hasCode, installPackages, type Say, tethered, which } from './machine.js';
+
+/** A Redis that queues can use, and how to let go of it: `stop` ends it only when it belongs to this process. */
+export interface FoundRedis {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+export interface RedisSearch {
+  /** `REDIS_URL`, when the operator named one: taken as it is. */
+  readonly url?: string | undefined;
+  /** `DATA_DIR`; a Redis of our own lives in its folder `redis`. */
+  readonly dataDir: string;
+  readonly log: Say;
+  /** Where an unnamed Redis is looked for. */
+  readonly standardPort?: number;
+}
+
+/** No Redis is named, found or startable. The message says in one line what to install. */
+export class RedisMissing extends Error {}
+
+/** BullMQ needs streams and Lua as of Redis 6. */
+const OLDEST_REDIS = 6;
+
+/**
+ * The Redis of this process, in this order: the one that is named; the one that runs in this data folder;
+ * one on the standard port that is fit for queues; a `redis-server` started as a child; the same after
+ * installing it (root on Debian or Ubuntu).
+ * @throws {RedisMissing} when there is none to be had.
+ */
+export async function findRedis({ url, dataDir, log, standardPort = 6379 }: RedisSearch): Promise<FoundRedis> {
+  if (url) return { url, stop: async () => {} };
+
+  const dir = join(dataDir, 'redis');
+  const running = await runningIn(dir);
+  if (running) {
+    log(`Using the Redis that runs in ${dir}.`);
+    return running;
+  }
+
+  const standard = `redis://127.0.0.1:${standardPort}`;
+  if (await fitForQueues(standard)) {
+    log(`Using the Redis found at ${standard}.`);
+    return { url: standard, stop: async () => {} };
+  }
+
+  return startIn(dir, which('redis-server') ?? (await install(log)), log);
+}
+
+/** What this process needs to know about a Redis that an earlier or another process of this data folder started. */
+const Server = z.object({
+  port: z.int(),
+  password: z.string(),
+  /** Process id of the RxLedger process that ends it. */
+  owner: z.int(),
+});
+type Server = z.infer<typeof Server>;
+
+const serverFile = (dir: string) => join(dir, 'server.json');
+const urlOf = ({ port, password }: Pick<Server, 'port' | 'password'>) => `redis://:${password}@127.0.0.1:${port}`;
+
+/** Two servers must never share one append-only file: a live one is joined, and an orphan is adopted. */
+async function runningIn(dir: string): Promise<FoundRedis | null> {
+  const server = await readServer(dir);
+  if (!server) return null;
+  const url = urlOf(server);
+  const info = await infoOf(url);
+  if (!info) return null;
+  if (isAlive(server.owner)) return { url, stop: async () => {} };
+
+  await writeServer(dir, { ...server, owner: process.pid });
+  return {
+    url,
+    stop: async () => {
+      const client = quietClient(url);
+      await client.connect();
+      const gone = once(client, 'end');
+      process.kill(Number(info.get('process_id')), 'SIGTERM');
+      await gone;
+      await rm(serverFile(dir), { force: true });
+    },
+  };
+}
+
+async function startIn(dir: string, binary: string, log: Say): Promise<FoundRedis> {
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  const password = randomBytes(24).toString('base64url');
+  const { child, port } = await launchRedis(binary, { dir, password });
+  await writeServer(dir, { port, password, owner: process.pid });
+  log(`Started a Redis for this process on port ${port}, data in ${dir}.`);
+  return {
+    url: urlOf({ port, password }),
+    stop: async () => {
+      await endChild(child, 'SIGTERM');
+      await rm(serverFile(dir), { force: true });
+    },
+  };
+}
+
+async function install(log: Say): Promise<string> {
+  const help = 'No Redis found: install redis-server (6 or later), or name one in REDIS_URL.';
+  if (!canInstall()) throw new RedisMissing(help);
+  log('No Redis found: installing Debian package redis-server (its service is not started).');
+  try {
+    await installPackages(['redis-server']);
+  } catch (error) {
+    throw new RedisMissing(`${help} (${error instanceof Error ? error.message : 'the installation failed'})`);
+  }
+  const binary = which('redis-server');
+  if (!binary) throw new RedisMissing(help);
+  return binary;
+}
+
+/**
+ * Starts a Redis as a child: loopback, append-only file, noeviction (a queue must not lose jobs to make room).
+ * The child stands in a process group of its own, so that Ctrl-C reaches this process first.
+ * @param options.dir existing folder of its files
+ * @param options.port a port to insist on; without it a free one
+ * @throws {Error} with what Redis said last, when it does not come up.
+ */
+export async function launchRedis(
+  binary: string,
+  options: { dir: string; password: string; port?: number },
+): Promise<{ child: ChildProcess; port: number }> {
+  let attempt = 0;
+  for (;;) {
+    const port = options.port ?? (await freePort());
+    try {
+      return { child: await spawnRedis(binary, options.dir, port, options.password), port };
+    } catch (error) {
+      // Somebody else may have taken the free port in between.
+      attempt += 1;
+      if (options.port !== undefined || attempt === 3) throw error;
+    }
+  }
+}
+
+async function spawnRedis(binary: string, dir: string, port: number, password: string): Promise<ChildProcess> {
+  const { command, args } = tethered(binary, ['-'], 'KILL');
+  const child = spawn(command, args, {
+    cwd: dir,
+    detached: true,
+    // Redis 7.2 refuses to start under a locale that the machine does not have.
+    env: { ...process.env, LC_ALL: 'C' },
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+  let last = '';
+  const ended = new Promise<never>((_, reject) => {
+    child.once('error', reject);
+    child.once('exit', () => reject(new Error(`redis-server did not start: ${last}`)));
+  });
+  // The configuration goes through stdin: arguments can be read by every user of the machine.
+  child.stdin
+    .on('error', () => {})
+    .end(
+      [
+        'bind 127.0.0.1',
+        `port ${port}`,
+        `requirepass ${password}`,
+        'dir ./',
+        'appendonly yes',
+        'save ""',
+        'maxmemory-policy noeviction',
+        'daemonize no',
+      ].join('\n'),
+    );
+  const ready = new Promise<void>((resolve) => {
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      if (line.trim() !== '') last = line.trim();
+      if (line.includes('Ready to accept connections')) resolve();
+    });
+  });
+  await Promise.race([ready, ended]);
+  ended.catch(() => {});
+  const end = () => child.kill('SIGKILL');
+  process.once('exit', end);
+  child.once('exit', () => process.off('exit', end));
+  child.unref();
+  return child;
+}
+
+/** Sends the signal and waits until the child is gone. */
+export async function endChild(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, 'exit');
+  child.ref();
+  child.kill(signal);
+  await gone;
+}
+
+async function fitForQueues(url: string): Promise<boolean> {
+  const info = await infoOf(url);
+  if (!info) return false;
+  const version = Number.parseInt(info.get('redis_version') ?? '0', 10);
+  return version >= OLDEST_REDIS && info.get('maxmemory_policy') === 'noeviction' && info.get('role') === 'master';
+}
+
+/** What `INFO` says, by field; null when nothing answers there, or not without a password. */
+async function infoOf(url: string): Promise<Map<string, string> | null> {
+  const client = quietClient(url);
+  try {
+    await client.connect();
+    const fields = (await client.info()).split('\r\n').map((line) => line.split(':', 2));
+    return new Map(fields.flatMap(([name, value]) => (name && value !== undefined ? [[name, value]] : [])));
+  } catch {
+    return null;
+  } finally {
+    client.disconnect();
+  }
+}
+
+function quietClient(url: string): Redis {
+  const client = new Redis(url, {
+    lazyConnect: true,
+    connectTimeout: 2000,
+    commandTimeout: 2000,
+    maxRetriesPerRequest: 0,
+    retryStrategy: () => null,
+  });
+  return client.on('error', () => {});
+}
+
+async function readServer(dir: string): Promise<Server | null> {
+  try {
+    return Server.parse(JSON.parse(await readFile(serverFile(dir), 'utf8')));
+  } catch {
+    // None was left, or a crash cut the file short: either way there is nothing to join.
+    return null;
+  }
+}
+
+function writeServer(dir: string, server: Server): Promise<void> {
+  return writeFile(serverFile(dir), JSON.stringify(server), { mode: 0o600 });
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return hasCode(error, 'EPERM');
+  }
+}
