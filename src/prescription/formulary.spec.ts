@@ -81,20 +81,23 @@ describe('formulary', () => {
     expect(searchDrugs('no such drug')).toEqual([]);
   });
 
-  it.skipIf(!existsSync(SHARED))('says the same as the codes seen in real data (needs ../shared/rxnorm-codes.csv)', () => {
-    const seen = readFileSync(SHARED, 'utf8')
-      .trim()
-      .split(/\r?\n/)
-      .slice(1)
-      .map((line) => /^(\d+),(.*)$/.exec(line));
-    const both = seen.flatMap((match) => {
-      const drug = findDrug(match?.[1] ?? '');
-      return drug ? [{ drug, display: match?.[2] ?? '' }] : [];
-    });
-    expect(both.length).toBeGreaterThan(50);
-    for (const { drug, display } of both) {
-      const known = new Set(parts(drug.name));
-      expect(parts(display).filter((part) => !known.has(part))).toEqual([]);
-    }
-  });
+  it.skipIf(!existsSync(SHARED))(
+    'says the same as the codes seen in real data (needs ../shared/rxnorm-codes.csv)',
+    () => {
+      const seen = readFileSync(SHARED, 'utf8')
+        .trim()
+        .split(/\r?\n/)
+        .slice(1)
+        .map((line) => /^(\d+),(.*)$/.exec(line));
+      const both = seen.flatMap((match) => {
+        const drug = findDrug(match?.[1] ?? '');
+        return drug ? [{ drug, display: match?.[2] ?? '' }] : [];
+      });
+      expect(both.length).toBeGreaterThan(50);
+      for (const { drug, display } of both) {
+        const known = new Set(parts(drug.name));
+        expect(parts(display).filter((part) => !known.has(part))).toEqual([]);
+      }
+    },
+  );
 });
