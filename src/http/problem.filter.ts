@@ -3,7 +3,8 @@ import type { FastifyReply } from 'fastify';
 import type { Logger } from 'pino';
 import type { Refusal } from '../ledger/model.js';
 import { LedgerUnavailable } from '../ledger/unavailable.js';
-import { PROBLEM_TYPE, problemOf, RefusalException } from './problem.js';
+import { describeError } from './logging.js';
+import { type Problem, PROBLEM_TYPE, problemOf, RefusalException } from './problem.js';
 import type { RequestRefusalCode } from './request-refusals.js';
 
 /** By status, for what Fastify and Nest refuse on their own; their messages may hold the URL or values. */
@@ -15,6 +16,14 @@ const BY_STATUS: Readonly<Record<number, RequestRefusalCode>> = {
   415: 'request.unsupported-media-type',
   429: 'request.rate-limited',
 };
+
+/** As bytes: Fastify would add a charset to a string, which the media type does not have. */
+export function sendProblem(reply: FastifyReply, problem: Problem): void {
+  void reply
+    .code(problem.status)
+    .header('content-type', PROBLEM_TYPE)
+    .send(Buffer.from(JSON.stringify(problem)));
+}
 
 /** Every error becomes `application/problem+json`; only codes and facts get out, never a message. */
 @Catch()
@@ -33,7 +42,7 @@ export class ProblemFilter implements ExceptionFilter {
     if (problem.code === 'internal') this.logUnexpected(error, reply);
     if (problem.status === 401) void reply.header('www-authenticate', 'Bearer');
     if (error instanceof LedgerUnavailable) void reply.header('retry-after', String(error.retryAfterSeconds));
-    void reply.code(problem.status).header('content-type', PROBLEM_TYPE).send(JSON.stringify(problem));
+    sendProblem(reply, problem);
   }
 
   private refusalOf(error: unknown, reply: FastifyReply): Refusal {
@@ -47,17 +56,8 @@ export class ProblemFilter implements ExceptionFilter {
     return { code: BY_STATUS[status] ?? 'request.malformed', facts: {} };
   }
 
-  /** The message of an unexpected error may hold values: its class and stack frames say where to look. */
   private logUnexpected(error: unknown, reply: FastifyReply): void {
-    const frames = error instanceof Error ? (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line)) : [];
-    this.logger.error(
-      {
-        requestId: reply.request.id,
-        error: error instanceof Error ? error.name : typeof error,
-        at: frames.slice(0, 12),
-      },
-      'unexpected error',
-    );
+    this.logger.error({ requestId: reply.request.id, ...describeError(error) }, 'unexpected error');
   }
 }
 

@@ -1,6 +1,7 @@
 /** Refusals as RFC 9457 problems, and the way from an outcome of the ledger to an answer. */
 import type { JsonObject, Outcome, Refusal } from '../ledger/model.js';
-import { REQUEST_REFUSALS, type RequestRefusalCode } from './request-refusals.js';
+import { REFUSALS } from '../prescription/refusals.js';
+import type { RequestRefusalCode } from './request-refusals.js';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 
@@ -38,7 +39,7 @@ export function answer(outcome: Outcome): Accepted {
 export const AS_IF_ABSENT: Refusal<'ledger.chain-unknown'> = { code: 'ledger.chain-unknown', facts: {} };
 
 /** Every stable code with its HTTP status and title. */
-const CODES: Readonly<Record<string, { status: number; title: string }>> = REQUEST_REFUSALS;
+const CODES: Readonly<Record<string, { status: number; title: string }>> = REFUSALS;
 
 /**
  * @returns the problem of a refusal. `type`, `title`, `status` and `code` are the problem's own: a

@@ -34,6 +34,7 @@ export const REQUEST_REFUSALS = {
   'identity.patient-unknown': { status: 422, title: 'There is no such patient' },
   'identity.account-unknown': { status: 404, title: 'There is no such account' },
   'ledger.unavailable': { status: 503, title: 'The ledger cannot take this now; nothing was recorded' },
+  'health.not-ready': { status: 503, title: 'This process cannot serve yet' },
   internal: { status: 500, title: 'Something went wrong here' },
 } as const satisfies Record<string, { status: number; title: string }>;
 

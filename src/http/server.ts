@@ -1,0 +1,114 @@
+import { randomUUID } from 'node:crypto';
+import helmet from '@fastify/helmet';
+import rateLimit from '@fastify/rate-limit';
+import type { DynamicModule, Type } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import {
+  LogController,
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify';
+import type { Logger } from 'pino';
+import type { Config } from '../config/config.js';
+import { NestLogger } from './logging.js';
+import { PAGE_PATH, serveDocument } from './openapi.js';
+import { ProblemFilter, sendProblem } from './problem.filter.js';
+import { problemOf, refuseRequest } from './problem.js';
+import { SchemaPipe } from './schema.pipe.js';
+import { parseStrictJson } from './strict-json.js';
+
+const BODY_LIMIT = 1_048_576;
+/** From the first byte of a request to its last: ends connections that trickle. */
+const REQUEST_TIMEOUT = 10_000;
+const HEADERS_TIMEOUT = 5000;
+/** Node looks for overdue connections only this often (its default is 30 s). */
+const CHECKING_INTERVAL = 1000;
+
+/** Answers are data: nothing may run, load or frame. */
+const API_POLICY = { defaultSrc: ["'none'"], frameAncestors: ["'none'"], baseUri: ["'none'"], formAction: ["'none'"] };
+/** The page of the API documentation is Swagger UI, which styles inline and shows images as data. */
+const PAGE_POLICY =
+  "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
+/**
+ * The HTTP side of the service, not listening yet: strict JSON only, problems for every error, security
+ * headers, the API document. The module brings the routes and the guard.
+ */
+export async function createServer(
+  root: Type | DynamicModule,
+  config: Config,
+  logger: Logger,
+): Promise<NestFastifyApplication> {
+  const adapter = new FastifyAdapter({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: () => randomUUID(),
+    requestIdHeader: false,
+    trustProxy: false,
+    bodyLimit: BODY_LIMIT,
+    requestTimeout: REQUEST_TIMEOUT,
+    http: { headersTimeout: HEADERS_TIMEOUT, connectionsCheckingInterval: CHECKING_INTERVAL },
+    // Fastify's own answer would repeat the URL.
+    frameworkErrors: (_error: FastifyError, _request: FastifyRequest, reply: FastifyReply) =>
+      sendProblem(reply, problemOf({ code: 'request.malformed', facts: {} })),
+  });
+  const fastify = adapter.getInstance();
+  prepare(fastify, logger);
+  await fastify.register(helmet, { contentSecurityPolicy: { useDefaults: false, directives: API_POLICY } });
+  await fastify.register(rateLimit, {
+    global: false,
+    max: () => config.env.SIGN_IN_PER_MINUTE,
+    timeWindow: 60_000,
+    errorResponseBuilder: (_request, { ttl }) =>
+      refuseRequest('request.rate-limited', { retryAfterSeconds: Math.ceil(ttl / 1000) }),
+  });
+
+  const app = await NestFactory.create<NestFastifyApplication>(root, adapter, {
+    bodyParser: false,
+    logger: new NestLogger(logger),
+    abortOnError: false,
+  });
+  app.useGlobalFilters(new ProblemFilter(logger));
+  app.useGlobalPipes(new SchemaPipe());
+  serveDocument(app);
+  return app;
+}
+
+function prepare(fastify: FastifyInstance, logger: Logger): void {
+  fastify.decorateRequest('actor', null);
+  fastify.removeAllContentTypeParsers();
+  fastify.addContentTypeParser(
+    ['application/json', 'application/fhir+json'],
+    { parseAs: 'buffer', bodyLimit: BODY_LIMIT },
+    (_request, body: Buffer, done) => {
+      const parsed = parseStrictJson(body);
+      if ('refused' in parsed) done(refuseRequest(parsed.refused));
+      else done(null, parsed.value);
+    },
+  );
+  fastify.addHook('onRequest', (request, reply, done) => {
+    void reply.header('cache-control', 'no-store').header('x-request-id', request.id);
+    done();
+  });
+  fastify.addHook('onSend', (request, reply, _payload, done) => {
+    if (request.routeOptions.url?.startsWith(PAGE_PATH)) void reply.header('content-security-policy', PAGE_POLICY);
+    done();
+  });
+  fastify.addHook('onResponse', (request, reply, done) => {
+    logger.info(
+      {
+        requestId: request.id,
+        method: request.method,
+        // The pattern, never the URL: a URL may hold an identifier.
+        route: request.routeOptions.url ?? 'none',
+        status: reply.statusCode,
+        milliseconds: Math.round(reply.elapsedTime * 10) / 10,
+      },
+      'request',
+    );
+    done();
+  });
+}
