@@ -132,6 +132,8 @@ export interface ChainRef {
 export interface NamedChainRef {
   readonly name: OutsideName;
   readonly otherwise: ChainRef;
+  /** The name is hardly ever taken (a new order): it is looked for only after the unique index said that it is. */
+  readonly expect?: 'absent';
 }
 
 /** What `decide` is given about the chains of its command. */

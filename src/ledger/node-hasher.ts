@@ -10,8 +10,9 @@ const OPAD = 0x5c;
 // Buffer digest costs two to three times that. The buffers are filled and read within one synchronous call.
 const leafInput = Buffer.alloc(1 + PREPARED);
 const nodeInput = Buffer.alloc(1 + 2 * HASH_BYTES, 1);
-const innerInput = Buffer.alloc(BLOCK + PREPARED);
-const outerInput = Buffer.alloc(BLOCK + HASH_BYTES);
+// HMAC pads a key to a block with zeros (RFC 2104): what follows a key of 32 bytes is always the same.
+const innerInput = Buffer.alloc(BLOCK + PREPARED, IPAD);
+const outerInput = Buffer.alloc(BLOCK + HASH_BYTES, OPAD);
 
 function sha256(input: Uint8Array): Uint8Array {
   return Buffer.from(hash('sha256', input, 'binary'), 'binary');
@@ -20,14 +21,12 @@ function sha256(input: Uint8Array): Uint8Array {
 function hmac(key: Uint8Array, data: Uint8Array | string): Uint8Array {
   // A UTF-16 code unit takes at most three bytes in UTF-8.
   const most = typeof data === 'string' ? 3 * data.length : data.length;
-  if (key.length > BLOCK || most > PREPARED) return createHmac('sha256', key).update(data).digest();
-  for (let at = 0; at < key.length; at++) {
+  if (key.length !== HASH_BYTES || most > PREPARED) return createHmac('sha256', key).update(data).digest();
+  for (let at = 0; at < HASH_BYTES; at++) {
     const byte = key[at]!;
     innerInput[at] = byte ^ IPAD;
     outerInput[at] = byte ^ OPAD;
   }
-  innerInput.fill(IPAD, key.length, BLOCK);
-  outerInput.fill(OPAD, key.length, BLOCK);
   let length = most;
   if (typeof data === 'string') length = innerInput.write(data, BLOCK, 'utf8');
   else innerInput.set(data, BLOCK);

@@ -1,0 +1,81 @@
+import { randomUUID } from 'node:crypto';
+import { join, resolve } from 'node:path';
+import { z } from 'zod';
+
+const seconds = (value: number, minimum = 0.05) => z.coerce.number().min(minimum).max(86_400).default(value);
+const count = (value: number, maximum: number) => z.coerce.number().int().min(1).max(maximum).default(value);
+
+/** Every setting, with its default. The README's table is checked against this. */
+export const settings = z
+  .object({
+    NODE_ENV: z.string().default('development').describe('`production` refuses demo accounts and default secrets'),
+    ROLE: z.enum(['api', 'worker', 'all']).default('all').describe('what this process runs'),
+    HOST: z.string().default('127.0.0.1').describe('address to listen on; outside production only loopback'),
+    PORT: z.coerce.number().int().min(0).max(65_535).default(3000).describe('port to listen on; 0 takes a free one'),
+    DATA_DIR: z.string().default('data').describe('folder of the SQLite file, the keys and the head file'),
+    DATABASE_URL: z
+      .string()
+      .regex(/^(postgres(ql)?:\/\/|sqlite:)/, 'must begin with postgres://, postgresql:// or sqlite:')
+      .optional()
+      .describe('`postgres://…`; without it SQLite in DATA_DIR/rxledger.sqlite'),
+    REDIS_URL: z
+      .string()
+      .regex(/^(rediss?|unix):\/\//, 'must begin with redis:// or rediss://')
+      .optional()
+      .describe('`redis://…`; without it a Redis is found, started or installed'),
+    LOG_ORIGIN: z
+      .string()
+      .regex(/^[^\s+\p{Cc}]{1,200}$/u, 'must have no space, no plus and no control character')
+      .optional()
+      .describe('name of the log; random at first start and stored'),
+    LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent']).default('info').describe('least severe log line'),
+    PUBLISH_SECONDS: seconds(10, 1).describe('how often the public checkpoint moves'),
+    RELAY_POLL_SECONDS: seconds(1).describe('how often the relay looks for entries of other processes'),
+    SWEEP_SECONDS: seconds(60).describe('how often time-driven work and missed entries are looked for'),
+    WRITER_BATCH: count(256, 2000).describe('most commands in one commit'),
+    WRITER_QUEUE: count(4096, 1_000_000).describe('most commands waiting; beyond that 503'),
+    CHAIN_CACHE: count(20_000, 10_000_000).describe('decrypted chain heads kept in memory'),
+    VALIDITY_MONTHS: count(12, 60).describe('validity of an order that no rule limits, in months'),
+    EARLY_REFILL_FACTOR: z.coerce.number().min(0).max(1).default(0.75).describe('share of the supply that must be used before a refill is not early (D13)'),
+    SIGN_IN_PER_MINUTE: count(60, 1_000_000).describe('sign-in attempts per address and minute'),
+    DEMO_PASSWORD: z.string().min(8).max(200).optional().describe('one password for all demo accounts (development only)'),
+  })
+  .transform((env) => ({ ...env, production: env.NODE_ENV === 'production' }));
+
+type Settings = z.output<typeof settings>;
+
+/** A setting that cannot be used; the message names it and why, never its value. */
+export class ConfigError extends Error {}
+
+/** All settings of this process, parsed once. The only reader of the environment. */
+export class Config {
+  readonly dataDir: string;
+  readonly keysDir: string;
+  readonly headFile: string;
+  readonly sqliteFile: string;
+  /** Names this process where several share a log. */
+  readonly processId = randomUUID();
+
+  constructor(readonly env: Settings) {
+    this.dataDir = resolve(env.DATA_DIR);
+    this.keysDir = join(this.dataDir, 'keys');
+    this.headFile = join(this.dataDir, 'head');
+    this.sqliteFile = env.DATABASE_URL?.startsWith('sqlite:')
+      ? resolve(env.DATABASE_URL.slice('sqlite:'.length))
+      : join(this.dataDir, 'rxledger.sqlite');
+  }
+
+  get postgresUrl(): string | null {
+    return this.env.DATABASE_URL?.startsWith('postgres') ? this.env.DATABASE_URL : null;
+  }
+
+  /** @throws {ConfigError} naming each setting that does not fit. */
+  static parse(env: Readonly<Record<string, string | undefined>>): Config {
+    const known = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+    const parsed = settings.safeParse(known);
+    if (!parsed.success) {
+      throw new ConfigError(parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; '));
+    }
+    return new Config(parsed.data);
+  }
+}

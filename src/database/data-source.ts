@@ -1,0 +1,107 @@
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import sqlite3 from 'sqlite3';
+import { DataSource } from 'typeorm';
+import type { Config } from '../config/config.js';
+import { migrations } from './migrations/index.js';
+
+/**
+ * TypeORM asks the driver for `verbose()`, which writes every bound value into error stacks:
+ * a leak as well as a cost.
+ */
+const quietSqlite = { ...sqlite3, verbose: () => quietSqlite };
+
+/** How long a write waits for another process (`import` beside `serve`). */
+const BUSY_MILLISECONDS = 10_000;
+/** Pages in the WAL before it is folded into the file: 16 MiB, so that a commit seldom pays for it. */
+const WAL_PAGES = 4096;
+
+/**
+ * The writer's own data source. TypeORM on SQLite has ONE connection, so that a bystander's query
+ * would land inside the writer's transaction: readers have another source.
+ */
+export async function openWriter(config: Config): Promise<DataSource> {
+  const url = config.postgresUrl;
+  if (url) {
+    return new DataSource({
+      type: 'postgres',
+      url,
+      parseInt8: true,
+      poolSize: 2,
+      connectTimeoutMS: 5000,
+      applicationName: 'rxledger-writer',
+      migrations,
+      migrationsTransactionMode: 'all',
+      // Another process may stop while it holds the head's row: nobody waits for it longer than this.
+      extra: { statement_timeout: 15_000, lock_timeout: 8000, idle_in_transaction_session_timeout: 5000, keepAlive: true },
+    }).initialize();
+  }
+  mkdirSync(dirname(config.sqliteFile), { recursive: true, mode: 0o700 });
+  const source = await new DataSource({
+    type: 'sqlite',
+    database: config.sqliteFile,
+    driver: quietSqlite,
+    enableWAL: true,
+    busyTimeout: BUSY_MILLISECONDS,
+    migrations,
+    migrationsTransactionMode: 'all',
+  } as never).initialize();
+  for (const pragma of ['synchronous = FULL', 'secure_delete = ON', `wal_autocheckpoint = ${WAL_PAGES}`]) {
+    await source.query(`PRAGMA ${pragma}`);
+  }
+  return source;
+}
+
+/** The readers' data source. On SQLite it is opened read-only: a wrong path is an error, not an empty database. */
+export async function openReader(config: Config): Promise<DataSource> {
+  const url = config.postgresUrl;
+  if (url) {
+    return new DataSource({
+      type: 'postgres',
+      url,
+      parseInt8: true,
+      poolSize: 8,
+      connectTimeoutMS: 5000,
+      applicationName: 'rxledger-reader',
+      extra: { statement_timeout: 60_000, keepAlive: true },
+    }).initialize();
+  }
+  return openSqliteReadOnly(config.sqliteFile);
+}
+
+/** @throws when there is no such file */
+export function openSqliteReadOnly(file: string): Promise<DataSource> {
+  return new DataSource({
+    type: 'sqlite',
+    database: file,
+    driver: quietSqlite,
+    flags: sqlite3.OPEN_READONLY,
+    busyTimeout: BUSY_MILLISECONDS,
+  } as never).initialize();
+}
+
+/** An arbitrary constant that all RxLedger processes of one database share. */
+const MIGRATION_LOCK = 7_295_514_021;
+
+/** Brings the schema up to date; several processes that start together take turns. */
+export async function migrate(writer: DataSource): Promise<void> {
+  if (writer.options.type !== 'postgres') {
+    await writer.runMigrations();
+    return;
+  }
+  const lock = writer.createQueryRunner();
+  try {
+    await lock.query('SET statement_timeout = 0');
+    await lock.query('SET lock_timeout = 0');
+    await lock.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    try {
+      await writer.runMigrations();
+    } finally {
+      await lock.query('SELECT pg_advisory_unlock($1)', [MIGRATION_LOCK]);
+      await lock.query('RESET statement_timeout');
+      await lock.query('RESET lock_timeout');
+    }
+  } finally {
+    await lock.release();
+  }
+}

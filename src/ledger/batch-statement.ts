@@ -1,0 +1,136 @@
+/**
+ * One batch, one statement. A statement of its own is a transaction of its own, so that a batch costs one
+ * round trip: on SQLite an INSERT into a view whose trigger holds all writes, on PostgreSQL one chain of
+ * data-modifying CTEs behind a compare-and-set on the head. Rows travel as JSON, bytes in one buffer that
+ * the statement cuts up.
+ */
+export type ColumnType = 'integer' | 'text' | 'uuid' | 'blob';
+
+export interface BatchTable {
+  readonly table: string;
+  readonly columns: readonly { readonly name: string; readonly type: ColumnType }[];
+  /** Rows replace others with the same key; without it a taken key fails the batch. */
+  readonly replaceOn?: readonly string[];
+}
+
+export type BatchValue = string | number | null | Uint8Array;
+
+/** Where the batch begins: the statement does nothing unless the head is still there. */
+export interface HeadBefore {
+  readonly size: number;
+  readonly root: Uint8Array;
+}
+export interface HeadAfter {
+  readonly size: number;
+  readonly root: Uint8Array;
+  /** Instant of the batch, ms since 1970. */
+  readonly time: number;
+  readonly checkpoint: string;
+}
+
+/** How far a node's clock may be from the database's (design 3). */
+export const CLOCK_TOLERANCE_MS = 5 * 60_000;
+
+/** Collects rows table by table in the form that the statement takes. */
+export class BatchRows {
+  private readonly rows: unknown[][][];
+  private readonly buffers: Uint8Array[] = [];
+  private length = 0;
+
+  constructor(private readonly tables: readonly BatchTable[]) {
+    this.rows = tables.map(() => []);
+  }
+
+  /** @param values in the order of the table's columns; null in place of bytes is not supported */
+  add(table: number, values: readonly BatchValue[]): void {
+    const row: unknown[] = [];
+    for (const value of values) {
+      if (value instanceof Uint8Array) {
+        row.push(this.length, value.length);
+        this.buffers.push(value);
+        this.length += value.length;
+      } else {
+        row.push(value);
+      }
+    }
+    this.rows[table]?.push(row);
+  }
+
+  /** One JSON text a table, then the bytes. */
+  params(): { texts: string[]; blobs: Buffer } {
+    return { texts: this.rows.map((rows) => JSON.stringify(rows)), blobs: Buffer.concat(this.buffers, this.length) };
+  }
+
+  get tableCount(): number {
+    return this.tables.length;
+  }
+}
+
+const conflictClause = (table: BatchTable): string => {
+  if (!table.replaceOn) return '';
+  const others = table.columns.filter((column) => !table.replaceOn?.includes(column.name));
+  const action = others.length === 0 ? 'NOTHING' : `UPDATE SET ${others.map(({ name }) => `${name} = excluded.${name}`).join(', ')}`;
+  return ` ON CONFLICT (${table.replaceOn.join(', ')}) DO ${action}`;
+};
+
+/** The expressions that read one row out of a JSON array; bytes take two places: offset and length. */
+function selectList(table: BatchTable, value: (position: number, type: ColumnType) => string): string {
+  let position = 0;
+  return table.columns
+    .map(({ type }) => {
+      const expression = value(position, type);
+      position += type === 'blob' ? 2 : 1;
+      return expression;
+    })
+    .join(', ');
+}
+
+const names = (table: BatchTable): string => table.columns.map(({ name }) => name).join(', ');
+
+/** Statements to run once on the writer's connection. */
+export function sqliteSetup(tables: readonly BatchTable[]): string[] {
+  const inputs = ['old_size', 'old_root', 'size', 'root', 'time', 'checkpoint', 'blobs', ...tables.map((_, i) => `t${i}`)];
+  const inserts = tables.map((table, i) => {
+    const list = selectList(table, (at, type) =>
+      type === 'blob' ? `substr(NEW.blobs, (r.value ->> ${at}) + 1, r.value ->> ${at + 1})` : `r.value ->> ${at}`,
+    );
+    return `INSERT INTO ${table.table} (${names(table)}) SELECT ${list} FROM jsonb_each(NEW.t${i}) AS r WHERE true${conflictClause(table)};`;
+  });
+  return [
+    `CREATE TEMP VIEW batch AS SELECT ${inputs.map((name) => `NULL AS ${name}`).join(', ')}`,
+    `CREATE TEMP TRIGGER batch_commit INSTEAD OF INSERT ON batch BEGIN
+       SELECT RAISE(ABORT, 'head-moved') WHERE NOT EXISTS (SELECT 1 FROM log_head WHERE size = NEW.old_size AND root = NEW.old_root);
+       UPDATE log_head SET size = NEW.size, root = NEW.root, time = NEW.time, checkpoint = NEW.checkpoint;
+       ${inserts.join('\n       ')}
+     END`,
+  ];
+}
+
+export function sqliteStatement(tables: readonly BatchTable[]): string {
+  return `INSERT INTO batch VALUES (${Array.from({ length: 7 + tables.length }, () => '?').join(', ')})`;
+}
+
+/** Parameters in the order of {@link sqliteStatement} and {@link postgresStatement}. */
+export function statementParams(before: HeadBefore, after: HeadAfter, rows: BatchRows): unknown[] {
+  const { texts, blobs } = rows.params();
+  return [before.size, before.root, after.size, after.root, after.time, after.checkpoint, blobs, ...texts];
+}
+
+/** Answers one row when the batch is committed, none when the head moved or the clocks disagree. */
+export function postgresStatement(tables: readonly BatchTable[]): string {
+  const types = { integer: 'bigint', text: 'text', uuid: 'uuid' } as const;
+  const inserts = tables.map((table, i) => {
+    const list = selectList(table, (at, type) =>
+      type === 'blob'
+        ? `substring($7::bytea FROM (r.v ->> ${at})::int + 1 FOR (r.v ->> ${at + 1})::int)`
+        : `(r.v ->> ${at})::${types[type]}`,
+    );
+    return `w${i} AS (INSERT INTO ${table.table} (${names(table)}) SELECT ${list} FROM head, jsonb_array_elements($${8 + i}::jsonb) AS r(v)${conflictClause(table)})`;
+  });
+  return `WITH head AS (
+      UPDATE log_head SET size = $3, root = $4, time = $5, checkpoint = $6
+      WHERE size = $1 AND root = $2 AND abs(extract(epoch FROM clock_timestamp()) * 1000 - $5::bigint) < ${CLOCK_TOLERANCE_MS}
+      RETURNING 1),
+    ${inserts.join(',\n    ')}
+    SELECT 1 AS done FROM head`;
+}

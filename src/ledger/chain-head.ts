@@ -1,0 +1,82 @@
+import type { KeyObject } from 'node:crypto';
+import type { ChainKind, ChainModel, OutsideName, Row } from './model.js';
+import { decrypt, type SubjectKey, type Vault } from './vault.js';
+
+/** The newest state of one chain as the writer holds it. Never changed in place. */
+export interface ChainHead {
+  /** Log index of its first entry. */
+  readonly num: number;
+  readonly id: string;
+  readonly kind: ChainKind;
+  readonly subject: SubjectKey;
+  readonly seq: number;
+  readonly leaf: Uint8Array;
+  readonly dataKey: KeyObject;
+  readonly wrappedKey: Uint8Array;
+  readonly state: unknown;
+  /** Read-model rows of the state by table and key, as stored. */
+  readonly rows: ReadonlyMap<string, string>;
+  /** Outside names of the state: canonical text to blind index (hex). */
+  readonly names: ReadonlyMap<string, string>;
+}
+
+/** Columns of `chain` joined with its subject. */
+export interface ChainRow {
+  num: number;
+  id: string;
+  kind: ChainKind;
+  subject: number;
+  seq: number;
+  leaf: Buffer;
+  data_key: Buffer;
+  state_version: number;
+  state: Buffer;
+  subject_id: string;
+  kek: string;
+  wrapped_key: Buffer;
+}
+
+export const CHAIN_COLUMNS =
+  'c.num, c.id, c.kind, c.subject, c.seq, c.leaf, c.data_key, c.state_version, c.state, s.id AS subject_id, s.kek, s.wrapped_key';
+export const CHAIN_FROM = 'FROM chain c JOIN subject s ON s.num = c.subject';
+
+export function stateColumn(model: ChainModel, version = model.stateVersion): string {
+  return `${model.kind}/${version}`;
+}
+
+/** Decrypts a stored snapshot. @throws VaultError when it was tampered with */
+export function openState(vault: Vault, row: ChainRow, dataKey: KeyObject): unknown {
+  const aad = vault.aad('state', row.id, row.seq, `${row.kind}/${row.state_version}`);
+  return JSON.parse(decrypt(dataKey, aad, row.state).toString('utf8'));
+}
+
+export function subjectOf(vault: Vault, row: ChainRow): SubjectKey {
+  return vault.subjectFromRow({ num: row.subject, id: row.subject_id, kek: row.kek, wrapped_key: row.wrapped_key });
+}
+
+export function rowsOf(model: ChainModel, state: unknown, num: number, subject: number): Map<string, string> {
+  const rows = new Map<string, string>();
+  for (const row of model.rows(state, { chain: num, subject })) rows.set(...rowText(model, row));
+  return rows;
+}
+
+/** A row as `[table and key, values in column order]`, both JSON text. */
+function rowText(model: ChainModel, row: Row): [string, string] {
+  const readModel = model.readModels.find(({ table }) => table === row.table);
+  if (!readModel) throw new Error(`read model ${row.table} is not declared by ${model.kind}`);
+  const key = readModel.key.map((name) => row.values[name]);
+  return [JSON.stringify([row.table, ...key]), JSON.stringify(readModel.columns.map(({ name }) => row.values[name] ?? null))];
+}
+
+export function namesOf(vault: Vault, names: readonly OutsideName[], known?: ReadonlyMap<string, string>): Map<string, string> {
+  return new Map(
+    names.map((name) => {
+      const text = nameText(name);
+      return [text, known?.get(text) ?? vault.blindIndex(name.domain, name.parts).toString('hex')];
+    }),
+  );
+}
+
+export function nameText(name: OutsideName): string {
+  return JSON.stringify([name.domain, ...name.parts]);
+}

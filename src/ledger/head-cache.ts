@@ -1,0 +1,183 @@
+import { type Db, placeholders } from '../database/db.js';
+import { CHAIN_COLUMNS, CHAIN_FROM, type ChainHead, type ChainRow, nameText, namesOf, openState, rowsOf, subjectOf } from './chain-head.js';
+import type { ChainModel, Command } from './model.js';
+import { idempotencyKey, isNamed, type Known, type RememberedRequest, type Staging } from './staging.js';
+import type { SubjectKey, Vault } from './vault.js';
+import { refold } from './history.js';
+
+/** Reads what a batch of commands needs, and keeps decrypted chain heads from batch to batch. */
+export class HeadCache {
+  /** By chain id, least recently used first. */
+  private readonly heads = new Map<string, ChainHead>();
+  private readonly ids = new Map<number, string>();
+  /** The number that the next new subject gets. */
+  nextSubject = 1;
+
+  constructor(
+    private readonly db: Db,
+    private readonly vault: Vault,
+    private readonly limit: number,
+  ) {}
+
+  async begin(): Promise<void> {
+    const [row] = await this.db.query<{ highest: number | null }>('SELECT max(num) AS highest FROM subject');
+    this.nextSubject = Math.max(row?.highest ?? 0, 0) + 1;
+  }
+
+  /** Remembers what a committed batch left. */
+  put(staging: Staging): void {
+    for (const { head } of staging.changed.values()) this.keep(head);
+    for (const subject of staging.madeSubjects) this.vault.remember(subject);
+    this.nextSubject += staging.madeSubjects.length;
+  }
+
+  clear(): void {
+    this.heads.clear();
+    this.ids.clear();
+  }
+
+  /** Forgets the chains that have entries from this log index on. */
+  async dropSince(size: number): Promise<void> {
+    const rows = await this.db.query<{ chain: number }>('SELECT DISTINCT chain FROM entry WHERE idx >= ?', [size]);
+    for (const { chain } of rows) {
+      const id = this.ids.get(chain);
+      if (id !== undefined) this.heads.delete(id);
+      this.ids.delete(chain);
+    }
+    await this.begin();
+  }
+
+  /**
+   * Chain heads, names, subjects and remembered requests that the commands refer to.
+   * @param careful read also what a new command hardly ever meets: taken names, chain ids and idempotency keys
+   */
+  async read(commands: readonly Command[], careful: boolean): Promise<Known> {
+    const names = await this.readNames(commands, careful);
+    const models = new Map<string, ChainModel>();
+    const subjectIds = new Set<string>();
+    for (const { chains } of commands) {
+      for (const ref of chains) {
+        const { id, model, mode, subject } = isNamed(ref) ? ref.otherwise : ref;
+        if (mode !== 'new' || careful) models.set(id, model);
+        if (isNamed(ref)) {
+          const found = names.get(this.blind(ref.name));
+          if (found !== undefined) models.set(found, model);
+        }
+        if (subject && 'subject' in subject) subjectIds.add(subject.subject);
+      }
+    }
+    const heads = await this.readHeads(models);
+    const subjects = await this.readSubjects(subjectIds);
+    const requests = careful ? await this.readRequests(commands) : new Map<string, RememberedRequest>();
+    return { heads, names, requests, subjects };
+  }
+
+  private blind(name: { domain: string; parts: readonly string[] }): string {
+    return namesOf(this.vault, [name]).get(nameText(name)) as string;
+  }
+
+  private async readNames(commands: readonly Command[], careful: boolean): Promise<Map<string, string>> {
+    const wanted = new Set<string>();
+    for (const { chains } of commands) {
+      for (const ref of chains) if (isNamed(ref) && (careful || ref.expect !== 'absent')) wanted.add(this.blind(ref.name));
+    }
+    if (wanted.size === 0) return new Map();
+    const blinds = [...wanted].map((hex) => Buffer.from(hex, 'hex'));
+    const rows = await this.db.query<{ blind: Buffer; id: string }>(
+      `SELECT n.blind, c.id FROM name n JOIN chain c ON c.num = n.chain WHERE n.blind IN ${placeholders(blinds)}`,
+      blinds,
+    );
+    return new Map(rows.map(({ blind, id }) => [blind.toString('hex'), id]));
+  }
+
+  private async readHeads(models: ReadonlyMap<string, ChainModel>): Promise<Map<string, ChainHead>> {
+    const found = new Map<string, ChainHead>();
+    const missing: string[] = [];
+    for (const id of models.keys()) {
+      const head = this.heads.get(id);
+      if (head) found.set(id, this.keep(head));
+      else missing.push(id);
+    }
+    if (missing.length === 0) return found;
+    const rows = await this.db.query<ChainRow>(`SELECT ${CHAIN_COLUMNS} ${CHAIN_FROM} WHERE c.id IN ${placeholders(missing)}`, missing);
+    for (const row of rows) {
+      const model = models.get(row.id) as ChainModel;
+      const head = row.kind === model.kind ? await this.headOf(row, model) : this.foreign(row);
+      found.set(row.id, row.kind === model.kind ? this.keep(head) : head);
+    }
+    return found;
+  }
+
+  private async headOf(row: ChainRow, model: ChainModel): Promise<ChainHead> {
+    const subject = subjectOf(this.vault, row);
+    const dataKey = this.vault.unwrapDataKey(subject, row.id, row.data_key);
+    const state = row.state_version === model.stateVersion ? openState(this.vault, row, dataKey) : await refold(this.db, this.vault, row, model);
+    return {
+      num: row.num,
+      id: row.id,
+      kind: row.kind,
+      subject,
+      seq: row.seq,
+      leaf: row.leaf,
+      dataKey,
+      wrappedKey: row.data_key,
+      state,
+      rows: rowsOf(model, state, row.num, subject.num),
+      names: namesOf(this.vault, model.names(state)),
+    };
+  }
+
+  /** A chain of another kind than the command expects: known to exist, not to be read. */
+  private foreign(row: ChainRow): ChainHead {
+    const subject = subjectOf(this.vault, row);
+    const dataKey = this.vault.unwrapDataKey(subject, row.id, row.data_key);
+    const nothing = new Map<string, string>();
+    return { num: row.num, id: row.id, kind: row.kind, subject, seq: row.seq, leaf: row.leaf, dataKey, wrappedKey: row.data_key, state: null, rows: nothing, names: nothing };
+  }
+
+  private async readSubjects(ids: ReadonlySet<string>): Promise<Map<string, SubjectKey>> {
+    const found = new Map<string, SubjectKey>();
+    const missing: string[] = [];
+    for (const id of ids) {
+      const subject = this.vault.cachedSubject(id);
+      if (subject) found.set(id, subject);
+      else missing.push(id);
+    }
+    if (missing.length === 0) return found;
+    const rows = await this.db.query<{ num: number; id: string; kek: string; wrapped_key: Buffer }>(
+      `SELECT num, id, kek, wrapped_key FROM subject WHERE id IN ${placeholders(missing)}`,
+      missing,
+    );
+    for (const row of rows) found.set(row.id, this.vault.subjectFromRow(row));
+    return found;
+  }
+
+  private async readRequests(commands: readonly Command[]): Promise<Map<string, RememberedRequest>> {
+    const keys = commands.flatMap(({ idempotency }) => (idempotency ? [idempotencyKey(this.vault, idempotency)] : []));
+    if (keys.length === 0) return new Map();
+    const rows = await this.db.query<{ key: Buffer; request: Buffer; first: number; count: number; chains: string }>(
+      `SELECT key, request, first, count, chains FROM idempotency WHERE key IN ${placeholders(keys)}`,
+      keys,
+    );
+    return new Map(
+      rows.map((row) => [
+        row.key.toString('hex'),
+        { request: row.request, first: row.first, count: row.count, chains: JSON.parse(row.chains) as number[] },
+      ]),
+    );
+  }
+
+  private keep(head: ChainHead): ChainHead {
+    this.heads.delete(head.id);
+    this.heads.set(head.id, head);
+    this.ids.set(head.num, head.id);
+    if (this.heads.size > this.limit) {
+      const [oldest] = this.heads.values();
+      if (oldest) {
+        this.heads.delete(oldest.id);
+        this.ids.delete(oldest.num);
+      }
+    }
+    return head;
+  }
+}

@@ -1,0 +1,71 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readFileSync, statSync, unlinkSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** A key file that cannot be used. The message names the file and why, never its content. */
+export class KeyFileError extends Error {}
+
+function readKey(file: string, bytes: number): Buffer {
+  const { mode } = statSync(file);
+  if ((mode & 0o077) !== 0) throw new KeyFileError(`${file} may be read by others: make it 0600`);
+  const key = readFileSync(file);
+  if (key.length !== bytes) throw new KeyFileError(`${file} does not hold ${bytes} bytes`);
+  return key;
+}
+
+/** @returns the key of that name, or null when there is no such file */
+export function loadKey(dir: string, name: string, bytes = 32): Buffer | null {
+  try {
+    return readKey(join(dir, name), bytes);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+/**
+ * Makes a key of random bytes, durable before it returns.
+ * @throws {KeyFileError} when the name is taken
+ */
+export function createKey(dir: string, name: string, bytes = 32): Buffer {
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const file = join(dir, name);
+  const key = randomBytes(bytes);
+  // Written under another name and linked: a process that starts at the same moment never reads half a key.
+  const draft = `${file}.${randomUUID()}`;
+  const descriptor = openSync(draft, 'wx', 0o600);
+  try {
+    writeSync(descriptor, key);
+    fsyncSync(descriptor);
+    linkSync(draft, file);
+  } catch (error) {
+    throw new KeyFileError(`${file} cannot be made (${(error as NodeJS.ErrnoException).code})`);
+  } finally {
+    closeSync(descriptor);
+    unlinkSync(draft);
+  }
+  const folder = openSync(dir, 'r');
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+  return key;
+}
+
+/**
+ * The key of that name, made at first use (`O_EXCL`, 0600, in a folder of 0700).
+ * @throws {KeyFileError} when others may read the file or it has another length
+ */
+export function loadOrCreateKey(dir: string, name: string, bytes = 32): Buffer {
+  const known = loadKey(dir, name, bytes);
+  if (known) return known;
+  try {
+    return createKey(dir, name, bytes);
+  } catch (error) {
+    // Another process that starts at the same moment was first.
+    const theirs = loadKey(dir, name, bytes);
+    if (theirs) return theirs;
+    throw error;
+  }
+}

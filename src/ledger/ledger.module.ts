@@ -1,0 +1,40 @@
+import { type DynamicModule, Global, Inject, Logger, Module, type OnApplicationShutdown } from '@nestjs/common';
+import { Clock } from '../config/clock.js';
+import { Config } from '../config/config.js';
+import { LedgerReader } from './ledger.reader.js';
+import { LedgerWriter } from './ledger.writer.js';
+import type { ChainModel } from './model.js';
+import { type Ledger, openLedger } from './open-ledger.js';
+import { Vault } from './vault.js';
+
+const LEDGER = Symbol('ledger');
+
+/** Opens the ledger with the application and closes it after everything that writes. */
+@Global()
+@Module({})
+export class LedgerModule implements OnApplicationShutdown {
+  constructor(@Inject(LEDGER) private readonly ledger: Ledger) {}
+
+  static with(models: readonly ChainModel[]): DynamicModule {
+    const logger = new Logger('Ledger');
+    return {
+      module: LedgerModule,
+      providers: [
+        {
+          provide: LEDGER,
+          inject: [Config, Clock],
+          useFactory: (config: Config, clock: Clock) =>
+            openLedger(config, clock, models, (event, detail) => logger.error(JSON.stringify({ event, ...detail }))),
+        },
+        { provide: LedgerWriter, inject: [LEDGER], useFactory: (ledger: Ledger) => ledger.writer },
+        { provide: LedgerReader, inject: [LEDGER], useFactory: (ledger: Ledger) => ledger.reader },
+        { provide: Vault, inject: [LEDGER], useFactory: (ledger: Ledger) => ledger.vault },
+      ],
+      exports: [LedgerWriter, LedgerReader, Vault],
+    };
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.ledger.close();
+  }
+}

@@ -1,0 +1,134 @@
+import { type Db, placeholders } from '../database/db.js';
+import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow, openState } from './chain-head.js';
+import { inclusionProof } from './core/merkle.js';
+import { tileNodeReader } from './core/tiles.js';
+import { dataKeyOf, readEvents, readEventsAt, refold, type StoredEvent } from './history.js';
+import type { ChainKind, ChainModel, Command, CommittedEvent, Outcome, OutsideName, Receipt } from './model.js';
+import { nodeHasher } from './node-hasher.js';
+import { isNamed, type RememberedRequest } from './staging.js';
+import { readHead, tileReader } from './tip.js';
+import type { Vault } from './vault.js';
+
+/** One chain, decrypted. */
+export interface ChainView<S> {
+  readonly id: string;
+  readonly kind: ChainKind;
+  readonly number: number;
+  readonly subjectNumber: number;
+  readonly subject: string;
+  readonly seq: number;
+  readonly state: S;
+}
+
+/** Reads chains, events and proofs on a connection of its own. Authorises nothing: its callers do. */
+export class LedgerReader {
+  constructor(
+    readonly db: Db,
+    private readonly vault: Vault,
+    readonly origin: string,
+  ) {}
+
+  /** @returns null when there is no such chain of this kind */
+  async chain<S>(id: string, model: ChainModel<S>): Promise<ChainView<S> | null> {
+    const [row] = await this.rows('c.id', [id]);
+    return row && row.kind === model.kind ? this.view(row, model) : null;
+  }
+
+  /** Chains by number, in that order; those that are not there or of another kind are left out. */
+  async chains<S>(numbers: readonly number[], model: ChainModel<S>): Promise<ChainView<S>[]> {
+    const rows = new Map((await this.rows('c.num', numbers)).map((row) => [row.num, row]));
+    const views: ChainView<S>[] = [];
+    for (const number of numbers) {
+      const row = rows.get(number);
+      if (row && row.kind === model.kind) views.push(await this.view(row, model));
+    }
+    return views;
+  }
+
+  /** The chain that the world outside knows by this name. */
+  async byName(name: OutsideName): Promise<string | null> {
+    const [row] = await this.db.query<{ id: string }>('SELECT c.id FROM name n JOIN chain c ON c.num = n.chain WHERE n.blind = ?', [
+      this.vault.blindIndex(name.domain, name.parts),
+    ]);
+    return row?.id ?? null;
+  }
+
+  /** All events of a chain in seq order; none for a chain that does not exist. */
+  async events(chainId: string): Promise<CommittedEvent[]> {
+    const [row] = await this.rows('c.id', [chainId]);
+    if (!row) return [];
+    return (await readEvents(this.db, this.vault, row)).map(toCommitted);
+  }
+
+  /**
+   * The receipt of an entry in the tree of now, without its payload.
+   * @throws RangeError when the log has no such entry
+   */
+  async receipt(index: number): Promise<Receipt> {
+    const [row] = await this.db.query<{ entry: Buffer }>('SELECT entry FROM entry WHERE idx = ?', [index]);
+    if (!row) throw new RangeError('the log has no such entry');
+    return this.prove(index, row.entry);
+  }
+
+  /** Rebuilds the answer to a request that was already carried out: its events and the state then; the proof may be newer. */
+  async replay(command: Command, remembered: RememberedRequest): Promise<Outcome> {
+    const rows = await this.rows('c.num', remembered.chains);
+    const byNumber = new Map(rows.map((row) => [row.num, row]));
+    const indexes = Array.from({ length: remembered.count }, (_, at) => remembered.first + at);
+    const events = await readEventsAt(this.db, this.vault, indexes, byNumber);
+    if (events.length !== remembered.count) return { ok: false, refusal: { code: 'ledger.erased', facts: {} } };
+    const states: unknown[] = [];
+    const ids: string[] = [];
+    for (const [position, ref] of command.chains.entries()) {
+      const row = byNumber.get(remembered.chains[position] ?? -1);
+      const model = isNamed(ref) ? ref.otherwise.model : ref.model;
+      ids.push(row?.id ?? (isNamed(ref) ? ref.otherwise.id : ref.id));
+      states.push(row ? await refold(this.db, this.vault, row, model, remembered.first + remembered.count - 1) : null);
+    }
+    const receipts: Receipt[] = [];
+    for (const event of events) {
+      receipts.push({ ...(await this.prove(event.index, event.entry)), payload: Buffer.from(event.text).toString('base64'), salt: event.salt.toString('base64') });
+    }
+    return { ok: true, replayed: true, events: events.map(toCommitted), receipts, ids, states };
+  }
+
+  private async prove(index: number, entry: Buffer): Promise<Receipt> {
+    const head = await readHead(this.db);
+    if (!head) throw new Error('the log has no head');
+    const proof = await inclusionProof(nodeHasher, index, head.size, tileNodeReader(nodeHasher, tileReader(this.db)));
+    return {
+      v: 1,
+      log: this.origin,
+      index,
+      entry: entry.toString('base64'),
+      proof: proof.map((hash) => Buffer.from(hash).toString('base64')),
+      checkpoint: head.checkpoint,
+    };
+  }
+
+  private rows(column: 'c.id' | 'c.num', values: readonly (string | number)[]): Promise<ChainRow[]> {
+    if (values.length === 0) return Promise.resolve([]);
+    return this.db.query<ChainRow>(`SELECT ${CHAIN_COLUMNS} ${CHAIN_FROM} WHERE ${column} IN ${placeholders(values)}`, values);
+  }
+
+  private async view<S>(row: ChainRow, model: ChainModel<S>): Promise<ChainView<S>> {
+    const state =
+      row.state_version === model.stateVersion
+        ? openState(this.vault, row, dataKeyOf(this.vault, row))
+        : await refold(this.db, this.vault, row, model as ChainModel);
+    return {
+      id: row.id,
+      kind: row.kind,
+      number: row.num,
+      subjectNumber: row.subject,
+      subject: row.subject_id,
+      seq: row.seq,
+      state: state as S,
+    };
+  }
+}
+
+function toCommitted({ entry: _entry, salt: _salt, text: _text, ...event }: StoredEvent): CommittedEvent {
+  return event;
+}
+

@@ -1,0 +1,105 @@
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '../config/clock.js';
+import type { Config } from '../config/config.js';
+import { migrate, openReader, openWriter } from '../database/data-source.js';
+import { type Db, dbOf } from '../database/db.js';
+import { openCheckpoint } from './core/checkpoint.js';
+import { emptyRoot } from './core/merkle.js';
+import { HeadFile } from './head-file.js';
+import { loadOrCreateKey } from './key-files.js';
+import { LedgerReader } from './ledger.reader.js';
+import { LedgerWriter } from './ledger.writer.js';
+import { LogKey } from './log-key.js';
+import type { ChainModel } from './model.js';
+import { openStore } from './store.js';
+import { batchTables } from './tables.js';
+import { readHead, storedRootAt } from './tip.js';
+import { Vault } from './vault.js';
+
+/** The ledger must not be opened as things are. The message says why, for whoever runs it. */
+export class StartRefused extends Error {}
+
+/** Told what went wrong in one line of facts that hold no health data. */
+export type Report = (event: string, detail: Record<string, string | number>) => void;
+
+export interface Ledger {
+  readonly writer: LedgerWriter;
+  readonly reader: LedgerReader;
+  readonly vault: Vault;
+  /** Finishes what waits, then lets go of files and connections. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens database, keys and head file, and refuses where they do not belong together: another origin, another
+ * key, or a ledger that is shorter than its head file or differs from it.
+ * @throws {StartRefused}
+ */
+export async function openLedger(config: Config, clock: Clock, models: readonly ChainModel[], report: Report = () => undefined): Promise<Ledger> {
+  const tables = batchTables(models);
+  const source = await openWriter(config);
+  const closers: (() => Promise<unknown>)[] = [() => source.destroy()];
+  try {
+    await migrate(source);
+    const seed = loadOrCreateKey(config.keysDir, 'log.key');
+    const key = await logKey(dbOf(source), seed, config.env.LOG_ORIGIN, clock.now());
+    const vault = new Vault(config.keysDir, key.origin);
+    const head = await HeadFile.open(config.headFile);
+    closers.unshift(() => head.close());
+    await checkHeadFile(dbOf(source), key, head.last);
+    const readerSource = await openReader(config);
+    closers.unshift(() => readerSource.destroy());
+    const reader = new LedgerReader(dbOf(readerSource), vault, key.origin);
+    const store = await openStore(source, tables);
+    closers.splice(closers.length - 1, 1, () => store.close());
+    const options = { batch: config.env.WRITER_BATCH, queue: config.env.WRITER_QUEUE, cache: config.env.CHAIN_CACHE };
+    const writer = new LedgerWriter(store, tables, vault, key, head, reader, clock, options, report);
+    closers.unshift(() => writer.close());
+    return {
+      writer,
+      reader,
+      vault,
+      async close() {
+        for (const closer of closers.splice(0)) await closer();
+      },
+    };
+  } catch (error) {
+    for (const closer of closers) await closer().catch(() => undefined);
+    throw error;
+  }
+}
+
+/** The log's name and key as the database knows them; a new database is given them. */
+async function logKey(db: Db, seed: Uint8Array, wanted: string | undefined, now: number): Promise<LogKey> {
+  if (!(await readHead(db))) {
+    const fresh = new LogKey(wanted ?? `rxledger.local/${randomBytes(8).toString('hex')}`, seed);
+    // Of several processes that start together on a new database one wins; the others take its name.
+    await db.query(
+      'INSERT INTO log_head (id, origin, vkey, size, root, time, checkpoint) VALUES (1, ?, ?, 0, ?, ?, ?) ON CONFLICT (id) DO NOTHING',
+      [fresh.origin, fresh.vkey, Buffer.from(emptyRoot), now, fresh.checkpoint(0, emptyRoot)],
+    );
+  }
+  const head = await readHead(db);
+  if (!head) throw new StartRefused('the database has no log head');
+  if (wanted !== undefined && wanted !== head.origin) {
+    throw new StartRefused(`LOG_ORIGIN is ${wanted}, but this database holds the log ${head.origin}`);
+  }
+  const key = new LogKey(head.origin, seed);
+  if (key.vkey !== head.vkey) throw new StartRefused(`the key in the keys folder is not the one of log ${head.origin}`);
+  return key;
+}
+
+/** A ledger that was set back, or whose end was lost, is not continued. */
+async function checkHeadFile(db: Db, key: LogKey, last: string | null): Promise<void> {
+  if (last === null) return;
+  const head = await readHead(db);
+  const remembered = openCheckpoint(last, key.vkey);
+  const size = Number(remembered.size);
+  if (!head || head.size < size) {
+    throw new StartRefused(`the ledger has ${head?.size ?? 0} entries, but its head file remembers ${size}: it was set back or lost its end`);
+  }
+  const root = await storedRootAt(db, size);
+  if (!Buffer.from(root).equals(Buffer.from(remembered.root))) {
+    throw new StartRefused(`the ledger differs from the checkpoint at ${size} entries in its head file`);
+  }
+}

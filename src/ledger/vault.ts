@@ -1,0 +1,245 @@
+import { createCipheriv, createDecipheriv, createHmac, createSecretKey, hkdfSync, type KeyObject, randomBytes } from 'node:crypto';
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Db } from '../database/db.js';
+import { createKey, loadKey, loadOrCreateKey } from './key-files.js';
+
+const NONCE = 12;
+const TAG = 16;
+const KEY = 32;
+/** Unwrapped subject keys kept in memory. */
+const CACHED_SUBJECTS = 50_000;
+
+/** What a ciphertext is bound to besides its key (design 3): moving it elsewhere makes it unreadable. */
+export type Purpose = 'payload' | 'state' | 'field' | 'key';
+
+/** A subject's key, unwrapped. */
+export interface SubjectKey {
+  readonly num: number;
+  readonly id: string;
+  readonly key: KeyObject;
+}
+
+/** A ciphertext that its key, its place or its bytes do not fit. The message holds no plaintext. */
+export class VaultError extends Error {}
+
+/** AES-256-GCM: nonce || ciphertext || tag. */
+export function encrypt(key: KeyObject, aad: string, plain: Uint8Array): Buffer {
+  const nonce = randomBytes(NONCE);
+  const cipher = createCipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG });
+  cipher.setAAD(Buffer.from(aad));
+  return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
+}
+
+/** @throws {VaultError} when key, place or bytes do not fit */
+export function decrypt(key: KeyObject, aad: string, sealed: Uint8Array): Buffer {
+  if (sealed.length < NONCE + TAG) throw new VaultError('sealed bytes are too short');
+  const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, NONCE), { authTagLength: TAG });
+  decipher.setAAD(Buffer.from(aad));
+  decipher.setAuthTag(sealed.subarray(sealed.length - TAG));
+  try {
+    return Buffer.concat([decipher.update(sealed.subarray(NONCE, sealed.length - TAG)), decipher.final()]);
+  } catch {
+    throw new VaultError('sealed bytes do not fit their key or place');
+  }
+}
+
+/**
+ * The key hierarchy of design 3: a chain's data key is wrapped by its subject's key, which is wrapped
+ * by a key-encryption key (KEK) that carries an id. KEKs are files `kek-<id>` in the keys folder, never
+ * in the database. The newest (highest id) wraps; all of them unwrap, until the old ones are destroyed.
+ */
+export class Vault {
+  private readonly subjects = new Map<number, SubjectKey>();
+  private readonly numbers = new Map<string, number>();
+  private readonly purposes = new Map<string, KeyObject>();
+  private readonly root: Buffer;
+  private keks = new Map<string, KeyObject>();
+  private newest = '';
+
+  /**
+   * @param dir the keys folder; keys are made at first use
+   * @param origin the log's origin, part of every AAD
+   */
+  constructor(
+    private readonly dir: string,
+    readonly origin: string,
+  ) {
+    this.root = loadOrCreateKey(dir, 'index.key', KEY);
+    this.loadKeks();
+    if (this.newest === '') {
+      loadOrCreateKey(dir, 'kek-0001', KEY);
+      this.loadKeks();
+    }
+  }
+
+  private loadKeks(): void {
+    const names = readdirSync(this.dir).filter((name) => /^kek-\d{4}$/.test(name)).sort();
+    this.keks = new Map(
+      names.map((name) => [name.slice('kek-'.length), createSecretKey(loadKey(this.dir, name, KEY) ?? Buffer.alloc(0))]),
+    );
+    this.newest = names.at(-1)?.slice('kek-'.length) ?? '';
+  }
+
+  aad(purpose: Purpose, owner: string, seq: number, column: string): string {
+    return `rxledger/${purpose}/v1\n${this.origin}\n${owner}\n${seq}\n${column}`;
+  }
+
+  /** A key of its own for each use, derived by HKDF (RFC 5869) from `index.key`. */
+  private purposeKey(purpose: string): KeyObject {
+    let key = this.purposes.get(purpose);
+    if (!key) {
+      key = createSecretKey(Buffer.from(hkdfSync('sha256', this.root, this.origin, `rxledger/${purpose}/v1`, KEY)));
+      this.purposes.set(purpose, key);
+    }
+    return key;
+  }
+
+  /** HMAC-SHA-256 with a key per purpose (claim secrets, patients' tokens, idempotency keys). Parts may not run into each other. */
+  mac(purpose: string, ...parts: string[]): Buffer {
+    const hmac = createHmac('sha256', this.purposeKey(purpose));
+    for (const part of parts) hmac.update(`${Buffer.byteLength(part)}:`).update(part);
+    return hmac.digest();
+  }
+
+  /** Blind index: finds an encrypted value again without telling it. A key per domain. */
+  blindIndex(domain: string, parts: readonly string[]): Buffer {
+    return this.mac(`blind/${domain}`, ...parts);
+  }
+
+  /** The id of the KEK that wraps now. */
+  get kek(): string {
+    return this.newest;
+  }
+
+  wrapSubjectKey(id: string, key: KeyObject): { kek: string; wrapped: Buffer } {
+    const kek = this.keks.get(this.newest) as KeyObject;
+    return { kek: this.newest, wrapped: encrypt(kek, this.aad('key', id, 0, `subject/${this.newest}`), key.export()) };
+  }
+
+  /** @throws {VaultError} when the KEK is gone or the bytes do not fit */
+  unwrapSubjectKey(id: string, kek: string, wrapped: Uint8Array): KeyObject {
+    const key = this.keks.get(kek);
+    if (!key) throw new VaultError(`key-encryption key ${/^\d{4}$/.test(kek) ? kek : '(unknown)'} is not here`);
+    return createSecretKey(decrypt(key, this.aad('key', id, 0, `subject/${kek}`), wrapped));
+  }
+
+  wrapDataKey(subject: SubjectKey, chain: string, key: KeyObject): Buffer {
+    return encrypt(subject.key, this.aad('key', chain, 0, 'data'), key.export());
+  }
+
+  /** @throws {VaultError} */
+  unwrapDataKey(subject: SubjectKey, chain: string, wrapped: Uint8Array): KeyObject {
+    return createSecretKey(decrypt(subject.key, this.aad('key', chain, 0, 'data'), wrapped));
+  }
+
+  /** A subject that is not in the database yet. */
+  freshSubject(num: number, id: string): SubjectKey {
+    return { num, id, key: freshKey() };
+  }
+
+  remember(subject: SubjectKey): SubjectKey {
+    if (this.subjects.size >= CACHED_SUBJECTS) {
+      const oldest = this.subjects.values().next().value;
+      if (oldest) this.forget(oldest.num);
+    }
+    this.subjects.set(subject.num, subject);
+    this.numbers.set(subject.id, subject.num);
+    return subject;
+  }
+
+  private forget(num: number): void {
+    const known = this.subjects.get(num);
+    if (known) this.numbers.delete(known.id);
+    this.subjects.delete(num);
+  }
+
+  /** The subject of that id, if it is in memory. */
+  cachedSubject(id: string): SubjectKey | undefined {
+    const num = this.numbers.get(id);
+    return num === undefined ? undefined : this.subjects.get(num);
+  }
+
+  /** From a row of table `subject`. @throws {VaultError} */
+  subjectFromRow(row: { num: number; id: string; kek: string; wrapped_key: Uint8Array }): SubjectKey {
+    return (
+      this.subjects.get(row.num) ??
+      this.remember({ num: row.num, id: row.id, key: this.unwrapSubjectKey(row.id, row.kek, row.wrapped_key) })
+    );
+  }
+
+  /** @throws {VaultError} when there is no such subject or its key cannot be had */
+  async subjectKey(db: Db, subject: string): Promise<SubjectKey> {
+    const cached = this.cachedSubject(subject);
+    if (cached) return cached;
+    const [row] = await db.query<{ num: number; id: string; kek: string; wrapped_key: Buffer }>(
+      'SELECT num, id, kek, wrapped_key FROM subject WHERE id = ?',
+      [subject],
+    );
+    if (!row) throw new VaultError('no such subject');
+    return this.subjectFromRow(row);
+  }
+
+  /**
+   * Makes a subject that no command brings (an organisation, an auditor). Call it inside `writer.side`.
+   * Its number is negative, so that it never meets the numbers that the ledger gives.
+   */
+  async newSubject(db: Db, subject: string): Promise<SubjectKey> {
+    const [row] = await db.query<{ lowest: number | null }>('SELECT min(num) AS lowest FROM subject');
+    const fresh = this.freshSubject(Math.min(row?.lowest ?? 0, 0) - 1, subject);
+    const { kek, wrapped } = this.wrapSubjectKey(subject, fresh.key);
+    await db.query('INSERT INTO subject (num, id, kek, wrapped_key) VALUES (?, ?, ?, ?)', [fresh.num, subject, kek, wrapped]);
+    return fresh;
+  }
+
+  /** Encrypts one field of a row under its subject's key. @param row the row's id */
+  seal(subject: SubjectKey, row: string, column: string, text: string): Buffer {
+    return encrypt(subject.key, this.aad('field', row, 0, column), Buffer.from(text));
+  }
+
+  /** @throws {VaultError} */
+  open(subject: SubjectKey, row: string, column: string, sealed: Uint8Array): string {
+    return decrypt(subject.key, this.aad('field', row, 0, column), sealed).toString('utf8');
+  }
+
+  /** Makes the next KEK; from now on it wraps. Other processes of the log must be given the file first. */
+  addKek(): string {
+    const next = String(Number(this.newest) + 1).padStart(4, '0');
+    createKey(this.dir, `kek-${next}`, KEY);
+    this.loadKeks();
+    return next;
+  }
+
+  /**
+   * Rewraps up to `limit` subject keys under the newest KEK. Call it inside `writer.side` until it gives 0.
+   * @returns how many were rewrapped
+   */
+  async rewrapSubjects(db: Db, limit: number): Promise<number> {
+    const rows = await db.query<{ num: number; id: string; kek: string; wrapped_key: Buffer }>(
+      'SELECT num, id, kek, wrapped_key FROM subject WHERE kek <> ? ORDER BY num LIMIT ?',
+      [this.newest, limit],
+    );
+    for (const row of rows) {
+      const { kek, wrapped } = this.wrapSubjectKey(row.id, this.unwrapSubjectKey(row.id, row.kek, row.wrapped_key));
+      await db.query('UPDATE subject SET kek = ?, wrapped_key = ? WHERE num = ?', [kek, wrapped, row.num]);
+    }
+    return rows.length;
+  }
+
+  /**
+   * Destroys every KEK but the newest: what only they wrapped is gone for good.
+   * @throws {VaultError} while a subject key still needs one of them
+   */
+  async destroyOldKeks(db: Db): Promise<string[]> {
+    const [row] = await db.query<{ n: number }>('SELECT count(*) AS n FROM subject WHERE kek <> ?', [this.newest]);
+    if ((row?.n ?? 0) > 0) throw new VaultError('subject keys are still wrapped by an older key-encryption key');
+    const old = [...this.keks.keys()].filter((id) => id !== this.newest);
+    for (const id of old) rmSync(join(this.dir, `kek-${id}`));
+    this.loadKeks();
+    return old;
+  }
+}
+
+export function freshKey(): KeyObject {
+  return createSecretKey(randomBytes(KEY));
+}
