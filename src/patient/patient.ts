@@ -81,6 +81,8 @@ export type DiscrepancyState = Discrepancy & {
 
 export type Patient = {
   id: string;
+  /** RFC 3339. */
+  enrolledAt: string;
   name: string;
   birthDate: string | null;
   identifiers: Identifier[];

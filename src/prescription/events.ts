@@ -85,7 +85,7 @@ export type OrderCancelRequested = LedgerEventOf<
 export type OrderCancelled = LedgerEventOf<
   'order.cancelled/1',
   Nothing,
-  { cause: 'released' | 'not-dispensed' | 'arrived' | 'dispense-reversed' }
+  { cause: 'released' | 'dispensed' | 'not-dispensed' | 'arrived' | 'dispense-reversed' }
 >;
 
 export type IssueReadied = LedgerEventOf<'issue.readied/1', { issue: number }, Nothing>;
@@ -132,11 +132,7 @@ export type DispenseNotDispensed = LedgerEventOf<
   { issue: number; claimId: string; reason: string },
   Nothing
 >;
-export type DispenseReversed = LedgerEventOf<
-  'dispense.reversed/1',
-  { dispenseId: string; reason: string },
-  Nothing
->;
+export type DispenseReversed = LedgerEventOf<'dispense.reversed/1', { dispenseId: string; reason: string }, Nothing>;
 /** A dispense that already happened elsewhere: always recorded as a fact; reconciliation judges it. */
 export type DispenseReported = LedgerEventOf<
   'dispense.reported/1',

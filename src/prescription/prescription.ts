@@ -73,6 +73,8 @@ export type Dispense = {
   recordedAt: string;
   /** Reported after the fact instead of dispensed under a claim. */
   reported: boolean;
+  /** The claim under which it was dispensed; null when it was reported. */
+  claim: Claim | null;
   reversed: boolean;
   seq: number;
 };
@@ -93,19 +95,24 @@ export type CancelRequest = {
   effect: 'held' | 'pending' | 'applied';
 };
 
+/** A pharmacy that holds or held it, or reported a dispense; `since` is its first contact, RFC 3339. */
+export type Custody = { org: string; since: string };
+
 export type Prescription = {
   id: string;
   name: OrderName;
+  /** When its first entry was recorded, RFC 3339. */
+  recordedAt: string;
   /** Null until the order arrives (early cancel, early report). */
   order: Order | null;
   /** Null until the order arrives. */
   status: OrderStatus | null;
   issues: Issue[];
   cancel: CancelRequest | null;
-  /** The pharmacy at which the remaining refills stay (us-federal), once it has dispensed. */
+  /** The pharmacy that dispensed last: the remaining refills stay there (us-federal). */
   refillHolder: string | null;
-  /** Pharmacies that hold or held it, or reported a dispense, in order of first contact. */
-  pharmacies: string[];
+  /** In order of first contact. */
+  pharmacies: Custody[];
   /** All handings-over, reversed ones included, in ledger order. */
   dispenses: Dispense[];
   /** The latest doses (bounded, see evolve), in ledger order. */
@@ -115,6 +122,8 @@ export type Prescription = {
 /** A dispense or doses that name no known prescription, until matched. */
 export type Supply = {
   id: string;
+  /** When its first entry was recorded, RFC 3339. */
+  recordedAt: string;
   patient: string | null;
   /** What the pharmacy said the order was. */
   claimedOrder: OrderName | null;

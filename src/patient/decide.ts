@@ -1,0 +1,129 @@
+/** What is recorded about a patient: enrolment, who read, what disagrees in their book. */
+import { accept, refuse, type Decision, type NewEvent, type Role } from '../ledger/model.js';
+import type { Context } from '../prescription/context.js';
+import type { NewEventOf } from '../prescription/events.js';
+import type { RefusalCode } from '../prescription/refusals.js';
+import type {
+  AccessBreakGlass,
+  AccessRecorded,
+  Discrepancy,
+  DiscrepancyOpened,
+  DiscrepancyResolved,
+  Patient,
+  PatientEnrolled,
+} from './patient.js';
+
+export type EnrolPatient = PatientEnrolled['data'];
+
+const ENROLLING: ReadonlySet<Role> = new Set(['administrator', 'prescriber', 'system']);
+
+/**
+ * @param patient null on a new chain
+ * @returns `patient.enrolled/1`
+ */
+export function decideEnrol(patient: Patient | null, command: EnrolPatient, ctx: Context): Decision<RefusalCode> {
+  if (!ENROLLING.has(ctx.actor.role)) return refuse('access.forbidden');
+  if (patient) return refuse('patient.already-enrolled');
+  if (command.name.trim() === '') return refuse('patient.name-missing');
+  const enrolled: NewEventOf<PatientEnrolled> = {
+    chain: ctx.chain,
+    type: 'patient.enrolled/1',
+    data: { ...command },
+    derived: {},
+  };
+  return accept(enrolled);
+}
+
+/**
+ * Reads of this patient's clinical data by others, gathered while the answer was already on its way (design 7).
+ * @returns `access.recorded/1`; no event without reads
+ */
+export function decideAccess(reads: AccessRecorded['data']['reads'], ctx: Context): Decision<never> {
+  if (reads.length === 0) return accept();
+  const recorded: NewEventOf<AccessRecorded> = {
+    chain: ctx.chain,
+    type: 'access.recorded/1',
+    data: { reads },
+    derived: {},
+  };
+  return accept(recorded);
+}
+
+/** How long access without a relation lasts, in ms: an emergency, not a habit. */
+const BREAK_GLASS_MS = 60 * 60 * 1000;
+
+/** @returns `access.break-glass/1`, `derived.until` one hour from now */
+export function decideBreakGlass(
+  _: Patient,
+  command: { readonly reason: string },
+  ctx: Context,
+): Decision<RefusalCode> {
+  const { actor, now, chain } = ctx;
+  if (actor.role !== 'prescriber' && actor.role !== 'pharmacist') return refuse('access.forbidden');
+  if (command.reason.trim() === '') return refuse('access.reason-missing');
+  const opened: NewEventOf<AccessBreakGlass> = {
+    chain,
+    type: 'access.break-glass/1',
+    data: { reason: command.reason },
+    derived: { until: new Date(now + BREAK_GLASS_MS).toISOString() },
+  };
+  return accept(opened);
+}
+
+export interface Reconcile {
+  /** What the book shows now and the state may not. */
+  readonly opened: readonly Discrepancy[];
+  /** Ids of open discrepancies that the book no longer shows. */
+  readonly gone: readonly string[];
+}
+
+/**
+ * What the worker found. Repeats are ignored, so that running it twice changes nothing: one that is open already,
+ * and one that a person resolved. One that was gone may come back.
+ * @returns `discrepancy.opened/1` and `discrepancy.resolved/1` with resolution `gone`; no event when nothing is new
+ */
+export function decideReconcile(patient: Patient, command: Reconcile, ctx: Context): Decision<RefusalCode> {
+  if (ctx.actor.role !== 'system') return refuse('access.forbidden');
+  const known = new Map(patient.discrepancies.map((discrepancy) => [discrepancy.id, discrepancy]));
+  const fresh = new Map(command.opened.map((found) => [found.id, found]));
+  const opened = [...fresh.values()]
+    .filter(({ id }) => !known.has(id) || known.get(id)?.resolution === 'gone')
+    .map((data): NewEventOf<DiscrepancyOpened> => ({
+      chain: ctx.chain,
+      type: 'discrepancy.opened/1',
+      data: { ...data },
+      derived: {},
+    }));
+  const gone = [...new Set(command.gone)]
+    .filter((id) => known.get(id)?.status === 'open')
+    .map((id) => resolved(ctx.chain, { id, resolution: 'gone', note: null }));
+  return accept(...opened, ...gone);
+}
+
+export interface ResolveDiscrepancy {
+  readonly id: string;
+  readonly resolution: Exclude<DiscrepancyResolved['data']['resolution'], 'gone'>;
+  readonly note: string | null;
+}
+
+/**
+ * A person of a side that it concerns says what became of it. To others there is no such discrepancy.
+ * @returns `discrepancy.resolved/1`
+ */
+export function decideResolve(patient: Patient, command: ResolveDiscrepancy, ctx: Context): Decision<RefusalCode> {
+  const { role, org } = ctx.actor;
+  if (role !== 'prescriber' && role !== 'pharmacist') return refuse('access.forbidden');
+  const discrepancy = patient.discrepancies.find(({ id }) => id === command.id);
+  if (!discrepancy || org === null || !discrepancy.orgs.includes(org)) return refuse('discrepancy.unknown');
+  if (discrepancy.status === 'resolved') {
+    return refuse('discrepancy.already-resolved', { resolution: discrepancy.resolution });
+  }
+  return accept(resolved(ctx.chain, { id: command.id, resolution: command.resolution, note: command.note }));
+}
+
+function resolved(
+  chain: string,
+  data: DiscrepancyResolved['data'],
+): NewEvent<'discrepancy.resolved/1', DiscrepancyResolved['data']> {
+  return { chain, type: 'discrepancy.resolved/1', data, derived: {} };
+}

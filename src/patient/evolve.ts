@@ -1,0 +1,51 @@
+/** How a patient chain comes to its state. No clock, no configuration. */
+import type { LedgerEvent } from '../ledger/model.js';
+import type { Patient, PatientEvent } from './patient.js';
+
+/**
+ * @param state null before the first entry, which must be the enrolment
+ * @returns the state after the event; the given one is not changed
+ * @throws {Error} on a type that no version of this chain has
+ */
+export function evolvePatient(state: Patient | null, recorded: LedgerEvent): Patient {
+  const event = recorded as PatientEvent;
+  if (event.type === 'patient.enrolled/1') {
+    const { name, birthDate, identifiers, address } = event.data;
+    const enrolledAt = event.recordedAt;
+    return { id: event.chain, enrolledAt, name, birthDate, identifiers, address, discrepancies: [], grants: [] };
+  }
+  if (!state) throw new Error(`an event of type ${event.type} cannot open a patient chain`);
+  switch (event.type) {
+    case 'access.recorded/1':
+      return state;
+    case 'access.break-glass/1': {
+      const running = state.grants.filter(({ until }) => until > event.recordedAt);
+      return { ...state, grants: [...running, { actor: event.actor.id, until: event.derived.until }] };
+    }
+    case 'discrepancy.opened/1': {
+      const others = state.discrepancies.filter(({ id }) => id !== event.data.id);
+      const before = state.discrepancies.find(({ id }) => id === event.data.id);
+      // Whoever saw it once still does: read-model rows are never taken back.
+      const orgs = [...new Set([...(before?.orgs ?? []), ...event.data.orgs])];
+      const openedAt = event.recordedAt;
+      const opened = { ...event.data, orgs, status: 'open' as const, openedAt, resolvedAt: null, resolution: null };
+      return { ...state, discrepancies: [...others, opened] };
+    }
+    case 'discrepancy.resolved/1': {
+      const { id, resolution } = event.data;
+      const resolvedAt = event.recordedAt;
+      return {
+        ...state,
+        discrepancies: state.discrepancies.map((discrepancy) =>
+          discrepancy.id === id ? { ...discrepancy, status: 'resolved', resolvedAt, resolution } : discrepancy,
+        ),
+      };
+    }
+    default:
+      throw unknownType(event);
+  }
+}
+
+function unknownType(event: never): Error {
+  return new Error(`no version of this chain has events of type ${(event as LedgerEvent).type}`);
+}

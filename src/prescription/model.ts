@@ -1,0 +1,98 @@
+/** Prescription and supply chains as the ledger sees them: evolve, read-model rows, outside names. */
+import type { ChainModel, OutsideName } from '../ledger/model.js';
+import type { OrderName } from './events.js';
+import { evolvePrescription, evolveSupply } from './evolve.js';
+import type { Prescription, Supply } from './prescription.js';
+import { currentIssue, nextTimer } from './queries.js';
+
+/** How the world outside names an order; found again through a blind index. */
+export function orderName({ issuer, number }: OrderName): OutsideName {
+  return { domain: 'order', parts: [issuer, number] };
+}
+
+export const prescriptionModel: ChainModel<Prescription> = {
+  kind: 'prescription',
+  stateVersion: 1,
+  readModels: [
+    {
+      table: 'prescription_row',
+      columns: [
+        { name: 'chain', type: 'integer' },
+        { name: 'patient', type: 'integer' },
+        { name: 'issuer', type: 'text' },
+        { name: 'order_status', type: 'text' },
+        { name: 'issue_status', type: 'text' },
+        { name: 'nominated', type: 'text' },
+        { name: 'drug', type: 'text' },
+        { name: 'valid_until', type: 'text' },
+        { name: 'timer_at', type: 'integer' },
+        { name: 'recorded_at', type: 'integer' },
+      ],
+      key: ['chain'],
+    },
+    {
+      table: 'custody',
+      columns: [
+        { name: 'chain', type: 'integer' },
+        { name: 'org', type: 'text' },
+        { name: 'since', type: 'integer' },
+      ],
+      key: ['chain', 'org'],
+    },
+  ],
+  evolve: evolvePrescription,
+  rows: (rx, { chain, subject }) => [
+    {
+      table: 'prescription_row',
+      values: {
+        chain,
+        patient: subject,
+        issuer: rx.name.issuer,
+        order_status: rx.status,
+        issue_status: currentIssue(rx)?.status ?? null,
+        nominated: rx.order?.nominatedPharmacy ?? null,
+        drug: rx.order?.medication.code ?? null,
+        valid_until: rx.order?.validUntil ?? null,
+        timer_at: nextTimer(rx),
+        recorded_at: Date.parse(rx.order?.recordedAt ?? rx.recordedAt),
+      },
+    },
+    ...rx.pharmacies.map(({ org, since }) => ({
+      table: 'custody',
+      values: { chain, org, since: Date.parse(since) },
+    })),
+  ],
+  names: (rx) => [orderName(rx.name)],
+};
+
+export const supplyModel: ChainModel<Supply> = {
+  kind: 'supply',
+  stateVersion: 1,
+  readModels: [
+    {
+      table: 'supply_row',
+      columns: [
+        { name: 'chain', type: 'integer' },
+        { name: 'patient', type: 'integer' },
+        { name: 'org', type: 'text' },
+        { name: 'matched', type: 'text' },
+        { name: 'recorded_at', type: 'integer' },
+      ],
+      key: ['chain'],
+    },
+  ],
+  evolve: evolveSupply,
+  rows: (supply, { chain, subject }) => [
+    {
+      table: 'supply_row',
+      values: {
+        chain,
+        patient: subject,
+        org: supply.pharmacy,
+        matched: supply.matchedTo,
+        recorded_at: Date.parse(supply.recordedAt),
+      },
+    },
+  ],
+  names: () => [],
+};
