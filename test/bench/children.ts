@@ -1,0 +1,73 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { endChild } from '../../src/cli/redis-finder.js';
+import { type Load, Measured } from './load.js';
+
+/** The load generator's process. */
+export interface LoadProcess {
+  run(load: Load): Promise<Measured>;
+  stop(): Promise<void>;
+}
+
+/** A server's process, that tells the CPU time it has used. */
+export interface ServerProcess {
+  readonly port: number;
+  /** User and system time so far, in microseconds. */
+  cpu(): Promise<number>;
+  stop(): Promise<void>;
+}
+
+export function startLoad(): LoadProcess {
+  const child = start('load.js', {});
+  return {
+    async run(load) {
+      child.send(load);
+      return Measured.parse(await answer(child));
+    },
+    stop: () => endChild(child, 'SIGKILL'),
+  };
+}
+
+/** @param script `server.js` or `trivial.js`, which says its port when it listens */
+export async function startServer(script: string, env: Record<string, string>): Promise<ServerProcess> {
+  const child = start(script, env);
+  const { port } = z.object({ port: z.int() }).parse(await answer(child));
+  return {
+    port,
+    async cpu() {
+      child.send('cpu');
+      return z.object({ cpu: z.number() }).parse(await answer(child)).cpu;
+    },
+    stop: () => endChild(child, 'SIGKILL'),
+  };
+}
+
+function start(script: string, env: Record<string, string>): ChildProcess {
+  const child = fork(fileURLToPath(new URL(script, import.meta.url)), {
+    env: { ...process.env, ...env },
+    // What a server logs is written, as in production, and thrown away.
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  const end = () => child.kill('SIGKILL');
+  process.once('exit', end);
+  child.once('exit', () => process.off('exit', end));
+  return child;
+}
+
+/** @throws {Error} when the process ends instead. */
+async function answer(child: ChildProcess): Promise<unknown> {
+  const stop = new AbortController();
+  const gone = once(child, 'exit', { signal: stop.signal }).then(([code]) => {
+    throw new Error(`${child.spawnargs.at(-1) ?? 'a process'} ended with ${String(code)}`);
+  });
+  const said: Promise<unknown[]> = once(child, 'message', { signal: stop.signal });
+  try {
+    const [message] = await Promise.race([said, gone]);
+    return message;
+  } finally {
+    stop.abort();
+    await Promise.allSettled([gone, said]);
+  }
+}
