@@ -1,0 +1,209 @@
+import { randomUUID } from 'node:crypto';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readHeadFile } from '../../src/ledger/head-file.js';
+import { openCheckpoint } from '../../src/ledger/core/checkpoint.js';
+import { verifyReceipt } from '../../src/ledger/core/receipt.js';
+import type { Outcome } from '../../src/ledger/model.js';
+import type { Ledger } from '../../src/ledger/open-ledger.js';
+import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
+import type { Config } from '../../src/config/config.js';
+import { sharedPostgres } from '../support/engines.js';
+import { count, type Counter, counterModel, counterRef, openTestLedger, temporaryFolder, testActor, testConfig } from '../support/ledger.js';
+
+type Good = Extract<Outcome, { ok: true }>;
+const good = (outcome: Outcome): Good => {
+  if (!outcome.ok) throw new Error(`refused: ${outcome.refusal.code}`);
+  return outcome;
+};
+const codeOf = (outcome: Outcome): string => (outcome.ok ? 'accepted' : outcome.refusal.code);
+const idempotent = (key: string, request = 'same') => ({ idempotency: { client: testActor.id, key, request } });
+
+const postgres = await sharedPostgres();
+
+describe.each([
+  { engine: 'sqlite', url: () => Promise.resolve<string | null>(null), skip: null },
+  { engine: 'postgres', url: async () => (await postgres.createDatabase()) as string | null, skip: postgres.missing },
+])('ledger writer on $engine', ({ url, skip }) => {
+  const folder = temporaryFolder();
+  let config: Config;
+  let ledger: Ledger;
+
+  beforeEach(async (context) => {
+    if (skip) return context.skip(skip);
+    folder.remove();
+    const database = await url();
+    config = testConfig(folder.path, database ? { DATABASE_URL: database } : {});
+    ledger = await openTestLedger(config);
+  });
+  afterEach(async () => {
+    await ledger?.close();
+    folder.remove();
+  });
+
+  it('gives each event a receipt that verifies with nothing but the vkey', async () => {
+    const id = randomUUID();
+    const outcomes = await Promise.all(Array.from({ length: 40 }, () => ledger.writer.commit(count(id, 1)).then(good)));
+    const receipts = outcomes.flatMap(({ receipts: each }) => each);
+    expect(receipts.map((receipt) => verifyReceipt(receipt, ledger.writer.vkey).ok)).toEqual(receipts.map(() => true));
+    expect(new Set(receipts.map(({ index }) => index)).size).toBe(40);
+    expect(outcomes.map(({ states }) => (states[0] as Counter).total).toSorted((a, b) => a - b)).toEqual(Array.from({ length: 40 }, (_, i) => i + 1));
+  });
+
+  it('lets later commands of a batch see earlier ones, and refuses without harm to the others', async () => {
+    const id = randomUUID();
+    const codes = await Promise.all([3, -2, -2, 1, -2].map((by) => ledger.writer.commit(count(id, by)).then(codeOf)));
+    expect(codes).toEqual(['accepted', 'accepted', 'counter.below-zero', 'accepted', 'accepted']);
+    expect((await ledger.reader.chain(id, counterModel))?.state).toEqual({ label: id, total: 0 });
+  });
+
+  it('commits a command on several chains whole or not at all', async () => {
+    const [a, b] = [randomUUID(), randomUUID()];
+    await ledger.writer.commit(count(a, 5));
+    const move = (by: number) => ({
+      actor: testActor,
+      chains: [counterRef(a), counterRef(b)],
+      decide: () => ({
+        events: [
+          { chain: a, type: 'counter.moved/1', data: { by: -by, label: a }, derived: {} },
+          { chain: b, type: 'counter.moved/1', data: { by: by > 3 ? 'not a number' : by, label: b }, derived: {} },
+        ],
+      }),
+    });
+    await expect(ledger.writer.commit(move(4))).rejects.toThrow('by is not a number');
+    expect(await ledger.reader.chain(b, counterModel)).toBeNull();
+    const moved = good(await ledger.writer.commit(move(2)));
+    expect(moved.states).toEqual([
+      { label: a, total: 3 },
+      { label: b, total: 2 },
+    ]);
+  });
+
+  it('answers a repeated request with the events of the first, also after a restart', async () => {
+    const id = randomUUID();
+    const first = good(await ledger.writer.commit(count(id, 1, idempotent('k1'))));
+    await ledger.writer.commit(count(id, 10));
+    const again = good(await ledger.writer.commit(count(id, 1, idempotent('k1'))));
+    expect(again.replayed).toBe(true);
+    expect(again.events).toEqual(first.events);
+    expect(again.states).toEqual(first.states);
+    expect(again.receipts.every((receipt) => verifyReceipt(receipt, ledger.writer.vkey).ok)).toBe(true);
+    expect(codeOf(await ledger.writer.commit(count(id, 2, idempotent('k1', 'other'))))).toBe('idempotency.key-reused');
+    await ledger.close();
+    ledger = await openTestLedger(config);
+    expect(good(await ledger.writer.commit(count(id, 1, idempotent('k1')))).events).toEqual(first.events);
+    expect((await ledger.reader.chain(id, counterModel))?.state.total).toBe(11);
+  });
+
+  it('answers 409 to a request whose twin is still running, and remembers no refusal', async () => {
+    const id = randomUUID();
+    const [one, two] = await Promise.all([1, 1].map((by) => ledger.writer.commit(count(id, by, idempotent('k2'))).then(codeOf)));
+    expect([one, two]).toEqual(['accepted', 'idempotency.in-progress']);
+    expect(codeOf(await ledger.writer.commit(count(id, -9, idempotent('k3'))))).toBe('counter.below-zero');
+    await ledger.writer.commit(count(id, 20));
+    expect(codeOf(await ledger.writer.commit(count(id, -9, idempotent('k3'))))).toBe('accepted');
+  });
+
+  it('gives an outside name to one chain only, whoever comes first', async () => {
+    const label = 'order 1';
+    const named = (id: string) => ({
+      ...count(id, 1, { label }),
+      chains: [{ name: { domain: 'counter', parts: [label] }, otherwise: counterRef(id, 'new'), expect: 'absent' as const }],
+    });
+    const ids = Array.from({ length: 10 }, () => randomUUID());
+    const together = await Promise.all(ids.slice(0, 5).map((id) => ledger.writer.commit(named(id)).then(good)));
+    const later = [good(await ledger.writer.commit(named(ids[5] as string)))];
+    expect(new Set([...together, ...later].map((outcome) => outcome.ids[0])).size).toBe(1);
+    expect(await ledger.reader.byName({ domain: 'counter', parts: [label] })).toBe(together[0]?.ids[0]);
+    // Two chains that claim one name without asking: the second is a fault of its own and harms nobody else.
+    const [clash, bystander] = await Promise.allSettled([
+      ledger.writer.commit(count(ids[6] as string, 1, { label })),
+      ledger.writer.commit(count(ids[7] as string, 1)),
+    ]);
+    expect(clash.status).toBe('rejected');
+    expect(bystander.status).toBe('fulfilled');
+  });
+
+  it('runs only the poison command alone and fails only that', async () => {
+    const ids = Array.from({ length: 20 }, () => randomUUID());
+    const results = await Promise.allSettled(
+      // A lone NUL cannot be stored by PostgreSQL in text; an entry too long cannot be encoded by either: here evolve throws.
+      ids.map((id, i) => ledger.writer.commit(count(id, 1, i === 7 ? { data: { by: 'x' } } : {}))),
+    );
+    expect(results.map(({ status }) => status)).toEqual(ids.map((_, i) => (i === 7 ? 'rejected' : 'fulfilled')));
+  });
+
+  it('pushes back when the queue is full, and keeps what it took', async () => {
+    await ledger.close();
+    ledger = await openTestLedger(testConfig(folder.path, { ...(config.postgresUrl ? { DATABASE_URL: config.postgresUrl } : {}), WRITER_QUEUE: '8' }));
+    const results = await Promise.allSettled(Array.from({ length: 20 }, () => ledger.writer.commit(count(randomUUID(), 1))));
+    const refused = results.filter((result) => result.status === 'rejected');
+    expect(refused).toHaveLength(12);
+    expect(refused.every(({ reason }) => reason instanceof LedgerUnavailable)).toBe(true);
+  });
+
+  it('runs side jobs in the queue; a failing one harms no other', async () => {
+    const results = await Promise.allSettled([
+      ledger.writer.side((db) => db.query('INSERT INTO relay_cursor (name, next) VALUES (?, ?)', ['a', 1])),
+      ledger.writer.side((db) => db.query('INSERT INTO relay_cursor (name, next) VALUES (?, ?)', ['a', 2])),
+      ledger.writer.side((db) => db.query('INSERT INTO relay_cursor (name, next) VALUES (?, ?)', ['b', 3])),
+    ]);
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect(await ledger.reader.db.query('SELECT name, next FROM relay_cursor ORDER BY name')).toEqual([
+      { name: 'a', next: 1 },
+      { name: 'b', next: 3 },
+    ]);
+  });
+
+  it('has the checkpoint in the head file before it answers, and grows through tile boundaries', async () => {
+    const ids = Array.from({ length: 700 }, () => randomUUID());
+    let last: Good | undefined;
+    for (let at = 0; at < ids.length; at += 100) {
+      const batch = await Promise.all(ids.slice(at, at + 100).map((id) => ledger.writer.commit(count(id, 1)).then(good)));
+      last = batch.at(-1);
+      const remembered = openCheckpoint((await readHeadFile(config.headFile)) as string, ledger.writer.vkey);
+      expect(remembered.size).toBe(at + 100);
+    }
+    expect(verifyReceipt(last?.receipts[0] as never, ledger.writer.vkey).ok).toBe(true);
+    for (const index of [0, 255, 256, 511, 512, 699]) {
+      expect(verifyReceipt(await ledger.reader.receipt(index), ledger.writer.vkey).ok).toBe(true);
+    }
+    await ledger.close();
+    ledger = await openTestLedger(config);
+    expect(good(await ledger.writer.commit(count(ids[3] as string, 1))).states).toEqual([{ label: ids[3], total: 2 }]);
+    await expect(ledger.reader.receipt(10_000)).rejects.toThrow(RangeError);
+  });
+
+  it('refuses to start with another origin, another key, or behind its head file', async () => {
+    await ledger.writer.commit(count(randomUUID(), 1));
+    const url = config.postgresUrl ? { DATABASE_URL: config.postgresUrl } : {};
+    await ledger.close();
+    await expect(openTestLedger(testConfig(folder.path, { ...url, LOG_ORIGIN: 'other.example/log' }))).rejects.toThrow('LOG_ORIGIN');
+    const elsewhere = temporaryFolder();
+    const env = url.DATABASE_URL ? url : { DATABASE_URL: `sqlite:${config.sqliteFile}` };
+    await expect(openTestLedger(testConfig(elsewhere.path, env))).rejects.toThrow('not the one of log');
+    elsewhere.remove();
+    ledger = await openTestLedger(config);
+    await ledger.writer.side((db) => db.query('UPDATE log_head SET size = 0'));
+    await ledger.close();
+    await expect(openTestLedger(config)).rejects.toThrow('set back');
+  });
+
+  it('takes turns with another process on the same log', async () => {
+    const other = await openTestLedger(config);
+    const id = randomUUID();
+    try {
+      const all = await Promise.all(
+        Array.from({ length: 200 }, (_, i) => (i % 2 === 0 ? ledger : other).writer.commit(count(id, 1)).then(good)),
+      );
+      expect(new Set(all.map(({ events }) => events[0]?.index)).size).toBe(200);
+      expect((await ledger.reader.chain(id, counterModel))?.state.total).toBe(200);
+      // A refusal rests on what the other wrote, not on a stale cache.
+      await other.writer.commit(count(id, -200));
+      expect(codeOf(await ledger.writer.commit(count(id, -1)))).toBe('counter.below-zero');
+      await ledger.writer.commit(count(id, 1));
+      expect(codeOf(await other.writer.commit(count(id, -1)))).toBe('accepted');
+    } finally {
+      await other.close();
+    }
+  });
+});

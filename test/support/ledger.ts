@@ -1,0 +1,70 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Clock } from '../../src/config/clock.js';
+import { Config } from '../../src/config/config.js';
+import type { Actor, ChainModel, ChainRef, Command, JsonObject } from '../../src/ledger/model.js';
+import { refuse } from '../../src/ledger/model.js';
+import { openLedger, type Ledger, type Report } from '../../src/ledger/open-ledger.js';
+
+/** A folder that is gone at the end of the test. */
+export function temporaryFolder(): { path: string; remove(): void } {
+  const path = mkdtempSync(join(tmpdir(), 'rxledger-test-'));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+export function testConfig(dataDir: string, env: Record<string, string> = {}): Config {
+  return Config.parse({ DATA_DIR: dataDir, LOG_ORIGIN: 'test.example/log', LOG_LEVEL: 'silent', ...env });
+}
+
+/** A chain that counts: the smallest model that has state, a read model and a name. */
+export interface Counter {
+  label: string;
+  total: number;
+}
+export const counterModel: ChainModel<Counter> = {
+  kind: 'patient',
+  stateVersion: 1,
+  readModels: [
+    {
+      table: 'patient_row',
+      columns: [
+        { name: 'chain', type: 'integer' },
+        { name: 'enrolled_at', type: 'integer' },
+      ],
+      key: ['chain'],
+    },
+  ],
+  evolve: (state, event) => {
+    const by = event.data['by'];
+    if (typeof by !== 'number') throw new Error('by is not a number');
+    return { label: state?.label ?? String(event.data['label']), total: (state?.total ?? 0) + by };
+  },
+  rows: (state, { chain }) => [{ table: 'patient_row', values: { chain, enrolled_at: state.total } }],
+  names: (state) => [{ domain: 'counter', parts: [state.label] }],
+};
+
+export const testActor: Actor = { id: '11111111-1111-4111-8111-111111111111', role: 'pharmacist', org: '22222222-2222-4222-8222-222222222222', patient: null };
+
+export function counterRef(id: string, mode: ChainRef['mode'] = 'either'): ChainRef {
+  return { id, model: counterModel as ChainModel, mode, subject: { newSubject: id } };
+}
+
+/** Adds to a counter; refuses to go below zero. */
+export function count(id: string, by: number, more: Partial<Command> & { label?: string; data?: JsonObject } = {}): Command {
+  const { label = id, data = {}, ...rest } = more;
+  return {
+    actor: testActor,
+    chains: [counterRef(id)],
+    decide: ({ states, ids }) => {
+      const state = states[0] as Counter | null;
+      if ((state?.total ?? 0) + by < 0) return refuse('counter.below-zero', { total: state?.total ?? 0 });
+      return { events: [{ chain: ids[0] as string, type: 'counter.moved/1', data: { by, label, ...data }, derived: {} }] };
+    },
+    ...rest,
+  };
+}
+
+export function openTestLedger(config: Config, clock = new Clock(), report?: Report): Promise<Ledger> {
+  return openLedger(config, clock, [counterModel as ChainModel], report);
+}
