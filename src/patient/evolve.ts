@@ -1,14 +1,28 @@
 /** How a patient chain comes to its state. No clock, no configuration. */
 import type { LedgerEvent } from '../ledger/model.js';
+import { unhandled } from '../prescription/evolve-supply.js';
 import type { Patient, PatientEvent } from './patient.js';
+
+/** Every type and version that a patient chain may have; a compile error here means one was forgotten. */
+const PATIENT_EVENTS: Readonly<Record<PatientEvent['type'], true>> = {
+  'patient.enrolled/1': true,
+  'access.recorded/1': true,
+  'access.break-glass/1': true,
+  'discrepancy.opened/1': true,
+  'discrepancy.resolved/1': true,
+};
+
+export function isPatientEvent(event: LedgerEvent): event is PatientEvent {
+  return Object.hasOwn(PATIENT_EVENTS, event.type);
+}
 
 /**
  * @param state null before the first entry, which must be the enrolment
  * @returns the state after the event; the given one is not changed
  * @throws {Error} on a type that no version of this chain has
  */
-export function evolvePatient(state: Patient | null, recorded: LedgerEvent): Patient {
-  const event = recorded as PatientEvent;
+export function evolvePatient(state: Patient | null, event: LedgerEvent): Patient {
+  if (!isPatientEvent(event)) throw new Error(`a patient chain has no events of type ${event.type}`);
   if (event.type === 'patient.enrolled/1') {
     const { name, birthDate, identifiers, address } = event.data;
     const enrolledAt = event.recordedAt;
@@ -42,10 +56,6 @@ export function evolvePatient(state: Patient | null, recorded: LedgerEvent): Pat
       };
     }
     default:
-      throw unknownType(event);
+      return unhandled(event);
   }
-}
-
-function unknownType(event: never): Error {
-  return new Error(`no version of this chain has events of type ${(event as LedgerEvent).type}`);
 }

@@ -1,34 +1,52 @@
 /**
- * How a prescription chain and a supply chain come to their state, event by event: the only way. No clock,
+ * How a prescription chain comes to its state, event by event: the only way. No clock,
  * no configuration, no formulary: what those said stands in the event. Rules are checked by `decide`; here
  * every event that was recorded is a fact.
  */
 import type { LedgerEvent } from '../ledger/model.js';
 import type {
   DispenseRecorded,
-  DispenseReported,
   DispenseReversed,
-  DoseCorrected,
   OrderCancelRequested,
   OrderImported,
   OrderIssued,
   OrderName,
   PrescriptionEvent,
-  SupplyEvent,
 } from './events.js';
-import type { Dispense, Dose, Issue, IssueStatus, Order, OrderStatus, Prescription, Supply } from './prescription.js';
+import { corrected, doseIn, handedOver, latest, report, unhandled } from './evolve-supply.js';
+import type { Dispense, Issue, IssueStatus, Order, OrderStatus, Prescription } from './prescription.js';
 import { isClosed, standingDispenses } from './queries.js';
 
-/** Doses kept in the state; older ones stand in the ledger. A year of one a day, and some. */
-export const KEPT_DOSES = 400;
+/** Every type and version that a chain of this kind may have; a compile error here means one was forgotten. */
+const PRESCRIPTION_EVENTS: Readonly<Record<PrescriptionEvent['type'], true>> = {
+  'order.issued/1': true,
+  'order.imported/1': true,
+  'order.cancel-requested/1': true,
+  'order.cancelled/1': true,
+  'issue.readied/1': true,
+  'issue.expired/1': true,
+  'dispense.claimed/1': true,
+  'dispense.released/1': true,
+  'dispense.recorded/1': true,
+  'dispense.not-dispensed/1': true,
+  'dispense.reversed/1': true,
+  'dispense.reported/1': true,
+  'dose.taken/1': true,
+  'dose.skipped/1': true,
+  'dose.corrected/1': true,
+};
+
+export function isPrescriptionEvent(event: LedgerEvent): event is PrescriptionEvent {
+  return Object.hasOwn(PRESCRIPTION_EVENTS, event.type);
+}
 
 /**
  * @param state null before the first entry
  * @returns the state after the event; the given one is not changed
  * @throws {Error} on a type that no version of this chain has, or an event that cannot open a chain
  */
-export function evolvePrescription(state: Prescription | null, recorded: LedgerEvent): Prescription {
-  const event = recorded as PrescriptionEvent;
+export function evolvePrescription(state: Prescription | null, event: LedgerEvent): Prescription {
+  if (!isPrescriptionEvent(event)) throw new Error(`a prescription chain has no events of type ${event.type}`);
   const rx = state ?? open(event);
   switch (event.type) {
     case 'order.issued/1':
@@ -63,55 +81,12 @@ export function evolvePrescription(state: Prescription | null, recorded: LedgerE
     case 'dispense.reported/1':
       return inCustody({ ...rx, dispenses: [...rx.dispenses, report(event)] }, event.derived.pharmacy, event);
     case 'dose.taken/1':
-    case 'dose.skipped/1': {
-      const quantity = event.type === 'dose.taken/1' ? event.data.quantity : null;
-      const outcome = event.type === 'dose.taken/1' ? 'taken' : 'skipped';
-      const dose: Dose = { doseId: event.data.doseId, outcome, at: event.data.at, quantity, seq: event.seq };
-      return { ...rx, doses: [...rx.doses, dose].slice(-KEPT_DOSES) };
-    }
+    case 'dose.skipped/1':
+      return { ...rx, doses: latest([...rx.doses, doseIn(event)]) };
     case 'dose.corrected/1':
       return { ...rx, doses: corrected(rx.doses, event) };
     default:
-      throw unknownType(event);
-  }
-}
-
-/** As {@link evolvePrescription}, for a dispense or doses that name no known prescription. */
-export function evolveSupply(state: Supply | null, recorded: LedgerEvent): Supply {
-  const event = recorded as SupplyEvent;
-  const supply: Supply = state ?? {
-    id: event.chain,
-    recordedAt: event.recordedAt,
-    patient: null,
-    claimedOrder: null,
-    pharmacy: null,
-    dispenses: [],
-    doses: [],
-    matchedTo: null,
-  };
-  switch (event.type) {
-    case 'dispense.reported/1':
-      return {
-        ...supply,
-        patient: event.data.patient ?? supply.patient,
-        claimedOrder: event.data.order ?? supply.claimedOrder,
-        pharmacy: event.derived.pharmacy,
-        dispenses: [...supply.dispenses, report(event)],
-      };
-    case 'dose.taken/1':
-    case 'dose.skipped/1': {
-      const { doseId, at, patient, medication } = event.data;
-      const quantity = event.type === 'dose.taken/1' ? event.data.quantity : null;
-      const outcome: Dose['outcome'] = event.type === 'dose.taken/1' ? 'taken' : 'skipped';
-      const dose = { doseId, outcome, at, quantity, seq: event.seq, medication };
-      return { ...supply, patient, doses: [...supply.doses, dose].slice(-KEPT_DOSES) };
-    }
-    case 'dose.corrected/1':
-      return { ...supply, doses: corrected(supply.doses, event) };
-    case 'supply.matched/1':
-      return { ...supply, matchedTo: event.data.prescription };
-    default:
-      throw unknownType(event);
+      return unhandled(event);
   }
 }
 
@@ -142,7 +117,7 @@ function nameIn(event: PrescriptionEvent): OrderName {
       if (event.data.order) return { issuer: event.data.order.issuer, number: event.data.order.number };
       throw new Error('a report that names no order cannot open a prescription chain');
     default:
-      throw new Error(`an event of type ${(event as LedgerEvent).type} cannot open a prescription chain`);
+      throw new Error(`an event of type ${event.type} cannot open a prescription chain`);
   }
 }
 
@@ -331,23 +306,4 @@ function withIssue(rx: Prescription, number: number, change: (issue: Issue) => I
 function inCustody(rx: Prescription, org: string, { recordedAt }: { recordedAt: string }): Prescription {
   if (rx.pharmacies.some((custody) => custody.org === org)) return rx;
   return { ...rx, pharmacies: [...rx.pharmacies, { org, since: recordedAt }] };
-}
-
-function handedOver({ data, derived, recordedAt, seq }: DispenseRecorded | DispenseReported) {
-  const { dispenseId, medication, quantity, daysSupply, whenHandedOver } = data;
-  const { pharmacy } = derived;
-  return { dispenseId, pharmacy, medication, quantity, daysSupply, whenHandedOver, recordedAt, reversed: false, seq };
-}
-
-function report(event: DispenseReported): Dispense {
-  return { ...handedOver(event), issue: event.data.issue, reported: true, claim: null };
-}
-
-function corrected<D extends Dose>(doses: D[], { data }: DoseCorrected): D[] {
-  const { outcome, at, quantity } = data;
-  return doses.map((dose) => (dose.doseId === data.doseId ? { ...dose, outcome, at, quantity } : dose));
-}
-
-function unknownType(event: never): Error {
-  return new Error(`no version of this chain has events of type ${(event as LedgerEvent).type}`);
 }

@@ -1,7 +1,8 @@
 /** Prescription and supply chains as the ledger sees them: evolve, read-model rows, outside names. */
 import type { ChainModel, OutsideName } from '../ledger/model.js';
 import type { OrderName } from './events.js';
-import { evolvePrescription, evolveSupply } from './evolve.js';
+import { evolvePrescription } from './evolve.js';
+import { evolveSupply } from './evolve-supply.js';
 import type { Prescription, Supply } from './prescription.js';
 import { currentIssue, nextTimer } from './queries.js';
 
