@@ -32,6 +32,7 @@ export const REQUEST_REFUSALS = {
   'identity.organisation-unknown': { status: 422, title: 'There is no such organisation' },
   'identity.organisation-kind': { status: 422, title: 'The role does not belong to this kind of organisation' },
   'identity.patient-unknown': { status: 422, title: 'There is no such patient' },
+  'identity.own-account': { status: 409, title: 'An administrator cannot end their own account' },
   'identity.account-unknown': { status: 404, title: 'There is no such account' },
   'ledger.unavailable': { status: 503, title: 'The ledger cannot take this now; nothing was recorded' },
   'health.not-ready': { status: 503, title: 'This process cannot serve yet' },

@@ -1,0 +1,149 @@
+import { randomUUID } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { Clock } from '../config/clock.js';
+import { type Db, DbError } from '../database/db.js';
+import { LedgerReader } from '../ledger/ledger.reader.js';
+import { LedgerWriter } from '../ledger/ledger.writer.js';
+import type { Idempotency } from '../ledger/model.js';
+import { type SubjectKey, Vault } from '../ledger/vault.js';
+import { type Made, once } from './idempotent.js';
+import { hashPassword } from './passwords.js';
+import type { Account, NewAccount } from './people.js';
+
+interface AccountRow {
+  id: string;
+  username: Buffer;
+  name: Buffer;
+  role: Account['role'];
+  org: string | null;
+  patient: string | null;
+  disabled: number;
+}
+
+/** An account to be stored, its password hashed already. */
+export interface AccountToStore {
+  readonly id: string;
+  readonly account: NewAccount;
+  readonly password: string;
+  readonly demo: boolean;
+}
+
+const TAKEN: Made = { refusal: { code: 'identity.username-taken', facts: {} } };
+
+/** People who may sign in. Names stand sealed under their organisation's, their patient's or their own subject key. */
+@Injectable()
+export class Accounts {
+  constructor(
+    private readonly writer: LedgerWriter,
+    private readonly reader: LedgerReader,
+    private readonly vault: Vault,
+    private readonly clock: Clock,
+  ) {}
+
+  async create(account: NewAccount, request?: Idempotency): Promise<Made> {
+    const stored = { id: randomUUID(), account, password: await hashPassword(account.password), demo: false };
+    try {
+      return await this.writer.side((db) =>
+        once(db, this.vault, request, () => insertAccount(db, this.vault, stored, this.clock.now())),
+      );
+    } catch (error) {
+      // Another process took the name between the look and the insert.
+      if (error instanceof DbError && error.fault === 'conflict') return TAKEN;
+      throw error;
+    }
+  }
+
+  /** Ends an account: it cannot sign in, and its tokens stop within half a minute. Twice is as good as once. */
+  disable(id: string, request?: Idempotency): Promise<Made> {
+    return this.writer.side((db) =>
+      once(db, this.vault, request, async () => {
+        const [known] = await db.query('SELECT id FROM account WHERE id = ?', [id]);
+        if (!known) return { refusal: { code: 'identity.account-unknown', facts: {} } };
+        await db.query('UPDATE account SET disabled = 1 WHERE id = ?', [id]);
+        return { ref: id };
+      }),
+    );
+  }
+
+  async find(id: string): Promise<Account | null> {
+    const { db } = this.reader;
+    const [row] = await db.query<AccountRow>(
+      'SELECT id, username, name, role, org, patient, disabled FROM account WHERE id = ?',
+      [id],
+    );
+    if (!row) return null;
+    const key = await this.vault.subjectKey(db, row.org ?? row.patient ?? row.id);
+    return {
+      ...row,
+      username: this.vault.open(key, row.id, 'username', row.username),
+      name: this.vault.open(key, row.id, 'name', row.name),
+      disabled: row.disabled !== 0,
+    };
+  }
+
+  async isActive(id: string): Promise<boolean> {
+    const [row] = await this.reader.db.query<{ disabled: number }>('SELECT disabled FROM account WHERE id = ?', [id]);
+    return row?.disabled === 0;
+  }
+}
+
+/** The blind index by which an account is found again. */
+export function usernameIndex(vault: Vault, username: string): Buffer {
+  return vault.blindIndex('username', [username]);
+}
+
+/**
+ * Stores an account; inside `writer.side`.
+ * @returns its id, or `identity.username-taken`, `-organisation-unknown`, `-organisation-kind`, `-patient-unknown`
+ */
+export async function insertAccount(
+  db: Db,
+  vault: Vault,
+  { id, account, password, demo }: AccountToStore,
+  now: number,
+): Promise<Made> {
+  const index = usernameIndex(vault, account.username);
+  const [taken] = await db.query('SELECT id FROM account WHERE username_index = ?', [index]);
+  if (taken) return TAKEN;
+  const key = await subjectOf(db, vault, id, account);
+  if ('refusal' in key) return key;
+  await db.query(
+    `INSERT INTO account (id, username_index, username, name, role, org, patient, password, failed, locked_until, disabled, demo, created_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, NULL, 0, ?, ?)`,
+    [
+      id,
+      index,
+      vault.seal(key, id, 'username', account.username),
+      vault.seal(key, id, 'name', account.name),
+      account.role,
+      'org' in account ? account.org : null,
+      'patient' in account ? account.patient : null,
+      password,
+      demo ? 1 : 0,
+      now,
+    ],
+  );
+  return { ref: id };
+}
+
+/** Under whose key the account's names stand: its organisation's, its patient's, or one of its own. */
+async function subjectOf(
+  db: Db,
+  vault: Vault,
+  id: string,
+  account: NewAccount,
+): Promise<SubjectKey | Extract<Made, { refusal: unknown }>> {
+  if ('org' in account) {
+    const [org] = await db.query<{ kind: string }>('SELECT kind FROM organisation WHERE id = ?', [account.org]);
+    if (!org) return { refusal: { code: 'identity.organisation-unknown', facts: {} } };
+    const needed = account.role === 'prescriber' ? 'practice' : 'pharmacy';
+    if (org.kind !== needed) return { refusal: { code: 'identity.organisation-kind', facts: { needed } } };
+    return vault.subjectKey(db, account.org);
+  }
+  if ('patient' in account) {
+    const [chain] = await db.query("SELECT num FROM chain WHERE id = ? AND kind = 'patient'", [account.patient]);
+    if (!chain) return { refusal: { code: 'identity.patient-unknown', facts: {} } };
+    return vault.subjectKey(db, account.patient);
+  }
+  return vault.newSubject(db, id);
+}

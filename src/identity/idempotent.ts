@@ -1,0 +1,35 @@
+import type { Db } from '../database/db.js';
+import type { Idempotency, Refusal } from '../ledger/model.js';
+import type { Vault } from '../ledger/vault.js';
+
+/** What a job made, by its id; or why it made nothing. */
+export type Made = { readonly ref: string } | { readonly refusal: Refusal };
+
+/**
+ * Carries out a request that makes rows which are no events, once per `Idempotency-Key`. Call it inside
+ * `writer.side`: one transaction holds the rows and the memory of the request. A refusal is not remembered.
+ * @param make makes the rows and gives the id by which the answer is found again
+ * @returns what was made now or by the same request before; `idempotency.key-reused` for another request
+ */
+export async function once(
+  db: Db,
+  vault: Vault,
+  request: Idempotency | undefined,
+  make: () => Promise<Made>,
+): Promise<Made> {
+  if (!request) return make();
+  const key = vault.mac('idempotency-key', request.client, request.key);
+  const mac = vault.mac('idempotency-request', request.client, request.request);
+  const [known] = await db.query<{ request: Buffer; ref: string }>(
+    'SELECT request, ref FROM idempotent_request WHERE key = ?',
+    [key],
+  );
+  if (known) {
+    return known.request.equals(mac) ? { ref: known.ref } : { refusal: { code: 'idempotency.key-reused', facts: {} } };
+  }
+  const made = await make();
+  if ('ref' in made) {
+    await db.query('INSERT INTO idempotent_request (key, request, ref) VALUES (?, ?, ?)', [key, mac, made.ref]);
+  }
+  return made;
+}

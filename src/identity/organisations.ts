@@ -1,0 +1,75 @@
+import { randomUUID } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import type { Db } from '../database/db.js';
+import { LedgerReader } from '../ledger/ledger.reader.js';
+import { LedgerWriter } from '../ledger/ledger.writer.js';
+import type { Idempotency } from '../ledger/model.js';
+import { Vault } from '../ledger/vault.js';
+import { type Made, once } from './idempotent.js';
+import type { NewOrganisation, Organisation } from './people.js';
+
+/** Organisations kept in memory: every prescription needs its issuer's zone, and they are never changed. */
+const CACHED = 10_000;
+
+const COLUMNS = 'id, kind, name, zone, npi';
+
+/** Practices and pharmacies. Each is a subject, under whose key its staff's data stand. */
+@Injectable()
+export class Organisations {
+  private readonly known = new Map<string, Organisation>();
+
+  constructor(
+    private readonly writer: LedgerWriter,
+    private readonly reader: LedgerReader,
+    private readonly vault: Vault,
+  ) {}
+
+  create(organisation: NewOrganisation, request?: Idempotency): Promise<Made> {
+    const id = randomUUID();
+    return this.writer.side((db) =>
+      once(db, this.vault, request, async () => {
+        await insertOrganisation(db, this.vault, { id, ...organisation });
+        return { ref: id };
+      }),
+    );
+  }
+
+  /** Without waiting when it is in memory, as on every prescription. */
+  async find(id: string): Promise<Organisation | null> {
+    const cached = this.known.get(id);
+    if (cached) return cached;
+    const [row] = await this.reader.db.query<Organisation>(`SELECT ${COLUMNS} FROM organisation WHERE id = ?`, [id]);
+    if (!row) return null;
+    if (this.known.size >= CACHED) this.known.clear();
+    this.known.set(id, row);
+    return row;
+  }
+
+  /**
+   * The directory, by id.
+   * @param after the last id of the page before
+   */
+  async list(
+    kind: Organisation['kind'] | undefined,
+    after: string | undefined,
+    limit: number,
+  ): Promise<Organisation[]> {
+    const conditions = [...(kind ? ['kind = ?'] : []), ...(after ? ['id > ?'] : [])];
+    const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '';
+    const values = [kind, after].filter((value) => value !== undefined);
+    return this.reader.db.query<Organisation>(`SELECT ${COLUMNS} FROM organisation ${where} ORDER BY id LIMIT ?`, [
+      ...values,
+      limit,
+    ]);
+  }
+}
+
+/** With its subject key; inside `writer.side`. */
+export async function insertOrganisation(
+  db: Db,
+  vault: Vault,
+  { id, kind, name, zone, npi }: Organisation,
+): Promise<void> {
+  await vault.newSubject(db, id);
+  await db.query(`INSERT INTO organisation (${COLUMNS}) VALUES (?, ?, ?, ?, ?)`, [id, kind, name, zone, npi]);
+}

@@ -1,0 +1,62 @@
+/** Organisations and accounts as requests bring them and answers tell them. Schemas are the only description. */
+import { z } from 'zod';
+import { hasNpiChecksum } from './npi.js';
+
+export const uuid = z.uuid({ version: 'v4' });
+
+const name = z.string().trim().min(1).max(200);
+
+function isZone(zone: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: zone }).resolvedOptions().timeZone !== '';
+  } catch {
+    return false;
+  }
+}
+
+export const newOrganisation = z.strictObject({
+  kind: z.enum(['practice', 'pharmacy']),
+  name,
+  zone: z
+    .string()
+    .max(64)
+    .refine(isZone, 'must be an IANA time zone')
+    .describe('legal dates are days in this IANA zone'),
+  npi: z.string().refine(hasNpiChecksum, 'must be an NPI with its check digit').nullable().default(null),
+});
+export type NewOrganisation = z.output<typeof newOrganisation>;
+
+export const organisation = newOrganisation.extend({ id: uuid, npi: z.string().nullable() });
+export type Organisation = z.output<typeof organisation>;
+
+/** Names an account; compared in lower case. */
+export const username = z
+  .string()
+  .toLowerCase()
+  .regex(/^[a-z0-9][a-z0-9._@-]{2,63}$/, 'must be 3 to 64 letters, digits or . _ @ - and begin with a letter or digit');
+
+const person = {
+  username,
+  name: name.describe('as others see it; stored encrypted'),
+  password: z.string().min(12).max(200),
+};
+
+export const newAccount = z.discriminatedUnion('role', [
+  z.strictObject({ ...person, role: z.literal('prescriber'), org: uuid.describe('a practice') }),
+  z.strictObject({ ...person, role: z.literal('pharmacist'), org: uuid.describe('a pharmacy') }),
+  z.strictObject({ ...person, role: z.literal('patient'), patient: uuid.describe('an enrolled patient') }),
+  z.strictObject({ ...person, role: z.literal('auditor') }),
+  z.strictObject({ ...person, role: z.literal('administrator') }),
+]);
+export type NewAccount = z.output<typeof newAccount>;
+
+export const account = z.object({
+  id: uuid,
+  username: z.string(),
+  name: z.string(),
+  role: z.enum(['prescriber', 'pharmacist', 'patient', 'auditor', 'administrator']),
+  org: uuid.nullable(),
+  patient: uuid.nullable(),
+  disabled: z.boolean(),
+});
+export type Account = z.output<typeof account>;
