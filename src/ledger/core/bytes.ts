@@ -11,7 +11,6 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const LONE_SURROGATE = /\p{Surrogate}/u;
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 const HEX = /^(?:[0-9a-f]{2})*$/;
-const CHUNK = 8192;
 
 /** True when `text` has half a surrogate pair and therefore no UTF-8 form. */
 export function hasLoneSurrogate(text: string): boolean {
@@ -33,13 +32,25 @@ export function fromUtf8(bytes: Uint8Array): string {
   }
 }
 
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+// Two characters for each 12 bits: several times faster than btoa on the short hashes that the writer encodes.
+const PAIRS = Array.from({ length: 4096 }, (_, bits) => ALPHABET[bits >> 6]! + ALPHABET[bits & 63]!);
+
 /** Standard base64 with padding (RFC 4648 section 4). */
 export function toBase64(bytes: Uint8Array): string {
-  let binary = '';
-  for (let at = 0; at < bytes.length; at += CHUNK) {
-    binary += String.fromCharCode(...bytes.subarray(at, at + CHUNK));
+  const rest = bytes.length % 3;
+  const end = bytes.length - rest;
+  let text = '';
+  for (let at = 0; at < end; at += 3) {
+    const bits = (bytes[at]! << 16) | (bytes[at + 1]! << 8) | bytes[at + 2]!;
+    text += PAIRS[bits >> 12]! + PAIRS[bits & 4095]!;
   }
-  return btoa(binary);
+  if (rest === 1) return `${text}${PAIRS[bytes[end]! << 4]!}==`;
+  if (rest === 2) {
+    const bits = (bytes[end]! << 10) | (bytes[end + 1]! << 2);
+    return `${text}${PAIRS[bits >> 6]!}${ALPHABET[bits & 63]!}=`;
+  }
+  return text;
 }
 
 /**
@@ -52,7 +63,7 @@ export function fromBase64(text: string): Uint8Array {
   const binary = atob(text);
   const bytes = new Uint8Array(binary.length);
   for (let at = 0; at < binary.length; at++) bytes[at] = binary.charCodeAt(at);
-  if (btoa(binary) !== text) throw new EncodingError('not strict base64');
+  if (toBase64(bytes) !== text) throw new EncodingError('not strict base64');
   return bytes;
 }
 

@@ -1,7 +1,7 @@
 import { EncodingError, fromBase64, toBase64 } from './bytes.js';
 import { HASH_BYTES } from './hasher.js';
 import { isKeyName } from './name.js';
-import { KEY_TYPE, openNote, parseVerifierKey } from './note.js';
+import { KEY_TYPE, openNote, parseVerifierKey, type VerifierKey } from './note.js';
 
 /** What a log signs about itself (C2SP tlog-checkpoint). */
 export interface Checkpoint {
@@ -52,8 +52,8 @@ export function parseCheckpoint(text: string): Checkpoint & { readonly extension
  * @param vkey the log's verifier key, pinned by the caller, never taken from where the note came from
  * @throws NoteError, CheckpointError
  */
-export function openCheckpoint(note: string, vkey: string): Checkpoint {
-  const key = parseVerifierKey(vkey);
+export function openCheckpoint(note: string, vkey: string | VerifierKey): Checkpoint {
+  const key = typeof vkey === 'string' ? parseVerifierKey(vkey) : vkey;
   if (key.type !== KEY_TYPE.ed25519) throw new CheckpointError('not a log key');
   const { origin, size, root, extensions } = parseCheckpoint(openNote(note, [key]).text);
   if (origin !== key.name) throw new CheckpointError('origin is not the name of the key');

@@ -13,20 +13,26 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return prototype === Object.prototype || prototype === null;
 }
 
-const INTEGER_LIKE = /^(?:0|[1-9][0-9]*)$/;
+/** Far beyond real data; keeps a hostile or circular value from exhausting the stack. */
+const MAX_DEPTH = 500;
+const DIGIT_0 = 0x30;
+const DIGIT_9 = 0x39;
 
 /**
  * Canonical JSON (RFC 8785): members sorted by UTF-16 code units, ECMAScript numbers, no white space.
  * JSON only: plain objects, arrays, strings, finite numbers, booleans, null.
- * @throws JcsError on undefined, functions, symbols, bigints, NaN, infinities, lone surrogates, sparse arrays and
- * objects that are not plain (a Date would change its form on the way).
+ * @throws JcsError on undefined, functions, symbols, bigints, NaN, infinities, lone surrogates, sparse arrays,
+ * objects that are not plain (a Date would change its form on the way) and nesting deeper than 500.
  */
 export function jcs(value: unknown): string {
-  const ordered = order(value);
-  const text = ordered === UNORDERABLE ? canonicalize(value) : JSON.stringify(ordered);
-  if (text === undefined) throw new JcsError('no JSON form');
+  const ordered = order(value, 0);
+  if (ordered === UNORDERABLE) {
+    checkSurrogates(value);
+    return canonicalize(value) ?? '';
+  }
+  const text = JSON.stringify(ordered);
   // JSON.stringify writes a lone surrogate as an escape; only then is the slow look worth its time.
-  if (text.includes('\\ud') && anyLoneSurrogate(value)) throw new JcsError('lone surrogate');
+  if (text.includes('\\ud')) checkSurrogates(value);
   return text;
 }
 
@@ -34,7 +40,7 @@ export function jcs(value: unknown): string {
 const UNORDERABLE = Symbol('unorderable');
 
 /** The value itself when its members stand in order, else a copy in which they do, or UNORDERABLE. */
-function order(value: unknown): unknown {
+function order(value: unknown, depth: number): unknown {
   switch (typeof value) {
     case 'string':
     case 'boolean':
@@ -44,51 +50,54 @@ function order(value: unknown): unknown {
       return value;
     case 'object':
       if (value === null) return value;
-      if (Array.isArray(value)) return orderArray(value);
+      if (depth === MAX_DEPTH) throw new JcsError('nested too deeply');
+      if (Array.isArray(value)) return orderArray(value, depth + 1);
       if (!isObject(value)) throw new JcsError('object is not plain');
-      return orderObject(value);
+      return orderObject(value, depth + 1);
     default:
       throw new JcsError(`${typeof value} has no JSON form`);
   }
 }
 
-function orderArray(items: readonly unknown[]): unknown {
+function orderArray(items: readonly unknown[], depth: number): unknown {
   let copy: unknown[] | undefined;
   let unorderable = false;
   for (let at = 0; at < items.length; at++) {
-    const ordered = order(items[at]);
+    const ordered = order(items[at], depth);
     if (ordered === UNORDERABLE) unorderable = true;
     else if (ordered !== items[at]) (copy ??= [...items])[at] = ordered;
   }
   return unorderable ? UNORDERABLE : (copy ?? items);
 }
 
-function orderObject(members: Record<string, unknown>): unknown {
+function orderObject(members: Record<string, unknown>, depth: number): unknown {
   const names = Object.keys(members);
   let sorted = true;
-  let unchanged = true;
+  for (let at = 1; at < names.length; at++) if (names[at - 1]! > names[at]!) sorted = false;
+  if (!sorted) names.sort();
+  let copy: Record<string, unknown> | undefined = sorted ? undefined : {};
   let unorderable = false;
-  const values: unknown[] = [];
   for (let at = 0; at < names.length; at++) {
     const name = names[at]!;
-    if (at > 0 && names[at - 1]! > name) sorted = false;
-    const ordered = order(members[name]);
-    if (ordered === UNORDERABLE) unorderable = true;
-    else if (ordered !== members[name]) unchanged = false;
-    values.push(ordered);
+    const value = members[name];
+    const ordered = order(value, depth);
+    if (ordered === UNORDERABLE || (!sorted && isUnorderableName(name))) unorderable = true;
+    if (ordered !== value && !copy) copy = { ...members };
+    if (copy) copy[name] = ordered;
   }
-  if (unorderable) return UNORDERABLE;
-  if (sorted && unchanged) return members;
-  if (names.some((name) => INTEGER_LIKE.test(name) || name === '__proto__')) return UNORDERABLE;
-  const copy: Record<string, unknown> = {};
-  const positions = [...names.keys()];
-  if (!sorted) positions.sort((a, b) => (names[a]! < names[b]! ? -1 : 1));
-  for (const at of positions) copy[names[at]!] = values[at];
-  return copy;
+  return unorderable ? UNORDERABLE : (copy ?? members);
 }
 
-function anyLoneSurrogate(value: unknown): boolean {
-  if (typeof value === 'string') return hasLoneSurrogate(value);
-  if (value === null || typeof value !== 'object') return false;
-  return Object.entries(value).some(([name, member]) => hasLoneSurrogate(name) || anyLoneSurrogate(member));
+function isUnorderableName(name: string): boolean {
+  const first = name.charCodeAt(0);
+  return (first >= DIGIT_0 && first <= DIGIT_9) || name === '__proto__';
+}
+
+function checkSurrogates(value: unknown): void {
+  if (typeof value === 'string' && hasLoneSurrogate(value)) throw new JcsError('lone surrogate');
+  if (value === null || typeof value !== 'object') return;
+  for (const [name, member] of Object.entries(value)) {
+    checkSurrogates(name);
+    checkSurrogates(member);
+  }
 }

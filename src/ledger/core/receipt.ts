@@ -4,7 +4,7 @@ import { type Checkpoint, CheckpointError, openCheckpoint } from './checkpoint.j
 import { commit, parsePayload, PayloadError } from './commitment.js';
 import { decodeEntry, type Entry, EntryError } from './entry.js';
 import { type Hasher, nobleHasher } from './hasher.js';
-import { NoteError } from './note.js';
+import { NoteError, parseVerifierKey } from './note.js';
 import { verifyInclusion } from './proof.js';
 
 export type ReceiptReason =
@@ -38,10 +38,12 @@ export type ReceiptResult =
  * payload and its salt are there, that the entry commits to them. It cannot show that others see the same tree; for
  * that its checkpoint must be compared with a witness's or an auditor's.
  * @param vkey the log's verifier key, pinned by the caller, never taken from the receipt
+ * @throws NoteError when `vkey` is no verifier key; whatever is wrong with the receipt is a value
  */
 export function verifyReceipt(receipt: Receipt, vkey: string, hasher: Hasher = nobleHasher): ReceiptResult {
+  const key = parseVerifierKey(vkey);
   if (!hasForm(receipt)) return fail('form');
-  const checkpoint = attempt(() => openCheckpoint(receipt.checkpoint, vkey));
+  const checkpoint = attempt(() => openCheckpoint(receipt.checkpoint, key));
   if (!checkpoint) return fail('checkpoint');
   const bytes = attempt(() => fromBase64(receipt.entry));
   const entry = bytes && attempt(() => decodeEntry(bytes));
