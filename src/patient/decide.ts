@@ -80,11 +80,12 @@ export interface Reconcile {
 /**
  * What the worker found. Repeats are ignored, so that running it twice changes nothing: one that is open already,
  * and one that a person resolved. One that was gone may come back.
+ * @param patient null for a provisional patient of whom nothing is recorded yet
  * @returns `discrepancy.opened/1` and `discrepancy.resolved/1` with resolution `gone`; no event when nothing is new
  */
-export function decideReconcile(patient: Patient, command: Reconcile, ctx: Context): Decision<RefusalCode> {
+export function decideReconcile(patient: Patient | null, command: Reconcile, ctx: Context): Decision<RefusalCode> {
   if (ctx.actor.role !== 'system') return refuse('access.forbidden');
-  const known = new Map(patient.discrepancies.map((discrepancy) => [discrepancy.id, discrepancy]));
+  const known = new Map(patient?.discrepancies.map((discrepancy) => [discrepancy.id, discrepancy]));
   const fresh = new Map(command.opened.map((found) => [found.id, found]));
   const opened = [...fresh.values()]
     .filter(({ id }) => !known.has(id) || known.get(id)?.resolution === 'gone')

@@ -17,18 +17,18 @@ export function isPatientEvent(event: LedgerEvent): event is PatientEvent {
 }
 
 /**
- * @param state null before the first entry, which must be the enrolment
+ * @param before null before the first entry: the enrolment, or what is recorded about a provisional patient
  * @returns the state after the event; the given one is not changed
  * @throws {Error} on a type that no version of this chain has
  */
-export function evolvePatient(state: Patient | null, event: LedgerEvent): Patient {
+export function evolvePatient(before: Patient | null, event: LedgerEvent): Patient {
   if (!isPatientEvent(event)) throw new Error(`a patient chain has no events of type ${event.type}`);
   if (event.type === 'patient.enrolled/1') {
     const { name, birthDate, identifiers, address } = event.data;
     const enrolledAt = event.recordedAt;
     return { id: event.chain, enrolledAt, name, birthDate, identifiers, address, discrepancies: [], grants: [] };
   }
-  if (!state) throw new Error(`an event of type ${event.type} cannot open a patient chain`);
+  const state = before ?? provisional(event.chain);
   switch (event.type) {
     case 'access.recorded/1':
       return state;
@@ -38,9 +38,9 @@ export function evolvePatient(state: Patient | null, event: LedgerEvent): Patien
     }
     case 'discrepancy.opened/1': {
       const others = state.discrepancies.filter(({ id }) => id !== event.data.id);
-      const before = state.discrepancies.find(({ id }) => id === event.data.id);
+      const known = state.discrepancies.find(({ id }) => id === event.data.id);
       // Whoever saw it once still does: read-model rows are never taken back.
-      const orgs = [...new Set([...(before?.orgs ?? []), ...event.data.orgs])];
+      const orgs = [...new Set([...(known?.orgs ?? []), ...event.data.orgs])];
       const openedAt = event.recordedAt;
       const opened = { ...event.data, orgs, status: 'open' as const, openedAt, resolvedAt: null, resolution: null };
       return { ...state, discrepancies: [...others, opened] };
@@ -58,4 +58,18 @@ export function evolvePatient(state: Patient | null, event: LedgerEvent): Patien
     default:
       return unhandled(event);
   }
+}
+
+/** A subject of whom nothing is known but chains that are not matched yet. */
+function provisional(id: string): Patient {
+  return {
+    id,
+    enrolledAt: null,
+    name: '',
+    birthDate: null,
+    identifiers: [],
+    address: null,
+    discrepancies: [],
+    grants: [],
+  };
 }

@@ -46,7 +46,9 @@ export const patientModel: ChainModel<Patient> = {
   ],
   evolve: evolvePatient,
   rows: (patient, { chain }) => [
-    { table: 'patient_row', values: { chain, enrolled_at: Date.parse(patient.enrolledAt) } },
+    ...(patient.enrolledAt === null
+      ? []
+      : [{ table: 'patient_row', values: { chain, enrolled_at: Date.parse(patient.enrolledAt) } }]),
     ...patient.discrepancies.flatMap(({ id, chain: about, class: kind, status, side, openedAt, resolvedAt, orgs }) => [
       {
         table: 'discrepancy_row',

@@ -81,8 +81,8 @@ export type DiscrepancyState = Discrepancy & {
 
 export type Patient = {
   id: string;
-  /** RFC 3339. */
-  enrolledAt: string;
+  /** RFC 3339; null for a provisional patient, of whom only discrepancies are known. */
+  enrolledAt: string | null;
   name: string;
   birthDate: string | null;
   identifiers: Identifier[];

@@ -1,0 +1,144 @@
+import type { LedgerReader } from './ledger.reader.js';
+import type { LedgerWriter } from './ledger.writer.js';
+import type { ChainKind } from './model.js';
+
+/** What a follower learns of an entry: where it stands and whose it is. Nothing of its payload. */
+export interface FollowedEntry {
+  /** Log index. */
+  readonly idx: number;
+  /** Number of its chain. */
+  readonly chain: number;
+  readonly kind: ChainKind;
+  /** Number of the subject to which the chain belongs now. */
+  readonly subject: number;
+}
+
+export interface RelayOptions {
+  /** Name of the cursor. */
+  readonly name: string;
+  /** How often entries of other processes are looked for, ms. */
+  readonly pollMs: number;
+  /**
+   * Takes entries over, in log order. It MUST resolve only once they are safe there, and MUST bear taking the
+   * same entries again: a process that dies before its cursor moved hands them over once more.
+   */
+  hand(entries: readonly FollowedEntry[]): Promise<void>;
+  /** Told of a fault and how long the relay waits before it tries again, ms. */
+  report(error: unknown, waitMs: number): void;
+}
+
+/** Most entries handed over at once. */
+const PAGE = 1000;
+/** Entries are gathered for so long, ms: under load one hand-over and one cursor move serve many commits. */
+const GATHER_MS = 50;
+/** Longest wait after repeated faults, ms. */
+const LONGEST_WAIT_MS = 15_000;
+
+/**
+ * Follows the ledger from a stored cursor: the ledger is the outbox (design 5). The cursor moves by
+ * compare-and-set, and only after the entries were taken over, so that with the other side down or emptied
+ * nothing is lost. Several processes may follow under one name: each hands over what it sees, one moves the
+ * cursor. It runs beside the requests and never makes one wait.
+ */
+export class LedgerRelay {
+  private stopped = true;
+  private woken = false;
+  private failures = 0;
+  private running: Promise<void> = Promise.resolve();
+  private interrupt: () => void = () => undefined;
+
+  constructor(
+    private readonly writer: LedgerWriter,
+    private readonly reader: LedgerReader,
+    private readonly options: RelayOptions,
+  ) {
+    writer.onCommit(() => {
+      this.woken = true;
+      // A fault is waited out: commits must not turn its back-off into a storm.
+      if (this.failures === 0) this.interrupt();
+    });
+  }
+
+  start(): void {
+    if (!this.stopped) return;
+    this.stopped = false;
+    this.running = this.run();
+  }
+
+  /** Lets a hand-over that is under way finish. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    this.interrupt();
+    await this.running;
+  }
+
+  /** Entries that were not handed over yet. */
+  async lag(): Promise<number> {
+    const [row] = await this.reader.db.query<{ size: number; next: number | null }>(
+      'SELECT h.size, c.next FROM log_head h LEFT JOIN relay_cursor c ON c.name = ? WHERE h.id = 1',
+      [this.options.name],
+    );
+    return row ? row.size - (row.next ?? 0) : 0;
+  }
+
+  private async run(): Promise<void> {
+    while (!this.stopped) {
+      this.woken = false;
+      try {
+        const full = await this.step();
+        this.failures = 0;
+        if (!full) {
+          await this.wait(GATHER_MS, false);
+          await this.wait(this.options.pollMs - GATHER_MS, true);
+        }
+      } catch (error) {
+        this.failures++;
+        const wait = Math.min(this.options.pollMs * 2 ** this.failures, LONGEST_WAIT_MS);
+        this.options.report(error, wait);
+        await this.wait(wait, false);
+      }
+    }
+  }
+
+  /** @returns whether there was a full page, so that more is likely to wait */
+  private async step(): Promise<boolean> {
+    const { name } = this.options;
+    const next = await this.cursor();
+    const entries = await this.reader.db.query<FollowedEntry & object>(
+      'SELECT e.idx, e.chain, c.kind, c.subject FROM entry e JOIN chain c ON c.num = e.chain WHERE e.idx >= ? ORDER BY e.idx LIMIT ?',
+      [next, PAGE],
+    );
+    const last = entries.at(-1);
+    if (!last) return false;
+    await this.options.hand(entries);
+    await this.writer.side((db) =>
+      db.query('UPDATE relay_cursor SET next = ? WHERE name = ? AND next = ?', [last.idx + 1, name, next]),
+    );
+    return entries.length === PAGE;
+  }
+
+  private async cursor(): Promise<number> {
+    const { name } = this.options;
+    const read = () => this.reader.db.query<{ next: number }>('SELECT next FROM relay_cursor WHERE name = ?', [name]);
+    const [row] = await read();
+    if (row) return row.next;
+    await this.writer.side((db) =>
+      db.query('INSERT INTO relay_cursor (name, next) VALUES (?, 0) ON CONFLICT (name) DO NOTHING', [name]),
+    );
+    return 0;
+  }
+
+  /** @param wakeable whether a commit ends it, also one that came since the last step began */
+  private async wait(ms: number, wakeable: boolean): Promise<void> {
+    if (this.stopped || ms <= 0 || (wakeable && this.woken)) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.interrupt = () => {
+        if (!wakeable && !this.stopped) return;
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.interrupt = () => undefined;
+  }
+}

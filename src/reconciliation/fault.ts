@@ -1,0 +1,15 @@
+import { DbError } from '../database/db.js';
+import { LedgerUnavailable } from '../ledger/unavailable.js';
+
+/** Whether the database or the ledger is away: then the work waits, and nobody is to blame. */
+export function isOutage(error: unknown): boolean {
+  if (error instanceof LedgerUnavailable) return true;
+  return error instanceof DbError && (error.fault === 'lost' || error.fault === 'outage');
+}
+
+/** What may be said of an error outside the database, in Redis and in logs: its class and code, never its message. */
+export function faultOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown';
+  const code = 'code' in error && typeof error.code === 'string' ? ` (${error.code})` : '';
+  return error.name + code;
+}

@@ -1,0 +1,132 @@
+import { Injectable } from '@nestjs/common';
+import { Clock } from '../config/clock.js';
+import { Config } from '../config/config.js';
+import { placeholders } from '../database/db.js';
+import { type ChainView, LedgerReader } from '../ledger/ledger.reader.js';
+import { LedgerWriter } from '../ledger/ledger.writer.js';
+import type { ChainRef, Decision, View } from '../ledger/model.js';
+import { decideReconcile } from '../patient/decide.js';
+import { patientModel } from '../patient/model.js';
+import type { Patient } from '../patient/patient.js';
+import { prescriptionModel, supplyModel } from '../prescription/model.js';
+import type { Prescription, Supply } from '../prescription/prescription.js';
+import type { Book } from './book.js';
+import { diff, findDiscrepancies } from './discrepancies.js';
+import type { Judging } from './finding.js';
+import { Judged } from './judged.js';
+import { SYSTEM } from './system.js';
+
+type Loaded = {
+  readonly prescriptions: readonly ChainView<Prescription>[];
+  readonly supplies: readonly ChainView<Supply>[];
+};
+
+/**
+ * Judges a subject's book and records what changed on the subject's patient chain. Running it twice, or in
+ * two processes at once, changes nothing: what is recorded is decided once more inside the writer, on the
+ * states that are then current.
+ *
+ * A provisional subject has no patient chain; its first discrepancy opens one under the subject's own id.
+ * When its chains are matched to a patient they leave its book, and what was open there is gone.
+ */
+@Injectable()
+export class Reconciler {
+  private readonly settings: Judging['settings'];
+
+  constructor(
+    private readonly writer: LedgerWriter,
+    private readonly reader: LedgerReader,
+    private readonly clock: Clock,
+    private readonly judged: Judged,
+    config: Config,
+  ) {
+    this.settings = { earlyRefillFactor: config.env.EARLY_REFILL_FACTOR };
+  }
+
+  /**
+   * @param subject the subject's number
+   * @throws on outage, or when the ledger refuses what it was told
+   */
+  async reconcile(subject: number): Promise<void> {
+    const marks = await this.judge(subject);
+    for (const former of await this.formerSubjects(subject, [...marks.keys()])) await this.judge(former);
+    this.judged.mark(new Map([...marks].map(([, { number, seq }]) => [number, seq])));
+  }
+
+  /** @returns by chain id, up to which seq each clinical chain of the subject was judged */
+  private async judge(subject: number): Promise<Map<string, { number: number; seq: number }>> {
+    const chains = await this.chainsOf(subject);
+    const marks = new Map(chains.map(({ id, num, seq }) => [id, { number: num, seq }]));
+    const numbers = chains.map(({ num }) => num);
+    const [owner] = await this.reader.db.query<{ id: string }>('SELECT id FROM subject WHERE num = ?', [subject]);
+    // Erased meanwhile: there is no book to judge.
+    if (!owner) return marks;
+    const loaded: Loaded = {
+      prescriptions: await this.reader.chains(numbers, prescriptionModel),
+      supplies: await this.reader.chains(numbers, supplyModel),
+    };
+    for (const { id, number, seq } of [...loaded.prescriptions, ...loaded.supplies]) marks.set(id, { number, seq });
+    const patient = await this.reader.chain(owner.id, patientModel);
+    const book: Book = {
+      patient: owner.id,
+      prescriptions: loaded.prescriptions.map(({ state }) => state),
+      supplies: loaded.supplies.map(({ state }) => state),
+    };
+    const { open, gone } = diff(findDiscrepancies(book, this.clock.now(), this.settings), patient?.state ?? null);
+    if (open.length > 0 || gone.length > 0) await this.record(owner.id, loaded);
+    return marks;
+  }
+
+  private async record(owner: string, { prescriptions, supplies }: Loaded): Promise<void> {
+    const patient: ChainRef = { id: owner, model: patientModel, mode: 'either', subject: { subject: owner } };
+    const outcome = await this.writer.commit({
+      actor: SYSTEM,
+      chains: [
+        patient,
+        ...prescriptions.map(({ id }): ChainRef => ({ id, model: prescriptionModel, mode: 'existing' })),
+        ...supplies.map(({ id }): ChainRef => ({ id, model: supplyModel, mode: 'existing' })),
+      ],
+      decide: (view) => this.decide(owner, prescriptions.length, view),
+    });
+    if (!outcome.ok && outcome.refusal.code !== 'ledger.erased') {
+      throw new ReconciliationRefused(outcome.refusal.code);
+    }
+  }
+
+  private decide(owner: string, prescriptionCount: number, { states, ids, now }: View): Decision {
+    const [patient, ...others] = states as [Patient | null, ...(Prescription | Supply)[]];
+    const book: Book = {
+      patient: owner,
+      prescriptions: others.slice(0, prescriptionCount) as Prescription[],
+      supplies: others.slice(prescriptionCount) as Supply[],
+    };
+    const { open, gone } = diff(findDiscrepancies(book, now, this.settings), patient);
+    return decideReconcile(patient, { opened: open, gone }, { chain: ids[0] ?? owner, now, actor: SYSTEM });
+  }
+
+  private chainsOf(subject: number): Promise<{ id: string; num: number; seq: number }[]> {
+    return this.reader.db.query(
+      `SELECT id, num, seq FROM chain WHERE subject = ? AND kind IN ('prescription', 'supply') ORDER BY num`,
+      [subject],
+    );
+  }
+
+  /** Subjects with an open discrepancy about one of these chains, which have since been matched to this subject. */
+  private async formerSubjects(subject: number, chains: readonly string[]): Promise<number[]> {
+    if (chains.length === 0) return [];
+    const rows = await this.reader.db.query<{ subject: number }>(
+      `SELECT DISTINCT c.subject FROM discrepancy_row d JOIN chain c ON c.num = d.chain
+       WHERE d.status = 'open' AND d.about IN ${placeholders(chains)} AND c.subject <> ?`,
+      [...chains, subject],
+    );
+    return rows.map((row) => row.subject);
+  }
+}
+
+/** The ledger refused what the worker found; the code says why. */
+export class ReconciliationRefused extends Error {
+  constructor(readonly code: string) {
+    super(code);
+    this.name = 'ReconciliationRefused';
+  }
+}

@@ -1,0 +1,111 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { Clock } from '../config/clock.js';
+import { LedgerReader } from '../ledger/ledger.reader.js';
+import { LedgerWriter } from '../ledger/ledger.writer.js';
+import { prescriptionModel } from '../prescription/model.js';
+import type { Prescription } from '../prescription/prescription.js';
+import { decideTimer } from '../prescription/timer.js';
+import { faultOf, isOutage } from './fault.js';
+import { SYSTEM } from './system.js';
+
+/** Prescriptions whose time has come, and chains missed, that are read at once. */
+const PAGE = 500;
+/** Everything before this log index is judged. */
+const CURSOR = 'judged';
+
+/** What time and lost jobs leave undone. Its truth is in the database, so that an emptied Redis loses nothing. */
+@Injectable()
+export class Sweep {
+  private readonly logger = new Logger('Sweep');
+
+  constructor(
+    private readonly writer: LedgerWriter,
+    private readonly reader: LedgerReader,
+    private readonly clock: Clock,
+  ) {}
+
+  /**
+   * Moves `future` issues to `ready` and ends validity, for every prescription whose time has come.
+   * @returns how many prescriptions changed
+   * @throws on outage; a prescription that fails otherwise is logged and left for the next sweep
+   */
+  async timers(): Promise<number> {
+    const now = this.clock.now();
+    let changed = 0;
+    for (let after = -1; ;) {
+      const due = await this.reader.db.query<{ num: number; id: string }>(
+        `SELECT c.num, c.id FROM prescription_row p JOIN chain c ON c.num = p.chain
+         WHERE p.timer_at IS NOT NULL AND p.timer_at <= ? AND p.chain > ? ORDER BY p.chain LIMIT ?`,
+        [now, after, PAGE],
+      );
+      // Together, so that they share a commit.
+      const outcomes = await Promise.allSettled(due.map(({ id }) => this.timer(id)));
+      for (const outcome of outcomes) {
+        if (outcome.status === 'fulfilled') changed += outcome.value ? 1 : 0;
+        else if (isOutage(outcome.reason)) throw outcome.reason;
+        else this.logger.error(`a timer failed: ${faultOf(outcome.reason)}`);
+      }
+      const last = due.at(-1);
+      if (!last || due.length < PAGE) return changed;
+      after = last.num;
+    }
+  }
+
+  /**
+   * Finds subjects with entries that nobody judged, though the relay is past them: their jobs were lost.
+   * @param found is given their numbers, page by page
+   * @param passed log index up to which the relay has handed entries over
+   */
+  async missed(passed: number, found: (subjects: readonly number[]) => Promise<void>): Promise<void> {
+    const [cursor] = await this.reader.db.query<{ next: number }>('SELECT next FROM relay_cursor WHERE name = ?', [
+      CURSOR,
+    ]);
+    const start = cursor?.next ?? 0;
+    let judgedUpTo: number | null = null;
+    for (let from = start; ;) {
+      const rows = await this.unjudged(from, passed);
+      judgedUpTo ??= rows[0]?.idx ?? Math.max(passed, start);
+      const last = rows.at(-1);
+      if (!last) break;
+      await found([...new Set(rows.map(({ subject }) => subject))]);
+      from = last.idx + 1;
+    }
+    if (judgedUpTo > start) await this.move(start, judgedUpTo);
+  }
+
+  /** @returns how many entries of prescriptions and supplies nobody has judged yet, of those from the sweep's cursor on */
+  async waiting(): Promise<number> {
+    const [row] = await this.reader.db.query<{ n: number }>(
+      `SELECT count(*) AS n FROM entry e JOIN chain c ON c.num = e.chain LEFT JOIN judged j ON j.chain = e.chain
+       WHERE e.idx >= coalesce((SELECT next FROM relay_cursor WHERE name = ?), 0)
+         AND c.kind IN ('prescription', 'supply') AND (j.seq IS NULL OR j.seq < e.seq)`,
+      [CURSOR],
+    );
+    return row?.n ?? 0;
+  }
+
+  private unjudged(from: number, until: number): Promise<{ idx: number; subject: number }[]> {
+    return this.reader.db.query(
+      `SELECT e.idx, c.subject FROM entry e JOIN chain c ON c.num = e.chain LEFT JOIN judged j ON j.chain = e.chain
+       WHERE e.idx >= ? AND e.idx < ? AND c.kind IN ('prescription', 'supply') AND (j.seq IS NULL OR j.seq < e.seq)
+       ORDER BY e.idx LIMIT ?`,
+      [from, until, PAGE],
+    );
+  }
+
+  private async move(from: number, to: number): Promise<void> {
+    await this.writer.side(async (db) => {
+      await db.query('INSERT INTO relay_cursor (name, next) VALUES (?, 0) ON CONFLICT (name) DO NOTHING', [CURSOR]);
+      await db.query('UPDATE relay_cursor SET next = ? WHERE name = ? AND next = ?', [to, CURSOR, from]);
+    });
+  }
+
+  private async timer(id: string): Promise<boolean> {
+    const outcome = await this.writer.commit({
+      actor: SYSTEM,
+      chains: [{ id, model: prescriptionModel, mode: 'existing' }],
+      decide: ({ states, now }) => decideTimer(states[0] as Prescription, { chain: id, now, actor: SYSTEM }),
+    });
+    return outcome.ok && outcome.events.length > 0;
+  }
+}
