@@ -35,6 +35,8 @@ export const REQUEST_REFUSALS = {
   'identity.own-account': { status: 409, title: 'An administrator cannot end their own account' },
   'identity.account-unknown': { status: 404, title: 'There is no such account' },
   'ledger.unavailable': { status: 503, title: 'The ledger cannot take this now; nothing was recorded' },
+  'jobs.unknown': { status: 404, title: 'There is no such failed job' },
+  'jobs.unavailable': { status: 503, title: 'The queues are away; nothing is lost by it' },
   'health.not-ready': { status: 503, title: 'This process cannot serve yet' },
   internal: { status: 500, title: 'Something went wrong here' },
 } as const satisfies Record<string, { status: number; title: string }>;

@@ -1,0 +1,86 @@
+import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { z } from 'zod';
+import { IdempotencyKey, idempotency } from '../http/idempotency.js';
+import { answer } from '../http/problem.js';
+import { Action, CurrentActor } from '../identity/access.js';
+import type { Actor } from '../ledger/model.js';
+import type { Patient } from '../patient/patient.js';
+import { DiscrepancyService, POSITION, viewsOf } from './discrepancy.service.js';
+
+const resolutions = ['corrected', 'accepted', 'rejected', 'entered-in-error'] as const;
+
+const discrepancyId = z.string().regex(/^D\d\d:[\w-]{22}$/);
+
+const discrepancy = z
+  .object({
+    id: discrepancyId.describe('class and a hash of the evidence'),
+    patient: z.uuid().describe('the patient, or a provisional patient not matched yet'),
+    about: z.uuid().describe('the prescription or supply'),
+    class: z.enum(['D03', 'D07', 'D12', 'D13']),
+    side: z.enum(['prescriber', 'pharmacy', 'both']).describe('on whose desk it is'),
+    status: z.enum(['open', 'resolved']),
+    openedAt: z.iso.datetime(),
+    resolvedAt: z.iso.datetime().nullable(),
+    resolution: z
+      .enum(['gone', ...resolutions])
+      .nullable()
+      .describe('`gone`: the records agree again'),
+    evidence: z.record(z.string(), z.json()).describe('what was compared: ids of dispenses, amounts, instants'),
+  })
+  .meta({ title: 'Discrepancy' });
+
+const listQuery = z.strictObject({
+  status: z.enum(['open', 'resolved']).optional(),
+  after: z.string().regex(POSITION).optional().describe('`next` of the page before'),
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+});
+const page = z.object({ items: z.array(discrepancy), next: z.string().nullable() });
+
+const resolveBody = z.strictObject({
+  resolution: z.enum(resolutions),
+  note: z.string().max(2000).nullable().default(null),
+});
+const resolved = z.object({
+  discrepancy,
+  receipt: z
+    .looseObject({ v: z.literal(1), log: z.string(), index: z.number().int() })
+    .describe('can be checked offline'),
+});
+
+@ApiTags('discrepancies')
+@Controller('api/discrepancies')
+export class DiscrepancyController {
+  constructor(private readonly discrepancies: DiscrepancyService) {}
+
+  @Get()
+  @Action('discrepancy.list')
+  @ApiOperation({ summary: 'What disagrees and concerns the caller’s organisation, newest first' })
+  @ApiOkResponse({ standardSchema: page })
+  list(
+    @CurrentActor() actor: Actor,
+    @Query({ schema: listQuery }) query: z.output<typeof listQuery>,
+  ): Promise<z.output<typeof page>> {
+    return this.discrepancies.list(actor, query);
+  }
+
+  @Post(':patient/:id/resolve')
+  @HttpCode(200)
+  @Action('discrepancy.resolve')
+  @ApiOperation({ summary: 'Say what became of a discrepancy that concerns the caller’s organisation' })
+  @ApiOkResponse({ standardSchema: resolved })
+  async resolve(
+    @CurrentActor() actor: Actor,
+    @IdempotencyKey() key: string | undefined,
+    @Param('patient', { schema: z.uuid() }) patient: string,
+    @Param('id', { schema: discrepancyId }) id: string,
+    @Body({ schema: resolveBody }) body: z.output<typeof resolveBody>,
+  ): Promise<z.output<typeof resolved>> {
+    const request = idempotency(actor, key, 'POST /api/discrepancies/{patient}/{id}/resolve', [patient, id], body);
+    const { states, receipts } = answer(await this.discrepancies.resolve(actor, patient, { id, ...body }, request));
+    const [view] = viewsOf(states[0] as Patient, id);
+    const [receipt] = receipts;
+    if (!view || !receipt) throw new Error('a discrepancy was resolved and is not there');
+    return { discrepancy: view, receipt: { ...receipt } };
+  }
+}

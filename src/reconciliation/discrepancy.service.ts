@@ -1,0 +1,110 @@
+import { Injectable } from '@nestjs/common';
+import { LedgerReader } from '../ledger/ledger.reader.js';
+import { LedgerWriter } from '../ledger/ledger.writer.js';
+import type { Actor, Idempotency, JsonObject, Outcome } from '../ledger/model.js';
+import { may } from '../identity/policy.js';
+import { decideResolve, type ResolveDiscrepancy } from '../patient/decide.js';
+import { patientModel } from '../patient/model.js';
+import type { Discrepancy, DiscrepancyState, Patient } from '../patient/patient.js';
+
+/** A discrepancy as the organisations that it concerns see it. */
+export type DiscrepancyView = {
+  id: string;
+  /** Id of the patient, or of a provisional patient not matched yet. */
+  patient: string;
+  /** Prescription or supply that it is about. */
+  about: string;
+  class: Discrepancy['class'];
+  side: Discrepancy['side'];
+  status: DiscrepancyState['status'];
+  openedAt: string;
+  resolvedAt: string | null;
+  resolution: DiscrepancyState['resolution'];
+  evidence: JsonObject;
+};
+
+export type DiscrepancyPage = { items: DiscrepancyView[]; next: string | null };
+
+export type ListDiscrepancies = {
+  readonly status?: DiscrepancyState['status'];
+  /** `next` of the page before. */
+  readonly after?: string;
+  readonly limit: number;
+};
+
+type Found = { chain: number; id: string; opened_at: number };
+
+@Injectable()
+export class DiscrepancyService {
+  constructor(
+    private readonly writer: LedgerWriter,
+    private readonly reader: LedgerReader,
+  ) {}
+
+  /** What concerns the actor's organisation, newest first; nothing for an actor whom none can concern. */
+  async list(actor: Actor, { status, after, limit }: ListDiscrepancies): Promise<DiscrepancyPage> {
+    if (actor.org === null || !may(actor.role, 'discrepancy.list', ['concerned'])) return { items: [], next: null };
+    const position = after === undefined ? null : parsePosition(after);
+    const found = await this.reader.db.query<Found>(
+      `SELECT d.chain, d.id, d.opened_at FROM discrepancy_org o JOIN discrepancy_row d ON d.chain = o.chain AND d.id = o.id
+       WHERE o.org = ? ${status === undefined ? '' : 'AND d.status = ?'}
+         ${position === null ? '' : 'AND (d.opened_at, d.chain, d.id) < (?, ?, ?)'}
+       ORDER BY d.opened_at DESC, d.chain DESC, d.id DESC LIMIT ?`,
+      [actor.org, ...(status === undefined ? [] : [status]), ...(position ?? []), limit],
+    );
+    const chains = await this.reader.chains([...new Set(found.map(({ chain }) => chain))], patientModel);
+    const patients = new Map(chains.map(({ number, state }) => [number, state]));
+    const items = found.flatMap(({ chain, id }) => {
+      const patient = patients.get(chain);
+      return patient ? viewsOf(patient, id) : [];
+    });
+    const last = found.length === limit ? found.at(-1) : undefined;
+    return { items, next: last ? `${last.opened_at}.${last.chain}.${last.id}` : null };
+  }
+
+  /** What a person of a side that it concerns says became of it. */
+  async resolve(
+    actor: Actor,
+    patient: string,
+    command: ResolveDiscrepancy,
+    idempotency: Idempotency | undefined,
+  ): Promise<Outcome> {
+    const outcome = await this.writer.commit({
+      actor,
+      chains: [{ id: patient, model: patientModel, mode: 'existing' }],
+      ...(idempotency && { idempotency }),
+      decide: ({ states, now }) => decideResolve(states[0] as Patient, command, { chain: patient, now, actor }),
+    });
+    // Whether there is such a patient is nobody's business whom it does not concern.
+    if (!outcome.ok && outcome.refusal.code === 'ledger.chain-unknown') {
+      return { ok: false, refusal: { code: 'discrepancy.unknown', facts: {} } };
+    }
+    return outcome;
+  }
+}
+
+/** @returns the discrepancy of that id, if the patient's state has it */
+export function viewsOf(patient: Patient, id: string): DiscrepancyView[] {
+  return patient.discrepancies
+    .filter((discrepancy) => discrepancy.id === id)
+    .map(({ chain, class: kind, side, status, openedAt, resolvedAt, resolution, evidence }) => ({
+      id,
+      patient: patient.id,
+      about: chain,
+      class: kind,
+      side,
+      status,
+      openedAt,
+      resolvedAt,
+      resolution,
+      evidence,
+    }));
+}
+
+/** `<opened at>.<chain number>.<id>`; a position that is none starts at the beginning. */
+export const POSITION = /^(\d{1,15})\.(\d{1,15})\.(.{1,60})$/;
+
+function parsePosition(text: string): [number, number, string] | null {
+  const match = POSITION.exec(text);
+  return match ? [Number(match[1]), Number(match[2]), match[3] ?? ''] : null;
+}

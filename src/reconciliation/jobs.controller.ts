@@ -1,0 +1,55 @@
+import { Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { z } from 'zod';
+import { refuseRequest } from '../http/problem.js';
+import { Action } from '../identity/access.js';
+import { JOB_QUEUES, Jobs, JobsUnavailable } from './jobs.js';
+
+const failedJob = z
+  .object({
+    id: z.string(),
+    queue: z.enum(JOB_QUEUES),
+    subject: z.number().int().nullable().describe('number of the subject whose book was to be judged'),
+    attempts: z.number().int(),
+    reason: z.string().describe('class and code of the last error'),
+    failedAt: z.iso.datetime().nullable(),
+  })
+  .meta({ title: 'FailedJob' });
+const listQuery = z.strictObject({ limit: z.coerce.number().int().min(1).max(1000).default(100) });
+const list = z.object({ items: z.array(failedJob) });
+const retried = z.object({ id: z.string(), retried: z.literal(true) });
+const jobId = z.string().regex(/^(reconcile|timers)\.[\w:-]{1,100}$/);
+
+/** The dead-letter view: ids and classes of error only, no health data. */
+@ApiTags('jobs')
+@Controller('api/jobs')
+export class JobsController {
+  constructor(private readonly jobs: Jobs) {}
+
+  @Get('failed')
+  @Action('jobs.read')
+  @ApiOperation({ summary: 'Jobs that used up their attempts, newest first' })
+  @ApiOkResponse({ standardSchema: list })
+  async failed(@Query({ schema: listQuery }) { limit }: z.output<typeof listQuery>): Promise<z.output<typeof list>> {
+    return { items: await asked(() => this.jobs.failed(limit)) };
+  }
+
+  @Post('failed/:id/retry')
+  @HttpCode(200)
+  @Action('jobs.retry')
+  @ApiOperation({ summary: 'Run a failed job again, with all its attempts' })
+  @ApiOkResponse({ standardSchema: retried })
+  async retry(@Param('id', { schema: jobId }) id: string): Promise<z.output<typeof retried>> {
+    if (!(await asked(() => this.jobs.retry(id)))) throw refuseRequest('jobs.unknown');
+    return { id, retried: true };
+  }
+}
+
+async function asked<T>(question: () => Promise<T>): Promise<T> {
+  try {
+    return await question();
+  } catch (error) {
+    if (error instanceof JobsUnavailable) throw refuseRequest('jobs.unavailable');
+    throw error;
+  }
+}

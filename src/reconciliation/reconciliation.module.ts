@@ -1,0 +1,20 @@
+import { Module } from '@nestjs/common';
+import { DiscrepancyController } from './discrepancy.controller.js';
+import { DiscrepancyService } from './discrepancy.service.js';
+import { JobsController } from './jobs.controller.js';
+import { Jobs } from './jobs.js';
+import { Judged } from './judged.js';
+import { Reconciler } from './reconciler.js';
+import { Sweep } from './sweep.js';
+import { Workers } from './workers.js';
+
+/**
+ * Finds what disagrees between the two sides and tells both (design 5). Needs the modules of configuration,
+ * ledger and HTTP. What runs beside the requests starts with the application, but for `ROLE=api`.
+ */
+@Module({
+  controllers: [DiscrepancyController, JobsController],
+  providers: [DiscrepancyService, Jobs, Judged, Reconciler, Sweep, Workers],
+  exports: [Workers],
+})
+export class ReconciliationModule {}
