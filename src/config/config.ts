@@ -28,7 +28,10 @@ export const settings = z
       .regex(/^[^\s+\p{Cc}]{1,200}$/u, 'must have no space, no plus and no control character')
       .optional()
       .describe('name of the log; random at first start and stored'),
-    LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent']).default('info').describe('least severe log line'),
+    LOG_LEVEL: z
+      .enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent'])
+      .default('info')
+      .describe('least severe log line'),
     PUBLISH_SECONDS: seconds(10, 1).describe('how often the public checkpoint moves'),
     RELAY_POLL_SECONDS: seconds(1).describe('how often the relay looks for entries of other processes'),
     SWEEP_SECONDS: seconds(60).describe('how often time-driven work and missed entries are looked for'),
@@ -36,9 +39,19 @@ export const settings = z
     WRITER_QUEUE: count(4096, 1_000_000).describe('most commands waiting; beyond that 503'),
     CHAIN_CACHE: count(20_000, 10_000_000).describe('decrypted chain heads kept in memory'),
     VALIDITY_MONTHS: count(12, 60).describe('validity of an order that no rule limits, in months'),
-    EARLY_REFILL_FACTOR: z.coerce.number().min(0).max(1).default(0.75).describe('share of the supply that must be used before a refill is not early (D13)'),
+    EARLY_REFILL_FACTOR: z.coerce
+      .number()
+      .min(0)
+      .max(1)
+      .default(0.75)
+      .describe('share of the supply that must be used before a refill is not early (D13)'),
     SIGN_IN_PER_MINUTE: count(60, 1_000_000).describe('sign-in attempts per address and minute'),
-    DEMO_PASSWORD: z.string().min(8).max(200).optional().describe('one password for all demo accounts (development only)'),
+    DEMO_PASSWORD: z
+      .string()
+      .min(8)
+      .max(200)
+      .optional()
+      .describe('one password for all demo accounts (development only)'),
   })
   .transform((env) => ({ ...env, production: env.NODE_ENV === 'production' }));
 

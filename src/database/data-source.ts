@@ -33,7 +33,12 @@ export async function openWriter(config: Config): Promise<DataSource> {
       migrations,
       migrationsTransactionMode: 'all',
       // Another process may stop while it holds the head's row: nobody waits for it longer than this.
-      extra: { statement_timeout: 15_000, lock_timeout: 8000, idle_in_transaction_session_timeout: 5000, keepAlive: true },
+      extra: {
+        statement_timeout: 15_000,
+        lock_timeout: 8000,
+        idle_in_transaction_session_timeout: 5000,
+        keepAlive: true,
+      },
     }).initialize();
   }
   mkdirSync(dirname(config.sqliteFile), { recursive: true, mode: 0o700 });

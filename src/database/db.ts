@@ -44,9 +44,9 @@ const POSTGRES_LOST = /^(08|57P0|ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|
 
 export function toDbError(error: unknown, dialect: Db['dialect']): DbError {
   if (error instanceof DbError) return error;
-  const carrier = error as { code?: unknown; message?: unknown; driverError?: { code?: unknown; message?: unknown } };
-  const message = String(carrier.driverError?.message ?? carrier.message ?? '');
-  const code = String(carrier.driverError?.code ?? carrier.code ?? '');
+  const carrier = error as { code?: string; message?: string; driverError?: { code?: string; message?: string } };
+  const message = carrier.driverError?.message ?? carrier.message ?? '';
+  const code = carrier.driverError?.code ?? carrier.code ?? '';
   if (message.includes('head-moved')) return new DbError('head-moved', code);
   if (dialect === 'sqlite') {
     if (SQLITE_OUTAGE.test(code)) return new DbError('outage', code);
@@ -54,7 +54,12 @@ export function toDbError(error: unknown, dialect: Db['dialect']): DbError {
     return new DbError('rejected', code || 'unknown');
   }
   if (code === '23505') return new DbError('conflict', code);
-  if (POSTGRES_LOST.test(code) || /connection (terminated|ended|closed)|not queryable|timeout exceeded|query runner|driver not connected/i.test(message)) {
+  if (
+    POSTGRES_LOST.test(code) ||
+    /connection (terminated|ended|closed)|not queryable|timeout exceeded|query runner|driver not connected/i.test(
+      message,
+    )
+  ) {
     return new DbError('lost', code || 'connection');
   }
   if (POSTGRES_OUTAGE.test(code)) return new DbError('outage', code);
@@ -69,7 +74,10 @@ function numbered(sql: string): string {
 
 /** A {@link Db} over a TypeORM data source or one connection of it. */
 export function dbOf(source: DataSource | QueryRunner): Db {
-  const type = 'connection' in source && !('createQueryRunner' in source) ? source.connection.options.type : (source as DataSource).options.type;
+  const type =
+    'connection' in source && !('createQueryRunner' in source)
+      ? source.connection.options.type
+      : (source as DataSource).options.type;
   const dialect = type === 'postgres' ? 'postgres' : 'sqlite';
   return {
     dialect,

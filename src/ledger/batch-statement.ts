@@ -69,7 +69,8 @@ export class BatchRows {
 const conflictClause = (table: BatchTable): string => {
   if (!table.replaceOn) return '';
   const others = table.columns.filter((column) => !table.replaceOn?.includes(column.name));
-  const action = others.length === 0 ? 'NOTHING' : `UPDATE SET ${others.map(({ name }) => `${name} = excluded.${name}`).join(', ')}`;
+  const action =
+    others.length === 0 ? 'NOTHING' : `UPDATE SET ${others.map(({ name }) => `${name} = excluded.${name}`).join(', ')}`;
   return ` ON CONFLICT (${table.replaceOn.join(', ')}) DO ${action}`;
 };
 
@@ -89,7 +90,16 @@ const names = (table: BatchTable): string => table.columns.map(({ name }) => nam
 
 /** Statements to run once on the writer's connection. */
 export function sqliteSetup(tables: readonly BatchTable[]): string[] {
-  const inputs = ['old_size', 'old_root', 'size', 'root', 'time', 'checkpoint', 'blobs', ...tables.map((_, i) => `t${i}`)];
+  const inputs = [
+    'old_size',
+    'old_root',
+    'size',
+    'root',
+    'time',
+    'checkpoint',
+    'blobs',
+    ...tables.map((_, i) => `t${i}`),
+  ];
   const inserts = tables.map((table, i) => {
     const list = selectList(table, (at, type) =>
       type === 'blob' ? `substr(NEW.blobs, (r.value ->> ${at}) + 1, r.value ->> ${at + 1})` : `r.value ->> ${at}`,

@@ -65,10 +65,17 @@ function rowText(model: ChainModel, row: Row): [string, string] {
   const readModel = model.readModels.find(({ table }) => table === row.table);
   if (!readModel) throw new Error(`read model ${row.table} is not declared by ${model.kind}`);
   const key = readModel.key.map((name) => row.values[name]);
-  return [JSON.stringify([row.table, ...key]), JSON.stringify(readModel.columns.map(({ name }) => row.values[name] ?? null))];
+  return [
+    JSON.stringify([row.table, ...key]),
+    JSON.stringify(readModel.columns.map(({ name }) => row.values[name] ?? null)),
+  ];
 }
 
-export function namesOf(vault: Vault, names: readonly OutsideName[], known?: ReadonlyMap<string, string>): Map<string, string> {
+export function namesOf(
+  vault: Vault,
+  names: readonly OutsideName[],
+  known?: ReadonlyMap<string, string>,
+): Map<string, string> {
   return new Map(
     names.map((name) => {
       const text = nameText(name);

@@ -1,8 +1,18 @@
 import { type Db, placeholders } from '../database/db.js';
-import { CHAIN_COLUMNS, CHAIN_FROM, type ChainHead, type ChainRow, nameText, namesOf, openState, rowsOf, subjectOf } from './chain-head.js';
+import {
+  CHAIN_COLUMNS,
+  CHAIN_FROM,
+  type ChainHead,
+  type ChainRow,
+  nameText,
+  namesOf,
+  openState,
+  rowsOf,
+  subjectOf,
+} from './chain-head.js';
 import type { ChainModel, Command } from './model.js';
-import { idempotencyKey, isNamed, type Known, type RememberedRequest, type Staging } from './staging.js';
-import type { SubjectKey, Vault } from './vault.js';
+import { idempotencyKey, isNamed, requestOf, type Known, type RememberedRequest, type Staging } from './staging.js';
+import type { SubjectKey, SubjectRow, Vault } from './vault.js';
 import { refold } from './history.js';
 
 /** Reads what a batch of commands needs, and keeps decrypted chain heads from batch to batch. */
@@ -79,7 +89,8 @@ export class HeadCache {
   private async readNames(commands: readonly Command[], careful: boolean): Promise<Map<string, string>> {
     const wanted = new Set<string>();
     for (const { chains } of commands) {
-      for (const ref of chains) if (isNamed(ref) && (careful || ref.expect !== 'absent')) wanted.add(this.blind(ref.name));
+      for (const ref of chains)
+        if (isNamed(ref) && (careful || ref.expect !== 'absent')) wanted.add(this.blind(ref.name));
     }
     if (wanted.size === 0) return new Map();
     const blinds = [...wanted].map((hex) => Buffer.from(hex, 'hex'));
@@ -99,7 +110,10 @@ export class HeadCache {
       else missing.push(id);
     }
     if (missing.length === 0) return found;
-    const rows = await this.db.query<ChainRow>(`SELECT ${CHAIN_COLUMNS} ${CHAIN_FROM} WHERE c.id IN ${placeholders(missing)}`, missing);
+    const rows = await this.db.query<ChainRow>(
+      `SELECT ${CHAIN_COLUMNS} ${CHAIN_FROM} WHERE c.id IN ${placeholders(missing)}`,
+      missing,
+    );
     for (const row of rows) {
       const model = models.get(row.id) as ChainModel;
       const head = row.kind === model.kind ? await this.headOf(row, model) : this.foreign(row);
@@ -111,7 +125,10 @@ export class HeadCache {
   private async headOf(row: ChainRow, model: ChainModel): Promise<ChainHead> {
     const subject = subjectOf(this.vault, row);
     const dataKey = this.vault.unwrapDataKey(subject, row.id, row.data_key);
-    const state = row.state_version === model.stateVersion ? openState(this.vault, row, dataKey) : await refold(this.db, this.vault, row, model);
+    const state =
+      row.state_version === model.stateVersion
+        ? openState(this.vault, row, dataKey)
+        : await refold(this.db, this.vault, row, model);
     return {
       num: row.num,
       id: row.id,
@@ -132,7 +149,19 @@ export class HeadCache {
     const subject = subjectOf(this.vault, row);
     const dataKey = this.vault.unwrapDataKey(subject, row.id, row.data_key);
     const nothing = new Map<string, string>();
-    return { num: row.num, id: row.id, kind: row.kind, subject, seq: row.seq, leaf: row.leaf, dataKey, wrappedKey: row.data_key, state: null, rows: nothing, names: nothing };
+    return {
+      num: row.num,
+      id: row.id,
+      kind: row.kind,
+      subject,
+      seq: row.seq,
+      leaf: row.leaf,
+      dataKey,
+      wrappedKey: row.data_key,
+      state: null,
+      rows: nothing,
+      names: nothing,
+    };
   }
 
   private async readSubjects(ids: ReadonlySet<string>): Promise<Map<string, SubjectKey>> {
@@ -144,7 +173,7 @@ export class HeadCache {
       else missing.push(id);
     }
     if (missing.length === 0) return found;
-    const rows = await this.db.query<{ num: number; id: string; kek: string; wrapped_key: Buffer }>(
+    const rows = await this.db.query<SubjectRow>(
       `SELECT num, id, kek, wrapped_key FROM subject WHERE id IN ${placeholders(missing)}`,
       missing,
     );
@@ -162,7 +191,12 @@ export class HeadCache {
     return new Map(
       rows.map((row) => [
         row.key.toString('hex'),
-        { request: row.request, first: row.first, count: row.count, chains: JSON.parse(row.chains) as number[] },
+        {
+          request: requestOf(row.request),
+          first: row.first,
+          count: row.count,
+          chains: JSON.parse(row.chains) as number[],
+        },
       ]),
     );
   }

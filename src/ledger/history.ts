@@ -33,7 +33,12 @@ function openRows(vault: Vault, chain: ChainRow, rows: readonly StoredRow[]): St
 }
 
 /** All events of a chain in seq order. */
-export async function readEvents(db: Db, vault: Vault, chain: ChainRow, upToIndex = Number.MAX_SAFE_INTEGER): Promise<StoredEvent[]> {
+export async function readEvents(
+  db: Db,
+  vault: Vault,
+  chain: ChainRow,
+  upToIndex = Number.MAX_SAFE_INTEGER,
+): Promise<StoredEvent[]> {
   const rows = await db.query<StoredRow>(
     'SELECT e.idx, e.seq, e.entry, p.body FROM entry e JOIN payload p ON p.idx = e.idx WHERE e.chain = ? AND e.idx <= ? ORDER BY e.seq',
     [chain.num, upToIndex],
@@ -42,7 +47,12 @@ export async function readEvents(db: Db, vault: Vault, chain: ChainRow, upToInde
 }
 
 /** Events by log index, in that order, of whatever chains. @param chains the rows of all chains concerned, by number */
-export async function readEventsAt(db: Db, vault: Vault, indexes: readonly number[], chains: ReadonlyMap<number, ChainRow>): Promise<StoredEvent[]> {
+export async function readEventsAt(
+  db: Db,
+  vault: Vault,
+  indexes: readonly number[],
+  chains: ReadonlyMap<number, ChainRow>,
+): Promise<StoredEvent[]> {
   if (indexes.length === 0) return [];
   const rows = await db.query<StoredRow & { chain: number }>(
     `SELECT e.idx, e.chain, e.seq, e.entry, p.body FROM entry e JOIN payload p ON p.idx = e.idx WHERE e.idx IN ${placeholders(indexes)} ORDER BY e.idx`,
@@ -55,7 +65,13 @@ export async function readEventsAt(db: Db, vault: Vault, indexes: readonly numbe
 }
 
 /** The state that the chain's events give, up to a log index. */
-export async function refold(db: Db, vault: Vault, chain: ChainRow, model: ChainModel, upToIndex?: number): Promise<unknown> {
+export async function refold(
+  db: Db,
+  vault: Vault,
+  chain: ChainRow,
+  model: ChainModel,
+  upToIndex?: number,
+): Promise<unknown> {
   const events = await readEvents(db, vault, chain, upToIndex);
   return events.reduce<unknown>((state, event) => model.evolve(state, event), null);
 }

@@ -47,9 +47,10 @@ export class LedgerReader {
 
   /** The chain that the world outside knows by this name. */
   async byName(name: OutsideName): Promise<string | null> {
-    const [row] = await this.db.query<{ id: string }>('SELECT c.id FROM name n JOIN chain c ON c.num = n.chain WHERE n.blind = ?', [
-      this.vault.blindIndex(name.domain, name.parts),
-    ]);
+    const [row] = await this.db.query<{ id: string }>(
+      'SELECT c.id FROM name n JOIN chain c ON c.num = n.chain WHERE n.blind = ?',
+      [this.vault.blindIndex(name.domain, name.parts)],
+    );
     return row?.id ?? null;
   }
 
@@ -87,7 +88,11 @@ export class LedgerReader {
     }
     const receipts: Receipt[] = [];
     for (const event of events) {
-      receipts.push({ ...(await this.prove(event.index, event.entry)), payload: Buffer.from(event.text).toString('base64'), salt: event.salt.toString('base64') });
+      receipts.push({
+        ...(await this.prove(event.index, event.entry)),
+        payload: Buffer.from(event.text).toString('base64'),
+        salt: event.salt.toString('base64'),
+      });
     }
     return { ok: true, replayed: true, events: events.map(toCommitted), receipts, ids, states };
   }
@@ -108,14 +113,17 @@ export class LedgerReader {
 
   private rows(column: 'c.id' | 'c.num', values: readonly (string | number)[]): Promise<ChainRow[]> {
     if (values.length === 0) return Promise.resolve([]);
-    return this.db.query<ChainRow>(`SELECT ${CHAIN_COLUMNS} ${CHAIN_FROM} WHERE ${column} IN ${placeholders(values)}`, values);
+    return this.db.query<ChainRow>(
+      `SELECT ${CHAIN_COLUMNS} ${CHAIN_FROM} WHERE ${column} IN ${placeholders(values)}`,
+      values,
+    );
   }
 
   private async view<S>(row: ChainRow, model: ChainModel<S>): Promise<ChainView<S>> {
     const state =
       row.state_version === model.stateVersion
         ? openState(this.vault, row, dataKeyOf(this.vault, row))
-        : await refold(this.db, this.vault, row, model as ChainModel);
+        : await refold(this.db, this.vault, row, model);
     return {
       id: row.id,
       kind: row.kind,
@@ -131,4 +139,3 @@ export class LedgerReader {
 function toCommitted({ entry: _entry, salt: _salt, text: _text, ...event }: StoredEvent): CommittedEvent {
   return event;
 }
-

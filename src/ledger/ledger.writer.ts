@@ -8,7 +8,7 @@ import type { LogKey } from './log-key.js';
 import type { Command, Outcome, Receipt } from './model.js';
 import { nodeHasher } from './node-hasher.js';
 import type { LedgerReader } from './ledger.reader.js';
-import { idempotencyKey, type Staged, type StagedEvent, Staging } from './staging.js';
+import { idempotencyKey, type RememberedRequest, type Staged, type StagedEvent, Staging } from './staging.js';
 import type { Store } from './store.js';
 import { T } from './tables.js';
 import { growTiles, loadTip, type Tip } from './tip.js';
@@ -28,14 +28,14 @@ interface Pending {
   readonly command: Command;
   /** Idempotency key as stored, hex; null without one. */
   readonly key: string | null;
-  resolve(outcome: Outcome): void;
-  reject(error: unknown): void;
+  readonly resolve: (outcome: Outcome) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 interface Side {
   /** Runs the job; what it gives hands the result to the caller, once the transaction is committed. */
   run(db: Db): Promise<() => void>;
-  reject(error: unknown): void;
+  readonly reject: (error: unknown) => void;
 }
 
 /** What a batch leads to. */
@@ -112,10 +112,12 @@ export class LedgerWriter {
    */
   commit(command: Command): Promise<Outcome> {
     if (this.closed) return Promise.reject(new LedgerUnavailable('the ledger is closing'));
-    if (this.queue.length >= this.options.queue) return Promise.reject(new LedgerUnavailable('too many writes are waiting', 2));
+    if (this.queue.length >= this.options.queue)
+      return Promise.reject(new LedgerUnavailable('too many writes are waiting', 2));
     const key = command.idempotency ? idempotencyKey(this.vault, command.idempotency).toString('hex') : null;
     if (key !== null) {
-      if (this.inFlight.has(key)) return Promise.resolve({ ok: false, refusal: { code: 'idempotency.in-progress', facts: {} } });
+      if (this.inFlight.has(key))
+        return Promise.resolve({ ok: false, refusal: { code: 'idempotency.in-progress', facts: {} } });
       this.inFlight.add(key);
     }
     const done = new Promise<Outcome>((resolve, reject) => this.queue.push({ command, key, resolve, reject }));
@@ -198,7 +200,9 @@ export class LedgerWriter {
       await this.checkClock();
       const lock = attempt >= OPTIMISTIC_ATTEMPTS;
       try {
-        const round = lock ? await this.store.locked(() => this.once(batch, careful, true)) : await this.once(batch, careful, false);
+        const round = lock
+          ? await this.store.locked(() => this.once(batch, careful, true))
+          : await this.once(batch, careful, false);
         if (round !== null) {
           await this.finish(batch, round);
           return;
@@ -277,12 +281,14 @@ export class LedgerWriter {
         throw new LedgerUnavailable(`the head file cannot be written (${(error as NodeJS.ErrnoException).code})`, 5);
       });
     }
-    const receipts = new Map(staging.entries.map((staged) => [staged.event.index, this.receipt(staged, tree, tip.checkpoint)]));
+    const receipts = new Map(
+      staging.entries.map((staged) => [staged.event.index, this.receipt(staged, tree, tip.checkpoint)]),
+    );
     for (const [position, result] of results.entries()) {
       const pending = batch[position] as Pending;
       if (result.kind === 'error') pending.reject(result.error);
       else if (result.kind === 'refusal') pending.resolve({ ok: false, refusal: result.refusal });
-      else if (result.kind === 'replay') this.reader.replay(pending.command, result.remembered).then(pending.resolve, pending.reject);
+      else if (result.kind === 'replay') void this.replay(pending, result.remembered);
       else {
         pending.resolve({
           ok: true,
@@ -295,6 +301,14 @@ export class LedgerWriter {
       }
     }
     if (wrote) for (const listener of this.listeners) listener(tip.size);
+  }
+
+  private async replay({ command, resolve, reject }: Pending, remembered: RememberedRequest): Promise<void> {
+    try {
+      resolve(await this.reader.replay(command, remembered));
+    } catch (error) {
+      reject(error);
+    }
   }
 
   private receipt({ event, entry, salt, text }: StagedEvent, tree: GrowingTree, checkpoint: string): Receipt {
@@ -423,5 +437,7 @@ function asUnavailable(error: unknown): LedgerUnavailable | null {
   return null;
 }
 
-const nameOf = (error: unknown): string => (error instanceof DbError ? error.message : error instanceof Error ? error.name : 'unknown');
-const base64 = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64');
+const nameOf = (error: unknown): string =>
+  error instanceof DbError ? error.message : error instanceof Error ? error.name : 'unknown';
+const base64 = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64');

@@ -35,7 +35,12 @@ export interface Ledger {
  * key, or a ledger that is shorter than its head file or differs from it.
  * @throws {StartRefused}
  */
-export async function openLedger(config: Config, clock: Clock, models: readonly ChainModel[], report: Report = () => undefined): Promise<Ledger> {
+export async function openLedger(
+  config: Config,
+  clock: Clock,
+  models: readonly ChainModel[],
+  report: Report = () => undefined,
+): Promise<Ledger> {
   const tables = batchTables(models);
   const source = await openWriter(config);
   const closers: (() => Promise<unknown>)[] = [() => source.destroy()];
@@ -93,13 +98,14 @@ async function logKey(db: Db, seed: Uint8Array, wanted: string | undefined, now:
 async function checkHeadFile(db: Db, key: LogKey, last: string | null): Promise<void> {
   if (last === null) return;
   const head = await readHead(db);
-  const remembered = openCheckpoint(last, key.vkey);
-  const size = Number(remembered.size);
+  const { size, root: remembered } = openCheckpoint(last, key.vkey);
   if (!head || head.size < size) {
-    throw new StartRefused(`the ledger has ${head?.size ?? 0} entries, but its head file remembers ${size}: it was set back or lost its end`);
+    throw new StartRefused(
+      `the ledger has ${head?.size ?? 0} entries, but its head file remembers ${size}: it was set back or lost its end`,
+    );
   }
   const root = await storedRootAt(db, size);
-  if (!Buffer.from(root).equals(Buffer.from(remembered.root))) {
+  if (!Buffer.from(root).equals(Buffer.from(remembered))) {
     throw new StartRefused(`the ledger differs from the checkpoint at ${size} entries in its head file`);
   }
 }

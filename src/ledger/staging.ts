@@ -37,7 +37,12 @@ export interface StagedEvent {
 }
 
 export type Staged =
-  | { readonly kind: 'events'; readonly events: readonly StagedEvent[]; readonly ids: readonly string[]; readonly states: readonly unknown[] }
+  | {
+      readonly kind: 'events';
+      readonly events: readonly StagedEvent[];
+      readonly ids: readonly string[];
+      readonly states: readonly unknown[];
+    }
   | { readonly kind: 'refusal'; readonly refusal: Refusal }
   | { readonly kind: 'replay'; readonly remembered: RememberedRequest };
 
@@ -175,7 +180,11 @@ export class Staging {
     for (const slot of touched) {
       const head = slot.head as ChainHead;
       const earlier = this.changed.get(slot.id);
-      this.changed.set(slot.id, { head, before: earlier ? earlier.before : (before.get(slot.id) ?? null), model: slot.model });
+      this.changed.set(slot.id, {
+        head,
+        before: earlier ? earlier.before : (before.get(slot.id) ?? null),
+        model: slot.model,
+      });
       for (const blind of head.names.values()) this.names.set(blind, slot.id);
     }
     for (const leaf of leaves) this.tree.append(leaf);
@@ -185,7 +194,12 @@ export class Staging {
       this.requests.set(key.toString('hex'), remembered);
       this.remembered.push([key, remembered]);
     }
-    return { kind: 'events', events: staged, ids: slots.map(({ id }) => id), states: slots.map(({ head }) => head?.state ?? null) };
+    return {
+      kind: 'events',
+      events: staged,
+      ids: slots.map(({ id }) => id),
+      states: slots.map(({ head }) => head?.state ?? null),
+    };
   }
 
   /** A chain without entries yet: its number is the log index of its first entry. */
@@ -194,7 +208,19 @@ export class Staging {
     const dataKey = freshKey();
     const wrappedKey = this.vault.wrapDataKey(subject, slot.id, dataKey);
     const nothing = new Map<string, string>();
-    return { num: index, id: slot.id, kind: slot.model.kind, subject, seq: -1, leaf: ZERO32, dataKey, wrappedKey, state: null, rows: nothing, names: nothing };
+    return {
+      num: index,
+      id: slot.id,
+      kind: slot.model.kind,
+      subject,
+      seq: -1,
+      leaf: ZERO32,
+      dataKey,
+      wrappedKey,
+      state: null,
+      rows: nothing,
+      names: nothing,
+    };
   }
 
   private subjectFor(slot: Slot): SubjectKey {
@@ -230,7 +256,14 @@ export class Staging {
     };
     const salt = randomBytes(32);
     const { text, commitment } = sealEvent(nodeHasher, salt, recorded);
-    const entry = encodeEntry({ chain: head.id, commitment, log: this.vault.origin, prev: head.leaf, seq: recorded.seq, time: this.time });
+    const entry = encodeEntry({
+      chain: head.id,
+      commitment,
+      log: this.vault.origin,
+      prev: head.leaf,
+      seq: recorded.seq,
+      time: this.time,
+    });
     const leaf = nodeHasher.leaf(entry);
     const state = model.evolve(head.state, recorded);
     const next: ChainHead = { ...head, seq: recorded.seq, leaf, state };
@@ -265,7 +298,17 @@ export class Staging {
     for (const { head, before, model } of this.changed.values()) {
       const aad = this.vault.aad('state', head.id, head.seq, stateColumn(model));
       const state = encrypt(head.dataKey, aad, Buffer.from(JSON.stringify(head.state)));
-      rows.add(T.chain, [head.num, head.id, head.kind, head.subject.num, head.seq, head.leaf, head.wrappedKey, model.stateVersion, state]);
+      rows.add(T.chain, [
+        head.num,
+        head.id,
+        head.kind,
+        head.subject.num,
+        head.seq,
+        head.leaf,
+        head.wrappedKey,
+        model.stateVersion,
+        state,
+      ]);
       for (const [key, values] of head.rows) {
         if (before?.rows.get(key) === values) continue;
         const [table] = JSON.parse(key) as [string];
@@ -276,11 +319,18 @@ export class Staging {
       }
     }
     for (const subject of this.newSubjects) {
-      const { kek, wrapped } = this.vault.wrapSubjectKey(subject.id, subject.key);
+      const { kek, wrapped } = this.vault.wrapSubjectKey(subject);
       rows.add(T.subject, [subject.num, subject.id, kek, wrapped]);
     }
     for (const [key, { request, first, count, chains }] of this.remembered) {
-      rows.add(T.idempotency, [key, request, first, count, JSON.stringify(chains)]);
+      const places = JSON.stringify(chains);
+      rows.add(T.idempotency, [
+        key,
+        Buffer.concat([request, requestSeal(this.vault, key, request, first, count, places)]),
+        first,
+        count,
+        places,
+      ]);
     }
     return rows;
   }
@@ -293,6 +343,30 @@ export class Staging {
 
 export function idempotencyKey(vault: Vault, { client, key }: { client: string; key: string }): Buffer {
   return vault.mac('idempotency-key', client, key);
+}
+
+const MAC_BYTES = 32;
+
+/** The request's MAC out of column `request`, which holds MAC || seal. */
+export const requestOf = (column: Buffer): Buffer => column.subarray(0, MAC_BYTES);
+
+/** Binds a remembered request to its events: an edited row is found by `verify`. */
+export function requestSeal(
+  vault: Vault,
+  key: Buffer,
+  request: Buffer,
+  first: number,
+  count: number,
+  chains: string,
+): Buffer {
+  return vault.mac(
+    'idempotency-seal',
+    key.toString('hex'),
+    request.toString('hex'),
+    String(first),
+    String(count),
+    chains,
+  );
 }
 
 function requestMac(vault: Vault, { client, request }: { client: string; request: string }): Buffer {

@@ -50,7 +50,9 @@ async function openSqlite(source: DataSource, tables: readonly BatchTable[]): Pr
   // The driver keeps no prepared statements: through query() this one would be parsed anew for every batch.
   const connection = (source.driver as unknown as { databaseConnection: SqliteConnection }).databaseConnection;
   const insert = await new Promise<SqliteStatement>((resolve, reject) => {
-    const statement = connection.prepare(sqliteStatement(tables), (error) => (error ? reject(error) : resolve(statement)));
+    const statement = connection.prepare(sqliteStatement(tables), (error) =>
+      error ? reject(error) : resolve(statement),
+    );
   });
   const begun = async <T>(work: () => Promise<T>): Promise<T> => {
     await db.query('BEGIN IMMEDIATE');
@@ -142,14 +144,20 @@ async function openPostgres(source: DataSource, tables: readonly BatchTable[]): 
     },
     async write(before, after, rows) {
       try {
-        const { rowCount } = await client.query({ name: 'rxledger_batch', text, values: statementParams(before, after, rows) });
+        const { rowCount } = await client.query({
+          name: 'rxledger_batch',
+          text,
+          values: statementParams(before, after, rows),
+        });
         return rowCount === 1;
       } catch (error) {
         throw toDbError(error, 'postgres');
       }
     },
     async clock() {
-      const [row] = await db.query<{ ms: number }>('SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS ms');
+      const [row] = await db.query<{ ms: number }>(
+        'SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS ms',
+      );
       return row?.ms ?? null;
     },
     locked: (work) => begun('SELECT size FROM log_head WHERE id = 1 FOR UPDATE', work),

@@ -36,7 +36,10 @@ export async function readHead(db: Db): Promise<HeadRow | null> {
 /** Reads hash tiles from table `tile`. */
 export function tileReader(db: Db): (level: number, index: number) => Promise<Uint8Array> {
   return async (level, index) => {
-    const [row] = await db.query<{ hashes: Buffer }>('SELECT hashes FROM tile WHERE level = ? AND idx = ?', [level, index]);
+    const [row] = await db.query<{ hashes: Buffer }>('SELECT hashes FROM tile WHERE level = ? AND idx = ?', [
+      level,
+      index,
+    ]);
     return row?.hashes ?? new Uint8Array();
   };
 }
@@ -75,7 +78,10 @@ export async function loadTip(db: Db): Promise<Tip | null> {
 }
 
 /** Tiles that a batch changed, and the partial tiles after it. Call it before the tree settles. */
-export function growTiles(tip: Tip, tree: GrowingTree): { written: { level: number; index: number; hashes: Uint8Array }[]; partialTiles: Uint8Array[] } {
+export function growTiles(
+  tip: Tip,
+  tree: GrowingTree,
+): { written: { level: number; index: number; hashes: Uint8Array }[]; partialTiles: Uint8Array[] } {
   const written: { level: number; index: number; hashes: Uint8Array }[] = [];
   const partialTiles: Uint8Array[] = [];
   for (let level = 0; completeAt(tree.size, level * 8) > 0; level++) {

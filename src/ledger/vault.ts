@@ -1,4 +1,12 @@
-import { createCipheriv, createDecipheriv, createHmac, createSecretKey, hkdfSync, type KeyObject, randomBytes } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  hkdfSync,
+  type KeyObject,
+  randomBytes,
+} from 'node:crypto';
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Db } from '../database/db.js';
@@ -9,6 +17,7 @@ const TAG = 16;
 const KEY = 32;
 /** Unwrapped subject keys kept in memory. */
 const CACHED_SUBJECTS = 50_000;
+const KEK_FILE = /^kek-\d{4}$/;
 
 /** What a ciphertext is bound to besides its key (design 3): moving it elsewhere makes it unreadable. */
 export type Purpose = 'payload' | 'state' | 'field' | 'key';
@@ -18,6 +27,14 @@ export interface SubjectKey {
   readonly num: number;
   readonly id: string;
   readonly key: KeyObject;
+}
+
+/** Table `subject`. The number is bound to the wrapped key like the id. */
+export interface SubjectRow {
+  num: number;
+  id: string;
+  kek: string;
+  wrapped_key: Uint8Array;
 }
 
 /** A ciphertext that its key, its place or its bytes do not fit. The message holds no plaintext. */
@@ -73,10 +90,22 @@ export class Vault {
     }
   }
 
+  /** @returns null where there are no keys; makes none (for `verify`) */
+  static openExisting(dir: string, origin: string): Vault | null {
+    return loadKey(dir, 'index.key', KEY) && readdirSync(dir).some((name) => KEK_FILE.test(name))
+      ? new Vault(dir, origin)
+      : null;
+  }
+
   private loadKeks(): void {
-    const names = readdirSync(this.dir).filter((name) => /^kek-\d{4}$/.test(name)).sort();
+    const names = readdirSync(this.dir)
+      .filter((name) => KEK_FILE.test(name))
+      .toSorted();
     this.keks = new Map(
-      names.map((name) => [name.slice('kek-'.length), createSecretKey(loadKey(this.dir, name, KEY) ?? Buffer.alloc(0))]),
+      names.map((name) => [
+        name.slice('kek-'.length),
+        createSecretKey(loadKey(this.dir, name, KEY) ?? Buffer.alloc(0)),
+      ]),
     );
     this.newest = names.at(-1)?.slice('kek-'.length) ?? '';
   }
@@ -112,16 +141,19 @@ export class Vault {
     return this.newest;
   }
 
-  wrapSubjectKey(id: string, key: KeyObject): { kek: string; wrapped: Buffer } {
+  wrapSubjectKey({ num, id, key }: SubjectKey): { kek: string; wrapped: Buffer } {
     const kek = this.keks.get(this.newest) as KeyObject;
-    return { kek: this.newest, wrapped: encrypt(kek, this.aad('key', id, 0, `subject/${this.newest}`), key.export()) };
+    return {
+      kek: this.newest,
+      wrapped: encrypt(kek, this.aad('key', id, num, `subject/${this.newest}`), key.export()),
+    };
   }
 
   /** @throws {VaultError} when the KEK is gone or the bytes do not fit */
-  unwrapSubjectKey(id: string, kek: string, wrapped: Uint8Array): KeyObject {
+  unwrapSubjectKey({ num, id, kek, wrapped_key }: SubjectRow): SubjectKey {
     const key = this.keks.get(kek);
     if (!key) throw new VaultError(`key-encryption key ${/^\d{4}$/.test(kek) ? kek : '(unknown)'} is not here`);
-    return createSecretKey(decrypt(key, this.aad('key', id, 0, `subject/${kek}`), wrapped));
+    return { num, id, key: createSecretKey(decrypt(key, this.aad('key', id, num, `subject/${kek}`), wrapped_key)) };
   }
 
   wrapDataKey(subject: SubjectKey, chain: string, key: KeyObject): Buffer {
@@ -161,21 +193,15 @@ export class Vault {
   }
 
   /** From a row of table `subject`. @throws {VaultError} */
-  subjectFromRow(row: { num: number; id: string; kek: string; wrapped_key: Uint8Array }): SubjectKey {
-    return (
-      this.subjects.get(row.num) ??
-      this.remember({ num: row.num, id: row.id, key: this.unwrapSubjectKey(row.id, row.kek, row.wrapped_key) })
-    );
+  subjectFromRow(row: SubjectRow): SubjectKey {
+    return this.subjects.get(row.num) ?? this.remember(this.unwrapSubjectKey(row));
   }
 
   /** @throws {VaultError} when there is no such subject or its key cannot be had */
   async subjectKey(db: Db, subject: string): Promise<SubjectKey> {
     const cached = this.cachedSubject(subject);
     if (cached) return cached;
-    const [row] = await db.query<{ num: number; id: string; kek: string; wrapped_key: Buffer }>(
-      'SELECT num, id, kek, wrapped_key FROM subject WHERE id = ?',
-      [subject],
-    );
+    const [row] = await db.query<SubjectRow>('SELECT num, id, kek, wrapped_key FROM subject WHERE id = ?', [subject]);
     if (!row) throw new VaultError('no such subject');
     return this.subjectFromRow(row);
   }
@@ -187,8 +213,13 @@ export class Vault {
   async newSubject(db: Db, subject: string): Promise<SubjectKey> {
     const [row] = await db.query<{ lowest: number | null }>('SELECT min(num) AS lowest FROM subject');
     const fresh = this.freshSubject(Math.min(row?.lowest ?? 0, 0) - 1, subject);
-    const { kek, wrapped } = this.wrapSubjectKey(subject, fresh.key);
-    await db.query('INSERT INTO subject (num, id, kek, wrapped_key) VALUES (?, ?, ?, ?)', [fresh.num, subject, kek, wrapped]);
+    const { kek, wrapped } = this.wrapSubjectKey(fresh);
+    await db.query('INSERT INTO subject (num, id, kek, wrapped_key) VALUES (?, ?, ?, ?)', [
+      fresh.num,
+      subject,
+      kek,
+      wrapped,
+    ]);
     return fresh;
   }
 
@@ -215,12 +246,12 @@ export class Vault {
    * @returns how many were rewrapped
    */
   async rewrapSubjects(db: Db, limit: number): Promise<number> {
-    const rows = await db.query<{ num: number; id: string; kek: string; wrapped_key: Buffer }>(
+    const rows = await db.query<SubjectRow>(
       'SELECT num, id, kek, wrapped_key FROM subject WHERE kek <> ? ORDER BY num LIMIT ?',
       [this.newest, limit],
     );
     for (const row of rows) {
-      const { kek, wrapped } = this.wrapSubjectKey(row.id, this.unwrapSubjectKey(row.id, row.kek, row.wrapped_key));
+      const { kek, wrapped } = this.wrapSubjectKey(this.unwrapSubjectKey(row));
       await db.query('UPDATE subject SET kek = ?, wrapped_key = ? WHERE num = ?', [kek, wrapped, row.num]);
     }
     return rows.length;

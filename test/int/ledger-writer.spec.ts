@@ -8,7 +8,16 @@ import type { Ledger } from '../../src/ledger/open-ledger.js';
 import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
 import type { Config } from '../../src/config/config.js';
 import { sharedPostgres } from '../support/engines.js';
-import { count, type Counter, counterModel, counterRef, openTestLedger, temporaryFolder, testActor, testConfig } from '../support/ledger.js';
+import {
+  count,
+  type Counter,
+  counterModel,
+  counterRef,
+  openTestLedger,
+  temporaryFolder,
+  testActor,
+  testConfig,
+} from '../support/ledger.js';
 
 type Good = Extract<Outcome, { ok: true }>;
 const good = (outcome: Outcome): Good => {
@@ -29,7 +38,7 @@ describe.each([
   let ledger: Ledger;
 
   beforeEach(async (context) => {
-    if (skip) return context.skip(skip);
+    context.skip(skip !== null, skip ?? '');
     folder.remove();
     const database = await url();
     config = testConfig(folder.path, database ? { DATABASE_URL: database } : {});
@@ -46,7 +55,9 @@ describe.each([
     const receipts = outcomes.flatMap(({ receipts: each }) => each);
     expect(receipts.map((receipt) => verifyReceipt(receipt, ledger.writer.vkey).ok)).toEqual(receipts.map(() => true));
     expect(new Set(receipts.map(({ index }) => index)).size).toBe(40);
-    expect(outcomes.map(({ states }) => (states[0] as Counter).total).toSorted((a, b) => a - b)).toEqual(Array.from({ length: 40 }, (_, i) => i + 1));
+    expect(outcomes.map(({ states }) => (states[0] as Counter).total).toSorted((a, b) => a - b)).toEqual(
+      Array.from({ length: 40 }, (_, i) => i + 1),
+    );
   });
 
   it('lets later commands of a batch see earlier ones, and refuses without harm to the others', async () => {
@@ -96,7 +107,9 @@ describe.each([
 
   it('answers 409 to a request whose twin is still running, and remembers no refusal', async () => {
     const id = randomUUID();
-    const [one, two] = await Promise.all([1, 1].map((by) => ledger.writer.commit(count(id, by, idempotent('k2'))).then(codeOf)));
+    const [one, two] = await Promise.all(
+      [1, 1].map((by) => ledger.writer.commit(count(id, by, idempotent('k2'))).then(codeOf)),
+    );
     expect([one, two]).toEqual(['accepted', 'idempotency.in-progress']);
     expect(codeOf(await ledger.writer.commit(count(id, -9, idempotent('k3'))))).toBe('counter.below-zero');
     await ledger.writer.commit(count(id, 20));
@@ -107,7 +120,9 @@ describe.each([
     const label = 'order 1';
     const named = (id: string) => ({
       ...count(id, 1, { label }),
-      chains: [{ name: { domain: 'counter', parts: [label] }, otherwise: counterRef(id, 'new'), expect: 'absent' as const }],
+      chains: [
+        { name: { domain: 'counter', parts: [label] }, otherwise: counterRef(id, 'new'), expect: 'absent' as const },
+      ],
     });
     const ids = Array.from({ length: 10 }, () => randomUUID());
     const together = await Promise.all(ids.slice(0, 5).map((id) => ledger.writer.commit(named(id)).then(good)));
@@ -134,8 +149,15 @@ describe.each([
 
   it('pushes back when the queue is full, and keeps what it took', async () => {
     await ledger.close();
-    ledger = await openTestLedger(testConfig(folder.path, { ...(config.postgresUrl ? { DATABASE_URL: config.postgresUrl } : {}), WRITER_QUEUE: '8' }));
-    const results = await Promise.allSettled(Array.from({ length: 20 }, () => ledger.writer.commit(count(randomUUID(), 1))));
+    ledger = await openTestLedger(
+      testConfig(folder.path, {
+        ...(config.postgresUrl ? { DATABASE_URL: config.postgresUrl } : {}),
+        WRITER_QUEUE: '8',
+      }),
+    );
+    const results = await Promise.allSettled(
+      Array.from({ length: 20 }, () => ledger.writer.commit(count(randomUUID(), 1))),
+    );
     const refused = results.filter((result) => result.status === 'rejected');
     expect(refused).toHaveLength(12);
     expect(refused.every(({ reason }) => reason instanceof LedgerUnavailable)).toBe(true);
@@ -158,7 +180,9 @@ describe.each([
     const ids = Array.from({ length: 700 }, () => randomUUID());
     let last: Good | undefined;
     for (let at = 0; at < ids.length; at += 100) {
-      const batch = await Promise.all(ids.slice(at, at + 100).map((id) => ledger.writer.commit(count(id, 1)).then(good)));
+      const batch = await Promise.all(
+        ids.slice(at, at + 100).map((id) => ledger.writer.commit(count(id, 1)).then(good)),
+      );
       last = batch.at(-1);
       const remembered = openCheckpoint((await readHeadFile(config.headFile)) as string, ledger.writer.vkey);
       expect(remembered.size).toBe(at + 100);
@@ -175,11 +199,13 @@ describe.each([
 
   it('refuses to start with another origin, another key, or behind its head file', async () => {
     await ledger.writer.commit(count(randomUUID(), 1));
-    const url = config.postgresUrl ? { DATABASE_URL: config.postgresUrl } : {};
+    const sameUrl = config.postgresUrl ? { DATABASE_URL: config.postgresUrl } : {};
     await ledger.close();
-    await expect(openTestLedger(testConfig(folder.path, { ...url, LOG_ORIGIN: 'other.example/log' }))).rejects.toThrow('LOG_ORIGIN');
+    await expect(
+      openTestLedger(testConfig(folder.path, { ...sameUrl, LOG_ORIGIN: 'other.example/log' })),
+    ).rejects.toThrow('LOG_ORIGIN');
     const elsewhere = temporaryFolder();
-    const env = url.DATABASE_URL ? url : { DATABASE_URL: `sqlite:${config.sqliteFile}` };
+    const env = sameUrl.DATABASE_URL ? sameUrl : { DATABASE_URL: `sqlite:${config.sqliteFile}` };
     await expect(openTestLedger(testConfig(elsewhere.path, env))).rejects.toThrow('not the one of log');
     elsewhere.remove();
     ledger = await openTestLedger(config);

@@ -38,20 +38,29 @@ export const counterModel: ChainModel<Counter> = {
   evolve: (state, event) => {
     const by = event.data['by'];
     if (typeof by !== 'number') throw new Error('by is not a number');
-    return { label: state?.label ?? String(event.data['label']), total: (state?.total ?? 0) + by };
+    return { label: state?.label ?? (event.data['label'] as string), total: (state?.total ?? 0) + by };
   },
   rows: (state, { chain }) => [{ table: 'patient_row', values: { chain, enrolled_at: state.total } }],
   names: (state) => [{ domain: 'counter', parts: [state.label] }],
 };
 
-export const testActor: Actor = { id: '11111111-1111-4111-8111-111111111111', role: 'pharmacist', org: '22222222-2222-4222-8222-222222222222', patient: null };
+export const testActor: Actor = {
+  id: '11111111-1111-4111-8111-111111111111',
+  role: 'pharmacist',
+  org: '22222222-2222-4222-8222-222222222222',
+  patient: null,
+};
 
 export function counterRef(id: string, mode: ChainRef['mode'] = 'either'): ChainRef {
-  return { id, model: counterModel as ChainModel, mode, subject: { newSubject: id } };
+  return { id, model: counterModel, mode, subject: { newSubject: id } };
 }
 
 /** Adds to a counter; refuses to go below zero. */
-export function count(id: string, by: number, more: Partial<Command> & { label?: string; data?: JsonObject } = {}): Command {
+export function count(
+  id: string,
+  by: number,
+  more: Partial<Command> & { label?: string; data?: JsonObject } = {},
+): Command {
   const { label = id, data = {}, ...rest } = more;
   return {
     actor: testActor,
@@ -59,12 +68,14 @@ export function count(id: string, by: number, more: Partial<Command> & { label?:
     decide: ({ states, ids }) => {
       const state = states[0] as Counter | null;
       if ((state?.total ?? 0) + by < 0) return refuse('counter.below-zero', { total: state?.total ?? 0 });
-      return { events: [{ chain: ids[0] as string, type: 'counter.moved/1', data: { by, label, ...data }, derived: {} }] };
+      return {
+        events: [{ chain: ids[0] as string, type: 'counter.moved/1', data: { by, label, ...data }, derived: {} }],
+      };
     },
     ...rest,
   };
 }
 
 export function openTestLedger(config: Config, clock = new Clock(), report?: Report): Promise<Ledger> {
-  return openLedger(config, clock, [counterModel as ChainModel], report);
+  return openLedger(config, clock, [counterModel], report);
 }

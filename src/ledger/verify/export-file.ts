@@ -1,0 +1,127 @@
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { z } from 'zod';
+import { fromBase64 } from '../core/bytes.js';
+import { openCheckpoint } from '../core/checkpoint.js';
+import { commit, parsePayload } from '../core/commitment.js';
+import { nodeHasher } from '../node-hasher.js';
+import { splitPayload } from '../payload.js';
+import { EntryAudit } from './entries.js';
+import { Findings, type Progress, type VerifyReport } from './report.js';
+
+/** First line of an export. */
+export const exportHeader = z.object({
+  format: z.literal('rxledger-export/1'),
+  log: z.string(),
+  vkey: z.string(),
+  size: z.number().int().min(0),
+  /** The signed checkpoint of that size. */
+  checkpoint: z.string(),
+});
+export type ExportHeader = z.output<typeof exportHeader>;
+
+/** Every further line: one entry, in log order. `payload` is base64 of salt || payload, where it was asked for. */
+export const exportLine = z.object({
+  index: z.number().int().min(0),
+  entry: z.string(),
+  payload: z.string().optional(),
+});
+export type ExportLine = z.output<typeof exportLine>;
+
+/** A file that is no export; the message says at which line. */
+export class ExportError extends Error {}
+
+/**
+ * Verifies an export without any database, account or key but the log's verifier key.
+ * @param vkey the key to trust; null takes the one that the file names, which proves less
+ * @throws {ExportError} when the file is no export
+ */
+export async function verifyExport(
+  path: string,
+  vkey: string | null,
+  progress: (step: Progress) => void = () => undefined,
+): Promise<VerifyReport> {
+  const findings = new Findings();
+  const lines = createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY });
+  let header: ExportHeader | null = null;
+  let audit: EntryAudit | null = null;
+  let payloads = 0;
+  let number = 0;
+  for await (const line of lines) {
+    number++;
+    if (!header) {
+      header = parseLine(exportHeader, line, number);
+      audit = new EntryAudit(header.log, findings, 'export');
+      continue;
+    }
+    const item = parseLine(exportLine, line, number);
+    if (!audit) continue;
+    if (item.index !== audit.tree.size)
+      findings.add(
+        'missing',
+        'export',
+        { index: audit.tree.size },
+        `line ${number} holds index ${item.index} in its place`,
+      );
+    const { entry } = audit.take(bytesOf(item.entry, number));
+    if (item.payload !== undefined && entry) {
+      if (isCommitted(bytesOf(item.payload, number), entry.commitment)) payloads++;
+      else findings.add('tampered', 'export', { index: item.index }, 'payload is not what its entry commits to');
+    }
+    if (audit.tree.size % 4096 === 0) {
+      audit.tree.settle();
+      progress({ step: 'entries', done: audit.tree.size, total: header.size });
+    }
+  }
+  if (!header || !audit) throw new ExportError('line 1: the file is empty');
+  const root = Buffer.from(audit.tree.root());
+  const trusted = vkey ?? header.vkey;
+  try {
+    const signed = openCheckpoint(header.checkpoint, trusted);
+    if (signed.origin !== header.log) findings.add('tampered', 'export', {}, 'its checkpoint names another log');
+    if (signed.size > audit.tree.size)
+      findings.add('missing', 'export', { index: audit.tree.size }, `its checkpoint signs ${signed.size} entries`);
+    else if (!root.equals(Buffer.from(signed.root)))
+      findings.add('tampered', 'export', {}, 'its entries do not give the root that is signed');
+  } catch {
+    findings.add('tampered', 'export', {}, 'its checkpoint is not signed by the key that is trusted');
+  }
+  return {
+    ok: !findings.any,
+    log: header.log,
+    vkey: trusted,
+    size: audit.tree.size,
+    root: root.toString('base64'),
+    entries: audit.verified,
+    payloads,
+    chains: audit.chains.size,
+    missing: findings.missing,
+    tampered: findings.tampered,
+    findings: findings.listed,
+  };
+}
+
+function parseLine<T>(schema: z.ZodType<T>, line: string, number: number): T {
+  try {
+    return schema.parse(JSON.parse(line));
+  } catch {
+    throw new ExportError(`line ${number}: not a line of an RxLedger export`);
+  }
+}
+
+function bytesOf(text: string, number: number): Buffer {
+  try {
+    return Buffer.from(fromBase64(text));
+  } catch {
+    throw new ExportError(`line ${number}: not base64`);
+  }
+}
+
+function isCommitted(bytes: Buffer, commitment: Uint8Array): boolean {
+  try {
+    const { salt, text } = splitPayload(bytes);
+    return Buffer.from(commit(nodeHasher, salt, parsePayload(text)).commitment).equals(commitment);
+  } catch {
+    return false;
+  }
+}

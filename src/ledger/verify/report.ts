@@ -1,0 +1,62 @@
+/** What `verify` says of one place. */
+export type FindingKind = 'missing' | 'tampered';
+
+export interface Finding {
+  readonly kind: FindingKind;
+  /** Table (or `head file`, `export`) that does not hold what it should. */
+  readonly table: string;
+  /** What identifies the row: log index, chain id, tile … never health data. */
+  readonly where: Readonly<Record<string, string | number>>;
+  /** What was compared and did not fit. */
+  readonly what: string;
+}
+
+export interface VerifyReport {
+  readonly ok: boolean;
+  readonly log: string;
+  readonly vkey: string;
+  readonly size: number;
+  /** base64; of the tree rebuilt from the stored entries. */
+  readonly root: string;
+  /** Entries whose bytes, links and place in the tree are verified. */
+  readonly entries: number;
+  /** Payloads whose commitment is verified. */
+  readonly payloads: number;
+  /** Chains whose refolded state equals the stored snapshot and read-model rows. */
+  readonly chains: number;
+  readonly missing: number;
+  readonly tampered: number;
+  /** The first findings, in the order found. */
+  readonly findings: readonly Finding[];
+}
+
+export interface Progress {
+  readonly step: 'entries' | 'chains';
+  readonly done: number;
+  readonly total: number;
+}
+
+/** More than this many findings are counted, not listed. */
+const LISTED = 200;
+
+/** Collects findings; one place is named once. */
+export class Findings {
+  readonly listed: Finding[] = [];
+  missing = 0;
+  tampered = 0;
+  private readonly seen = new Set<string>();
+
+  add(kind: FindingKind, table: string, where: Finding['where'], what: string): void {
+    const place = JSON.stringify([table, where, what]);
+    if (this.seen.has(place)) return;
+    if (kind === 'missing') this.missing++;
+    else this.tampered++;
+    if (this.listed.length >= LISTED) return;
+    this.seen.add(place);
+    this.listed.push({ kind, table, where, what });
+  }
+
+  get any(): boolean {
+    return this.missing + this.tampered > 0;
+  }
+}
