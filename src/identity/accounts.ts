@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../config/clock.js';
-import { type Db, DbError } from '../database/db.js';
+import type { Db } from '../database/db.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import type { Idempotency } from '../ledger/model.js';
 import { type SubjectKey, Vault } from '../ledger/vault.js';
-import { type Made, once } from './idempotent.js';
+import { type Made, once, sideJob } from './idempotent.js';
 import { hashPassword } from './passwords.js';
 import type { Account, NewAccount } from './people.js';
 
@@ -28,8 +28,6 @@ export interface AccountToStore {
   readonly demo: boolean;
 }
 
-const TAKEN: Made = { refusal: { code: 'identity.username-taken', facts: {} } };
-
 /** People who may sign in. Names stand sealed under their organisation's, their patient's or their own subject key. */
 @Injectable()
 export class Accounts {
@@ -42,20 +40,14 @@ export class Accounts {
 
   async create(account: NewAccount, request?: Idempotency): Promise<Made> {
     const stored = { id: randomUUID(), account, password: await hashPassword(account.password), demo: false };
-    try {
-      return await this.writer.side((db) =>
-        once(db, this.vault, request, () => insertAccount(db, this.vault, stored, this.clock.now())),
-      );
-    } catch (error) {
-      // Another process took the name between the look and the insert.
-      if (error instanceof DbError && error.fault === 'conflict') return TAKEN;
-      throw error;
-    }
+    return sideJob(this.writer, (db) =>
+      once(db, this.vault, request, () => insertAccount(db, this.vault, stored, this.clock.now())),
+    );
   }
 
   /** Ends an account: it cannot sign in, and its tokens stop within half a minute. Twice is as good as once. */
   disable(id: string, request?: Idempotency): Promise<Made> {
-    return this.writer.side((db) =>
+    return sideJob(this.writer, (db) =>
       once(db, this.vault, request, async () => {
         const [known] = await db.query('SELECT id FROM account WHERE id = ?', [id]);
         if (!known) return { refusal: { code: 'identity.account-unknown', facts: {} } };
@@ -104,7 +96,7 @@ export async function insertAccount(
 ): Promise<Made> {
   const index = usernameIndex(vault, account.username);
   const [taken] = await db.query('SELECT id FROM account WHERE username_index = ?', [index]);
-  if (taken) return TAKEN;
+  if (taken) return { refusal: { code: 'identity.username-taken', facts: {} } };
   const key = await subjectOf(db, vault, id, account);
   if ('refusal' in key) return key;
   await db.query(

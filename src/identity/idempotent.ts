@@ -1,4 +1,5 @@
-import type { Db } from '../database/db.js';
+import { type Db, DbError } from '../database/db.js';
+import type { LedgerWriter } from '../ledger/ledger.writer.js';
 import type { Idempotency, Refusal } from '../ledger/model.js';
 import type { Vault } from '../ledger/vault.js';
 
@@ -32,4 +33,18 @@ export async function once(
     await db.query('INSERT INTO idempotent_request (key, request, ref) VALUES (?, ?, ?)', [key, mac, made.ref]);
   }
   return made;
+}
+
+/** Processes that make rows at the same moment may take a key from each other; the next look sees what they took. */
+const ATTEMPTS = 5;
+
+/** `writer.side` for a job that looks before it inserts: run again when another process inserted in between. */
+export async function sideJob<T>(writer: LedgerWriter, job: (db: Db) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await writer.side(job);
+    } catch (error) {
+      if (attempt === ATTEMPTS || !(error instanceof DbError && error.fault === 'conflict')) throw error;
+    }
+  }
 }

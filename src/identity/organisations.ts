@@ -5,7 +5,7 @@ import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import type { Idempotency } from '../ledger/model.js';
 import { Vault } from '../ledger/vault.js';
-import { type Made, once } from './idempotent.js';
+import { type Made, once, sideJob } from './idempotent.js';
 import type { NewOrganisation, Organisation } from './people.js';
 
 /** Organisations kept in memory: every prescription needs its issuer's zone, and they are never changed. */
@@ -26,7 +26,7 @@ export class Organisations {
 
   create(organisation: NewOrganisation, request?: Idempotency): Promise<Made> {
     const id = randomUUID();
-    return this.writer.side((db) =>
+    return sideJob(this.writer, (db) =>
       once(db, this.vault, request, async () => {
         await insertOrganisation(db, this.vault, { id, ...organisation });
         return { ref: id };

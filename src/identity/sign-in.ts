@@ -55,7 +55,8 @@ export class SignIn {
     return this.writer.side(async (db) => {
       const now = this.clock.now();
       const [row] = await db.query<{ failed: number; locked_until: number | null }>(
-        'SELECT failed, locked_until FROM account WHERE id = ?',
+        // Sign-ins at other processes wait for this one; SQLite has one writer anyway.
+        `SELECT failed, locked_until FROM account WHERE id = ?${db.dialect === 'postgres' ? ' FOR UPDATE' : ''}`,
         [id],
       );
       if (!row || (row.locked_until !== null && row.locked_until > now)) return false;

@@ -1,0 +1,41 @@
+import { type DynamicModule, Module, type OnModuleInit } from '@nestjs/common';
+import { Clock } from './config/clock.js';
+import type { Config } from './config/config.js';
+import { ConfigModule } from './config/config.module.js';
+import { HttpModule } from './http/http.module.js';
+import { Readiness } from './http/readiness.js';
+import { IdentityModule } from './identity/identity.module.js';
+import { LedgerModule } from './ledger/ledger.module.js';
+import { LedgerReader } from './ledger/ledger.reader.js';
+import type { ChainModel } from './ledger/model.js';
+import { patientModel } from './patient/model.js';
+import { prescriptionModel, supplyModel } from './prescription/model.js';
+
+/** Every kind of chain that this ledger holds. */
+export const CHAIN_MODELS: readonly ChainModel[] = [prescriptionModel, supplyModel, patientModel];
+
+/** What runs in each role, side by side. */
+@Module({})
+export class AppModule implements OnModuleInit {
+  constructor(
+    private readonly readiness: Readiness,
+    private readonly reader: LedgerReader,
+  ) {}
+
+  static for(config: Config, clock: Clock = new Clock()): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [ConfigModule.with(config, clock), LedgerModule.with(CHAIN_MODELS), HttpModule, IdentityModule],
+    };
+  }
+
+  onModuleInit(): void {
+    this.readiness.add({
+      name: 'database',
+      check: async () => {
+        await this.reader.db.query('SELECT 1 AS one');
+        return { up: true };
+      },
+    });
+  }
+}
