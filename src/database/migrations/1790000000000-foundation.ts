@@ -35,7 +35,7 @@ export class Foundation1790000000000 implements MigrationInterface {
       // Read models: derived from chain state alone.
       `CREATE TABLE prescription_row (
         chain ${int} PRIMARY KEY, patient ${int} NOT NULL, issuer text NOT NULL, order_status text, issue_status text,
-        nominated text, drug text NOT NULL, valid_until text, timer_at ${int}, recorded_at ${int} NOT NULL)`,
+        nominated text, drug text, valid_until text, timer_at ${int}, recorded_at ${int} NOT NULL)`,
       `CREATE INDEX prescription_row_patient ON prescription_row (patient, chain)`,
       `CREATE INDEX prescription_row_issuer ON prescription_row (issuer, chain)`,
       `CREATE INDEX prescription_row_nominated ON prescription_row (nominated, chain) WHERE nominated IS NOT NULL`,
