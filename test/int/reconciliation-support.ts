@@ -1,0 +1,169 @@
+/** A running reconciliation on a ledger of its own, and the commands that fill its books. */
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { INestApplicationContext } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { SettableClock } from '../../src/config/clock.js';
+import { ConfigModule } from '../../src/config/config.module.js';
+import { Config } from '../../src/config/config.js';
+import { HttpModule } from '../../src/http/http.module.js';
+import { LedgerModule } from '../../src/ledger/ledger.module.js';
+import { LedgerReader } from '../../src/ledger/ledger.reader.js';
+import { LedgerWriter } from '../../src/ledger/ledger.writer.js';
+import type { Actor, ChainRef, CommittedEvent, NamedChainRef, Outcome } from '../../src/ledger/model.js';
+import { decideEnrol } from '../../src/patient/decide.js';
+import { patientModel } from '../../src/patient/model.js';
+import type { DiscrepancyState } from '../../src/patient/patient.js';
+import { orderName, prescriptionModel, supplyModel } from '../../src/prescription/model.js';
+import type { Prescription, Supply } from '../../src/prescription/prescription.js';
+import { Jobs } from '../../src/reconciliation/jobs.js';
+import { ReconciliationModule } from '../../src/reconciliation/reconciliation.module.js';
+import { Workers } from '../../src/reconciliation/workers.js';
+import { context, SYSTEM, type Step } from '../support/domain.js';
+import { until } from '../support/wait.js';
+
+export const NOW = '2026-01-15T17:00:00.000Z';
+
+export type Running = {
+  readonly app: INestApplicationContext;
+  readonly clock: SettableClock;
+  readonly writer: LedgerWriter;
+  readonly reader: LedgerReader;
+  readonly workers: Workers;
+  readonly jobs: Jobs;
+  readonly dataDir: string;
+  close(): Promise<void>;
+};
+
+export async function newDataDir(): Promise<{ dataDir: string; remove(): Promise<void> }> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'rxledger-reconciliation-'));
+  return { dataDir, remove: () => rm(dataDir, { recursive: true, force: true }) };
+}
+
+export async function start(dataDir: string, env: Record<string, string>): Promise<Running> {
+  const clock = new SettableClock(Date.parse(NOW));
+  const config = Config.parse({ DATA_DIR: dataDir, RELAY_POLL_SECONDS: '0.1', ...env });
+  const app = await NestFactory.createApplicationContext(
+    {
+      module: class {},
+      imports: [
+        ConfigModule.with(config, clock),
+        LedgerModule.with([prescriptionModel, supplyModel, patientModel]),
+        HttpModule,
+        ReconciliationModule,
+      ],
+    },
+    { logger: false, abortOnError: false },
+  );
+  return {
+    app,
+    clock,
+    writer: app.get(LedgerWriter),
+    reader: app.get(LedgerReader),
+    workers: app.get(Workers),
+    jobs: app.get(Jobs),
+    dataDir,
+    close: () => app.close(),
+  };
+}
+
+/** Waits until every entry so far was handed over and judged. */
+export async function settled({ workers }: Running, timeout = 30_000): Promise<void> {
+  await until(() => workers.settled(), { timeout, what: 'every entry judged' });
+}
+
+function accepted(outcome: Outcome): Outcome & { ok: true } {
+  if (!outcome.ok) throw new Error(`refused: ${outcome.refusal.code}`);
+  return outcome;
+}
+
+/** @returns the patient's id */
+export async function enrol({ writer }: Running): Promise<string> {
+  const id = randomUUID();
+  const command = { name: 'Somebody', birthDate: null, identifiers: [], address: null, source: null };
+  accepted(
+    await writer.commit({
+      actor: SYSTEM,
+      chains: [{ id, model: patientModel, mode: 'new', subject: { newSubject: id } }],
+      decide: ({ states, now }) => decideEnrol(states[0] as null, command, { chain: id, now, actor: SYSTEM }),
+    }),
+  );
+  return id;
+}
+
+export type Target =
+  /** The order of that number, of this patient; null: it opens under a provisional one when it is not known. */
+  | { readonly number: string; readonly patient: string | null }
+  /** A supply of nobody known. */
+  | { readonly supply: string };
+
+/** Does what the step says on an order, found by its number, or on a supply. @returns the chain's id */
+export async function tell({ writer }: Running, target: Target, step: Step): Promise<string> {
+  const outcome = await writer.commit({
+    actor: step.by,
+    chains: [refOf(target)],
+    decide: ({ states, ids, now }) =>
+      step.decide(states[0] as Prescription | null, {
+        ...context(step.by),
+        chain: ids[0] ?? '',
+        now: step.at === null ? now : Date.parse(step.at),
+      }),
+  });
+  return accepted(outcome).ids[0] ?? '';
+}
+
+function refOf(target: Target): ChainRef | NamedChainRef {
+  if ('supply' in target) {
+    return { id: target.supply, model: supplyModel, mode: 'either', subject: { newSubject: randomUUID() } };
+  }
+  const subject = target.patient === null ? { newSubject: randomUUID() } : { subject: target.patient };
+  return {
+    name: orderName({ issuer: 'practice', number: target.number }),
+    otherwise: { id: randomUUID(), model: prescriptionModel, mode: 'new', subject },
+  };
+}
+
+/** Says that a supply was for this order of this patient. */
+export async function match(running: Running, supply: string, prescription: string, patient: string): Promise<void> {
+  const by: Actor = SYSTEM;
+  accepted(
+    await running.writer.commit({
+      actor: by,
+      chains: [{ id: supply, model: supplyModel, mode: 'existing', subject: { subject: patient } }],
+      decide: ({ states }) => ({
+        events: (states[0] as Supply).matchedTo
+          ? []
+          : [{ chain: supply, type: 'supply.matched/1', data: { prescription }, derived: {} }],
+      }),
+    }),
+  );
+}
+
+/** Id of the subject that a chain belongs to now. */
+export async function subjectOf({ reader }: Running, chain: string): Promise<string> {
+  const [row] = await reader.db.query<{ id: string }>(
+    'SELECT s.id FROM chain c JOIN subject s ON s.num = c.subject WHERE c.id = ?',
+    [chain],
+  );
+  return row?.id ?? '';
+}
+
+/** All discrepancies on a patient chain, or on a provisional patient's. */
+export async function discrepancies({ reader }: Running, patient: string): Promise<DiscrepancyState[]> {
+  return (await reader.chain(patient, patientModel))?.state.discrepancies ?? [];
+}
+
+export async function discrepancyEvents({ reader }: Running, patient: string): Promise<CommittedEvent[]> {
+  return (await reader.events(patient)).filter(({ type }) => type.startsWith('discrepancy.'));
+}
+
+/** Chains of prescriptions and supplies whose newest entry nobody has judged. */
+export async function unjudged({ reader }: Running): Promise<number> {
+  const [row] = await reader.db.query<{ n: number }>(
+    `SELECT count(*) AS n FROM chain c LEFT JOIN judged j ON j.chain = c.num
+     WHERE c.kind IN ('prescription', 'supply') AND (j.seq IS NULL OR j.seq <> c.seq)`,
+  );
+  return row?.n ?? -1;
+}
