@@ -1,0 +1,43 @@
+import type { ImportTarget } from './target.js';
+
+/** The issuers of an import: those that are organisations get a row, so that people read a name. */
+export class ImportOrganisations {
+  private readonly zones = new Map<string, Promise<string>>();
+
+  constructor(
+    private readonly ledger: ImportTarget,
+    private readonly zone: string,
+  ) {}
+
+  /**
+   * The zone in which an issuer's legal dates are days.
+   * @param name null when the issuer is a person, whose name may not stand plain, or has none
+   */
+  zoneOf(issuer: string, name: string | null): Promise<string> {
+    const known = this.zones.get(issuer) ?? this.take(issuer, name);
+    this.zones.set(issuer, known);
+    return known;
+  }
+
+  private async take(issuer: string, name: string | null): Promise<string> {
+    const known = await this.known(this.ledger.reader.db, issuer);
+    if (known !== null || name === null) return known ?? this.zone;
+    return this.ledger.writer.side(async (db) => {
+      const there = await this.known(db, issuer);
+      if (there !== null) return there;
+      await this.ledger.vault.newSubject(db, issuer);
+      await db.query('INSERT INTO organisation (id, kind, name, zone) VALUES (?, ?, ?, ?)', [
+        issuer,
+        'practice',
+        name,
+        this.zone,
+      ]);
+      return this.zone;
+    });
+  }
+
+  private async known(db: ImportTarget['reader']['db'], issuer: string): Promise<string | null> {
+    const [row] = await db.query<{ zone: string }>('SELECT zone FROM organisation WHERE id = ?', [issuer]);
+    return row?.zone ?? null;
+  }
+}

@@ -1,0 +1,179 @@
+import type { Json, JsonObject } from '../ledger/model.js';
+import type { Identifier } from '../patient/patient.js';
+import { humanName, identifiers, jsonFault, object, objects, text } from './fhir-values.js';
+import type { Item } from './parse.js';
+import { Refusal } from './reasons.js';
+import { asUuid, nameUuid } from './uuid.js';
+
+/** What is kept of a resource that others refer to: a few short texts, so that large files fit into memory. */
+export type Indexed =
+  | {
+      readonly type: 'Patient';
+      readonly identifiers: readonly Identifier[];
+      readonly birthDate: string | null;
+      readonly organisation: Ref | null;
+    }
+  | Party
+  | { readonly type: 'PractitionerRole'; readonly practitioner: Ref | null; readonly organisation: Ref | null }
+  | { readonly type: 'Encounter'; readonly organisation: Ref | null }
+  | { readonly type: 'Medication'; readonly concept: JsonObject | null };
+
+/** Who may stand as an issuer. */
+export interface Party {
+  readonly type: 'Organization' | 'Practitioner';
+  /** UUID that is the same in every import; null: nothing tells it from others. */
+  readonly id: string | null;
+  readonly name: string | null;
+}
+
+export type PatientRecord = Extract<Indexed, { type: 'Patient' }>;
+
+/** A reference as it may be looked up. */
+export interface Ref {
+  /** The file in which the reference stands. */
+  readonly file: string;
+  /** fullUrl, `Type/id`, or `Type?identifier=system|value`. */
+  readonly key: string;
+  readonly display: string | null;
+}
+
+export type Found = Indexed | 'unknown' | 'ambiguous';
+
+/**
+ * @param type what the element may refer to, used where the reference itself does not say (FHIR R4 References, 2.3.0)
+ * @returns null when the element names nothing
+ */
+export function refOf(value: Json | undefined, file: string, type: Indexed['type']): Ref | null {
+  const reference = object(value);
+  const display = text(reference?.['display']);
+  const literal = text(reference?.['reference']);
+  if (literal) return { file, key: literal.replace(/\/_history\/[^/]*$/, ''), display };
+  const identifier = object(reference?.['identifier']);
+  const system = text(identifier?.['system']);
+  const named = text(identifier?.['value']);
+  if (!system || !named) return null;
+  return { file, key: `${text(reference?.['type']) ?? type}?identifier=${system}|${named}`, display };
+}
+
+/** The UUID that a reference itself holds: `urn:uuid:…` or `Type/…`, when it is of that type. */
+export function uuidOf(ref: Ref, type: 'Organization' | 'Practitioner', urn: boolean): string | null {
+  const match = /^(?:(urn:uuid:)|(?:.*\/)?(\w+)\/)([0-9a-fA-F-]{36})$/.exec(ref.key);
+  if (!match || (match[1] ? !urn : match[2] !== type)) return null;
+  return asUuid(match[3]);
+}
+
+/**
+ * The UUID of a resource: its id, else that of its fullUrl, else one made from what identifies it.
+ * @param fullUrl null also for contained resources, whose id means nothing outside
+ */
+function stableId(resource: JsonObject, fullUrl: string | null, contained: boolean): string | null {
+  const own = contained ? null : asUuid(resource['id']);
+  if (own) return own;
+  const url = fullUrl?.startsWith('urn:uuid:') ? asUuid(fullUrl.slice('urn:uuid:'.length)) : null;
+  if (url) return url;
+  const [first] = identifiers(resource);
+  if (first) return nameUuid('identifier', first.system, first.value);
+  if (contained) return null;
+  if (fullUrl && /^https?:/.test(fullUrl)) return nameUuid('url', fullUrl);
+  const id = text(resource['id']);
+  // `Organization/1` is somebody else in every system: the name tells most of them apart.
+  return id ? nameUuid('local', JSON.stringify([resource['resourceType'], id, resource['name'] ?? null])) : null;
+}
+
+/**
+ * The identifiers by which a patient is found again: never none. A patient without any gets one from its UUID,
+ * or from its id, name and birth date together.
+ */
+export function patientIdentifiers(resource: JsonObject, fullUrl: string | null): Identifier[] {
+  const own = identifiers(resource);
+  if (own.length > 0) return own;
+  const urn = fullUrl?.startsWith('urn:uuid:') ? asUuid(fullUrl.slice('urn:uuid:'.length)) : null;
+  const uuid = asUuid(resource['id']) ?? urn;
+  const made =
+    uuid ??
+    nameUuid(
+      'patient',
+      fullUrl ?? '',
+      JSON.stringify([resource['id'], resource['name'], resource['birthDate']].map((v) => v ?? null)),
+    );
+  return [{ system: 'urn:ietf:rfc:3986', value: `urn:uuid:${made}` }];
+}
+
+/** @returns null for a type that nothing here refers to */
+export function indexed(resource: JsonObject, file: string, fullUrl: string | null, contained = false): Indexed | null {
+  switch (resource['resourceType']) {
+    case 'Patient':
+      return {
+        type: 'Patient',
+        identifiers: patientIdentifiers(resource, fullUrl),
+        birthDate: text(resource['birthDate']),
+        organisation: refOf(resource['managingOrganization'], file, 'Organization'),
+      };
+    case 'Organization':
+      return { type: 'Organization', id: stableId(resource, fullUrl, contained), name: text(resource['name']) };
+    case 'Practitioner':
+      return { type: 'Practitioner', id: stableId(resource, fullUrl, contained), name: humanName(resource['name']) };
+    case 'PractitionerRole':
+      return {
+        type: 'PractitionerRole',
+        practitioner: refOf(resource['practitioner'], file, 'Practitioner'),
+        organisation: refOf(resource['organization'], file, 'Organization'),
+      };
+    case 'Encounter':
+      return { type: 'Encounter', organisation: refOf(resource['serviceProvider'], file, 'Organization') };
+    case 'Medication':
+      return { type: 'Medication', concept: object(resource['code']) };
+    default:
+      return null;
+  }
+}
+
+/** All resources of all files of one import that orders may refer to. */
+export class ResourceIndex {
+  private readonly records = new Map<string, Indexed | 'ambiguous'>();
+
+  /** @returns whether the resource is of a type that is kept, or why it cannot be */
+  add(item: Item): boolean | Refusal {
+    const record = indexed(item.resource, item.file, item.fullUrl);
+    if (!record) return false;
+    const fault = jsonFault(item.resource);
+    if (fault) return new Refusal(fault);
+    const id = text(item.resource['id']);
+    const keys = item.fullUrl ? [item.fullUrl] : [];
+    if (id) keys.push(`${record.type}/${id}`);
+    for (const { system, value } of identifiers(item.resource))
+      keys.push(`${record.type}?identifier=${system}|${value}`);
+    for (const key of keys) {
+      this.put(key, record);
+      this.put(scoped(item.file, key), record);
+    }
+    return true;
+  }
+
+  private put(key: string, record: Indexed): void {
+    const known = this.records.get(key);
+    this.records.set(key, known === undefined || same(known, record) ? record : 'ambiguous');
+  }
+
+  /** Its own file first, then all others. */
+  find(ref: Ref): Found {
+    return this.records.get(scoped(ref.file, ref.key)) ?? this.records.get(ref.key) ?? 'unknown';
+  }
+}
+
+function scoped(file: string, key: string): string {
+  return `${file}\n${key}`;
+}
+
+/** Whether two records say the same, wherever they stood. */
+function same(a: Indexed | 'ambiguous', b: Indexed): boolean {
+  const plain = (record: Indexed) =>
+    JSON.stringify(record, (key, value: unknown) => (key === 'file' ? undefined : value));
+  return a !== 'ambiguous' && plain(a) === plain(b);
+}
+
+/** The contained resource that a `#id` reference means. */
+export function containedIn(resource: JsonObject, ref: Ref): JsonObject | null {
+  if (!ref.key.startsWith('#')) return null;
+  return objects(resource['contained']).find((inner) => inner['id'] === ref.key.slice(1)) ?? null;
+}

@@ -1,0 +1,41 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { LedgerReader } from '../ledger/ledger.reader.js';
+import type { LedgerWriter } from '../ledger/ledger.writer.js';
+import type { Actor } from '../ledger/model.js';
+import { LedgerUnavailable } from '../ledger/unavailable.js';
+import type { Vault } from '../ledger/vault.js';
+
+/** The ledger that an import goes to. */
+export interface ImportTarget {
+  readonly writer: Pick<LedgerWriter, 'commit' | 'side'>;
+  readonly reader: LedgerReader;
+  readonly vault: Pick<Vault, 'newSubject'>;
+}
+
+/** In whose name history is recorded: nobody here has done it. */
+export const IMPORT_ACTOR: Actor = { id: 'import', role: 'system', org: null, patient: null };
+
+/** How often a write that the ledger cannot take is tried, in all. */
+const ATTEMPTS = 6;
+
+/**
+ * A target that waits and tries again while the ledger is away. What was recorded all the same is found again
+ * by its outside name, so that nothing is recorded twice.
+ */
+export function persistent({ writer, reader, vault }: ImportTarget, pause: typeof sleep = sleep): ImportTarget {
+  async function often<T>(write: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await write();
+      } catch (error) {
+        if (!(error instanceof LedgerUnavailable) || attempt === ATTEMPTS) throw error;
+        await pause(error.retryAfterSeconds * 1000);
+      }
+    }
+  }
+  return {
+    writer: { commit: (command) => often(() => writer.commit(command)), side: (job) => often(() => writer.side(job)) },
+    reader,
+    vault,
+  };
+}
