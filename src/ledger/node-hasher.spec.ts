@@ -14,9 +14,9 @@ const bytes = fc
   .tuple(sizes, fc.nat(255))
   .map(([length, seed]) => Uint8Array.from({ length }, (_, at) => (at * 31 + seed) % 256));
 const hash = fc.uint8Array({ minLength: 32, maxLength: 32 });
-const key = fc.oneof({ weight: 3, arbitrary: hash }, fc.uint8Array({ maxLength: 130 }));
+const key = fc.oneof({ weight: 3, arbitrary: hash }, fc.uint8Array({ maxLength: 130, size: 'max' }));
 const text = fc.oneof(
-  { weight: 5, arbitrary: fc.string({ unit: 'grapheme', maxLength: 300 }) },
+  { weight: 5, arbitrary: fc.string({ unit: 'grapheme', maxLength: 300, size: 'max' }) },
   fc.nat(70_000).map((length) => '€'.repeat(length)),
 );
 

@@ -1,3 +1,4 @@
+import { ed25519 } from '@noble/curves/ed25519.js';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { concat, fromHex, toBase64, toHex, utf8 } from './bytes.js';
@@ -198,6 +199,15 @@ describe('opening a note', () => {
     for (let at = 0; at < 32; at++) forged[32 + at] = Number((scalar >> BigInt(8 * at)) & 0xffn);
     const line = `— a.example ${toBase64(concat(a.keyId, forged))}\n`;
     expect(() => openNote(`${text}\n${line}`, [keyA])).toThrow(NoteError);
+  });
+
+  it('does not accept a public key of small order, under which one signature fits every text', () => {
+    const identity = Uint8Array.of(1, ...new Uint8Array(31));
+    const key = parseVerifierKey(formatVerifierKey('a.example', KEY_TYPE.ed25519, identity));
+    const forged = concat(identity, new Uint8Array(32));
+    expect(ed25519.verify(forged, utf8(text), identity, { zip215: true })).toBe(true);
+    const line = `— a.example ${toBase64(concat(key.keyId, forged))}\n`;
+    expect(() => openNote(`${text}\n${line}`, [key])).toThrow(NoteError);
   });
 });
 

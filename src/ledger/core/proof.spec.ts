@@ -29,7 +29,7 @@ describe('vectors of RFC 6962 proofs', () => {
   });
 });
 
-// Lent by the C2SP and transparency-dev test suites, and therefore not copied into this repository.
+// Not made for this project and therefore not copied into it; a checkout beside the shared folder has them.
 const probes = new URL('../../../../shared/vectors/merkle-probes/', import.meta.url);
 const absent = !existsSync(probes);
 interface InclusionProbe {

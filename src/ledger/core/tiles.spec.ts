@@ -110,7 +110,7 @@ describe('tile widths', () => {
 
 describe('entry bundles', () => {
   it('come back', () => {
-    const entries = fc.array(fc.uint8Array({ maxLength: 400 }), { maxLength: 20 });
+    const entries = fc.array(fc.uint8Array({ maxLength: 400, size: 'max' }), { maxLength: 20, size: 'max' });
     fc.assert(
       fc.property(entries, (some) => {
         expect(decodeBundle(encodeBundle(some))).toEqual(some);
