@@ -141,6 +141,8 @@ export class ResourceIndex {
     const id = text(item.resource['id']);
     const keys = item.fullUrl ? [item.fullUrl] : [];
     if (id) keys.push(`${record.type}/${id}`);
+    // Bundles are turned into NDJSON without their fullUrls, and the references stay as they were.
+    if (!item.fullUrl && asUuid(id)) keys.push(`urn:uuid:${id}`);
     for (const { system, value } of identifiers(item.resource))
       keys.push(`${record.type}?identifier=${system}|${value}`);
     for (const key of keys) {
