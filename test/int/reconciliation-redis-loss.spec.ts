@@ -44,23 +44,27 @@ describe.skipIf(program.missing)('Redis that is lost', () => {
   };
 
   /** Every entry judged once at least, and its discrepancies recorded once exactly. */
-  const judgedOnce = async (patients: readonly string[]) => {
+  const expectJudgedOnce = async (patients: readonly string[]) => {
     await settled(running);
     expect(await unjudged(running)).toBe(0);
     for (const patient of patients) {
       const events = await discrepancyEvents(running, patient);
-      const opened = events.filter(({ type }) => type === 'discrepancy.opened/1').map(({ data }) => data['id']);
-      const gone = events.filter(({ type }) => type === 'discrepancy.resolved/1').map(({ data }) => data['id']);
+      const opened = events
+        .filter(({ type }) => type === 'discrepancy.opened/1')
+        .map(({ data }) => data['id'] as string);
+      const gone = events
+        .filter(({ type }) => type === 'discrepancy.resolved/1')
+        .map(({ data }) => data['id'] as string);
       expect(new Set(opened).size, 'none is opened twice').toBe(opened.length);
       expect(new Set(gone).size, 'none is resolved twice').toBe(gone.length);
       const open = opened.filter((id) => !gone.includes(id));
       // All nine reports in one over-dispense; and eight fills that came on the day of the one before.
       expect(
-        open.filter((id) => String(id).startsWith('D07')),
+        open.filter((id) => id.startsWith('D07')),
         'the last over-dispense',
       ).toHaveLength(1);
       expect(
-        open.filter((id) => String(id).startsWith('D13')),
+        open.filter((id) => id.startsWith('D13')),
         'the early refills',
       ).toHaveLength(WRITES_EACH - 2);
       const last = events.findLast(({ type, data }) => type === 'discrepancy.opened/1' && data['class'] === 'D07');
@@ -78,7 +82,7 @@ describe.skipIf(program.missing)('Redis that is lost', () => {
       if (n === 5) expect(await running.workers.lag()).toBeGreaterThan(0);
       if (n === 7) await redis.start(true);
     }
-    await judgedOnce(patients);
+    await expectJudgedOnce(patients);
   });
 
   it('emptied after it took jobs over: the sweep finds what they would have judged', async () => {
@@ -94,7 +98,7 @@ describe.skipIf(program.missing)('Redis that is lost', () => {
     expect(await unjudged(running)).toBe(2);
     await running.close();
     running = await start(folder.dataDir, { REDIS_URL: redis.url, SWEEP_SECONDS: '1' });
-    await judgedOnce(patients);
+    await expectJudgedOnce(patients);
   });
 
   it('away at the start: the service starts, and reconciles once Redis comes', async () => {
@@ -104,7 +108,7 @@ describe.skipIf(program.missing)('Redis that is lost', () => {
     const patient = await enrol(running);
     for (let n = 0; n < WRITES_EACH; n++) await write(patient, 'c', n);
     await redis.start(true);
-    await judgedOnce([patient]);
+    await expectJudgedOnce([patient]);
   });
 
   it('away at the end: the service ends', async () => {
@@ -112,6 +116,8 @@ describe.skipIf(program.missing)('Redis that is lost', () => {
     await running.close();
     await redis.start(true);
     running = await start(folder.dataDir, { REDIS_URL: redis.url, SWEEP_SECONDS: '1' });
-    await until(async () => (await running.workers.lag()) === 0, { what: 'a relay that follows again' });
+    expect(await until(async () => (await running.workers.lag()) === 0, { what: 'a relay that follows again' })).toBe(
+      true,
+    );
   });
 });

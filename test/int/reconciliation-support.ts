@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { INestApplicationContext } from '@nestjs/common';
+import { type INestApplicationContext, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { SettableClock } from '../../src/config/clock.js';
 import { ConfigModule } from '../../src/config/config.module.js';
@@ -12,7 +12,7 @@ import { HttpModule } from '../../src/http/http.module.js';
 import { LedgerModule } from '../../src/ledger/ledger.module.js';
 import { LedgerReader } from '../../src/ledger/ledger.reader.js';
 import { LedgerWriter } from '../../src/ledger/ledger.writer.js';
-import type { Actor, ChainRef, CommittedEvent, NamedChainRef, Outcome } from '../../src/ledger/model.js';
+import type { ChainRef, CommittedEvent, NamedChainRef, Outcome } from '../../src/ledger/model.js';
 import { decideEnrol } from '../../src/patient/decide.js';
 import { patientModel } from '../../src/patient/model.js';
 import type { DiscrepancyState } from '../../src/patient/patient.js';
@@ -20,11 +20,15 @@ import { orderName, prescriptionModel, supplyModel } from '../../src/prescriptio
 import type { Prescription, Supply } from '../../src/prescription/prescription.js';
 import { Jobs } from '../../src/reconciliation/jobs.js';
 import { ReconciliationModule } from '../../src/reconciliation/reconciliation.module.js';
+import { SYSTEM } from '../../src/reconciliation/system.js';
 import { Workers } from '../../src/reconciliation/workers.js';
-import { context, SYSTEM, type Step } from '../support/domain.js';
+import { context, type Step } from '../support/domain.js';
 import { until } from '../support/wait.js';
 
 export const NOW = '2026-01-15T17:00:00.000Z';
+
+@Module({})
+class Root {}
 
 export type Running = {
   readonly app: INestApplicationContext;
@@ -42,12 +46,17 @@ export async function newDataDir(): Promise<{ dataDir: string; remove(): Promise
   return { dataDir, remove: () => rm(dataDir, { recursive: true, force: true }) };
 }
 
-export async function start(dataDir: string, env: Record<string, string>): Promise<Running> {
-  const clock = new SettableClock(Date.parse(NOW));
+/** @param now where the clock stands; PostgreSQL refuses a writer whose clock is off its own */
+export async function start(
+  dataDir: string,
+  env: Record<string, string>,
+  now: number = Date.parse(NOW),
+): Promise<Running> {
+  const clock = new SettableClock(now);
   const config = Config.parse({ DATA_DIR: dataDir, RELAY_POLL_SECONDS: '0.1', ...env });
   const app = await NestFactory.createApplicationContext(
     {
-      module: class {},
+      module: Root,
       imports: [
         ConfigModule.with(config, clock),
         LedgerModule.with([prescriptionModel, supplyModel, patientModel]),
@@ -127,10 +136,9 @@ function refOf(target: Target): ChainRef | NamedChainRef {
 
 /** Says that a supply was for this order of this patient. */
 export async function match(running: Running, supply: string, prescription: string, patient: string): Promise<void> {
-  const by: Actor = SYSTEM;
   accepted(
     await running.writer.commit({
-      actor: by,
+      actor: SYSTEM,
       chains: [{ id: supply, model: supplyModel, mode: 'existing', subject: { subject: patient } }],
       decide: ({ states }) => ({
         events: (states[0] as Supply).matchedTo

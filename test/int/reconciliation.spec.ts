@@ -20,25 +20,24 @@ import {
 } from './reconciliation-support.js';
 
 const program = await redisProgram();
+const order = (number: string) => ({ name: { issuer: 'practice', number } });
 
 describe.skipIf(program.missing)('reconciliation', () => {
   let redis: TestRedis;
   let running: Running;
-  let remove: () => Promise<void>;
+  let folder: Awaited<ReturnType<typeof newDataDir>>;
 
   beforeAll(async () => {
     redis = await startRedis();
-    const folder = await newDataDir();
-    remove = folder.remove;
+    folder = await newDataDir();
     running = await start(folder.dataDir, { REDIS_URL: redis.url, SWEEP_SECONDS: '1' });
   });
   afterAll(async () => {
     await running.close();
     await redis.stop();
-    await remove();
+    await folder.remove();
   });
 
-  const order = (number: string) => ({ name: { issuer: 'practice', number } });
   const open = async (patient: string) =>
     (await discrepancies(running, patient)).filter(({ status }) => status === 'open').map((found) => found.class);
 
@@ -148,7 +147,7 @@ describe.skipIf(program.missing)('reconciliation', () => {
       issue({ ...order('again'), patient, writtenOn: '2027-01-16', earliestFillOn: '2027-02-01' }),
     );
     running.clock.set(Date.parse('2027-02-01T05:00:00.000Z'));
-    await until(
+    const swept = await until(
       async () =>
         (
           await running.reader.db.query<{ s: string }>(
@@ -158,5 +157,6 @@ describe.skipIf(program.missing)('reconciliation', () => {
         )[0]?.s === 'ready',
       { what: 'a sweep' },
     );
+    expect(swept).toBe(true);
   });
 });

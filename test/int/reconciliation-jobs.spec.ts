@@ -1,0 +1,126 @@
+import { EventEmitter, once } from 'node:events';
+import { Queue } from 'bullmq';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Reconciler } from '../../src/reconciliation/reconciler.js';
+import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
+import { issue, report } from '../support/domain.js';
+import { redisProgram } from '../support/engines.js';
+import { startRedis, type TestRedis } from '../support/redis.js';
+import { until } from '../support/wait.js';
+import { discrepancies, enrol, newDataDir, type Running, settled, start, tell } from './reconciliation-support.js';
+
+const program = await redisProgram();
+const NAME = { issuer: 'practice', number: 'n' };
+
+describe.skipIf(program.missing)('jobs', () => {
+  let redis: TestRedis;
+  let folder: Awaited<ReturnType<typeof newDataDir>>;
+  let running: Running;
+  let queue: Queue;
+
+  beforeEach(async () => {
+    redis = await startRedis();
+    folder = await newDataDir();
+    running = await start(folder.dataDir, { REDIS_URL: redis.url, SWEEP_SECONDS: '0.2' });
+    queue = new Queue(running.jobs.nameOf('reconcile'), { connection: { url: redis.url } });
+  });
+  afterEach(async () => {
+    vi.restoreAllMocks();
+    await queue.close();
+    await running.close();
+    await redis.stop();
+    await folder.remove();
+  });
+
+  const overDispense = async () => {
+    const patient = await enrol(running);
+    await tell(running, { number: 'n', patient }, issue({ name: NAME, patient }));
+    await tell(running, { number: 'n', patient }, report('60', 'too much', { order: NAME }));
+    return patient;
+  };
+  /** Lets retries that wait for their time run now. */
+  const hurry = async () => {
+    for (const job of await queue.getDelayed()) await job.promote().catch(() => undefined);
+  };
+
+  it('a job that fails again and again ends in the dead-letter view, says nothing about anybody, and can be retried', async () => {
+    const reconcile = vi.spyOn(running.app.get(Reconciler), 'reconcile');
+    reconcile.mockRejectedValue(new TypeError('Jane Doe, 20 tablets'));
+    const patient = await overDispense();
+    const failed = await until(
+      async () => {
+        await hurry();
+        return (await running.jobs.failed(10))[0];
+      },
+      { what: 'a dead letter' },
+    );
+    expect(failed).toMatchObject({ queue: 'reconcile', subject: 1, attempts: 6, reason: 'TypeError' });
+    expect(JSON.stringify((await queue.getFailed()).map((job) => job.toJSON()))).not.toMatch(/Jane|tablets/);
+
+    // The sweep leaves it to whoever looks at the view.
+    const calls = reconcile.mock.calls.length;
+    await running.workers.sweepOnce();
+    expect(await queue.getJobCountByTypes('wait', 'active', 'delayed')).toBe(0);
+    expect(reconcile).toHaveBeenCalledTimes(calls);
+    expect(await running.workers.settled()).toBe(false);
+
+    reconcile.mockRestore();
+    expect(await running.jobs.retry('reconcile.nonsense')).toBe(false);
+    expect(await running.jobs.retry(failed.id)).toBe(true);
+    await settled(running);
+    expect(await discrepancies(running, patient)).toMatchObject([{ class: 'D07', status: 'open' }]);
+    expect(await running.jobs.failed(10)).toEqual([]);
+  });
+
+  it('an outage of the database costs no attempt', async () => {
+    const reconcile = vi.spyOn(running.app.get(Reconciler), 'reconcile');
+    reconcile.mockRejectedValue(new LedgerUnavailable('away'));
+    const patient = await overDispense();
+    await until(
+      async () => {
+        await hurry();
+        return reconcile.mock.calls.length > 10;
+      },
+      { what: 'more tries than a job has attempts' },
+    );
+    expect(await running.jobs.failed(10)).toEqual([]);
+    reconcile.mockRestore();
+    await until(
+      async () => {
+        await hurry();
+        return running.workers.settled();
+      },
+      { what: 'the book judged' },
+    );
+    expect(await discrepancies(running, patient)).toMatchObject([{ class: 'D07' }]);
+  });
+
+  it('a running job finishes before the process ends', async () => {
+    const gate = new EventEmitter();
+    const held = once(gate, 'open');
+    const reconciler = running.app.get(Reconciler);
+    const judge = reconciler.reconcile.bind(reconciler);
+    const reconcile = vi.spyOn(reconciler, 'reconcile').mockImplementation(async (subject) => {
+      await held;
+      await judge(subject);
+    });
+    const patient = await overDispense();
+    await until(() => reconcile.mock.calls.length > 0, { what: 'a running job' });
+    const closed = running.close();
+    gate.emit('open');
+    await closed;
+    expect(await queue.getJobCountByTypes('active', 'failed')).toBe(0);
+
+    running = await start(folder.dataDir, {});
+    expect(await discrepancies(running, patient)).toMatchObject([{ class: 'D07', status: 'open' }]);
+  });
+
+  it('an API process follows nothing and runs nothing', async () => {
+    await running.close();
+    running = await start(folder.dataDir, { REDIS_URL: redis.url, ROLE: 'api' });
+    await overDispense();
+    expect(await running.workers.lag()).toBeGreaterThan(0);
+    expect(await running.workers.settled()).toBe(false);
+    expect(await queue.getWorkers()).toEqual([]);
+  });
+});
