@@ -44,6 +44,8 @@ const TABLE = {
   'prescription.list': { prescriber: ['practice'], pharmacist: ['holder', 'nominated'], patient: ['own'] },
   'prescription.claim': { pharmacist: ['holder', 'nominated', 'token'] },
 
+  'token.read': { prescriber: ['practice'], patient: ['own'] },
+
   'claim.recover': { pharmacist: ['holder'] },
   'dispense.release': { pharmacist: ['holder'] },
   'dispense.record': { pharmacist: ['holder'] },

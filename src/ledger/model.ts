@@ -24,6 +24,9 @@ export interface Actor {
   readonly patient: string | null;
 }
 
+/** The service itself, when a worker or a timer acts. */
+export const SYSTEM: Actor = { id: 'system', role: 'system', org: null, patient: null };
+
 /** What `decide` answers: something that is to be recorded on one chain. */
 export interface NewEvent<T extends string = string, D = JsonObject, V = JsonObject> {
   /** Chain id (UUID), one of those that the command names. */

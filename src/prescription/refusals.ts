@@ -22,6 +22,7 @@ export const REFUSALS = {
   'prescription.too-many-refills': { status: 422, title: 'More refills than the drug may have' },
   'prescription.never-fillable': { status: 422, title: 'The earliest fill date is after the end of validity' },
 
+  'prescription.pharmacy-unknown': { status: 422, title: 'The nominated pharmacy is not known' },
   'prescription.already-claimed-by-you': {
     status: 409,
     title: 'Your pharmacy holds it; its claim secret can be recovered',

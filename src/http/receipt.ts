@@ -1,0 +1,32 @@
+/** Receipts as answers carry them. */
+import { z } from 'zod';
+import type { Receipt } from '../ledger/model.js';
+
+const base64 = z.string().describe('base64');
+
+export const receipt = z
+  .object({
+    v: z.literal(1),
+    log: z.string().describe('origin of the log'),
+    index: z.number().int().describe('log index of the entry'),
+    entry: base64.describe('the bytes that are hashed, base64'),
+    proof: z.array(base64).readonly().describe('RFC 6962 inclusion proof, base64'),
+    checkpoint: z.string().describe('C2SP tlog-checkpoint in a signed note'),
+    payload: base64.optional(),
+    salt: base64.optional(),
+  })
+  .meta({ title: 'Receipt', description: 'Can be checked offline with nothing but the log’s verifier key' });
+
+/** What every write answers beside the new state. */
+export const receipts = {
+  receipt: receipt.describe('of the last event of this write'),
+  receipts: z.array(receipt).optional().describe('of all its events, when there are several'),
+};
+
+export type Receipts = { receipt: Receipt; receipts?: Receipt[] };
+
+export function receiptsOf(all: readonly Receipt[]): Receipts {
+  const last = all.at(-1);
+  if (!last) throw new Error('a write without an event has no receipt');
+  return all.length > 1 ? { receipt: last, receipts: [...all] } : { receipt: last };
+}

@@ -1,0 +1,121 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { Config } from '../config/config.js';
+import { RefusalException } from '../http/problem.js';
+import { Organisations } from '../identity/organisations.js';
+import { LedgerWriter } from '../ledger/ledger.writer.js';
+import { type Actor, type Idempotency, type Outcome, refuse } from '../ledger/model.js';
+import { patientModel } from '../patient/model.js';
+import type { Patient } from '../patient/patient.js';
+import { FORMULARY_VERSION, findDrug } from '../prescription/formulary.js';
+import { orderName, prescriptionModel } from '../prescription/model.js';
+import type { Prescription } from '../prescription/prescription.js';
+import { hashSecret, Secrets } from '../prescription/secrets.js';
+import { type CancelOrder, decideCancel, decideIssue, type IssueOrder } from './decide.js';
+
+export type NewOrder = Omit<IssueOrder, 'name' | 'tokenGeneration' | 'tokenHash'> & {
+  /** The practice's own order number; null: one is made. */
+  readonly number: string | null;
+};
+
+const FIRST_GENERATION = 1;
+
+@Injectable()
+export class PrescribingService {
+  constructor(
+    private readonly writer: LedgerWriter,
+    private readonly organisations: Organisations,
+    private readonly secrets: Secrets,
+    private readonly config: Config,
+  ) {}
+
+  /** Position 0 of the outcome is the prescription. */
+  async issue(actor: Actor, { number, ...said }: NewOrder, idempotency?: Idempotency): Promise<Outcome> {
+    const practice = actor.org === null ? null : await this.organisations.find(actor.org);
+    if (practice?.kind !== 'practice') throw new RefusalException({ code: 'access.forbidden', facts: {} });
+    await this.mustBePharmacy(said.nominatedPharmacy);
+    const id = randomUUID();
+    const name = { issuer: practice.id, number: number ?? newOrderNumber() };
+    const settings = { validityMonths: this.config.env.VALIDITY_MONTHS };
+    return this.writer.commit({
+      actor,
+      chains: [
+        {
+          name: orderName(name),
+          // An early cancel or report may have opened the chain under a provisional subject.
+          otherwise: { id, model: prescriptionModel, mode: 'either', subject: { subject: said.patient } },
+          expect: 'absent',
+        },
+        { id: said.patient, model: patientModel, mode: 'existing' },
+      ],
+      ...(idempotency && { idempotency }),
+      decide: ({ states, ids: [chain = id], now }) => {
+        const [rx, patient] = states as [Prescription | null, Patient];
+        if (patient.enrolledAt === null) return refuse('ledger.chain-unknown');
+        const tokenHash = hashSecret(this.secrets.token(chain, FIRST_GENERATION));
+        return decideIssue(
+          rx,
+          { ...said, name, tokenGeneration: FIRST_GENERATION, tokenHash },
+          { chain, now, actor, zone: practice.zone, findDrug, formularyVersion: FORMULARY_VERSION, settings },
+        );
+      },
+    });
+  }
+
+  /** Cancels a prescription by its id. */
+  cancel(actor: Actor, id: string, command: Omit<CancelOrder, 'name'>, idempotency?: Idempotency): Promise<Outcome> {
+    return this.writer.commit({
+      actor,
+      chains: [{ id, model: prescriptionModel, mode: 'existing' }],
+      ...(idempotency && { idempotency }),
+      decide: ({ states, now }) => {
+        const rx = states[0] as Prescription;
+        return decideCancel(rx, { ...command, name: rx.name }, { chain: id, now, actor });
+      },
+    });
+  }
+
+  /** Cancels by the practice's order number, whether or not the order has arrived (rules.md EPS-12). */
+  cancelByNumber(
+    actor: Actor,
+    { number, ...command }: Omit<CancelOrder, 'name'> & { number: string },
+    idempotency?: Idempotency,
+  ): Promise<Outcome> {
+    if (actor.org === null) throw new RefusalException({ code: 'access.forbidden', facts: {} });
+    const name = { issuer: actor.org, number };
+    const id = randomUUID();
+    return this.writer.commit({
+      actor,
+      chains: [
+        {
+          name: orderName(name),
+          // Whose order it will be is not known yet.
+          otherwise: { id, model: prescriptionModel, mode: 'new', subject: { newSubject: randomUUID() } },
+        },
+      ],
+      ...(idempotency && { idempotency }),
+      decide: ({ states, ids: [chain = id], now }) =>
+        decideCancel(states[0] as Prescription | null, { ...command, name }, { chain, now, actor }),
+    });
+  }
+
+  /** What the patient shows at a pharmacy. */
+  tokenOf(rx: Prescription): string | null {
+    return rx.order?.tokenHash ? this.secrets.token(rx.id, rx.order.tokenGeneration) : null;
+  }
+
+  private async mustBePharmacy(id: string | null): Promise<void> {
+    if (id === null) return;
+    const organisation = await this.organisations.find(id);
+    if (organisation?.kind !== 'pharmacy')
+      throw new RefusalException({ code: 'prescription.pharmacy-unknown', facts: {} });
+  }
+}
+
+const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+
+/** 60 random bits in Crockford base32, in three groups: read out without mistakes. */
+function newOrderNumber(): string {
+  const letters = [...randomBytes(12)].map((byte) => CROCKFORD[byte % 32]).join('');
+  return `${letters.slice(0, 4)}-${letters.slice(4, 8)}-${letters.slice(8)}`;
+}
