@@ -1,3 +1,4 @@
+import { insertOrganisation } from '../identity/organisations.js';
 import type { ImportTarget } from './target.js';
 
 /** The issuers of an import: those that are organisations get a row, so that people read a name. */
@@ -25,13 +26,13 @@ export class ImportOrganisations {
     return this.ledger.writer.side(async (db) => {
       const there = await this.known(db, issuer);
       if (there !== null) return there;
-      await this.ledger.vault.newSubject(db, issuer);
-      await db.query('INSERT INTO organisation (id, kind, name, zone) VALUES (?, ?, ?, ?)', [
-        issuer,
-        'practice',
+      await insertOrganisation(db, this.ledger.vault, {
+        id: issuer,
+        kind: 'practice',
         name,
-        this.zone,
-      ]);
+        zone: this.zone,
+        npi: null,
+      });
       return this.zone;
     });
   }

@@ -18,6 +18,10 @@ import { type ImportCounts, importFiles } from './importer.js';
 const everybody = [patient, organisation, practitioner, encounter];
 const shared = fileURLToPath(new URL('../../../shared/fhir/synthea/', import.meta.url));
 
+function ndjson(...resources: JsonObject[]): string {
+  return resources.map((resource) => JSON.stringify(resource)).join('\n');
+}
+
 describe('importFiles', () => {
   let folder = '';
   let ledger: Ledger;
@@ -36,10 +40,6 @@ describe('importFiles', () => {
     const path = join(folder, name);
     await writeFile(path, content);
     return path;
-  }
-
-  function ndjson(...resources: JsonObject[]): string {
-    return resources.map((resource) => JSON.stringify(resource)).join('\n');
   }
 
   const run = (...files: string[]): Promise<ImportCounts> => importFiles(files, ledger, { zone: 'UTC' });

@@ -9,7 +9,7 @@ import type { Vault } from '../ledger/vault.js';
 export interface ImportTarget {
   readonly writer: Pick<LedgerWriter, 'commit' | 'side'>;
   readonly reader: LedgerReader;
-  readonly vault: Pick<Vault, 'newSubject'>;
+  readonly vault: Vault;
 }
 
 /** In whose name history is recorded: nobody here has done it. */

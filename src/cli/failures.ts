@@ -1,0 +1,46 @@
+import { ConfigError } from '../config/config.js';
+import { DbError } from '../database/db.js';
+import { KeyFileError } from '../ledger/key-files.js';
+import { StartRefused } from '../ledger/open-ledger.js';
+import { LedgerUnavailable } from '../ledger/unavailable.js';
+import { VaultError } from '../ledger/vault.js';
+import { ExportError } from '../ledger/verify/export-file.js';
+import { RedisMissing } from './redis-finder.js';
+import { EnvironmentError, EXIT, type ExitCode, UsageError } from './terminal.js';
+
+export interface Failure {
+  readonly exitCode: ExitCode;
+  /** One line; it holds no health data and no secret. */
+  readonly message: string;
+}
+
+/** What an error that ended a command says to whoever ran it. */
+export function failureOf(error: unknown): Failure {
+  if (error instanceof UsageError) return { exitCode: EXIT.usage, message: error.message };
+  if (error instanceof ExportError) return { exitCode: EXIT.usage, message: `not an export: ${error.message}` };
+  if (error instanceof ConfigError) return { exitCode: EXIT.outage, message: `settings: ${error.message}` };
+  if (error instanceof LedgerUnavailable) {
+    return { exitCode: EXIT.outage, message: `the ledger is not available: ${error.message}` };
+  }
+  if (
+    error instanceof EnvironmentError ||
+    error instanceof StartRefused ||
+    error instanceof KeyFileError ||
+    error instanceof VaultError ||
+    error instanceof RedisMissing ||
+    error instanceof DbError
+  ) {
+    return { exitCode: EXIT.outage, message: error.message };
+  }
+  const code = codeOf(error);
+  if (code) return { exitCode: EXIT.outage, message: `files or database: ${code}` };
+  const name = error instanceof Error ? error.name : typeof error;
+  return { exitCode: EXIT.outage, message: `internal error (${name}); LOG_LEVEL=debug shows where` };
+}
+
+/** Code of the operating system or the database; their messages may name values. */
+function codeOf(error: unknown): string | null {
+  const inner = error instanceof AggregateError ? error.errors[0] : error;
+  const code = inner instanceof Error && 'code' in inner ? inner.code : null;
+  return typeof code === 'string' && /^[A-Z0-9_]{2,40}$/.test(code) ? code : null;
+}

@@ -1,0 +1,196 @@
+import { spawnSync } from 'node:child_process';
+import { cp, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { bundle, encounter, order, organisation, patient, practitioner } from '../import/bundle.fixture.js';
+import { failureOf } from './failures.js';
+import { run } from './program.js';
+import { ProgressLine, type Terminal } from './terminal.js';
+
+const COMMANDS = ['serve', 'demo', 'import', 'export', 'vkey', 'verify'];
+
+describe('rxledger', () => {
+  let folder = '';
+  let source = '';
+  let data = '';
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'rxledger-cli-'));
+    data = join(folder, 'data');
+    source = join(folder, 'source.json');
+    await writeFile(source, bundle(patient, organisation, practitioner, encounter, order()));
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  /** Runs a command line on a ledger of its own. */
+  async function rx(args: string[], env: Record<string, string> = {}) {
+    const said = { out: [] as string[], err: [] as string[] };
+    const stdout = new PassThrough();
+    let piped = '';
+    stdout.setEncoding('utf8').on('data', (text: string) => (piped += text));
+    const terminal: Terminal = {
+      out: (line) => said.out.push(line),
+      err: (line) => said.err.push(line),
+      status: (line) => said.err.push(line),
+      watched: false,
+      env: { DATA_DIR: data, ...env },
+      stdout,
+    };
+    const code = await run(args, terminal);
+    return { code, out: said.out.join('\n'), err: said.err.join('\n'), piped };
+  }
+
+  it.each(COMMANDS)('%s --help has examples, --json and the exit codes', async (command) => {
+    const { code, out, err } = await rx([command, '--help']);
+    expect(code).toBe(0);
+    expect(err).toBe('');
+    for (const text of ['Examples:', `$ rxledger ${command}`, '--json', 'Exit codes:']) expect(out).toContain(text);
+  });
+
+  it.each([
+    ['no command', []],
+    ['an unknown command', ['nonsense']],
+    ['an unknown option', ['vkey', '--nonsense']],
+    ['a missing argument', ['import']],
+    ['one argument too many', ['vkey', 'x']],
+    ['a zone that does not exist', ['import', '--zone', 'Mars/Olympus', 'x.json']],
+    ['a path that does not exist', ['verify', '/nowhere']],
+    ['a file that is no export', ['verify', fileURLToPath(import.meta.url)]],
+    ['a verifier key that is none', ['verify', '--vkey', 'x']],
+  ])('says 2 to %s, in words and without a stack', async (_, args) => {
+    const { code, out, err } = await rx(args);
+    expect(code).toBe(2);
+    expect(out).toBe('');
+    expect(err).not.toBe('');
+    expect(err).not.toMatch(/^\s+at /m);
+  });
+
+  it.each([
+    ['no ledger', ['vkey'], { DATA_DIR: '/nowhere' }, /no ledger at .*nowhere/],
+    ['no ledger to verify', ['verify'], { DATA_DIR: '/nowhere' }, /no ledger/],
+    ['a setting that does not fit', ['vkey'], { DATABASE_URL: 'mysql://x' }, /DATABASE_URL/],
+    ['a database that is away', ['export'], { DATABASE_URL: 'postgres://127.0.0.1:1/x' }, /ECONNREFUSED/],
+  ])('says 3 to %s, in one line', async (_, args, env, expected) => {
+    const { code, out, err } = await rx(args, env);
+    expect(code).toBe(3);
+    expect(out).toBe('');
+    expect(err).toMatch(expected);
+    expect(err.split('\n')).toHaveLength(1);
+  });
+
+  it('imports, once, and tells what it refused', async () => {
+    expect(await rx(['import', '--json', source])).toMatchObject({
+      code: 0,
+      out: '{"recorded":1,"alreadyThere":0,"refused":[]}',
+      err: '',
+    });
+    expect(await rx(['import', '--progress', source])).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^0 orders recorded, 1 already there, 0 refused\n0 patients enrolled, 1 known/),
+      err: expect.stringContaining('reading: '),
+    });
+    const letter = join(folder, 'letter.json');
+    await writeFile(letter, 'Dear all');
+    const both = await rx(['import', '--json', source, letter]);
+    expect(both.code).toBe(1);
+    expect(JSON.parse(both.out)).toEqual({
+      recorded: 0,
+      alreadyThere: 1,
+      refused: [{ source: letter, reason: 'import.bad-json' }],
+    });
+    expect((await rx(['import', letter])).out).toContain(`refused  ${letter}  import.bad-json: It is not JSON.`);
+  });
+
+  it('prints the key, exports, and verifies ledger and exports', async () => {
+    await rx(['import', source]);
+    const { out: vkey } = await rx(['vkey']);
+    expect(vkey).toMatch(/^[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+$/);
+    expect(JSON.parse((await rx(['vkey', '--json'])).out)).toEqual({ log: vkey.split('+')[0], vkey });
+
+    const file = join(folder, 'log.ndjson');
+    expect(await rx(['export', '--out', file])).toMatchObject({ code: 0, err: '' });
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    expect((await rx(['export'])).piped).toBe(await readFile(file, 'utf8'));
+    expect(await readFile(file, 'utf8')).not.toContain('payload');
+    const full = join(folder, 'full.ndjson');
+    expect((await rx(['export', '--with-payloads', '--out', full])).err).toContain('in the clear');
+
+    for (const args of [[], [data], [join(data, 'rxledger.sqlite')], [full], [file, '--vkey', vkey]]) {
+      const { code, out } = await rx(['verify', '--json', ...args]);
+      expect(code).toBe(0);
+      expect(JSON.parse(out)).toMatchObject({ ok: true, vkey, size: 2, entries: 2, chains: 2, findings: [] });
+    }
+    expect((await rx(['verify'])).out).toMatch(/^verified: /);
+    expect((await rx(['verify', '--json', full])).out).toContain('"payloads":2');
+    expect((await rx(['verify', full])).err).toContain('Without --vkey');
+  });
+
+  it('says 1 and where, when something was changed', async () => {
+    await rx(['import', source]);
+    const file = join(folder, 'changed.ndjson');
+    await rx(['export', '--out', file]);
+    const lines = (await readFile(file, 'utf8')).split('\n');
+    await writeFile(file, [lines[0], lines[2], lines[1], ''].join('\n'));
+    const swapped = await rx(['verify', file]);
+    expect(swapped.code).toBe(1);
+    expect(swapped.out).toMatch(/^(tampered|missing) {2}export, index 0: /);
+    expect(swapped.out).toContain('NOT VERIFIED');
+
+    const other = join(folder, 'other');
+    await rx(['import', source], { DATA_DIR: other });
+    const { out: foreign } = await rx(['vkey'], { DATA_DIR: other });
+    expect((await rx(['verify', '--vkey', foreign])).code).toBe(1);
+  });
+
+  it('verifies a database without its keys as far as that goes, and makes none', async () => {
+    await rx(['import', source]);
+    const copy = join(folder, 'copy');
+    await cp(data, copy, { recursive: true });
+    await rm(join(copy, 'keys'), { recursive: true });
+    const { code, out, err } = await rx(['verify', copy]);
+    expect(code).toBe(0);
+    expect(out).toContain('0 payloads, no chains checked');
+    expect(err).toContain('There are no keys');
+    await expect(stat(join(copy, 'keys'))).rejects.toThrow('ENOENT');
+    expect((await rx(['verify', copy, '--keys', join(data, 'keys')])).out).toContain('2 payloads, 2 chains checked');
+    expect((await rx(['export', '--with-payloads'], { DATA_DIR: copy })).code).toBe(3);
+  });
+
+  it('tells nothing of an unexpected error but its name', () => {
+    expect(failureOf(new TypeError('Ada Sample'))).toEqual({
+      exitCode: 3,
+      message: 'internal error (TypeError); LOG_LEVEL=debug shows where',
+    });
+  });
+
+  it('bin says what to do before the first build', async () => {
+    const bin = join(folder, 'clone', 'bin', 'rxledger.js');
+    await cp(fileURLToPath(new URL('../../bin/rxledger.js', import.meta.url)), bin);
+    await writeFile(join(folder, 'clone', 'package.json'), '{"type":"module"}');
+    const { status, stdout, stderr } = spawnSync(process.execPath, [bin, 'vkey'], { encoding: 'utf8' });
+    expect({ status, stdout }).toEqual({ status: 3, stdout: '' });
+    expect(stderr).toBe('RxLedger is not built yet: run `npm run build` first.\n');
+  });
+});
+
+function shown(watched: boolean, options: { json?: boolean; progress?: boolean }): string[] {
+  const lines: string[] = [];
+  const terminal = { status: (line: string) => lines.push(line), watched } as unknown as Terminal;
+  let now = 0;
+  const line = new ProgressLine(terminal, options, () => now);
+  for (now = 1; now < 5000; now += 50) line.show(() => String(now));
+  line.done();
+  return lines;
+}
+
+describe('ProgressLine', () => {
+  it('speaks on a terminal or when asked, not into JSON unasked, and not too often', () => {
+    expect(shown(true, {}).length).toBeGreaterThan(40);
+    expect(shown(true, {}).at(-1)).toBe('');
+    expect(shown(false, {})).toEqual([]);
+    expect(shown(true, { json: true })).toEqual([]);
+    expect(shown(false, { progress: true, json: true })).toEqual(['1', '2001', '4001', '']);
+  });
+});

@@ -1,0 +1,156 @@
+import { Command, CommanderError, Option } from 'commander';
+import type { VerifyOptions } from './verify.js';
+import type { ExportOptions } from './export.js';
+import type { ImportCommandOptions } from './import.js';
+import { type CommonOptions, EXIT, type ExitCode, type Terminal } from './terminal.js';
+
+const DEMO = './demo.js';
+type Demo = { runDemo(options: CommonOptions & { once?: boolean }, terminal: Terminal): Promise<ExitCode> };
+const load = async <M>(module: string) => (await import(module)) as M;
+
+const EXIT_CODES = `
+Exit codes:
+  0  done
+  1  done, and something was found or refused
+  2  the command line does not fit
+  3  settings, files, database or Redis do not let it work`;
+
+const json = () => new Option('--json', 'print one JSON document instead of lines for people');
+const progress = () => new Option('--progress', 'say on standard error how far it is (default: on a terminal)');
+
+function help(...examples: [command: string, what: string][]): string {
+  const width = Math.max(...examples.map(([command]) => command.length));
+  const lines = examples.map(([command, what]) => `  $ ${command.padEnd(width)}  # ${what}`);
+  return `\nExamples:\n${lines.join('\n')}\n${EXIT_CODES}`;
+}
+
+/**
+ * Every command with its help. What a command does is loaded only when it runs.
+ * @param done told how the command that ran has ended
+ */
+export function buildProgram(terminal: Terminal, done: (code: ExitCode) => void): Command {
+  const program = new Command('rxledger')
+    .description('Pharmacy prescription tracking on a tamper-evident ledger.')
+    .configureOutput({
+      writeOut: (text) => terminal.out(text.trimEnd()),
+      writeErr: (text) => terminal.err(text.trimEnd()),
+    })
+    .exitOverride()
+    .showHelpAfterError('(rxledger --help says what there is)')
+    .addHelpText('after', `\nSettings are environment variables; see README.md.\n${EXIT_CODES}`);
+
+  program
+    .command('serve')
+    .description('run the service: API, relay and workers, as ROLE says')
+    .addOption(json())
+    .addHelpText(
+      'after',
+      help(
+        ['rxledger serve', 'SQLite in ./data, a Redis found or started'],
+        ['PORT=8080 DATABASE_URL=postgres://… REDIS_URL=redis://… rxledger serve', 'one of several processes'],
+        ['ROLE=worker rxledger serve', 'the workers alone'],
+      ),
+    )
+    .action(async (options: CommonOptions) => done(await (await import('./serve.js')).runServe(options, terminal)));
+
+  program
+    .command('demo')
+    .description('play thirty days of two practices and two pharmacies, then keep serving')
+    .option('--once', 'stop after the verification')
+    .addOption(json())
+    .addHelpText(
+      'after',
+      help(['rxledger demo', 'prints address and sign-ins'], ['rxledger demo --once', 'ends with the verification']),
+    )
+    .action(async (options: CommonOptions & { once?: boolean }) =>
+      done(await (await load<Demo>(DEMO)).runDemo(options, terminal)),
+    );
+
+  program
+    .command('import')
+    .description('record the MedicationRequests of FHIR R4 files as historical orders')
+    .argument('<file...>', 'Bundles (transaction, batch, collection), NDJSON or single resources, in any order')
+    .option('--zone <zone>', 'IANA time zone of organisations that are new here', 'UTC')
+    .addOption(json())
+    .addOption(progress())
+    .addHelpText(
+      'after',
+      help(
+        ['rxledger import hospitals.json practitioners.json patient.json', 'files that belong together'],
+        ['rxledger import --json export/*.ndjson', 'prints {recorded, alreadyThere, refused}'],
+      ),
+    )
+    .action(async (files: string[], options: ImportCommandOptions) =>
+      done(await (await import('./import.js')).runImport(files, options, terminal)),
+    );
+
+  program
+    .command('export')
+    .description('write the whole log as lines that anybody can verify')
+    .option('--out <file>', 'write there (readable by its owner only) instead of to standard output')
+    .option('--with-payloads', 'what happened too, IN THE CLEAR: whoever has the file can read it')
+    .addOption(json())
+    .addOption(progress())
+    .addHelpText(
+      'after',
+      help(
+        ['rxledger export --out log.ndjson', 'entries only: nothing personal'],
+        ['rxledger export | gzip > log.ndjson.gz', 'the lines are JSON, with and without --json'],
+      ),
+    )
+    .action(async (options: ExportOptions) => done(await (await import('./export.js')).runExport(options, terminal)));
+
+  program
+    .command('vkey')
+    .description("print the log's verifier key, for auditors to pin")
+    .addOption(json())
+    .addHelpText('after', help(['rxledger vkey', 'origin+key id+public key'], ['rxledger vkey --json', '{log, vkey}']))
+    .action(async (options: CommonOptions) => done(await (await import('./vkey.js')).runVkey(options, terminal)));
+
+  program
+    .command('verify')
+    .description('check every entry, link, commitment and read model of a database or an export')
+    .argument('[path]', 'an export, a SQLite file or a data folder; without it the ledger of the settings')
+    .option('--vkey <vkey>', 'the verifier key to trust')
+    .option('--keys <folder>', 'the keys folder (default: beside the database)')
+    .addOption(json())
+    .addOption(progress())
+    .addHelpText(
+      'after',
+      help(
+        ['rxledger verify', 'the ledger of DATA_DIR or DATABASE_URL, opened read-only'],
+        ['rxledger verify log.ndjson --vkey "$VKEY"', 'an export; needs no account and no keys'],
+        ['rxledger verify backup/rxledger.sqlite --json', 'where something is wrong, and what'],
+      ),
+    )
+    .action(async (path: string | undefined, options: VerifyOptions) =>
+      done(await (await import('./verify.js')).runVerify(path, options, terminal)),
+    );
+
+  return program;
+}
+
+/**
+ * Runs one command line. Never throws: errors are one line on standard error.
+ * @param args without node and script
+ * @returns the exit code
+ */
+export async function run(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
+  let code: ExitCode = EXIT.ok;
+  const program = buildProgram(terminal, (ended) => {
+    code = ended;
+  });
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    const failure = (await import('./failures.js')).failureOf(error);
+    terminal.err(`rxledger: ${failure.message}`);
+    if (terminal.env['LOG_LEVEL'] === 'debug' && error instanceof Error) {
+      const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
+      for (const frame of frames) terminal.err(frame);
+    }
+    return failure.exitCode;
+  }
+}

@@ -1,0 +1,56 @@
+import { pino } from 'pino';
+import { Clock } from '../config/clock.js';
+import { Config } from '../config/config.js';
+import { createLogger } from '../http/logging.js';
+import { serve } from '../main.js';
+import { findRedis } from './redis-finder.js';
+import { type CommonOptions, EXIT, type ExitCode, type Terminal } from './terminal.js';
+
+/** `rxledger serve`: resolves when a signal has ended the service. */
+export async function runServe({ json }: CommonOptions, terminal: Terminal): Promise<ExitCode> {
+  const asked = Config.parse(terminal.env);
+  const redis = await findRedis({
+    url: asked.env.REDIS_URL,
+    dataDir: asked.dataDir,
+    log: (line) => terminal.err(line),
+  });
+  try {
+    const config = Config.parse({ ...terminal.env, REDIS_URL: redis.url });
+    // With --json standard output holds that document alone.
+    const logger = createLogger(config, json ? pino.destination(2) : undefined);
+    const { address, signIns } = await serve(config, new Clock(), logger);
+    const ended = lastSignal();
+    if (json) {
+      terminal.out(
+        JSON.stringify({
+          address,
+          signIns: signIns.map(({ username, password, role }) => ({ username, password, role })),
+        }),
+      );
+    } else {
+      terminal.out(address ? `RxLedger listens on ${address}` : 'RxLedger works without an API (ROLE=worker)');
+      for (const { username, password, role } of signIns)
+        terminal.out(`  sign in: ${username}  ${password}  (${role})`);
+    }
+    await ended;
+    return EXIT.ok;
+  } finally {
+    await redis.stop();
+  }
+}
+
+/**
+ * Nest closes the application at the first signal, and gives the process the same signal again when it has done so.
+ * A second signal from somebody who does not want to wait ends it at once.
+ */
+function lastSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    let signals = 0;
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(signal, () => {
+        signals += 1;
+        if (signals > 1) resolve();
+      });
+    }
+  });
+}

@@ -1,0 +1,140 @@
+import { existsSync } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { DataSource } from 'typeorm';
+import { CHAIN_MODELS } from '../app.module.js';
+import { Config } from '../config/config.js';
+import { openReader, openSqliteReadOnly } from '../database/data-source.js';
+import { dbOf } from '../database/db.js';
+import { parseVerifierKey } from '../ledger/core/note.js';
+import { readHeadFile } from '../ledger/head-file.js';
+import { readHead } from '../ledger/tip.js';
+import { Vault } from '../ledger/vault.js';
+import { verifyDatabase } from '../ledger/verify/database.js';
+import { verifyExport } from '../ledger/verify/export-file.js';
+import type { Progress, VerifyReport } from '../ledger/verify/report.js';
+import { trustedKey } from './open-log.js';
+import {
+  type CommonOptions,
+  EnvironmentError,
+  EXIT,
+  type ExitCode,
+  ProgressLine,
+  type Terminal,
+  UsageError,
+} from './terminal.js';
+
+export interface VerifyOptions extends CommonOptions {
+  readonly vkey?: string;
+  readonly keys?: string;
+}
+
+/** A database and what lies beside it. */
+interface Place {
+  readonly open: () => Promise<DataSource>;
+  readonly keys: string;
+  readonly headFile: string;
+}
+
+/** `rxledger verify`: opens everything read-only and makes nothing. */
+export async function runVerify(
+  path: string | undefined,
+  options: VerifyOptions,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  if (options.vkey !== undefined) checkVkey(options.vkey);
+  const line = new ProgressLine(terminal, options);
+  const progress = ({ step, done, total }: Progress) => line.show(() => `verifying ${step}: ${done} of ${total}`);
+  const place = await placeOf(path, options, terminal);
+  let report: VerifyReport;
+  let unread = false;
+  if (place) {
+    ({ report, unread } = await database(place, options.vkey ?? null, progress));
+    if (unread) terminal.err(`There are no keys in ${place.keys}: payloads, states and read models are not checked.`);
+  } else {
+    if (!options.vkey) terminal.err('Without --vkey the key that the export itself names is trusted.');
+    report = await verifyExport(path ?? '', options.vkey ?? null, progress);
+  }
+  line.done();
+  if (options.json) terminal.out(JSON.stringify(report));
+  else for (const words of inWords(report, unread)) terminal.out(words);
+  return report.ok ? EXIT.ok : EXIT.finding;
+}
+
+function checkVkey(vkey: string): void {
+  try {
+    parseVerifierKey(vkey);
+  } catch {
+    throw new UsageError('--vkey: not a verifier key (`rxledger vkey` prints one)');
+  }
+}
+
+/** @returns null for an export */
+async function placeOf(path: string | undefined, options: VerifyOptions, terminal: Terminal): Promise<Place | null> {
+  if (path === undefined) {
+    const config = Config.parse(terminal.env);
+    if (!config.postgresUrl && !existsSync(config.sqliteFile)) {
+      throw new EnvironmentError(`there is no ledger at ${config.sqliteFile}`);
+    }
+    return { open: () => openReader(config), keys: options.keys ?? config.keysDir, headFile: config.headFile };
+  }
+  const found = await stat(path).catch(() => null);
+  if (!found) throw new UsageError(`there is no ${path}`);
+  const file = found.isDirectory() ? join(path, 'rxledger.sqlite') : path;
+  if (!existsSync(file)) throw new UsageError(`there is no ${file}`);
+  if (!(await isSqlite(file))) return null;
+  const folder = dirname(file);
+  return {
+    open: () => openSqliteReadOnly(file),
+    keys: options.keys ?? join(folder, 'keys'),
+    headFile: join(folder, 'head'),
+  };
+}
+
+/** The first bytes of a SQLite file (its format, section 1.3). */
+async function isSqlite(path: string): Promise<boolean> {
+  const magic = Buffer.from('SQLite format 3\0');
+  const handle = await open(path, 'r');
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(magic.length), 0, magic.length, 0);
+    return buffer.subarray(0, bytesRead).equals(magic);
+  } finally {
+    await handle.close();
+  }
+}
+
+async function database(
+  { open: openSource, keys, headFile }: Place,
+  vkey: string | null,
+  progress: (step: Progress) => void,
+): Promise<{ report: VerifyReport; unread: boolean }> {
+  const source = await openSource();
+  try {
+    const head = await readHead(dbOf(source)).catch(() => null);
+    const hasKeys = existsSync(keys);
+    const vault = head && hasKeys ? Vault.openExisting(keys, head.origin) : null;
+    const trusted = vkey ?? (head && hasKeys ? trustedKey(keys, head.origin) : null);
+    const remembered = await readHeadFile(headFile);
+    const report = await verifyDatabase({ source, vkey: trusted, vault, remembered, models: CHAIN_MODELS }, progress);
+    return { report, unread: vault === null };
+  } finally {
+    await source.destroy();
+  }
+}
+
+function inWords(report: VerifyReport, unread: boolean): string[] {
+  const { ok, log, vkey, size, root, entries, payloads, chains, missing, tampered, findings } = report;
+  const listed = findings.map(({ kind, table, where, what }) => {
+    const place = Object.entries(where).map(([name, value]) => `${name} ${value}`);
+    return `${kind}  ${[table, ...place].join(', ')}: ${what}`;
+  });
+  const more = missing + tampered - findings.length;
+  return [
+    ...listed,
+    ...(more > 0 ? [`… and ${more} more`] : []),
+    ok ? `verified: ${log}` : `NOT VERIFIED: ${tampered} tampered, ${missing} missing: ${log}`,
+    `  ${entries} of ${size} entries, ${payloads} payloads, ${unread ? 'no' : chains} chains checked`,
+    `  root ${root}`,
+    `  key  ${vkey}`,
+  ];
+}
