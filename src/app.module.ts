@@ -9,7 +9,10 @@ import { LedgerModule } from './ledger/ledger.module.js';
 import { LedgerReader } from './ledger/ledger.reader.js';
 import type { ChainModel } from './ledger/model.js';
 import { patientModel } from './patient/model.js';
+import { PatientModule } from './patient/patient.module.js';
+import { PrescribingModule } from './prescribing/prescribing.module.js';
 import { prescriptionModel, supplyModel } from './prescription/model.js';
+import { ReconciliationModule } from './reconciliation/reconciliation.module.js';
 
 /** Every kind of chain that this ledger holds. */
 export const CHAIN_MODELS: readonly ChainModel[] = [prescriptionModel, supplyModel, patientModel];
@@ -25,7 +28,15 @@ export class AppModule implements OnModuleInit {
   static for(config: Config, clock: Clock = new Clock()): DynamicModule {
     return {
       module: AppModule,
-      imports: [ConfigModule.with(config, clock), LedgerModule.with(CHAIN_MODELS), HttpModule, IdentityModule],
+      imports: [
+        ConfigModule.with(config, clock),
+        LedgerModule.with(CHAIN_MODELS),
+        HttpModule,
+        IdentityModule,
+        PatientModule,
+        PrescribingModule,
+        ReconciliationModule,
+      ],
     };
   }
 

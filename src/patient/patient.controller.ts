@@ -1,0 +1,143 @@
+import { Body, Controller, Get, HttpCode, Param, Post } from '@nestjs/common';
+import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { z } from 'zod';
+import { IdempotencyKey, idempotency } from '../http/idempotency.js';
+import { answer } from '../http/problem.js';
+import { receipts, receiptsOf } from '../http/receipt.js';
+import { Action, CurrentActor } from '../identity/access.js';
+import { uuid } from '../identity/people.js';
+import type { Actor } from '../ledger/model.js';
+import type { AccessRecorded, Patient } from './patient.js';
+import { PatientService } from './patient.service.js';
+
+const identifier = z
+  .strictObject({
+    system: z.string().trim().min(1).max(200).describe('URI of the numbering, for example of a hospital'),
+    value: z.string().trim().min(1).max(200),
+  })
+  .meta({ title: 'Identifier' });
+
+const newPatient = z
+  .strictObject({
+    name: z.string().trim().min(1).max(300),
+    birthDate: z.iso.date().nullable().default(null),
+    identifiers: z.array(identifier).min(1).max(10),
+    address: z.string().trim().max(500).nullable().default(null),
+  })
+  .meta({ title: 'NewPatient' });
+
+const patientView = z
+  .object({
+    id: uuid,
+    name: z.string(),
+    birthDate: z.string().nullable(),
+    identifiers: z.array(identifier),
+    address: z.string().nullable(),
+    enrolledAt: z.string().nullable(),
+  })
+  .meta({ title: 'Patient' });
+
+const found = patientView.pick({ id: true, name: true, birthDate: true });
+const enrolled = z.object({ patient: patientView, ...receipts });
+
+const accessView = z.object({
+  type: z.enum(['read', 'break-glass']),
+  at: z.string(),
+  reader: z.object({ id: z.string(), role: z.string(), org: z.string().nullable() }),
+  action: z.string().nullable(),
+  chains: z.array(z.string()).describe('what was read'),
+  reason: z.string().nullable(),
+  until: z.string().nullable(),
+});
+
+const viewOf = ({ id, name, birthDate, identifiers, address, enrolledAt }: Patient): z.output<typeof patientView> => ({
+  id,
+  name,
+  birthDate,
+  identifiers,
+  address,
+  enrolledAt,
+});
+
+@ApiTags('patients')
+@Controller('api/patients')
+export class PatientController {
+  constructor(private readonly patients: PatientService) {}
+
+  @Post()
+  @Action('patient.enrol')
+  @ApiOperation({ summary: 'Enrol a patient' })
+  @ApiCreatedResponse({ standardSchema: enrolled })
+  async enrol(
+    @CurrentActor() actor: Actor,
+    @IdempotencyKey() key: string | undefined,
+    @Body({ schema: newPatient }) body: z.output<typeof newPatient>,
+  ): Promise<z.output<typeof enrolled>> {
+    const request = idempotency(actor, key, 'POST /api/patients', [], body);
+    const outcome = answer(await this.patients.enrol(actor, body, request));
+    return { patient: viewOf(outcome.states[0] as Patient), ...receiptsOf(outcome.receipts) };
+  }
+
+  @Post('search')
+  @HttpCode(200)
+  @Action('patient.search')
+  @ApiOperation({ summary: 'Find a patient by an identifier, whole; it stands in the body so that no URL holds it' })
+  @ApiOkResponse({ standardSchema: z.object({ patient: found.nullable() }) })
+  async search(
+    @Body({ schema: identifier }) body: z.output<typeof identifier>,
+  ): Promise<{ patient: z.output<typeof found> | null }> {
+    const patient = await this.patients.search(body);
+    return { patient: patient && { id: patient.id, name: patient.name, birthDate: patient.birthDate } };
+  }
+
+  @Get(':id')
+  @Action('patient.read')
+  @ApiOperation({ summary: 'One patient' })
+  @ApiOkResponse({ standardSchema: patientView })
+  async read(
+    @CurrentActor() actor: Actor,
+    @Param('id', { schema: uuid }) id: string,
+  ): Promise<z.output<typeof patientView>> {
+    return viewOf(await this.patients.read(actor, id));
+  }
+
+  @Post(':id/break-glass')
+  @HttpCode(200)
+  @Action('patient.break-glass')
+  @ApiOperation({ summary: 'Open a patient’s data for an hour without a relation, for a reason that the patient sees' })
+  @ApiOkResponse({ standardSchema: z.object({ until: z.string(), ...receipts }) })
+  async breakGlass(
+    @CurrentActor() actor: Actor,
+    @IdempotencyKey() key: string | undefined,
+    @Param('id', { schema: uuid }) id: string,
+    @Body({ schema: z.strictObject({ reason: z.string().trim().min(1).max(1000) }) }) body: { reason: string },
+  ) {
+    const request = idempotency(actor, key, 'POST /api/patients/{id}/break-glass', [id], body);
+    const outcome = answer(await this.patients.breakGlass(actor, id, body.reason, request));
+    return { until: outcome.events[0]?.derived['until'] as string, ...receiptsOf(outcome.receipts) };
+  }
+
+  @Get(':id/accesses')
+  @Action('access.read')
+  @ApiOperation({ summary: 'Who read the caller’s data, newest first' })
+  @ApiOkResponse({ standardSchema: z.object({ items: z.array(accessView) }) })
+  async accesses(
+    @CurrentActor() actor: Actor,
+    @Param('id', { schema: uuid }) id: string,
+  ): Promise<{ items: z.output<typeof accessView>[] }> {
+    const events = await this.patients.accesses(actor, id);
+    const items = events.flatMap((event): z.output<typeof accessView>[] => {
+      if (event.type === 'access.break-glass/1') {
+        const { reason } = event.data as { reason: string };
+        const { until } = event.derived as { until: string };
+        return [
+          { type: 'break-glass', at: event.occurredAt, reader: event.actor, action: null, chains: [], reason, until },
+        ];
+      }
+      return (event.data as AccessRecorded['data']).reads
+        .map((read): z.output<typeof accessView> => ({ type: 'read', ...read, reason: null, until: null }))
+        .toReversed();
+    });
+    return { items };
+  }
+}

@@ -1,0 +1,102 @@
+import { randomUUID } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { AS_IF_ABSENT, RefusalException } from '../http/problem.js';
+import { may, type Relation } from '../identity/policy.js';
+import { LedgerReader } from '../ledger/ledger.reader.js';
+import { LedgerWriter } from '../ledger/ledger.writer.js';
+import type { Actor, CommittedEvent, Idempotency, Outcome } from '../ledger/model.js';
+import { Clock } from '../config/clock.js';
+import { AccessLog } from './access-log.js';
+import { decideBreakGlass, decideEnrol, type EnrolPatient } from './decide.js';
+import { patientIdentifier, patientModel } from './model.js';
+import type { Identifier, Patient } from './patient.js';
+
+@Injectable()
+export class PatientService {
+  constructor(
+    private readonly writer: LedgerWriter,
+    private readonly reader: LedgerReader,
+    private readonly accessLog: AccessLog,
+    private readonly clock: Clock,
+  ) {}
+
+  /** A patient is enrolled once under each identifier: `patient.already-enrolled` when one is known. */
+  async enrol(actor: Actor, patient: Omit<EnrolPatient, 'source'>, idempotency?: Idempotency): Promise<Outcome> {
+    const id = randomUUID();
+    const [first, ...others] = patient.identifiers;
+    if (!first) throw new Error('a patient needs an identifier');
+    // Of several identifiers the writer finds a taken one by its unique index only as a fault: look before.
+    for (const other of others) {
+      const known = await this.reader.byName(patientIdentifier(other));
+      if (known !== null && known !== (await this.reader.byName(patientIdentifier(first)))) {
+        throw new RefusalException({ code: 'patient.already-enrolled', facts: {} });
+      }
+    }
+    return this.writer.commit({
+      actor,
+      chains: [
+        {
+          name: patientIdentifier(first),
+          otherwise: { id, model: patientModel, mode: 'new', subject: { newSubject: id } },
+        },
+      ],
+      ...(idempotency && { idempotency }),
+      decide: ({ states, ids: [chain = id], now }) =>
+        decideEnrol(states[0] as Patient | null, { ...patient, source: null }, { chain, now, actor }),
+    });
+  }
+
+  /** Whose identifier it is; null when nobody here has it. */
+  async search(identifier: Identifier): Promise<Patient | null> {
+    const id = await this.reader.byName(patientIdentifier(identifier));
+    return id === null ? null : ((await this.reader.chain(id, patientModel))?.state ?? null);
+  }
+
+  /** @throws {RefusalException} as if there were none, without a relation */
+  async read(actor: Actor, id: string): Promise<Patient> {
+    const view = await this.reader.chain(id, patientModel);
+    if (!view || view.state.enrolledAt === null) throw new RefusalException(AS_IF_ABSENT);
+    const relations = await this.relations(actor, view.state, view.subjectNumber);
+    if (!may(actor.role, 'patient.read', relations)) throw new RefusalException(AS_IF_ABSENT);
+    this.accessLog.record(actor, 'patient.read', id, [id]);
+    return view.state;
+  }
+
+  /** Access without a relation: recorded before anything is shown (design 7). */
+  breakGlass(actor: Actor, id: string, reason: string, idempotency?: Idempotency): Promise<Outcome> {
+    return this.writer.commit({
+      actor,
+      chains: [{ id, model: patientModel, mode: 'existing' }],
+      ...(idempotency && { idempotency }),
+      decide: ({ states, now }) => decideBreakGlass(states[0] as Patient, { reason }, { chain: id, now, actor }),
+    });
+  }
+
+  /** Who read this patient's data, newest first. */
+  async accesses(actor: Actor, id: string): Promise<CommittedEvent[]> {
+    if (!may(actor.role, 'access.read', actor.patient === id ? ['own'] : [])) throw new RefusalException(AS_IF_ABSENT);
+    await this.accessLog.flush();
+    const events = await this.reader.events(id);
+    return events.filter(({ type }) => type.startsWith('access.')).toReversed();
+  }
+
+  private async relations(actor: Actor, patient: Patient, subject: number): Promise<Relation[]> {
+    if (actor.patient !== null) return actor.patient === patient.id ? ['own'] : [];
+    const relations: Relation[] = [];
+    const now = this.clock.now();
+    if (patient.grants.some((grant) => grant.actor === actor.id && Date.parse(grant.until) > now))
+      relations.push('granted');
+    if (actor.org === null) return relations;
+    const [row] = await this.reader.db.query<{ issued: number; held: number; nominated: number }>(
+      `SELECT count(CASE WHEN r.issuer = ? THEN 1 END) AS issued,
+              count(CASE WHEN r.nominated = ? THEN 1 END) AS nominated,
+              count(CASE WHEN EXISTS (SELECT 1 FROM custody c WHERE c.chain = r.chain AND c.org = ?) THEN 1 END) AS held
+       FROM prescription_row r WHERE r.patient = ?`,
+      [actor.org, actor.org, actor.org, subject],
+    );
+    if (row && row.issued > 0) relations.push('practice');
+    if (row && row.held > 0) relations.push('holder');
+    if (row && row.nominated > 0) relations.push('nominated');
+    return relations;
+  }
+}
