@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { LedgerReader } from '../ledger/ledger.reader.js';
 import type { LedgerWriter } from '../ledger/ledger.writer.js';
+import { SYSTEM } from '../ledger/model.js';
 import { decideEnrol } from '../patient/decide.js';
 import { patientIdentifier, patientModel } from '../patient/model.js';
 import type { Patient } from '../patient/patient.js';
-import { SYSTEM } from '../reconciliation/system.js';
 import type { DemoPatient } from './demo-accounts.js';
 
 /** Enrols a demo patient, by the service itself. @returns the patient's id; the known one when there is one */

@@ -3,6 +3,7 @@ import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
 import { IdempotencyKey, idempotency } from '../http/idempotency.js';
 import { answer } from '../http/problem.js';
+import { receipts, receiptsOf } from '../http/receipt.js';
 import { Action, CurrentActor } from '../identity/access.js';
 import type { Actor } from '../ledger/model.js';
 import type { Patient } from '../patient/patient.js';
@@ -41,12 +42,7 @@ const resolveBody = z.strictObject({
   resolution: z.enum(resolutions),
   note: z.string().max(2000).nullable().default(null),
 });
-const resolved = z.object({
-  discrepancy,
-  receipt: z
-    .looseObject({ v: z.literal(1), log: z.string(), index: z.number().int() })
-    .describe('can be checked offline'),
-});
+const resolved = z.object({ discrepancy, ...receipts });
 
 @ApiTags('discrepancies')
 @Controller('api/discrepancies')
@@ -77,10 +73,9 @@ export class DiscrepancyController {
     @Body({ schema: resolveBody }) body: z.output<typeof resolveBody>,
   ): Promise<z.output<typeof resolved>> {
     const request = idempotency(actor, key, 'POST /api/discrepancies/{patient}/{id}/resolve', [patient, id], body);
-    const { states, receipts } = answer(await this.discrepancies.resolve(actor, patient, { id, ...body }, request));
-    const [view] = viewsOf(states[0] as Patient, id);
-    const [receipt] = receipts;
-    if (!view || !receipt) throw new Error('a discrepancy was resolved and is not there');
-    return { discrepancy: view, receipt: { ...receipt } };
+    const outcome = answer(await this.discrepancies.resolve(actor, patient, { id, ...body }, request));
+    const [view] = viewsOf(outcome.states[0] as Patient, id);
+    if (!view) throw new Error('a discrepancy was resolved and is not there');
+    return { discrepancy: view, ...receiptsOf(outcome.receipts) };
   }
 }

@@ -3,6 +3,7 @@ import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import type { Actor, Idempotency, JsonObject, Outcome } from '../ledger/model.js';
 import { may } from '../identity/policy.js';
+import { AccessLog } from '../patient/access-log.js';
 import { decideResolve, type ResolveDiscrepancy } from '../patient/decide.js';
 import { patientModel } from '../patient/model.js';
 import type { Discrepancy, DiscrepancyState, Patient } from '../patient/patient.js';
@@ -39,6 +40,7 @@ export class DiscrepancyService {
   constructor(
     private readonly writer: LedgerWriter,
     private readonly reader: LedgerReader,
+    private readonly accessLog: AccessLog,
   ) {}
 
   /** What concerns the actor's organisation, newest first; nothing for an actor whom none can concern. */
@@ -58,6 +60,7 @@ export class DiscrepancyService {
       const patient = patients.get(chain);
       return patient ? viewsOf(patient, id) : [];
     });
+    for (const { patient, about } of items) this.accessLog.record(actor, 'discrepancy.list', patient, [about]);
     const last = found.length === limit ? found.at(-1) : undefined;
     return { items, next: last ? `${last.opened_at}.${last.chain}.${last.id}` : null };
   }

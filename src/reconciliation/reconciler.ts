@@ -4,7 +4,7 @@ import { Config } from '../config/config.js';
 import { placeholders } from '../database/db.js';
 import { type ChainView, LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
-import type { ChainRef, Decision, View } from '../ledger/model.js';
+import { type ChainRef, type Decision, SYSTEM, type View } from '../ledger/model.js';
 import { decideReconcile } from '../patient/decide.js';
 import { patientModel } from '../patient/model.js';
 import type { Patient } from '../patient/patient.js';
@@ -14,7 +14,6 @@ import type { Book } from './book.js';
 import { diff, findDiscrepancies } from './discrepancies.js';
 import type { Judging } from './finding.js';
 import { Judged } from './judged.js';
-import { SYSTEM } from './system.js';
 
 type Loaded = {
   readonly prescriptions: readonly ChainView<Prescription>[];

@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { PrescriptionModule } from '../prescription/prescription.module.js';
 import { DiscrepancyController } from './discrepancy.controller.js';
 import { DiscrepancyService } from './discrepancy.service.js';
 import { JobsController } from './jobs.controller.js';
@@ -13,6 +14,7 @@ import { Workers } from './workers.js';
  * ledger and HTTP. What runs beside the requests starts with the application, but for `ROLE=api`.
  */
 @Module({
+  imports: [PrescriptionModule],
   controllers: [DiscrepancyController, JobsController],
   providers: [DiscrepancyService, Jobs, Judged, Reconciler, Sweep, Workers],
   exports: [Workers],

@@ -2,11 +2,11 @@ import { Injectable, Logger } from '@nestjs/common';
 import { Clock } from '../config/clock.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
+import { SYSTEM } from '../ledger/model.js';
 import { prescriptionModel } from '../prescription/model.js';
 import type { Prescription } from '../prescription/prescription.js';
 import { decideTimer } from '../prescription/timer.js';
 import { faultOf, isOutage } from './fault.js';
-import { SYSTEM } from './system.js';
 
 /** Prescriptions whose time has come, and chains missed, that are read at once. */
 const PAGE = 500;

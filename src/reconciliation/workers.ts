@@ -54,14 +54,21 @@ export class Workers implements OnModuleInit, OnApplicationBootstrap, BeforeAppl
   }
 
   onModuleInit(): void {
-    this.readiness.add({
-      name: 'redis',
-      check: async () => {
-        await this.jobs.ping();
-        return { up: true };
-      },
-    });
+    // A process without workers serves as well while Redis is away.
+    if (this.runs) {
+      this.readiness.add({
+        name: 'redis',
+        check: async () => {
+          await this.jobs.ping();
+          return { up: true };
+        },
+      });
+    }
     this.readiness.add({ name: 'relay', check: async () => ({ up: true, lag: await this.lag() }) });
+  }
+
+  private get runs(): boolean {
+    return this.config.env.ROLE !== 'api' && this.jobs.enabled;
   }
 
   /** Entries that the relay has not handed over yet. */
@@ -87,9 +94,9 @@ export class Workers implements OnModuleInit, OnApplicationBootstrap, BeforeAppl
   }
 
   onApplicationBootstrap(): void {
-    if (this.config.env.ROLE === 'api') return;
-    if (!this.jobs.enabled) {
-      this.logger.warn('no REDIS_URL: no reconciliation and no timers in this process');
+    if (!this.runs) {
+      if (this.config.env.ROLE !== 'api')
+        this.logger.warn('no REDIS_URL: no reconciliation and no timers in this process');
       return;
     }
     this.workers = [

@@ -12,7 +12,13 @@ import { HttpModule } from '../../src/http/http.module.js';
 import { LedgerModule } from '../../src/ledger/ledger.module.js';
 import { LedgerReader } from '../../src/ledger/ledger.reader.js';
 import { LedgerWriter } from '../../src/ledger/ledger.writer.js';
-import type { ChainRef, CommittedEvent, NamedChainRef, Outcome } from '../../src/ledger/model.js';
+import {
+  type ChainRef,
+  type CommittedEvent,
+  type NamedChainRef,
+  type Outcome,
+  SYSTEM,
+} from '../../src/ledger/model.js';
 import { decideEnrol } from '../../src/patient/decide.js';
 import { patientModel } from '../../src/patient/model.js';
 import type { DiscrepancyState } from '../../src/patient/patient.js';
@@ -20,7 +26,6 @@ import { orderName, prescriptionModel, supplyModel } from '../../src/prescriptio
 import type { Prescription, Supply } from '../../src/prescription/prescription.js';
 import { Jobs } from '../../src/reconciliation/jobs.js';
 import { ReconciliationModule } from '../../src/reconciliation/reconciliation.module.js';
-import { SYSTEM } from '../../src/reconciliation/system.js';
 import { Workers } from '../../src/reconciliation/workers.js';
 import { context, type Step } from '../support/domain.js';
 import { until } from '../support/wait.js';
@@ -104,12 +109,12 @@ export async function enrol({ writer }: Running): Promise<string> {
 
 export type Target =
   /** The order of that number, of this patient; null: it opens under a provisional one when it is not known. */
-  | { readonly number: string; readonly patient: string | null }
+  | { readonly number: string; readonly patient: string | null; readonly issuer?: string }
   /** A supply of nobody known. */
   | { readonly supply: string };
 
 /** Does what the step says on an order, found by its number, or on a supply. @returns the chain's id */
-export async function tell({ writer }: Running, target: Target, step: Step): Promise<string> {
+export async function tell({ writer }: Pick<Running, 'writer'>, target: Target, step: Step): Promise<string> {
   const outcome = await writer.commit({
     actor: step.by,
     chains: [refOf(target)],
@@ -129,7 +134,7 @@ function refOf(target: Target): ChainRef | NamedChainRef {
   }
   const subject = target.patient === null ? { newSubject: randomUUID() } : { subject: target.patient };
   return {
-    name: orderName({ issuer: 'practice', number: target.number }),
+    name: orderName({ issuer: target.issuer ?? 'practice', number: target.number }),
     otherwise: { id: randomUUID(), model: prescriptionModel, mode: 'new', subject },
   };
 }
