@@ -14,6 +14,8 @@ export interface LoadProcess {
 /** A server's process, that tells the CPU time it has used. */
 export interface ServerProcess {
   readonly port: number;
+  /** Ids of the patients that it enrolled. */
+  readonly patients: readonly string[];
   /** User and system time so far, in microseconds. */
   cpu(): Promise<number>;
   stop(): Promise<void>;
@@ -33,9 +35,9 @@ export function startLoad(): LoadProcess {
 /** @param script `server.js` or `trivial.js`, which says its port when it listens */
 export async function startServer(script: string, env: Record<string, string>): Promise<ServerProcess> {
   const child = start(script, env);
-  const { port } = z.object({ port: z.int() }).parse(await answer(child));
+  const ready = z.object({ port: z.int(), patients: z.array(z.string()).default([]) });
   return {
-    port,
+    ...ready.parse(await answer(child)),
     async cpu() {
       child.send('cpu');
       return z.object({ cpu: z.number() }).parse(await answer(child)).cpu;

@@ -14,8 +14,8 @@ export const Load = z.object({
   token: z.string(),
   connections: z.int(),
   milliseconds: z.number(),
-  /** JSON text of a body in which each {@link MARK} becomes an identifier that no other request has. */
-  body: z.string(),
+  /** JSON texts, taken in turn, equally long, in which each {@link MARK} becomes an identifier that no other request has. */
+  bodies: z.array(z.string()).min(1),
   /** Begins every identifier of this window. */
   prefix: z.string(),
 });
@@ -41,17 +41,19 @@ const COUNTER_DIGITS = 8;
 const HEAD_END = Buffer.from('\r\n\r\n');
 
 async function run(load: Load): Promise<Measured> {
-  const parts = load.body.split(MARK);
-  const idLength = load.prefix.length + COUNTER_DIGITS;
-  const length = Buffer.byteLength(parts.join('')) + (parts.length - 1) * idLength;
+  const templates = load.bodies.map((body) => body.split(MARK));
+  const sample = 'x'.repeat(load.prefix.length + COUNTER_DIGITS);
+  const [length, ...others] = new Set(templates.map((parts) => Buffer.byteLength(parts.join(sample))));
+  if (length === undefined || others.length > 0) throw new Error('the bodies are not equally long');
   const authorization = load.token === '' ? '' : `Authorization: Bearer ${load.token}\r\n`;
   const head =
     `POST ${load.path} HTTP/1.1\r\nHost: 127.0.0.1:${load.port}\r\n${authorization}` +
     `Content-Type: application/json\r\nContent-Length: ${length}\r\nIdempotency-Key: `;
   let counter = 0;
   const nextRequest = () => {
-    const id = load.prefix + String((counter += 1)).padStart(COUNTER_DIGITS, '0');
-    return `${head}${id}\r\n\r\n${parts.join(id)}`;
+    counter += 1;
+    const id = load.prefix + String(counter).padStart(COUNTER_DIGITS, '0');
+    return `${head}${id}\r\n\r\n${templates[counter % templates.length]?.join(id)}`;
   };
 
   const sockets = await Promise.all(Array.from({ length: load.connections }, () => open(load.port)));

@@ -9,11 +9,11 @@ export interface Plan {
   readonly warmUpMilliseconds: number;
 }
 
-/** What is hit, with which body. */
+/** What is hit, with which bodies. */
 export interface Target {
   readonly server: ServerProcess;
   readonly token: string;
-  readonly body: string;
+  readonly bodies: readonly string[];
 }
 
 /** One route under load: medians over the windows. Latencies in ms, CPU of the server process in µs per request. */
@@ -71,7 +71,7 @@ interface Window extends Measured {
   readonly cpu: number;
 }
 
-async function window(load: LoadProcess, { server, token, body }: Target, path: string, plan: Plan): Promise<Window> {
+async function window(load: LoadProcess, { server, token, bodies }: Target, path: string, plan: Plan): Promise<Window> {
   windows += 1;
   const before = await server.cpu();
   const measured = await load.run({
@@ -80,7 +80,7 @@ async function window(load: LoadProcess, { server, token, body }: Target, path: 
     token,
     connections: plan.connections,
     milliseconds: plan.milliseconds,
-    body,
+    bodies: [...bodies],
     prefix: `b${process.pid}-${windows}-`,
   });
   const cpu = (await server.cpu()) - before;

@@ -1,0 +1,85 @@
+/**
+ * The real service with one route more: `POST /bench/noop` checks the same token, key and body as
+ * `POST /api/prescriptions`, and does nothing. Runs in the role `api`: workers have their own process,
+ * or else they would eat into the windows of both routes.
+ */
+import { randomUUID } from 'node:crypto';
+import { Body, Controller, Module, Post } from '@nestjs/common';
+import { ROUTE_ARGS_METADATA } from '@nestjs/common/constants.js';
+import { z } from 'zod';
+import { AppModule } from '../../src/app.module.js';
+import { Clock } from '../../src/config/clock.js';
+import { Config } from '../../src/config/config.js';
+import { IdempotencyKey } from '../../src/http/idempotency.js';
+import { createLogger } from '../../src/http/logging.js';
+import { createServer } from '../../src/http/server.js';
+import { Action, CurrentActor } from '../../src/identity/access.js';
+import { seedDemo } from '../../src/identity/demo-accounts.js';
+import { enrolDemoPatient } from '../../src/identity/demo-patients.js';
+import { LedgerReader } from '../../src/ledger/ledger.reader.js';
+import { LedgerWriter } from '../../src/ledger/ledger.writer.js';
+import { Vault } from '../../src/ledger/vault.js';
+import type { Actor } from '../../src/ledger/model.js';
+import { PrescribingController } from '../../src/prescribing/prescribing.controller.js';
+
+/** Prescriptions are spread over these, as over the patients of a practice's day. */
+const PATIENTS = 200;
+
+/** The very schema that `POST /api/prescriptions` checks with, so that the two cannot drift apart. */
+function issueSchema(): z.ZodType {
+  const parameters: Record<string, { schema?: unknown }> = Reflect.getMetadata(
+    ROUTE_ARGS_METADATA,
+    PrescribingController,
+    'issue',
+  );
+  const schema = Object.values(parameters).find((parameter) => parameter.schema !== undefined)?.schema;
+  if (!(schema instanceof z.ZodType)) throw new Error('POST /api/prescriptions has no body schema');
+  return schema;
+}
+
+@Controller('bench')
+class NoopController {
+  @Post('noop')
+  @Action('prescription.issue')
+  accept(
+    @CurrentActor() actor: Actor,
+    @IdempotencyKey() key: string | undefined,
+    @Body({ schema: issueSchema() }) body: unknown,
+  ): { by: string; repeatable: boolean; members: number } {
+    return { by: actor.id, repeatable: key !== undefined, members: Object.keys(Object(body)).length };
+  }
+}
+
+const config = Config.parse({ ...process.env, ROLE: 'api', PORT: '0' });
+
+@Module({ imports: [AppModule.for(config)], controllers: [NoopController] })
+class BenchModule {}
+
+const app = await createServer(BenchModule, config, createLogger(config));
+await app.init();
+const writer = app.get(LedgerWriter);
+const reader = app.get(LedgerReader);
+await seedDemo({
+  writer,
+  vault: app.get(Vault),
+  clock: app.get(Clock),
+  password: config.env.DEMO_PASSWORD,
+  enrol: (patient) => enrolDemoPatient(writer, reader, patient),
+});
+const patients = await Promise.all(
+  Array.from({ length: PATIENTS }, (_, number) =>
+    enrolDemoPatient(writer, reader, {
+      name: `Bench Patient ${number}`,
+      birthDate: '1970-01-01',
+      address: `${number} Measure Street`,
+      identifiers: [{ system: 'urn:rxledger:bench', value: randomUUID() }],
+    }),
+  ),
+);
+await app.listen(0, '127.0.0.1');
+
+process.on('message', () => {
+  const { user, system } = process.cpuUsage();
+  process.send?.({ cpu: user + system });
+});
+process.send?.({ port: Number(new URL(await app.getUrl()).port), patients });
