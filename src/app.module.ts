@@ -1,4 +1,5 @@
 import { type DynamicModule, Module, type OnModuleInit } from '@nestjs/common';
+import { CHAIN_MODELS } from './chain-models.js';
 import { Clock } from './config/clock.js';
 import type { Config } from './config/config.js';
 import { ConfigModule } from './config/config.module.js';
@@ -7,15 +8,9 @@ import { Readiness } from './http/readiness.js';
 import { IdentityModule } from './identity/identity.module.js';
 import { LedgerModule } from './ledger/ledger.module.js';
 import { LedgerReader } from './ledger/ledger.reader.js';
-import type { ChainModel } from './ledger/model.js';
-import { patientModel } from './patient/model.js';
 import { PatientModule } from './patient/patient.module.js';
 import { PrescribingModule } from './prescribing/prescribing.module.js';
-import { prescriptionModel, supplyModel } from './prescription/model.js';
 import { ReconciliationModule } from './reconciliation/reconciliation.module.js';
-
-/** Every kind of chain that this ledger holds. */
-export const CHAIN_MODELS: readonly ChainModel[] = [prescriptionModel, supplyModel, patientModel];
 
 /** What runs in each role, side by side. */
 @Module({})

@@ -1,4 +1,4 @@
-import { CHAIN_MODELS } from '../app.module.js';
+import { CHAIN_MODELS } from '../chain-models.js';
 import { Clock } from '../config/clock.js';
 import { Config } from '../config/config.js';
 import { importFiles, type ImportCounts } from '../import/importer.js';

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { DataSource } from 'typeorm';
-import { CHAIN_MODELS } from '../app.module.js';
+import { CHAIN_MODELS } from '../chain-models.js';
 import { Config } from '../config/config.js';
 import { openReader, openSqliteReadOnly } from '../database/data-source.js';
 import { dbOf } from '../database/db.js';

@@ -199,13 +199,13 @@ describe.each([
 
   it('refuses to start with another origin, another key, or behind its head file', async () => {
     await ledger.writer.commit(count(randomUUID(), 1));
-    const sameUrl = config.postgresUrl ? { DATABASE_URL: config.postgresUrl } : {};
+    const sameUrl: Record<string, string> = config.postgresUrl ? { DATABASE_URL: config.postgresUrl } : {};
     await ledger.close();
     await expect(
       openTestLedger(testConfig(folder.path, { ...sameUrl, LOG_ORIGIN: 'other.example/log' })),
     ).rejects.toThrow('LOG_ORIGIN');
     const elsewhere = temporaryFolder();
-    const env = sameUrl.DATABASE_URL ? sameUrl : { DATABASE_URL: `sqlite:${config.sqliteFile}` };
+    const env = sameUrl['DATABASE_URL'] ? sameUrl : { DATABASE_URL: `sqlite:${config.sqliteFile}` };
     await expect(openTestLedger(testConfig(elsewhere.path, env))).rejects.toThrow('not the one of log');
     elsewhere.remove();
     ledger = await openTestLedger(config);
