@@ -12,7 +12,7 @@ import {
   RX,
   supply,
   tablets,
-} from './book.fixture.js';
+} from '../../test/int/reconciliation-book.js';
 import type { Book } from './book.js';
 import { diff, findDiscrepancies } from './discrepancies.js';
 

@@ -1,7 +1,7 @@
 /** Small books for tests. */
-import type { Quantity } from '../prescription/events.js';
-import type { Dispense, Prescription, Supply } from '../prescription/prescription.js';
-import type { Book } from './book.js';
+import type { Quantity } from '../../src/prescription/events.js';
+import type { Dispense, Prescription, Supply } from '../../src/prescription/prescription.js';
+import type { Book } from '../../src/reconciliation/book.js';
 
 export const PATIENT = '0b6c4a7e-0000-4000-8000-000000000001';
 export const PRACTICE = '0b6c4a7e-0000-4000-8000-00000000000a';
