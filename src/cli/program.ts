@@ -127,6 +127,20 @@ export function buildProgram(terminal: Terminal, done: (code: ExitCode) => void)
       done(await (await import('./verify.js')).runVerify(path, options, terminal)),
     );
 
+  program
+    .command('administrator')
+    .description('make the first administrator of a new installation; prints the password once')
+    .argument('<username>', '3 to 64 letters, digits or . _ @ -')
+    .option('--name <name>', 'as others see it')
+    .addOption(json())
+    .addHelpText(
+      'after',
+      help(['NODE_ENV=production rxledger administrator ada --name "Ada Root"', 'username and password']),
+    )
+    .action(async (username: string, options: CommonOptions & { name?: string }) =>
+      done(await (await import('./administrator.js')).runAdministrator(username, options, terminal)),
+    );
+
   return program;
 }
 
