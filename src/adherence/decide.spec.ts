@@ -134,13 +134,11 @@ describe('doses', () => {
     });
   });
 });
+const fill = (id: string, whenHandedOver: string, daysSupply = 30, value = '10') =>
+  report(value, id, { whenHandedOver, daysSupply });
+const OCTOBER = '2025-10-01T16:00:00.000Z';
 
 describe('run-out', () => {
-  const at = (text: string) => Date.parse(text);
-  const fill = (id: string, whenHandedOver: string, daysSupply = 30, value = '10') =>
-    report(value, id, { whenHandedOver, daysSupply });
-  const OCTOBER = '2025-10-01T16:00:00.000Z';
-
   it.each<[string, Step[], string, { date: string; daysLeft: number } | null]>([
     ['nothing handed over', [issue()], NOON, null],
     ['an order that has not arrived', [report('30', 'd1')], NOON, null],
@@ -202,6 +200,6 @@ describe('run-out', () => {
     ],
   ])('%s', (_, before, now, then) => {
     const { rx } = given(...before);
-    expect(rx && runOut(rx, at(now))).toEqual(then);
+    expect(rx && runOut(rx, Date.parse(now))).toEqual(then);
   });
 });

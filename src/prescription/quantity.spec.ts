@@ -1,8 +1,10 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { add, compare, isMismatch, isQuantity, subtract } from './quantity.js';
 
 const ml = (value: string) => ({ value, unit: 'mL' });
+/** So many hundredths. */
+const decimal = (n: number) => ml(`${Math.floor(n / 100)}.${String(n % 100).padStart(2, '0')}`);
 const tablets = (value: string) => ({ value, unit: '{tablet}' });
 
 describe('quantities', () => {
@@ -44,7 +46,6 @@ describe('quantities', () => {
 
   it('agrees with integers', () => {
     const cents = fc.integer({ min: 1, max: 1_000_000_000 });
-    const decimal = (n: number) => ml(`${Math.floor(n / 100)}.${String(n % 100).padStart(2, '0')}`);
     fc.assert(
       fc.property(cents, cents, (a, b) => {
         const sum = add(decimal(a), decimal(b));
