@@ -123,7 +123,7 @@ async function database(
 }
 
 function inWords(report: VerifyReport, unread: boolean): string[] {
-  const { ok, log, vkey, size, root, entries, payloads, chains, missing, tampered, findings } = report;
+  const { ok, log, vkey, size, root, entries, payloads, chains, erased, missing, tampered, findings } = report;
   const listed = findings.map(({ kind, table, where, what }) => {
     const place = Object.entries(where).map(([name, value]) => `${name} ${value}`);
     return `${kind}  ${[table, ...place].join(', ')}: ${what}`;
@@ -134,6 +134,7 @@ function inWords(report: VerifyReport, unread: boolean): string[] {
     ...(more > 0 ? [`… and ${more} more`] : []),
     ok ? `verified: ${log}` : `NOT VERIFIED: ${tampered} tampered, ${missing} missing: ${log}`,
     `  ${entries} of ${size} entries, ${payloads} payloads, ${unread ? 'no' : chains} chains checked`,
+    ...(erased > 0 ? [`  ${erased} chains erased as they may be`] : []),
     `  root ${root}`,
     `  key  ${vkey}`,
   ];

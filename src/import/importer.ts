@@ -139,7 +139,7 @@ class Importer {
       chains: [
         {
           name: orderName(name),
-          otherwise: { id, model: prescriptionModel, mode: 'new', subject: { subject: patient } },
+          otherwise: { id, model: prescriptionModel, mode: 'new', subject: { subject: patient }, adopt: true },
         },
       ],
       decide: (view) =>

@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import type { ChainKind, ChainModel, OutsideName, Row } from './model.js';
-import { decrypt, type SubjectKey, type Vault } from './vault.js';
+import { decrypt, type SubjectKey, type Vault, VaultError } from './vault.js';
 
 /** The newest state of one chain as the writer holds it. Never changed in place. */
 export interface ChainHead {
@@ -18,7 +18,12 @@ export interface ChainHead {
   readonly rows: ReadonlyMap<string, string>;
   /** Outside names of the state: canonical text to blind index (hex). */
   readonly names: ReadonlyMap<string, string>;
+  /** Ended by {@link ERASED}: it refuses every command and has no state any more. */
+  readonly erased: boolean;
 }
+
+/** Type of the last event of an erased chain. Its payload holds nothing personal and is stored in the clear (design 3). */
+export const ERASED = 'erased/1';
 
 /** Columns of `chain` joined with its subject. */
 export interface ChainRow {
@@ -31,14 +36,18 @@ export interface ChainRow {
   data_key: Buffer;
   state_version: number;
   state: Buffer;
-  subject_id: string;
+  /** Null, like the key: the subject was erased. */
+  subject_id: string | null;
   kek: string;
   wrapped_key: Buffer;
 }
 
+/** An erased chain has no data key. Whether it was erased rightly is for `verify`, by its last event. */
+export const isErased = (row: Pick<ChainRow, 'data_key'>): boolean => row.data_key.length === 0;
+
 export const CHAIN_COLUMNS =
   'c.num, c.id, c.kind, c.subject, c.seq, c.leaf, c.data_key, c.state_version, c.state, s.id AS subject_id, s.kek, s.wrapped_key';
-export const CHAIN_FROM = 'FROM chain c JOIN subject s ON s.num = c.subject';
+export const CHAIN_FROM = 'FROM chain c LEFT JOIN subject s ON s.num = c.subject';
 
 export function stateColumn(model: ChainModel, version = model.stateVersion): string {
   return `${model.kind}/${version}`;
@@ -51,6 +60,7 @@ export function openState(vault: Vault, row: ChainRow, dataKey: KeyObject): unkn
 }
 
 export function subjectOf(vault: Vault, row: ChainRow): SubjectKey {
+  if (row.subject_id === null) throw new VaultError('no such subject');
   return vault.subjectFromRow({ num: row.subject, id: row.subject_id, kek: row.kek, wrapped_key: row.wrapped_key });
 }
 

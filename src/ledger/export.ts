@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { type Db, dbOf, placeholders } from '../database/db.js';
-import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow } from './chain-head.js';
+import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow, isErased } from './chain-head.js';
 import { readEventsAt } from './history.js';
 import { payloadBytes } from './payload.js';
 import { readHead } from './tip.js';
@@ -34,7 +34,10 @@ export async function* exportLog(source: DataSource, vault: Vault | null): Async
         'SELECT idx, chain, entry FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx',
         [from, Math.min(from + PAGE, head.size)],
       );
-      const payloads = vault ? await payloadsOf(db, vault, rows) : new Map<number, string>();
+      const payloads = new Map([
+        ...(vault ? await payloadsOf(db, vault, rows) : []),
+        ...(await erasures(db, from, head.size)),
+      ]);
       for (const { idx, entry } of rows) {
         const payload = payloads.get(idx);
         const line: ExportLine = {
@@ -51,6 +54,16 @@ export async function* exportLog(source: DataSource, vault: Vault | null): Async
   }
 }
 
+/** The last payloads of erased chains: they hold nothing personal and prove that the rest may be missing. */
+async function erasures(db: Db, from: number, size: number): Promise<[number, string][]> {
+  const rows = await db.query<{ idx: number; body: Buffer }>(
+    `SELECT e.idx, p.body FROM entry e JOIN chain c ON c.num = e.chain JOIN payload p ON p.idx = e.idx
+     WHERE length(c.data_key) = 0 AND e.idx >= ? AND e.idx < ?`,
+    [from, Math.min(from + PAGE, size)],
+  );
+  return rows.map(({ idx, body }) => [idx, body.toString('base64')]);
+}
+
 async function payloadsOf(
   db: Db,
   vault: Vault,
@@ -65,7 +78,7 @@ async function payloadsOf(
     db,
     vault,
     rows.map(({ idx }) => idx),
-    new Map(chains.map((row) => [row.num, row])),
+    new Map(chains.filter((row) => !isErased(row)).map((row) => [row.num, row])),
   );
   return new Map(events.map(({ index, salt, text }) => [index, payloadBytes(salt, text).toString('base64')]));
 }

@@ -4,6 +4,7 @@ import {
   CHAIN_FROM,
   type ChainHead,
   type ChainRow,
+  isErased,
   nameText,
   namesOf,
   openState,
@@ -12,7 +13,7 @@ import {
 } from './chain-head.js';
 import type { ChainModel, Command } from './model.js';
 import { idempotencyKey, isNamed, requestOf, type Known, type RememberedRequest, type Staging } from './staging.js';
-import type { SubjectKey, SubjectRow, Vault } from './vault.js';
+import { freshKey, type SubjectKey, type SubjectRow, type Vault } from './vault.js';
 import { refold } from './history.js';
 
 /** Reads what a batch of commands needs, and keeps decrypted chain heads from batch to batch. */
@@ -116,8 +117,9 @@ export class HeadCache {
     );
     for (const row of rows) {
       const model = models.get(row.id) as ChainModel;
-      const head = row.kind === model.kind ? await this.headOf(row, model) : this.foreign(row);
-      found.set(row.id, row.kind === model.kind ? this.keep(head) : head);
+      if (isErased(row)) found.set(row.id, closedHead(row, true));
+      else if (row.kind !== model.kind) found.set(row.id, closedHead(row, false));
+      else found.set(row.id, this.keep(await this.headOf(row, model)));
     }
     return found;
   }
@@ -141,26 +143,7 @@ export class HeadCache {
       state,
       rows: rowsOf(model, state, row.num, subject.num),
       names: namesOf(this.vault, model.names(state)),
-    };
-  }
-
-  /** A chain of another kind than the command expects: known to exist, not to be read. */
-  private foreign(row: ChainRow): ChainHead {
-    const subject = subjectOf(this.vault, row);
-    const dataKey = this.vault.unwrapDataKey(subject, row.id, row.data_key);
-    const nothing = new Map<string, string>();
-    return {
-      num: row.num,
-      id: row.id,
-      kind: row.kind,
-      subject,
-      seq: row.seq,
-      leaf: row.leaf,
-      dataKey,
-      wrappedKey: row.data_key,
-      state: null,
-      rows: nothing,
-      names: nothing,
+      erased: false,
     };
   }
 
@@ -214,4 +197,26 @@ export class HeadCache {
     }
     return head;
   }
+}
+
+/** A chain that exists but is not to be read: erased, being erased, or of another kind than the command expects. */
+export function closedHead(row: ChainRow, erased: boolean): ChainHead {
+  const nothing = new Map<string, string>();
+  const key = freshKey();
+  const subject = { num: row.subject, id: row.subject_id ?? '', key };
+  const { num, id, kind, seq, leaf, data_key: wrappedKey } = row;
+  return {
+    num,
+    id,
+    kind,
+    subject,
+    seq,
+    leaf,
+    dataKey: key,
+    wrappedKey,
+    state: null,
+    rows: nothing,
+    names: nothing,
+    erased,
+  };
 }

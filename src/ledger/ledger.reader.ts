@@ -1,5 +1,5 @@
 import { type Db, placeholders } from '../database/db.js';
-import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow, openState } from './chain-head.js';
+import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow, isErased, openState } from './chain-head.js';
 import { inclusionProof } from './core/merkle.js';
 import { tileNodeReader } from './core/tiles.js';
 import { dataKeyOf, readEvents, readEventsAt, refold, type StoredEvent } from './history.js';
@@ -31,7 +31,7 @@ export class LedgerReader {
   /** @returns null when there is no such chain of this kind */
   async chain<S>(id: string, model: ChainModel<S>): Promise<ChainView<S> | null> {
     const [row] = await this.rows('c.id', [id]);
-    return row && row.kind === model.kind ? this.view(row, model) : null;
+    return row && row.kind === model.kind && !isErased(row) ? this.view(row, model) : null;
   }
 
   /** Chains by number, in that order; those that are not there or of another kind are left out. */
@@ -40,7 +40,7 @@ export class LedgerReader {
     const views: ChainView<S>[] = [];
     for (const number of numbers) {
       const row = rows.get(number);
-      if (row && row.kind === model.kind) views.push(await this.view(row, model));
+      if (row && row.kind === model.kind && !isErased(row)) views.push(await this.view(row, model));
     }
     return views;
   }
@@ -57,7 +57,7 @@ export class LedgerReader {
   /** All events of a chain in seq order; none for a chain that does not exist. */
   async events(chainId: string): Promise<CommittedEvent[]> {
     const [row] = await this.rows('c.id', [chainId]);
-    if (!row) return [];
+    if (!row || isErased(row)) return [];
     return (await readEvents(this.db, this.vault, row)).map(toCommitted);
   }
 
@@ -74,6 +74,7 @@ export class LedgerReader {
   /** Rebuilds the answer to a request that was already carried out: its events and the state then; the proof may be newer. */
   async replay(command: Command, remembered: RememberedRequest): Promise<Outcome> {
     const rows = await this.rows('c.num', remembered.chains);
+    if (rows.some(isErased)) return { ok: false, refusal: { code: 'ledger.erased', facts: {} } };
     const byNumber = new Map(rows.map((row) => [row.num, row]));
     const indexes = Array.from({ length: remembered.count }, (_, at) => remembered.first + at);
     const events = await readEventsAt(this.db, this.vault, indexes, byNumber);
@@ -129,7 +130,7 @@ export class LedgerReader {
       kind: row.kind,
       number: row.num,
       subjectNumber: row.subject,
-      subject: row.subject_id,
+      subject: row.subject_id ?? '',
       seq: row.seq,
       state: state as S,
     };

@@ -1,11 +1,12 @@
 import type { Clock } from '../config/clock.js';
-import { type Db, DbError } from '../database/db.js';
+import { type Db, DbError, placeholders } from '../database/db.js';
 import { type BatchTable, CLOCK_TOLERANCE_MS } from './batch-statement.js';
 import { GrowingTree } from './core/merkle.js';
 import type { HeadFile } from './head-file.js';
-import { HeadCache } from './head-cache.js';
+import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow } from './chain-head.js';
+import { closedHead, HeadCache } from './head-cache.js';
 import type { LogKey } from './log-key.js';
-import type { Command, Outcome, Receipt } from './model.js';
+import type { Actor, ChainModel, Command, Outcome, Receipt } from './model.js';
 import { nodeHasher } from './node-hasher.js';
 import type { LedgerReader } from './ledger.reader.js';
 import { idempotencyKey, type RememberedRequest, type Staged, type StagedEvent, Staging } from './staging.js';
@@ -38,6 +39,13 @@ interface Side {
   readonly reject: (error: unknown) => void;
 }
 
+interface Erasure {
+  readonly subject: string;
+  readonly actor: Actor;
+  readonly resolve: (chains: number) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /** What a batch leads to. */
 interface Round {
   readonly tip: Tip;
@@ -62,6 +70,7 @@ export interface WriterOptions {
 export class LedgerWriter {
   private readonly queue: Pending[] = [];
   private readonly sides: Side[] = [];
+  private readonly erasures: Erasure[] = [];
   private readonly inFlight = new Set<string>();
   private readonly cache: HeadCache;
   private readonly listeners: ((size: number) => void)[] = [];
@@ -77,6 +86,7 @@ export class LedgerWriter {
   constructor(
     private readonly store: Store,
     private readonly tables: readonly BatchTable[],
+    private readonly models: readonly ChainModel[],
     private readonly vault: Vault,
     private readonly key: LogKey,
     private readonly head: HeadFile,
@@ -144,6 +154,20 @@ export class LedgerWriter {
     });
   }
 
+  /**
+   * Forgets a subject (design 3): ends EVERY chain of theirs with `erased/1` and deletes key, payloads, snapshots,
+   * read-model rows and names, in one transaction. The entries stay. Whether it may be done is the caller's to know.
+   * @returns how many chains were ended; 0 for a subject that is not known or is erased already
+   * @throws {LedgerUnavailable} on outage
+   */
+  erase(subject: string, actor: Actor): Promise<number> {
+    if (this.closed) return Promise.reject(new LedgerUnavailable('the ledger is closing'));
+    return new Promise<number>((resolve, reject) => {
+      this.erasures.push({ subject, actor, resolve, reject });
+      this.wake();
+    });
+  }
+
   /** Calls the listener after each commit of this process with the log's new size. */
   onCommit(listener: (size: number) => void): void {
     this.listeners.push(listener);
@@ -158,19 +182,24 @@ export class LedgerWriter {
   private wake(): void {
     this.working ??= this.work().finally(() => {
       this.working = null;
-      if (this.queue.length > 0 || this.sides.length > 0) this.wake();
+      if (this.hasWork) this.wake();
     });
   }
 
   private async work(): Promise<void> {
-    while (this.queue.length > 0 || this.sides.length > 0) {
+    while (this.hasWork) {
       // Requests that arrived in the same turn of the event loop go together.
       await new Promise<void>((resolve) => setImmediate(resolve));
       const batch = this.queue.splice(0, this.options.batch);
       if (batch.length > 0) await this.batch(batch);
       const sides = this.sides.splice(0);
       if (sides.length > 0) await this.runSides(sides);
+      for (const erasure of this.erasures.splice(0)) await this.runErasure(erasure);
     }
+  }
+
+  private get hasWork(): boolean {
+    return this.queue.length + this.sides.length + this.erasures.length > 0;
   }
 
   /** Commits a batch; one that fails other than by outage is re-run one command at a time. Never throws. */
@@ -248,10 +277,19 @@ export class LedgerWriter {
         return { kind: 'error', error };
       }
     });
+    if (!careful && results.some((result, at) => batch[at]?.key != null && wroteNothing(result))) {
+      // What is refused now may have been accepted before under the same key: the repeat gets the first answer.
+      return this.once(batch, true, false);
+    }
     if (staging.entries.length === 0) {
       // Refusals too must rest on the newest state: another process may have written since it was read.
       return locked || (await this.isCurrent(tip)) ? { tip, tree, staging, results } : null;
     }
+    return this.write({ tip, tree, staging, results }, now);
+  }
+
+  /** @returns what the batch led to; null when the head moved */
+  private async write({ tip, tree, staging, results }: Round, now: number): Promise<Round | null> {
     const rows = staging.rows(this.tables);
     const { written, partialTiles } = growTiles(tip, tree);
     for (const { level, index, hashes } of written) rows.add(T.tile, [level, index, hashes]);
@@ -267,6 +305,58 @@ export class LedgerWriter {
       if (!(error instanceof DbError && error.fault === 'lost')) this.written = null;
       throw error;
     }
+  }
+
+  private async runErasure({ subject, actor, resolve, reject }: Erasure): Promise<void> {
+    try {
+      await this.recover();
+      await this.checkClock();
+      const round = await this.store.locked(() => this.eraseLocked(subject, actor));
+      if (round) {
+        await this.finish([], round);
+        this.forget();
+        this.vault.forget(subject);
+      }
+      resolve(round?.staging.entries.length ?? 0);
+    } catch (error) {
+      if (error instanceof DbError && error.fault === 'lost') this.broken = true;
+      this.forget();
+      reject(asUnavailable(error) ?? error);
+    }
+  }
+
+  private async eraseLocked(subject: string, actor: Actor): Promise<Round | null> {
+    await this.catchUp();
+    const tip = (this.tip ??= await this.load());
+    const { db } = this.store;
+    const rows = await db.query<ChainRow>(`SELECT ${CHAIN_COLUMNS} ${CHAIN_FROM} WHERE s.id = ? ORDER BY c.num`, [
+      subject,
+    ]);
+    if (rows.length === 0) return null;
+    const now = this.now(tip);
+    const tree = new GrowingTree(nodeHasher, tip.size, tip.frontier);
+    const nothing = { heads: new Map(), names: new Map(), requests: new Map(), subjects: new Map() };
+    const staging = new Staging(this.vault, tree, now, nothing, this.cache.nextSubject);
+    const model = (kind: string): ChainModel => {
+      const found = this.models.find((one) => one.kind === kind);
+      if (!found) throw new Error(`no model of kind ${kind}`);
+      return found;
+    };
+    for (const row of rows) staging.erase(closedHead(row, false), model(row.kind), actor);
+    const chains = rows.map(({ num }) => num);
+    const ended = staging.entries.map(({ event }) => event.index);
+    const round = await this.write({ tip, tree, staging, results: [] }, now);
+    if (!round) throw new LedgerUnavailable('the log is busy');
+    const ofChains = placeholders(chains);
+    await db.query(
+      `DELETE FROM payload WHERE idx IN (SELECT idx FROM entry WHERE chain IN ${ofChains}) AND idx NOT IN ${placeholders(ended)}`,
+      [...chains, ...ended],
+    );
+    for (const { table } of [{ table: 'name' }, ...this.models.flatMap(({ readModels }) => readModels)]) {
+      await db.query(`DELETE FROM ${table} WHERE chain IN ${ofChains}`, chains);
+    }
+    await db.query('DELETE FROM subject WHERE id = ?', [subject]);
+    return round;
   }
 
   /** The batch is committed: remember it outside the database, then answer. */
@@ -427,6 +517,10 @@ export class LedgerWriter {
       else for (const side of sides) await this.runSides([side]);
     }
   }
+}
+
+function wroteNothing(result: Round['results'][number]): boolean {
+  return result.kind === 'refusal' || (result.kind === 'events' && result.events.length === 0);
 }
 
 function asUnavailable(error: unknown): LedgerUnavailable | null {

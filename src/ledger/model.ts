@@ -127,8 +127,13 @@ export interface ChainRef {
    * `either`: opened when it does not exist; `decide` sees a null state.
    */
   readonly mode: 'existing' | 'new' | 'either';
-  /** Needed for `new` and `either`. On an existing chain with another subject it means: rewrap the chain to this subject (matching a provisional patient). */
+  /** Needed for `new` and `either`; what an existing chain's subject is, it stays. */
   readonly subject?: SubjectRef;
+  /**
+   * When events are accepted on an existing chain of another subject, it is rewrapped to `subject`: a provisional
+   * patient is matched. `decide` answers for that this is right.
+   */
+  readonly adopt?: true;
 }
 
 /** A chain that is named from outside. When no chain has the name yet, `otherwise` is used. */

@@ -58,7 +58,7 @@ export async function openLedger(
     const store = await openStore(source, tables);
     closers.splice(closers.length - 1, 1, () => store.close());
     const options = { batch: config.env.WRITER_BATCH, queue: config.env.WRITER_QUEUE, cache: config.env.CHAIN_CACHE };
-    const writer = new LedgerWriter(store, tables, vault, key, head, reader, clock, options, report);
+    const writer = new LedgerWriter(store, tables, models, vault, key, head, reader, clock, options, report);
     closers.unshift(() => writer.close());
     return {
       writer,

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { BatchRows, type BatchTable } from './batch-statement.js';
-import { type ChainHead, nameText, namesOf, rowsOf, stateColumn } from './chain-head.js';
+import { type ChainHead, ERASED, nameText, namesOf, rowsOf, stateColumn } from './chain-head.js';
 import { encodeEntry, entryTime, ZERO32 } from './core/entry.js';
 import type { GrowingTree } from './core/merkle.js';
 import type {
+  Actor,
   ChainModel,
   ChainRef,
   Command,
@@ -30,6 +31,8 @@ export interface RememberedRequest {
 
 /** One event that the batch adds to the log. */
 export interface StagedEvent {
+  /** Stored in the clear, as the last payload of an erased chain is. */
+  readonly clear: boolean;
   readonly event: CommittedEvent;
   readonly entry: Uint8Array;
   readonly salt: Uint8Array;
@@ -57,6 +60,8 @@ export interface Known {
   readonly subjects: ReadonlyMap<string, SubjectKey>;
 }
 
+const NOTHING = Buffer.alloc(0);
+
 export const isNamed = (ref: ChainRef | NamedChainRef): ref is NamedChainRef => 'name' in ref;
 
 const refusal = (code: string): Staged => ({ kind: 'refusal', refusal: { code, facts: {} } });
@@ -66,6 +71,7 @@ interface Slot {
   readonly id: string;
   readonly model: ChainModel;
   readonly subject: SubjectRef | undefined;
+  readonly adopt: boolean;
   head: ChainHead | null;
 }
 
@@ -144,7 +150,8 @@ export class Staging {
     if (head === null && mode === 'existing') return refusal('ledger.chain-unknown');
     if (head !== null && mode === 'new') return refusal('ledger.chain-taken');
     if (head !== null && head.kind !== wanted.model.kind) return refusal('ledger.chain-unknown');
-    return { id, model: wanted.model, subject: wanted.subject, head };
+    if (head?.erased) return refusal('ledger.erased');
+    return { id, model: wanted.model, subject: wanted.subject, adopt: wanted.adopt ?? false, head };
   }
 
   private append(
@@ -220,6 +227,7 @@ export class Staging {
       state: null,
       rows: nothing,
       names: nothing,
+      erased: false,
     };
   }
 
@@ -254,27 +262,32 @@ export class Staging {
       occurredAt: event.occurredAt ?? this.recordedAt,
       recordedAt: this.recordedAt,
     };
+    const { salt, text, entry, leaf } = this.enter(recorded, head);
+    const state = model.evolve(head.state, recorded);
+    const next: ChainHead = { ...head, seq: recorded.seq, leaf, state };
+    return { next, leaf, item: { event: { ...recorded, index }, entry, salt, text, clear: false } };
+  }
+
+  /** Payload, commitment and entry of the next event of a chain. */
+  private enter(event: LedgerEvent, head: ChainHead) {
     const salt = randomBytes(32);
-    const { text, commitment } = sealEvent(nodeHasher, salt, recorded);
+    const { text, commitment } = sealEvent(nodeHasher, salt, event);
+    const { origin } = this.vault;
     const entry = encodeEntry({
       chain: head.id,
       commitment,
-      log: this.vault.origin,
+      log: origin,
       prev: head.leaf,
-      seq: recorded.seq,
+      seq: event.seq,
       time: this.time,
     });
-    const leaf = nodeHasher.leaf(entry);
-    const state = model.evolve(head.state, recorded);
-    const next: ChainHead = { ...head, seq: recorded.seq, leaf, state };
-    return { next, leaf, item: { event: { ...recorded, index }, entry, salt, text } };
+    return { salt, text, entry, leaf: nodeHasher.leaf(entry) };
   }
 
   /** Rows, names and, for a provisional subject that was matched, the new wrapping. */
   private settleSlot(slot: Slot): void {
     let head = slot.head as ChainHead;
-    const wanted = slot.subject && ('subject' in slot.subject ? slot.subject.subject : slot.subject.newSubject);
-    if (wanted !== undefined && wanted !== head.subject.id) {
+    if (slot.adopt && slot.subject && 'subject' in slot.subject && slot.subject.subject !== head.subject.id) {
       const subject = this.subjectFor(slot);
       head = { ...head, subject, wrappedKey: this.vault.wrapDataKey(subject, head.id, head.dataKey) };
     }
@@ -285,19 +298,58 @@ export class Staging {
     };
   }
 
+  /**
+   * Ends a chain with {@link ERASED}, in the clear and without key or state. What it held is deleted by the caller in
+   * the same transaction.
+   */
+  erase(head: ChainHead, model: ChainModel, actor: Actor): void {
+    const event: LedgerEvent = {
+      kind: head.kind,
+      chain: head.id,
+      seq: head.seq + 1,
+      type: ERASED,
+      data: {},
+      derived: {},
+      actor: { id: actor.id, role: actor.role, org: actor.org },
+      occurredAt: this.recordedAt,
+      recordedAt: this.recordedAt,
+    };
+    const sealed = this.enter(event, head);
+    const index = this.tree.append(sealed.leaf);
+    const after = {
+      ...head,
+      seq: event.seq,
+      leaf: sealed.leaf,
+      wrappedKey: NOTHING,
+      state: null,
+      rows: new Map(),
+      names: new Map(),
+      erased: true,
+    };
+    this.changed.set(head.id, { head: after, before: head, model });
+    this.entries.push({
+      event: { ...event, index },
+      entry: sealed.entry,
+      salt: sealed.salt,
+      text: sealed.text,
+      clear: true,
+    });
+  }
+
   /** Everything that the batch writes. */
   rows(tables: readonly BatchTable[]): BatchRows {
     const rows = new BatchRows(tables);
     const position = new Map(tables.map(({ table }, at) => [table, at]));
-    for (const { event, entry, salt, text } of this.entries) {
+    for (const { event, entry, salt, text, clear } of this.entries) {
       const head = this.changed.get(event.chain)?.head as ChainHead;
       rows.add(T.entry, [event.index, head.num, event.seq, entry]);
       const aad = this.vault.aad('payload', event.chain, event.seq, 'payload');
-      rows.add(T.payload, [event.index, encrypt(head.dataKey, aad, payloadBytes(salt, text))]);
+      const body = payloadBytes(salt, text);
+      rows.add(T.payload, [event.index, clear ? body : encrypt(head.dataKey, aad, body)]);
     }
     for (const { head, before, model } of this.changed.values()) {
       const aad = this.vault.aad('state', head.id, head.seq, stateColumn(model));
-      const state = encrypt(head.dataKey, aad, Buffer.from(JSON.stringify(head.state)));
+      const state = head.erased ? NOTHING : encrypt(head.dataKey, aad, Buffer.from(JSON.stringify(head.state)));
       rows.add(T.chain, [
         head.num,
         head.id,

@@ -173,17 +173,18 @@ export class Vault {
   remember(subject: SubjectKey): SubjectKey {
     if (this.subjects.size >= CACHED_SUBJECTS) {
       const oldest = this.subjects.values().next().value;
-      if (oldest) this.forget(oldest.num);
+      if (oldest) this.forget(oldest.id);
     }
     this.subjects.set(subject.num, subject);
     this.numbers.set(subject.id, subject.num);
     return subject;
   }
 
-  private forget(num: number): void {
-    const known = this.subjects.get(num);
-    if (known) this.numbers.delete(known.id);
-    this.subjects.delete(num);
+  /** Drops an unwrapped key from memory. */
+  forget(subject: string): void {
+    const num = this.numbers.get(subject);
+    if (num !== undefined) this.subjects.delete(num);
+    this.numbers.delete(subject);
   }
 
   /** The subject of that id, if it is in memory. */

@@ -43,7 +43,7 @@ export class PrescribingService {
         {
           name: orderName(name),
           // An early cancel or report may have opened the chain under a provisional subject.
-          otherwise: { id, model: prescriptionModel, mode: 'either', subject: { subject: said.patient } },
+          otherwise: { id, model: prescriptionModel, mode: 'either', subject: { subject: said.patient }, adopt: true },
           expect: 'absent',
         },
         { id: said.patient, model: patientModel, mode: 'existing' },

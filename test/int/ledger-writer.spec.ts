@@ -163,6 +163,46 @@ describe.each([
     expect(refused.every(({ reason }) => reason instanceof LedgerUnavailable)).toBe(true);
   });
 
+  it('answers a repeat with the first answer even when the command would be refused now', async () => {
+    const id = randomUUID();
+    await ledger.writer.commit(count(id, 5));
+    const first = good(await ledger.writer.commit(count(id, -5, idempotent('spend'))));
+    const again = good(await ledger.writer.commit(count(id, -5, idempotent('spend'))));
+    expect(again).toMatchObject({ replayed: true, events: first.events });
+    expect(codeOf(await ledger.writer.commit(count(id, -5, idempotent('spend again'))))).toBe('counter.below-zero');
+  });
+
+  it('leaves an existing chain with its subject unless the command adopts it', async () => {
+    const [mine, other] = [randomUUID(), randomUUID()];
+    await ledger.writer.commit(count(mine, 1));
+    await ledger.writer.commit(count(other, 1));
+    const as = (more: object) => ({
+      ...count(mine, 1),
+      chains: [{ ...counterRef(mine), subject: { subject: other }, ...more }],
+    });
+    await ledger.writer.commit(as({}));
+    expect((await ledger.reader.chain(mine, counterModel))?.subject).toBe(mine);
+    await ledger.writer.commit(as({ adopt: true }));
+    expect(await ledger.reader.chain(mine, counterModel)).toMatchObject({ subject: other, state: { total: 3 } });
+    expect(await ledger.reader.events(mine)).toHaveLength(3);
+  });
+
+  it('forgets a subject whole: chains end, data is gone, entries stay and still verify', async () => {
+    const [gone, stays] = [randomUUID(), randomUUID()];
+    const before = good(await ledger.writer.commit(count(gone, 1, idempotent('before'))));
+    await ledger.writer.commit(count(gone, 2));
+    await ledger.writer.commit(count(stays, 1));
+    expect(await ledger.writer.erase(gone, testActor)).toBe(1);
+    expect(await ledger.writer.erase(gone, testActor)).toBe(0);
+    expect(codeOf(await ledger.writer.commit(count(gone, 1)))).toBe('ledger.erased');
+    expect(codeOf(await ledger.writer.commit(count(gone, 1, idempotent('before'))))).toBe('ledger.erased');
+    expect(await ledger.reader.chain(gone, counterModel)).toBeNull();
+    expect(await ledger.reader.events(gone)).toEqual([]);
+    expect(await ledger.reader.byName({ domain: 'counter', parts: [gone] })).toBeNull();
+    expect(verifyReceipt(await ledger.reader.receipt(before.events[0]?.index ?? -1), ledger.writer.vkey).ok).toBe(true);
+    expect(codeOf(await ledger.writer.commit(count(stays, 1)))).toBe('accepted');
+  });
+
   it('runs side jobs in the queue; a failing one harms no other', async () => {
     const results = await Promise.allSettled([
       ledger.writer.side((db) => db.query('INSERT INTO relay_cursor (name, next) VALUES (?, ?)', ['a', 1])),

@@ -144,7 +144,7 @@ export async function match(running: Running, supply: string, prescription: stri
   accepted(
     await running.writer.commit({
       actor: SYSTEM,
-      chains: [{ id: supply, model: supplyModel, mode: 'existing', subject: { subject: patient } }],
+      chains: [{ id: supply, model: supplyModel, mode: 'existing', subject: { subject: patient }, adopt: true }],
       decide: ({ states }) => ({
         events: (states[0] as Supply).matchedTo
           ? []

@@ -1,12 +1,14 @@
-import { copyFileSync, rmSync } from 'node:fs';
+import { copyFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Config } from '../../src/config/config.js';
 import { openSqliteReadOnly, openWriter } from '../../src/database/data-source.js';
+import { exportLog } from '../../src/ledger/export.js';
 import { readHeadFile } from '../../src/ledger/head-file.js';
 import { Vault } from '../../src/ledger/vault.js';
 import { verifyDatabase } from '../../src/ledger/verify/database.js';
+import { verifyExport } from '../../src/ledger/verify/export-file.js';
 import type { VerifyReport } from '../../src/ledger/verify/report.js';
 import { count, counterModel, openTestLedger, temporaryFolder, testActor, testConfig } from '../support/ledger.js';
 
@@ -150,6 +152,49 @@ describe('verify names what was done to the database', () => {
         expect.objectContaining({ table, where: expect.objectContaining({ [place]: where }) as object }),
       );
     }
+  });
+
+  it('tells an erasure from a loss, and a false erasure from a true one', async () => {
+    const own = temporaryFolder();
+    const config2 = testConfig(own.path);
+    const ledger = await openTestLedger(config2);
+    const [gone, stays] = [randomUUID(), randomUUID()];
+    for (const id of [gone, stays, gone]) await ledger.writer.commit(count(id, 1));
+    await ledger.writer.erase(gone, testActor);
+    await ledger.close();
+    const check = async (...statements: string[]): Promise<VerifyReport> => {
+      const source = await openWriter(config2);
+      for (const statement of statements) await source.query(statement);
+      await source.destroy();
+      const reader = await openSqliteReadOnly(config2.sqliteFile);
+      const vault = Vault.openExisting(config2.keysDir, 'test.example/log');
+      const report = await verifyDatabase({
+        source: reader,
+        vkey: null,
+        vault,
+        remembered: null,
+        models: [counterModel],
+      });
+      await reader.destroy();
+      return report;
+    };
+    expect(await check()).toMatchObject({ ok: true, size: 4, erased: 1, chains: 1, missing: 0, findings: [] });
+    const lines = join(own.path, 'export');
+    const reader = await openSqliteReadOnly(config2.sqliteFile);
+    const exported: string[] = [];
+    for await (const line of exportLog(reader, null)) exported.push(line);
+    await reader.destroy();
+    writeFileSync(lines, exported.join('\n'));
+    expect(await verifyExport(lines, ledger.writer.vkey)).toMatchObject({ ok: true, size: 4, erased: 1, payloads: 1 });
+    const back = await check("INSERT INTO payload (idx, body) VALUES (0, x'00')");
+    expect(back.findings).toContainEqual(expect.objectContaining({ table: 'payload', where: { index: 0 } }));
+    const claimed = await check(
+      'DELETE FROM payload WHERE idx IN (0, 1)',
+      "UPDATE chain SET data_key = x'', state = x'' WHERE num = 1",
+    );
+    expect(claimed).toMatchObject({ ok: false, erased: 1 });
+    expect(claimed.findings.map(({ what }) => what)).toContain('has no key, but was not erased');
+    own.remove();
   });
 
   it('notices a ledger that was set back behind its head file, and rows nobody wrote', async () => {

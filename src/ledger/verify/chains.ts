@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { type Db, placeholders } from '../../database/db.js';
-import { CHAIN_COLUMNS, type ChainRow, namesOf, openState, rowsOf } from '../chain-head.js';
+import { CHAIN_COLUMNS, type ChainRow, ERASED, isErased, namesOf, openState, rowsOf } from '../chain-head.js';
 import { commit, parsePayload } from '../core/commitment.js';
 import { decodeEntry } from '../core/entry.js';
 import { jcs } from '../core/jcs.js';
@@ -27,6 +27,7 @@ interface EventRow {
 export class ChainAudit {
   payloads = 0;
   chains = 0;
+  erased = 0;
   /** Rows that the refolded states ask for, by table. */
   readonly expectedRows = new Map<string, number>();
   private readonly models: ReadonlyMap<string, ChainModel>;
@@ -132,6 +133,7 @@ export class ChainAudit {
     if (!row.leaf.equals(end.leaf)) wrong('chain', 'leaf is not that of its last entry');
     const model = this.models.get(row.kind);
     if (!model) return wrong('chain', 'kind is not known');
+    if (isErased(row)) return this.erasedChain(row, events, stored, names);
     let dataKey: KeyObject;
     try {
       dataKey = dataKeyOf(this.vault, row);
@@ -163,6 +165,46 @@ export class ChainAudit {
     if (this.findings.tampered + this.findings.missing === before) this.chains++;
   }
 
+  /** An erased chain ends with its erasure, in the clear; nothing else of it may be there. */
+  private erasedChain(
+    row: ChainRow,
+    events: readonly EventRow[],
+    stored: ReadonlyMap<string, ReadonlyMap<number, ReadonlyMap<string, string>>>,
+    names: ReadonlySet<string>,
+  ): void {
+    const where = { chain: row.id, num: row.num };
+    const last = events.at(-1);
+    if (!last || !isErasureOf(last, row.id)) {
+      this.findings.add(
+        'missing',
+        'payload',
+        { ...where, index: last?.idx ?? row.num },
+        'has no key, but was not erased',
+      );
+      return;
+    }
+    this.payloads++;
+    this.noteInstant(last.idx, splitPayload(last.body as Buffer).text);
+    for (const { idx, body } of events) {
+      if (body !== null && idx !== last.idx)
+        this.findings.add('tampered', 'payload', { index: idx }, 'is there after its chain was erased');
+    }
+    if (row.state.length > 0) this.findings.add('tampered', 'chain', where, 'has a state after it was erased');
+    for (const [table, rows] of stored) {
+      if (rows.has(row.num))
+        this.findings.add('tampered', table, { chain: row.num }, 'is there after its chain was erased');
+    }
+    if (names.size > 0)
+      this.findings.add('tampered', 'name', { chain: row.num }, 'is there after its chain was erased');
+    this.erased++;
+  }
+
+  private noteInstant(index: number, text: string): void {
+    if (index <= this.lastIndex) return;
+    this.lastIndex = index;
+    this.lastInstant = openEvent(text, '', 0).recordedAt;
+  }
+
   /** @returns null when the payload is missing or is not what the entry commits to */
   private event(chain: ChainRow, { idx, seq, entry, body }: EventRow, dataKey: KeyObject): LedgerEvent | null {
     if (body === null) {
@@ -174,12 +216,8 @@ export class ChainAudit {
       const { commitment } = commit(nodeHasher, salt, parsePayload(text));
       if (!Buffer.from(commitment).equals(decodeEntry(entry).commitment)) throw new Error('commitment');
       this.payloads++;
-      const opened = openEvent(text, chain.id, seq);
-      if (idx > this.lastIndex) {
-        this.lastIndex = idx;
-        this.lastInstant = opened.recordedAt;
-      }
-      return opened;
+      this.noteInstant(idx, text);
+      return openEvent(text, chain.id, seq);
     } catch {
       this.findings.add('tampered', 'payload', { index: idx }, 'is not what its entry commits to');
       return null;
@@ -227,6 +265,17 @@ export class ChainAudit {
     for (const blind of names)
       if (!given.has(blind))
         this.findings.add('tampered', 'name', { chain: row.num }, 'has a name that the state does not give');
+  }
+}
+
+function isErasureOf({ body, entry, seq }: EventRow, chain: string): boolean {
+  if (body === null) return false;
+  try {
+    const { salt, text } = splitPayload(body);
+    const { commitment } = commit(nodeHasher, salt, parsePayload(text));
+    return Buffer.from(commitment).equals(decodeEntry(entry).commitment) && openEvent(text, chain, seq).type === ERASED;
+  } catch {
+    return false;
   }
 }
 

@@ -61,6 +61,7 @@ async function verifySnapshot(
       entries: 0,
       payloads: 0,
       chains: 0,
+      erased: 0,
     };
   }
   const vkey = input.vkey ?? head.vkey;
@@ -72,12 +73,13 @@ async function verifySnapshot(
   );
   let payloads = 0;
   let chains = 0;
+  let erased = 0;
   if (input.vault) {
     await verifySubjects(db, input.vault, findings);
     const total = audit.chains.size;
     const chainAudit = new ChainAudit(db, input.vault, input.models, findings);
     await chainAudit.run(audit.chains, (done) => progress({ step: 'chains', done, total }));
-    ({ payloads, chains } = chainAudit);
+    ({ payloads, chains, erased } = chainAudit);
     if (chainAudit.lastInstant !== '' && Date.parse(chainAudit.lastInstant) !== head.time) {
       findings.add('tampered', 'log_head', {}, 'time is not that of the last entry');
     }
@@ -96,6 +98,7 @@ async function verifySnapshot(
     entries: audit.verified,
     payloads,
     chains,
+    erased,
   };
 }
 

@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
 import { fromBase64 } from '../core/bytes.js';
+import { ERASED } from '../chain-head.js';
 import { openCheckpoint } from '../core/checkpoint.js';
 import { commit, parsePayload } from '../core/commitment.js';
 import { nodeHasher } from '../node-hasher.js';
@@ -46,6 +47,7 @@ export async function verifyExport(
   let header: ExportHeader | null = null;
   let audit: EntryAudit | null = null;
   let payloads = 0;
+  let erased = 0;
   let number = 0;
   for await (const line of lines) {
     number++;
@@ -65,8 +67,10 @@ export async function verifyExport(
       );
     const { entry } = audit.take(bytesOf(item.entry, number));
     if (item.payload !== undefined && entry) {
-      if (isCommitted(bytesOf(item.payload, number), entry.commitment)) payloads++;
-      else findings.add('tampered', 'export', { index: item.index }, 'payload is not what its entry commits to');
+      if (isCommitted(bytesOf(item.payload, number), entry.commitment)) {
+        payloads++;
+        if (isErasure(bytesOf(item.payload, number))) erased++;
+      } else findings.add('tampered', 'export', { index: item.index }, 'payload is not what its entry commits to');
     }
     if (audit.tree.size % 4096 === 0) {
       audit.tree.settle();
@@ -95,6 +99,7 @@ export async function verifyExport(
     entries: audit.verified,
     payloads,
     chains: audit.chains.size,
+    erased,
     missing: findings.missing,
     tampered: findings.tampered,
     findings: findings.listed,
@@ -115,6 +120,11 @@ function bytesOf(text: string, number: number): Buffer {
   } catch {
     throw new ExportError(`line ${number}: not base64`);
   }
+}
+
+/** @param bytes salt || payload, committed to */
+function isErasure(bytes: Buffer): boolean {
+  return parsePayload(splitPayload(bytes).text)['type'] === ERASED;
 }
 
 function isCommitted(bytes: Buffer, commitment: Uint8Array): boolean {

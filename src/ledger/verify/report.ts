@@ -24,6 +24,8 @@ export interface VerifyReport {
   readonly payloads: number;
   /** Chains whose refolded state equals the stored snapshot and read-model rows. */
   readonly chains: number;
+  /** Chains that were erased as they may be: their entries are verified, what they said is gone. */
+  readonly erased: number;
   readonly missing: number;
   readonly tampered: number;
   /** The first findings, in the order found. */
