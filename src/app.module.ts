@@ -1,8 +1,10 @@
 import { type DynamicModule, Module, type OnModuleInit } from '@nestjs/common';
+import { AdherenceModule } from './adherence/adherence.module.js';
 import { CHAIN_MODELS } from './chain-models.js';
 import { Clock } from './config/clock.js';
 import type { Config } from './config/config.js';
 import { ConfigModule } from './config/config.module.js';
+import { DispensingModule } from './dispensing/dispensing.module.js';
 import { HttpModule } from './http/http.module.js';
 import { Readiness } from './http/readiness.js';
 import { IdentityModule } from './identity/identity.module.js';
@@ -30,6 +32,8 @@ export class AppModule implements OnModuleInit {
         IdentityModule,
         PatientModule,
         PrescribingModule,
+        DispensingModule,
+        AdherenceModule,
         ReconciliationModule,
       ],
     };

@@ -1,7 +1,6 @@
-/** What patients say about their doses, and how long what they were given lasts. */
+/** What patients say about their doses. */
 import { accept, refuse, type Decision, type Refusal } from '../ledger/model.js';
 import { CLOCK_GRACE_MS, type Context } from '../prescription/context.js';
-import { addDays, daysBetween, localDate } from '../prescription/dates.js';
 import type {
   DoseCorrected,
   DoseSkipped,
@@ -112,33 +111,6 @@ export function decideDoseCorrected(chain: DoseChain, command: CorrectDose, ctx:
     derived: {},
   };
   return accept(corrected);
-}
-
-export interface RunOut {
-  /** First legal day without supply, YYYY-MM-DD in the order's zone. */
-  readonly date: string;
-  /** Days of supply left, today included; 0 once it has run out. */
-  readonly daysLeft: number;
-}
-
-/**
- * When the supply runs out, from days' supply: each supply begins the day it was handed over or the day the one
- * before it ends, whichever is later (adherence.md 5). Reversed dispenses do not count, reported ones do.
- * @param now ms since 1970
- * @returns null before the order arrives or when nothing was handed over
- */
-export function runOut(rx: Prescription, now: number): RunOut | null {
-  const { order } = rx;
-  if (!order) return null;
-  const fills = rx.dispenses
-    .filter(({ reversed }) => !reversed)
-    .map(({ whenHandedOver, daysSupply }) => ({ day: localDate(Date.parse(whenHandedOver), order.zone), daysSupply }))
-    .toSorted((a, b) => (a.day < b.day ? -1 : Number(a.day > b.day)));
-  const date = fills.reduce<string | null>(
-    (end, { day, daysSupply }) => addDays(end !== null && end > day ? end : day, daysSupply),
-    null,
-  );
-  return date === null ? null : { date, daysLeft: Math.max(0, daysBetween(localDate(now, order.zone), date)) };
 }
 
 /** The patient whose doses they are; null when they are not the actor's own: as if there were no such chain. */

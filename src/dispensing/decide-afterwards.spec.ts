@@ -190,10 +190,18 @@ describe('afterwards', () => {
     expect(rx?.cancel?.effect).toBe('applied');
   });
 
-  it('a report keeps what the pharmacy said, and makes it a custodian', () => {
+  it('a pharmacy that only reported may take back its own report, and sees nothing else', () => {
+    const story = given(...filled, report('30', 'd9', {}, PHARMACY_B));
+    expect(tell(story, reverse('d9', PHARMACY_B)).refusal).toBeNull();
+    for (const other of ['d1', 'nothing']) {
+      expect(tell(story, reverse(other, PHARMACY_B)).refusal?.code).toBe('ledger.chain-unknown');
+    }
+  });
+
+  it('a report keeps what the pharmacy said, and gives it nothing to hold', () => {
     const { rx, events } = given(report('30', 'd1', { reason: 'emergency-supply' }, PHARMACY_B));
     expect(rx?.name).toEqual({ issuer: 'practice', number: '1' });
-    expect(rx?.pharmacies).toEqual([{ org: 'pharmacy-b', since: '2026-01-15T17:00:00.000Z' }]);
+    expect(rx?.pharmacies).toEqual([]);
     expect(rx?.dispenses).toMatchObject([{ dispenseId: 'd1', reported: true, claim: null, pharmacy: 'pharmacy-b' }]);
     expect(events[0]).toMatchObject({ data: { reason: 'emergency-supply' }, derived: { pharmacy: 'pharmacy-b' } });
   });

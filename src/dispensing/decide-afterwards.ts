@@ -29,8 +29,9 @@ export function decideReverse(rx: Prescription, command: ReverseDispense, ctx: C
   const { dispenseId, reason } = command;
   const org = orgOf(ctx.actor, 'pharmacist');
   if (org === null) return refuse('access.forbidden');
-  if (!isCustodian(rx, org)) return refuse('ledger.chain-unknown');
   const dispense = rx.dispenses.find((one) => one.dispenseId === dispenseId);
+  // A pharmacy that only reported a dispense may take back its own; the rest of the order does not exist for it.
+  if (!isCustodian(rx, org) && dispense?.pharmacy !== org) return refuse('ledger.chain-unknown');
   if (!dispense) return refuse('dispense.unknown');
   if (dispense.pharmacy !== org) return refuse('dispense.other-pharmacy');
   if (dispense.reversed) return refuse('dispense.already-reversed');

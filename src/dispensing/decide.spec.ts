@@ -12,12 +12,14 @@ import {
   importOrder,
   issue,
   med,
+  NOON,
   outcomeOf,
   PHARMACY_A,
   PHARMACY_B,
   release,
   report,
   type Row,
+  type Step,
   tablets,
   tell,
   THE_PATIENT,
@@ -105,23 +107,12 @@ const CLAIMS: Row[] = [
   ],
   ['the same pharmacy holds it', [issue(), claim()], claim(), 'prescription.already-claimed-by-you'],
   ['a cancel is pending', [issue(), claim(), cancel()], claim(PHARMACY_B), 'prescription.cancel-pending'],
+  ['history: no pharmacy has a relation to it', [importOrder()], claim(), 'ledger.chain-unknown'],
   [
-    'history without a quantity',
-    [importOrder(), report('30', 'd1')],
-    claim(PHARMACY_A, NO_TOKEN),
-    'prescription.historical',
-  ],
-  [
-    'history with a quantity has no token',
-    [importOrder({ quantity: tablets('30') }), report('30', 'd1')],
-    claim(),
-    'claim.token-wrong',
-  ],
-  [
-    'history on hold',
-    [importOrder({ sourceStatus: 'on-hold', quantity: tablets('30') }), report('30', 'd1')],
-    claim(),
-    'prescription.not-active',
+    'a report of a dispense is no relation',
+    [issue(), report('30', 'd1')],
+    claim(PHARMACY_A, WRONG_TOKEN),
+    'ledger.chain-unknown',
   ],
   [
     'ERP-02: a wrong token, by a pharmacy that held it',
@@ -352,6 +343,24 @@ const DISPENSES: Row[] = [
 ];
 
 describe('dispensing', () => {
+  it.each<[string, Step, Step, string]>([
+    ['without a quantity', importOrder(), claim(PHARMACY_A, NO_TOKEN), 'prescription.historical'],
+    ['with a quantity has no token', importOrder({ quantity: tablets('30') }), claim(), 'claim.token-wrong'],
+    ['on hold', importOrder({ sourceStatus: 'on-hold', quantity: tablets('30') }), claim(), 'prescription.not-active'],
+  ])('claim: history %s, should a pharmacy ever hold it', (_, imported, when, then) => {
+    const { rx, ...story } = given(imported);
+    const held = rx && { ...rx, pharmacies: [{ org: 'pharmacy-a', since: NOON }] };
+    expect(tell({ ...story, rx: held }, when).refusal?.code).toBe(then);
+  });
+
+  it('dispense: as ordered, unless it says otherwise', () => {
+    const asOrdered = { medication: null, daysSupply: null };
+    const { events } = given(issue({ daysSupply: 28 }), claim(), dispense('30', 'd1', asOrdered));
+    expect(events.at(-1)?.data).toMatchObject({ medication: med('1'), daysSupply: 28, quantity: tablets('30') });
+    const part = tell(given(issue(), claim()), dispense('10', 'd1', asOrdered));
+    expect(part.refusal).toMatchObject({ code: 'request.invalid', facts: { errors: [{ path: 'daysSupply' }] } });
+  });
+
   it.each(CLAIMS)('claim: %s', (...row) => {
     expect(outcomeOf(row)).toBe(row[3]);
   });

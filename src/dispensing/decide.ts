@@ -163,47 +163,57 @@ export interface RecordDispense {
   readonly secretHash: string;
   /** Fresh UUID. */
   readonly dispenseId: string;
-  readonly medication: Medication;
+  /** Null: as ordered. */
+  readonly medication: Medication | null;
   readonly quantity: Quantity;
-  readonly daysSupply: number;
+  /** Null: the order's, for a dispense of the ordered quantity. */
+  readonly daysSupply: number | null;
   /** RFC 3339 UTC with milliseconds. */
   readonly whenHandedOver: string;
   readonly note: string | null;
 }
+
+const DAYS_SUPPLY_NEEDED = {
+  errors: [{ path: 'daysSupply', message: 'is required unless the ordered quantity is handed over' }],
+};
 
 /**
  * Hands over the claimed issue, in full or in part.
  * @returns `dispense.recorded/1`; when it completes the issue, a pending cancel takes the refills that are left
  */
 export function decideDispense(rx: Prescription, command: RecordDispense, ctx: DrugContext): Decision<RefusalCode> {
-  const { secretHash, ...handedOver } = command;
+  const { secretHash, ...said } = command;
   const held = holding(rx, secretHash, ctx.actor);
   if ('refusal' in held) return held;
   const { order } = rx;
   if (!order?.quantity) return refuse('prescription.historical');
-  if (rx.dispenses.some(({ dispenseId }) => dispenseId === handedOver.dispenseId)) return refuse('dispense.duplicate');
+  if (rx.dispenses.some(({ dispenseId }) => dispenseId === said.dispenseId)) return refuse('dispense.duplicate');
 
-  const wrongTime = refusalOfTime(handedOver.whenHandedOver, held, order, ctx.now);
+  const wrongTime = refusalOfTime(said.whenHandedOver, held, order, ctx.now);
   if (wrongTime) return wrongTime;
-  const product = compareProducts(order, handedOver.medication, ctx);
+  const medication = said.medication ?? order.medication;
+  const product = compareProducts(order, medication, ctx);
   if (product === 'other') return refuse('dispense.drug-not-allowed', { substitution: order.substitutionAllowed });
 
-  if (!isQuantity(handedOver.quantity)) return refuse('quantity.invalid');
+  if (!isQuantity(said.quantity)) return refuse('quantity.invalid');
   const before = dispensedQuantity(rx, held.number, order.quantity);
-  const total = add(before, handedOver.quantity);
+  const total = add(before, said.quantity);
   if (isMismatch(total)) return refuse('quantity.unit-mismatch', { expected: order.quantity.unit });
   const toAuthorised = compare(total, order.quantity);
   if (toAuthorised === 1) {
     return refuse('dispense.over-authorised', { remaining: { ...subtract(order.quantity, before) } });
   }
 
+  const daysSupply = said.daysSupply ?? (compare(said.quantity, order.quantity) === 0 ? order.daysSupply : null);
+  if (daysSupply === null) return refuse('request.invalid', DAYS_SUPPLY_NEEDED);
+
   const completesIssue = toAuthorised === 0;
   const recorded: NewEventOf<DispenseRecorded> = {
     chain: ctx.chain,
     type: 'dispense.recorded/1',
-    data: { ...handedOver, issue: held.number, claimId: held.claim.claimId },
+    data: { ...said, medication, daysSupply, issue: held.number, claimId: held.claim.claimId },
     derived: { pharmacy: held.claim.pharmacy, completesIssue, substituted: product === 'equivalent' },
-    occurredAt: handedOver.whenHandedOver,
+    occurredAt: said.whenHandedOver,
   };
   const refillsLeft = rx.issues.some(({ number, status }) => number !== held.number && status === 'future');
   return completesIssue && refillsLeft

@@ -5,7 +5,7 @@ import type { Role } from '../ledger/model.js';
  * How the actor stands to what the action is about.
  * - `own`: it is about the actor, a patient
  * - `practice`: the actor's organisation issued it (of a patient: has issued something to them)
- * - `holder`: the actor's pharmacy holds or held it, or reported it
+ * - `holder`: the actor's pharmacy holds or held it; of a supply: it reported it
  * - `nominated`: the actor's pharmacy is nominated
  * - `token`: the actor showed a valid token
  * - `concerned`: the discrepancy concerns the actor's organisation
@@ -53,6 +53,7 @@ const TABLE = {
   'dispense.reverse': { pharmacist: ['holder'] },
   // What already happened is always recorded as a fact (design 4).
   'dispense.report': { pharmacist: ['none'] },
+  'supply.read': { pharmacist: ['holder'], patient: ['own'] },
   'supply.match': { pharmacist: ['holder'], patient: ['own'] },
 
   'dose.record': { patient: ['own'] },

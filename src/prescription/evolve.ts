@@ -79,7 +79,8 @@ export function evolvePrescription(state: Prescription | null, event: LedgerEven
     case 'dispense.reversed/1':
       return reversed(rx, event);
     case 'dispense.reported/1':
-      return inCustody({ ...rx, dispenses: [...rx.dispenses, report(event)] }, event.derived.pharmacy, event);
+      // Who names an order, perhaps by guessing, does not come to hold it: a report opens nothing to its pharmacy.
+      return { ...rx, dispenses: [...rx.dispenses, report(event)] };
     case 'dose.taken/1':
     case 'dose.skipped/1':
       return { ...rx, doses: latest([...rx.doses, doseIn(event)]) };

@@ -13,7 +13,8 @@ export function orderName({ issuer, number }: OrderName): OutsideName {
 
 export const prescriptionModel: ChainModel<Prescription> = {
   kind: 'prescription',
-  stateVersion: 1,
+  // 2: a report no longer makes its pharmacy a custodian.
+  stateVersion: 2,
   readModels: [
     {
       table: 'prescription_row',

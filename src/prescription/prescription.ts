@@ -95,7 +95,7 @@ export type CancelRequest = {
   effect: 'held' | 'pending' | 'applied';
 };
 
-/** A pharmacy that holds or held it, or reported a dispense; `since` is its first contact, RFC 3339. */
+/** A pharmacy that holds or held a claim of it; `since` is its first claim, RFC 3339. */
 export type Custody = { org: string; since: string };
 
 export type Prescription = {
@@ -111,7 +111,7 @@ export type Prescription = {
   cancel: CancelRequest | null;
   /** The pharmacy that dispensed last: the remaining refills stay there (us-federal). */
   refillHolder: string | null;
-  /** In order of first contact. */
+  /** In order of first claim. */
   pharmacies: Custody[];
   /** All handings-over, reversed ones included, in ledger order. */
   dispenses: Dispense[];

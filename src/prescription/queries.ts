@@ -44,7 +44,7 @@ export function dispensedQuantity(rx: Prescription, issue: number, authorised: Q
   );
 }
 
-/** Whether the pharmacy holds or held it, or reported a dispense. */
+/** Whether the pharmacy holds or held it under a claim. A report of a dispense is none. */
 export function isCustodian(rx: Prescription, org: string): boolean {
   return rx.pharmacies.some((custody) => custody.org === org);
 }

@@ -55,6 +55,9 @@ export const REFUSALS = {
   'dispense.already-reversed': { status: 409, title: 'The dispense is reversed already' },
   'dispense.later-issue': { status: 409, title: 'A later issue is claimed or dispensed' },
 
+  'supply.already-matched': { status: 409, title: 'The supply is matched already' },
+  'supply.other-patient': { status: 409, title: 'The supply and the prescription are of two patients' },
+
   'cancel.dispensed': { status: 409, title: 'Too late to cancel: dispensed' },
   'cancel.expired': { status: 409, title: 'Too late to cancel: expired' },
   'cancel.already-cancelled': { status: 409, title: 'The prescription is cancelled already' },

@@ -1,8 +1,8 @@
 /** A prescription as answers tell it. Secrets and their hashes are no part of it. */
 import { z } from 'zod';
-import { runOut } from '../adherence/decide.js';
-import type { Prescription } from './prescription.js';
+import type { Dispense, Prescription } from './prescription.js';
 import { dispensedQuantity } from './queries.js';
+import { runOut } from './run-out.js';
 
 export const quantity = z
   .strictObject({
@@ -61,6 +61,11 @@ export const dispenseView = z.object({
   reversed: z.boolean(),
 });
 
+export const runOutView = z
+  .object({ date: z.string(), daysLeft: z.number().int() })
+  .nullable()
+  .describe('first day without supply');
+
 export const prescriptionView = z
   .object({
     id: z.uuid(),
@@ -93,7 +98,7 @@ export const prescriptionView = z
     refillHolder: z.uuid().nullable(),
     issues: z.array(issueView),
     dispenses: z.array(dispenseView),
-    runOut: z.object({ date: z.string(), daysLeft: z.number().int() }).nullable().describe('first day without supply'),
+    runOut: runOutView,
   })
   .meta({ title: 'Prescription' });
 export type PrescriptionView = z.output<typeof prescriptionView>;
@@ -134,18 +139,23 @@ export function viewOf(rx: Prescription, now: number): PrescriptionView {
       claimedAt: claim?.claimedAt ?? null,
       dispensed: authorised && dispensedQuantity(rx, number, authorised),
     })),
-    dispenses: rx.dispenses.map(({ dispenseId, issue, pharmacy, medication: given, quantity: amount, ...rest }) => ({
-      dispenseId,
-      issue,
-      pharmacy,
-      medication: given,
-      quantity: amount,
-      daysSupply: rest.daysSupply,
-      whenHandedOver: rest.whenHandedOver,
-      recordedAt: rest.recordedAt,
-      reported: rest.claim === null,
-      reversed: rest.reversed,
-    })),
+    dispenses: rx.dispenses.map(viewOfDispense),
     runOut: runOut(rx, now),
+  };
+}
+
+export function viewOfDispense(dispense: Dispense): z.output<typeof dispenseView> {
+  const { dispenseId, issue, pharmacy, quantity: amount, daysSupply, whenHandedOver, recordedAt, claim } = dispense;
+  return {
+    dispenseId,
+    issue,
+    pharmacy,
+    medication: dispense.medication,
+    quantity: amount,
+    daysSupply,
+    whenHandedOver,
+    recordedAt,
+    reported: claim === null,
+    reversed: dispense.reversed,
   };
 }

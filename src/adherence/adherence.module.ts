@@ -1,0 +1,11 @@
+import { Module } from '@nestjs/common';
+import { PrescriptionModule } from '../prescription/prescription.module.js';
+import { AdherenceController } from './adherence.controller.js';
+import { AdherenceService } from './adherence.service.js';
+
+@Module({
+  imports: [PrescriptionModule],
+  controllers: [AdherenceController],
+  providers: [AdherenceService],
+})
+export class AdherenceModule {}

@@ -1,0 +1,13 @@
+import { Module } from '@nestjs/common';
+import { PrescriptionModule } from '../prescription/prescription.module.js';
+import { DispensingController } from './dispensing.controller.js';
+import { DispensingService } from './dispensing.service.js';
+import { SuppliesController } from './supplies.controller.js';
+import { SuppliesService } from './supplies.service.js';
+
+@Module({
+  imports: [PrescriptionModule],
+  controllers: [DispensingController, SuppliesController],
+  providers: [DispensingService, SuppliesService],
+})
+export class DispensingModule {}

@@ -1,0 +1,124 @@
+import { randomUUID } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { type Accepted, RefusalException } from '../http/problem.js';
+import { LedgerWriter } from '../ledger/ledger.writer.js';
+import type { Actor, Decision, Idempotency, Outcome } from '../ledger/model.js';
+import type { Context } from '../prescription/context.js';
+import type { DispenseClaimed } from '../prescription/events.js';
+import { findDrug } from '../prescription/formulary.js';
+import { prescriptionModel } from '../prescription/model.js';
+import type { Prescription } from '../prescription/prescription.js';
+import { PrescriptionAccess } from '../prescription/prescription-access.js';
+import { heldIssue } from '../prescription/queries.js';
+import { hashSecret, Secrets } from '../prescription/secrets.js';
+import {
+  type CloseNotDispensed,
+  decideClaim,
+  decideDispense,
+  decideNotDispensed,
+  decideRelease,
+  mayRecoverSecret,
+  type RecordDispense,
+  type ReleaseClaim,
+} from './decide.js';
+import { decideReverse, type ReverseDispense } from './decide-afterwards.js';
+
+/** What the holder of an issue shows. */
+export interface ShownClaim {
+  readonly claimId: string;
+  readonly issue: number;
+  readonly secret: string;
+}
+
+export type NewDispense = Omit<RecordDispense, 'secretHash' | 'dispenseId' | 'whenHandedOver'> & {
+  /** Null: one is made. */
+  readonly dispenseId: string | null;
+  /** Null: at the instant it is recorded. */
+  readonly whenHandedOver: string | null;
+};
+
+/** What a pharmacy does with an order. Position 0 of every outcome is the prescription. */
+@Injectable()
+export class DispensingService {
+  constructor(
+    private readonly writer: LedgerWriter,
+    private readonly access: PrescriptionAccess,
+    private readonly secrets: Secrets,
+  ) {}
+
+  claim(actor: Actor, id: string, token: string | null, idempotency?: Idempotency): Promise<Outcome> {
+    const claimId = randomUUID();
+    const tokenHash = token === null ? null : hashSecret(token);
+    const secretHash = (issue: number) => hashSecret(this.secrets.claimSecret(id, issue, claimId));
+    return this.commit(actor, id, idempotency, (rx, ctx) => decideClaim(rx, { claimId, tokenHash, secretHash }, ctx));
+  }
+
+  /** @returns the claim that an accepted `claim` made: of a repeated request, the one it made first */
+  claimed(outcome: Accepted): ShownClaim {
+    const event = outcome.events.find(({ type }) => type === 'dispense.claimed/1');
+    if (!event) throw new Error('a claim was accepted and made no claim');
+    const { issue, claimId } = event.data as DispenseClaimed['data'];
+    return { claimId, issue, secret: this.secrets.claimSecret(event.chain, issue, claimId) };
+  }
+
+  /**
+   * The claim that the actor's pharmacy holds, after a lost answer.
+   * @throws {RefusalException} as if absent for a pharmacy that never held it; `claim.none`; `claim.not-holder`
+   */
+  async recover(actor: Actor, id: string): Promise<ShownClaim> {
+    const { state } = await this.access.read(id, actor, 'claim.recover');
+    const mine = mayRecoverSecret(state, actor);
+    if (!mine) throw new RefusalException({ code: heldIssue(state) ? 'claim.not-holder' : 'claim.none', facts: {} });
+    const { issue, claim } = mine;
+    return { claimId: claim.claimId, issue, secret: this.secrets.claimSecret(id, issue, claim.claimId) };
+  }
+
+  release(
+    actor: Actor,
+    id: string,
+    secret: string,
+    reason: ReleaseClaim['reason'],
+    idempotency?: Idempotency,
+  ): Promise<Outcome> {
+    const command = { secretHash: hashSecret(secret), reason };
+    return this.commit(actor, id, idempotency, (rx, ctx) => decideRelease(rx, command, ctx));
+  }
+
+  dispense(actor: Actor, id: string, secret: string, said: NewDispense, idempotency?: Idempotency): Promise<Outcome> {
+    const secretHash = hashSecret(secret);
+    const dispenseId = said.dispenseId ?? randomUUID();
+    return this.commit(actor, id, idempotency, (rx, ctx) => {
+      const whenHandedOver = said.whenHandedOver ?? new Date(ctx.now).toISOString();
+      return decideDispense(rx, { ...said, secretHash, dispenseId, whenHandedOver }, { ...ctx, findDrug });
+    });
+  }
+
+  notDispensed(
+    actor: Actor,
+    id: string,
+    secret: string,
+    reason: CloseNotDispensed['reason'],
+    idempotency?: Idempotency,
+  ): Promise<Outcome> {
+    const command = { secretHash: hashSecret(secret), reason };
+    return this.commit(actor, id, idempotency, (rx, ctx) => decideNotDispensed(rx, command, ctx));
+  }
+
+  reverse(actor: Actor, id: string, command: ReverseDispense, idempotency?: Idempotency): Promise<Outcome> {
+    return this.commit(actor, id, idempotency, (rx, ctx) => decideReverse(rx, command, ctx));
+  }
+
+  private commit(
+    actor: Actor,
+    id: string,
+    idempotency: Idempotency | undefined,
+    decide: (rx: Prescription, ctx: Context) => Decision,
+  ): Promise<Outcome> {
+    return this.writer.commit({
+      actor,
+      chains: [{ id, model: prescriptionModel, mode: 'existing' }],
+      ...(idempotency && { idempotency }),
+      decide: ({ states, now }) => decide(states[0] as Prescription, { chain: id, now, actor }),
+    });
+  }
+}

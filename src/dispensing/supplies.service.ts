@@ -1,0 +1,127 @@
+import { randomUUID } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { AS_IF_ABSENT, RefusalException } from '../http/problem.js';
+import { type Action, may } from '../identity/policy.js';
+import { type ChainView, LedgerReader } from '../ledger/ledger.reader.js';
+import { LedgerWriter } from '../ledger/ledger.writer.js';
+import type { Actor, ChainRef, Idempotency, NamedChainRef, Outcome } from '../ledger/model.js';
+import { refuse } from '../ledger/model.js';
+import { AccessLog } from '../patient/access-log.js';
+import { patientModel } from '../patient/model.js';
+import type { Patient } from '../patient/patient.js';
+import { orderName, prescriptionModel, supplyModel } from '../prescription/model.js';
+import type { Prescription, Supply } from '../prescription/prescription.js';
+import { PrescriptionAccess } from '../prescription/prescription-access.js';
+import { relationsToSupply } from '../prescription/relations.js';
+import { decideReport, type ReportDispense } from './decide-afterwards.js';
+import { decideMatch } from './decide-match.js';
+
+export type NewReport = Omit<ReportDispense, 'dispenseId'> & {
+  /** Null: one is made. */
+  readonly dispenseId: string | null;
+};
+
+export interface ListSupplies {
+  /** Chain number of the last item of the page before. */
+  readonly after?: number | undefined;
+  readonly limit: number;
+}
+
+/** What was handed over outside a claim, and supplies that belong to no known order. */
+@Injectable()
+export class SuppliesService {
+  constructor(
+    private readonly writer: LedgerWriter,
+    private readonly reader: LedgerReader,
+    private readonly access: PrescriptionAccess,
+    private readonly accessLog: AccessLog,
+  ) {}
+
+  /**
+   * Records a dispense that already happened: on the chain of the order that it names, which it opens when nobody
+   * has named it yet, otherwise on a supply chain of its own. A known order keeps its patient, whoever was named.
+   */
+  report(actor: Actor, said: NewReport, idempotency?: Idempotency): Promise<Outcome> {
+    const command: ReportDispense = { ...said, dispenseId: said.dispenseId ?? randomUUID() };
+    const { order, patient } = command;
+    const subject = patient === null ? { newSubject: randomUUID() } : { subject: patient };
+    const id = randomUUID();
+    const target: ChainRef | NamedChainRef =
+      order === null
+        ? { id, model: supplyModel, mode: 'new', subject }
+        : { name: orderName(order), otherwise: { id, model: prescriptionModel, mode: 'new', subject } };
+    return this.writer.commit({
+      actor,
+      chains: [target, ...(patient === null ? [] : [{ id: patient, model: patientModel, mode: 'existing' as const }])],
+      ...(idempotency && { idempotency }),
+      decide: ({ states, ids: [chain = id], now }) => {
+        const [state, named] = states as [Prescription | Supply | null, Patient | undefined];
+        if (patient !== null && !named?.enrolledAt) return refuse('ledger.chain-unknown');
+        return decideReport(state, command, { chain, now, actor });
+      },
+    });
+  }
+
+  /** @throws {RefusalException} `ledger.chain-unknown` when there is none or the actor has no relation to it */
+  async read(id: string, actor: Actor): Promise<ChainView<Supply>> {
+    const view = await this.reader.chain(id, supplyModel);
+    if (!view || !mayRead(actor, view)) throw new RefusalException(AS_IF_ABSENT);
+    this.record(actor, 'supply.read', [view]);
+    return view;
+  }
+
+  /** A pharmacy's own reports, a patient's own supplies, newest first. */
+  async list(actor: Actor, { after, limit }: ListSupplies): Promise<{ items: Supply[]; next: string | null }> {
+    const scope =
+      actor.role === 'patient'
+        ? { where: 'patient = (SELECT num FROM subject WHERE id = ?)', value: actor.patient }
+        : { where: 'org = ?', value: actor.org };
+    const rows = await this.reader.db.query<{ chain: number }>(
+      `SELECT chain FROM supply_row WHERE ${scope.where} ${after === undefined ? '' : 'AND chain < ?'}
+       ORDER BY chain DESC LIMIT ?`,
+      [scope.value, ...(after === undefined ? [] : [after]), limit],
+    );
+    const views = await this.reader.chains(
+      rows.map(({ chain }) => chain),
+      supplyModel,
+    );
+    const readable = views.filter((view) => mayRead(actor, view));
+    this.record(actor, 'supply.read', readable);
+    const last = rows.length === limit ? rows.at(-1) : undefined;
+    return { items: readable.map(({ state }) => state), next: last ? String(last.chain) : null };
+  }
+
+  /**
+   * Says that a supply was for this prescription; it is then its patient's. Position 0 of the outcome is the supply.
+   * @throws {RefusalException} `ledger.chain-unknown` when the actor may not read the prescription
+   */
+  async match(actor: Actor, id: string, prescription: string, idempotency?: Idempotency): Promise<Outcome> {
+    const { state } = await this.access.read(prescription, actor, 'prescription.read');
+    if (!state.order) throw new RefusalException(AS_IF_ABSENT);
+    return this.writer.commit({
+      actor,
+      chains: [
+        { id, model: supplyModel, mode: 'existing', subject: { subject: state.order.patient }, adopt: true },
+        { id: prescription, model: prescriptionModel, mode: 'existing' },
+      ],
+      ...(idempotency && { idempotency }),
+      decide: ({ states, now }) => {
+        const [supply, rx] = states as [Supply, Prescription];
+        return decideMatch(supply, rx, { chain: id, now, actor });
+      },
+    });
+  }
+
+  /** A provisional patient has no chain on which to record it. */
+  private record(actor: Actor, action: Action, views: readonly ChainView<Supply>[]): void {
+    for (const { id, subject, state } of views) {
+      if (state.patient !== null || state.matchedTo !== null) this.accessLog.record(actor, action, subject, [id]);
+    }
+  }
+}
+
+/** A supply that was matched is the patient's own, whoever was known when it was reported. */
+function mayRead(actor: Actor, { state, subject }: ChainView<Supply>): boolean {
+  const own = actor.patient !== null && subject === actor.patient;
+  return may(actor.role, 'supply.read', own ? ['own'] : relationsToSupply(state, actor));
+}
