@@ -23,9 +23,14 @@ const token = z.string().min(1).max(100).describe('that the patient shows');
 const secret = z.string().min(1).max(100).describe('claim secret');
 
 const lookupBody = z.strictObject({ token });
-const claimBody = z.strictObject({
-  token: token.nullable().default(null).describe('null: by nomination, or for a refill that stayed with the pharmacy'),
-});
+const claimBody = z
+  .strictObject({
+    token: token
+      .nullable()
+      .default(null)
+      .describe('null: by nomination, or for a refill that stayed with the pharmacy'),
+  })
+  .prefault({});
 const releaseBody = z.strictObject({ secret, reason: z.enum(RELEASE_REASONS) });
 const notDispensedBody = z.strictObject({ secret, reason: z.enum(NOT_DISPENSED_REASONS) });
 const reverseBody = z.strictObject({ reason: z.enum(REVERSAL_REASONS) });

@@ -1,0 +1,184 @@
+/** The real service in this process, on a free port and a data folder of its own, and the people of the demo. */
+import supertest from 'supertest';
+import { CHAIN_MODELS } from '../../src/chain-models.js';
+import { SettableClock } from '../../src/config/clock.js';
+import { Config } from '../../src/config/config.js';
+import { openSqliteReadOnly } from '../../src/database/data-source.js';
+import { DEMO_ORGANISATIONS, type DemoSignIn } from '../../src/identity/demo-accounts.js';
+import { readHeadFile } from '../../src/ledger/head-file.js';
+import { LedgerReader } from '../../src/ledger/ledger.reader.js';
+import { LedgerWriter } from '../../src/ledger/ledger.writer.js';
+import { Vault } from '../../src/ledger/vault.js';
+import { verifyDatabase } from '../../src/ledger/verify/database.js';
+import type { VerifyReport } from '../../src/ledger/verify/report.js';
+import { serve } from '../../src/main.js';
+import { temporaryFolder } from './ledger.js';
+
+const PASSWORD = 'correct horse battery';
+
+export type Answer = supertest.Response;
+
+/** Somebody who is signed in. */
+export interface Caller {
+  get(path: string): Promise<Answer>;
+  /** @param key `Idempotency-Key` */
+  post(path: string, body?: object, key?: string): Promise<Answer>;
+}
+
+export interface Api {
+  /** Where it listens, `http://127.0.0.1:<port>`. */
+  readonly address: string;
+  /** Without a token. */
+  readonly request: ReturnType<typeof supertest>;
+  /** Stands at the start's instant until it is moved. */
+  readonly clock: SettableClock;
+  readonly reader: LedgerReader;
+  /** The log's verifier key. */
+  readonly vkey: string;
+  readonly orgs: { practice: string; practice2: string; pharmacy: string; pharmacy2: string };
+  readonly patients: { patient: string; patient2: string };
+  /** @returns an access token of the demo account */
+  signIn(username: string): Promise<string>;
+  /** Calls as this demo account; the token is renewed when the clock has passed its end. */
+  as(username: string): Caller;
+  /** Checks the whole ledger as an auditor with the database would (SQLite only). */
+  verify(): Promise<VerifyReport>;
+  close(): Promise<void>;
+}
+
+/** @param env settings beside a data folder, a free port and quiet logs; without `REDIS_URL` nothing is reconciled */
+export async function startApi(env: Record<string, string> = {}): Promise<Api> {
+  const folder = temporaryFolder();
+  const config = Config.parse({
+    DATA_DIR: folder.path,
+    PORT: '0',
+    DEMO_PASSWORD: PASSWORD,
+    LOG_LEVEL: 'silent',
+    SIGN_IN_PER_MINUTE: '100000',
+    ...env,
+  });
+  const clock = new SettableClock(Date.now());
+  const service = await serve(config, clock);
+  const address = service.address ?? '';
+  const request = supertest(address);
+  const reader = service.app.get(LedgerReader);
+  const { vkey } = service.app.get(LedgerWriter);
+  const { practice, practice2, pharmacy, pharmacy2 } = DEMO_ORGANISATIONS;
+  const tokens = new Map<string, { token: string; until: number }>();
+
+  async function signIn(username: string): Promise<string> {
+    const { body } = await request.post('/api/auth/sign-in').send({ username, password: PASSWORD }).expect(200);
+    tokens.set(username, { token: body.accessToken, until: clock.now() + body.expiresIn * 1000 });
+    return body.accessToken;
+  }
+
+  async function tokenOf(username: string): Promise<string> {
+    const known = tokens.get(username);
+    return known && known.until > clock.now() ? known.token : signIn(username);
+  }
+
+  return {
+    address,
+    request,
+    clock,
+    reader,
+    vkey,
+    orgs: { practice: practice.id, practice2: practice2.id, pharmacy: pharmacy.id, pharmacy2: pharmacy2.id },
+    patients: { patient: patientOf(service.signIns, 'patient'), patient2: patientOf(service.signIns, 'patient2') },
+    signIn,
+    as: (username) => ({
+      get: async (path) => request.get(path).auth(await tokenOf(username), { type: 'bearer' }),
+      post: async (path, body, key) => {
+        const call = request.post(path).auth(await tokenOf(username), { type: 'bearer' });
+        if (key !== undefined) void call.set('Idempotency-Key', key);
+        return body === undefined ? call : call.send(body);
+      },
+    }),
+    async verify() {
+      const source = await openSqliteReadOnly(config.sqliteFile);
+      try {
+        return await verifyDatabase({
+          source,
+          vkey,
+          vault: Vault.openExisting(config.keysDir, reader.origin),
+          remembered: await readHeadFile(config.headFile),
+          models: CHAIN_MODELS,
+        });
+      } finally {
+        await source.destroy();
+      }
+    },
+    async close() {
+      await service.close();
+      folder.remove();
+    },
+  };
+}
+
+function patientOf(signIns: readonly DemoSignIn[], username: string): string {
+  const patient = signIns.find((someone) => someone.username === username)?.patient;
+  if (!patient) throw new Error(`no patient is called ${username}`);
+  return patient;
+}
+
+export const LISINOPRIL = {
+  system: 'http://www.nlm.nih.gov/research/umls/rxnorm',
+  code: '314076',
+  display: 'lisinopril 10 MG Oral Tablet',
+};
+export const tablets = (value: string) => ({ value, unit: '{tablet}' });
+
+/** An order with everything that it needs, of `patient`. */
+export function newOrder(api: Api, over: object = {}): object {
+  return {
+    patient: api.patients.patient,
+    medication: LISINOPRIL,
+    directions: 'one in the morning',
+    quantity: tablets('30'),
+    daysSupply: 30,
+    ...over,
+  };
+}
+
+export interface Issued {
+  readonly id: string;
+  readonly number: string;
+  readonly token: string;
+  /** `/api/prescriptions/{id}` */
+  readonly path: string;
+}
+
+/** Issues a prescription. @throws {Error} when it is refused */
+export async function issue(api: Api, over: object = {}, prescriber = 'prescriber'): Promise<Issued> {
+  const { body } = accepted(await api.as(prescriber).post('/api/prescriptions', newOrder(api, over)));
+  const { id, number } = body.prescription;
+  return { id, number, token: body.token, path: `/api/prescriptions/${id}` };
+}
+
+/** Claims with the token. @returns the claim secret; @throws {Error} when it is refused */
+export async function claim(api: Api, { path, token }: Issued, pharmacist = 'pharmacist'): Promise<string> {
+  return accepted(await api.as(pharmacist).post(`${path}/claim`, { token })).body.claim.secret;
+}
+
+/** Hands over. @returns the dispense's id; @throws {Error} when it is refused */
+export async function dispense(
+  api: Api,
+  { path }: Issued,
+  secret: string,
+  over: object = {},
+  pharmacist = 'pharmacist',
+): Promise<string> {
+  const body = { secret, quantity: tablets('30'), ...over };
+  return accepted(await api.as(pharmacist).post(`${path}/dispenses`, body)).body.dispenseId;
+}
+
+/** @throws {Error} when it is a problem: for what a test takes for granted */
+export function accepted(answer: Answer): Answer {
+  if (answer.status >= 300) throw new Error(`refused: ${answer.status} ${JSON.stringify(answer.body)}`);
+  return answer;
+}
+
+/** Status and code of a problem in one line, `409 claim.none`; of anything else its status. */
+export function refusalOf({ status, body, type }: Answer): string {
+  return type === 'application/problem+json' ? `${status} ${body.code}` : String(status);
+}
