@@ -12,6 +12,8 @@ import {
   startApi,
   tablets,
 } from '../support/api.js';
+import { sharedRedis } from '../support/engines.js';
+import { until } from '../support/wait.js';
 
 const DAY = 86_400_000;
 
@@ -203,6 +205,28 @@ describe('a supply is matched', () => {
     expect(refusalOf(await match('pharmacist2', supply, rx.id))).toBe('404 ledger.chain-unknown');
     expect(refusalOf(await match('prescriber', supply, rx.id))).toBe('403 access.forbidden');
     expect(accepted(await api.as('patient').get(`/api/supplies/${supply}`)).body.matchedTo).toBeNull();
+  });
+});
+
+const redis = await sharedRedis();
+describe.skipIf(redis.missing)('a supply that nobody ordered', () => {
+  it('is a discrepancy on the desk of its pharmacy until it is matched', async () => {
+    const reconciled = await startApi({ REDIS_URL: redis.url, RELAY_POLL_SECONDS: '0.1' });
+    try {
+      const rx = await issue(reconciled);
+      await claim(reconciled, rx);
+      const pharmacist = reconciled.as('pharmacist');
+      const supply = accepted(await pharmacist.post('/api/dispense-reports', report())).body.id;
+      const found = async (status: string) => {
+        const { items } = accepted(await pharmacist.get(`/api/discrepancies?status=${status}`)).body;
+        return items.find(({ about }: { about: string }) => about === supply);
+      };
+      expect(await until(() => found('open'), { what: 'D12' })).toMatchObject({ class: 'D12', side: 'pharmacy' });
+      accepted(await pharmacist.post(`/api/supplies/${supply}/match`, { prescription: rx.id }));
+      expect(await until(() => found('resolved'), { what: 'D12 resolved' })).toMatchObject({ resolution: 'gone' });
+    } finally {
+      await reconciled.close();
+    }
   });
 });
 
