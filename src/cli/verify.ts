@@ -114,7 +114,7 @@ async function database(
     const hasKeys = existsSync(keys);
     const vault = head && hasKeys ? Vault.openExisting(keys, head.origin) : null;
     const trusted = vkey ?? (head && hasKeys ? trustedKey(keys, head.origin) : null);
-    const remembered = await readHeadFile(headFile);
+    const remembered = await readHeadFile(headFile, trusted);
     const report = await verifyDatabase({ source, vkey: trusted, vault, remembered, models: CHAIN_MODELS }, progress);
     return { report, unread: vault === null };
   } finally {

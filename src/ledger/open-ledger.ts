@@ -49,7 +49,7 @@ export async function openLedger(
     const seed = loadOrCreateKey(config.keysDir, 'log.key');
     const key = await logKey(dbOf(source), seed, config.env.LOG_ORIGIN, clock.now());
     const vault = new Vault(config.keysDir, key.origin);
-    const head = await HeadFile.open(config.headFile);
+    const head = await HeadFile.open(config.headFile, key.vkey);
     closers.unshift(() => head.close());
     await checkHeadFile(dbOf(source), key, head.last);
     const readerSource = await openReader(config);
