@@ -20,7 +20,7 @@ import type { Vault } from './vault.js';
 const OPTIMISTIC_ATTEMPTS = 2;
 /** Attempts at one batch in all. */
 const ATTEMPTS = 8;
-/** How long the outcome of a lost batch is looked for before its callers are told 503. */
+/** Default of {@link WriterOptions.resolveMs}. */
 const RESOLVE_MS = 15_000;
 /** How often the offset to the database's clock is measured. */
 const CLOCK_CHECK_MS = 60_000;
@@ -61,6 +61,8 @@ export interface WriterOptions {
   readonly queue: number;
   /** Decrypted chain heads kept in memory. */
   readonly cache: number;
+  /** How long the outcome of a lost batch is looked for before its callers are told 503, in milliseconds. */
+  readonly resolveMs?: number;
 }
 
 /**
@@ -468,7 +470,7 @@ export class LedgerWriter {
   private async wasCommitted({ staging }: Round): Promise<boolean> {
     const first = staging.entries[0] as StagedEvent;
     this.report('ledger.outcome-unknown', { index: first.event.index });
-    const giveUp = Date.now() + RESOLVE_MS;
+    const giveUp = Date.now() + (this.options.resolveMs ?? RESOLVE_MS);
     for (let pause = 50; ; pause = Math.min(pause * 2, 1000)) {
       try {
         await this.store.reconnect();

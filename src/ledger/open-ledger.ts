@@ -8,7 +8,7 @@ import { emptyRoot } from './core/merkle.js';
 import { HeadFile } from './head-file.js';
 import { loadOrCreateKey } from './key-files.js';
 import { LedgerReader } from './ledger.reader.js';
-import { LedgerWriter } from './ledger.writer.js';
+import { LedgerWriter, type WriterOptions } from './ledger.writer.js';
 import { LogKey } from './log-key.js';
 import type { ChainModel } from './model.js';
 import { openStore } from './store.js';
@@ -40,6 +40,7 @@ export async function openLedger(
   clock: Clock,
   models: readonly ChainModel[],
   report: Report = () => undefined,
+  overrides: Partial<WriterOptions> = {},
 ): Promise<Ledger> {
   const tables = batchTables(models);
   const source = await openWriter(config);
@@ -57,7 +58,8 @@ export async function openLedger(
     const reader = new LedgerReader(dbOf(readerSource), vault, key.origin);
     const store = await openStore(source, tables);
     closers.splice(closers.length - 1, 1, () => store.close());
-    const options = { batch: config.env.WRITER_BATCH, queue: config.env.WRITER_QUEUE, cache: config.env.CHAIN_CACHE };
+    const { WRITER_BATCH: batch, WRITER_QUEUE: queue, CHAIN_CACHE: cache } = config.env;
+    const options = { batch, queue, cache, ...overrides };
     const writer = new LedgerWriter(store, tables, models, vault, key, head, reader, clock, options, report);
     closers.unshift(() => writer.close());
     return {
