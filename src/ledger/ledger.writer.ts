@@ -392,7 +392,18 @@ export class LedgerWriter {
         });
       }
     }
-    if (wrote) for (const listener of this.listeners) listener(tip.size);
+    if (wrote) this.tell(tip.size);
+  }
+
+  /** The batch is committed and answered: a listener's fault must not look like the batch's, which would be run again. */
+  private tell(size: number): void {
+    for (const listener of this.listeners) {
+      try {
+        listener(size);
+      } catch (error) {
+        this.report('ledger.listener-failed', { error: nameOf(error) });
+      }
+    }
   }
 
   private async replay({ command, resolve, reject }: Pending, remembered: RememberedRequest): Promise<void> {
@@ -479,7 +490,8 @@ export class LedgerWriter {
         this.written = null;
         return found;
       } catch (error) {
-        if (!asUnavailable(error)) throw error;
+        // Whatever the reason: run again before the outcome is known, the batch might be in the log twice.
+        this.report('ledger.outcome-still-unknown', { index: first.event.index, error: nameOf(error) });
         if (Date.now() > giveUp) throw new LedgerUnavailable('the database is away', 5);
         await new Promise<void>((resolve) => setTimeout(resolve, pause));
       }
