@@ -35,6 +35,8 @@ export async function openWriter(config: Config): Promise<DataSource> {
       // Another process may stop while it holds the head's row: nobody waits for it longer than this.
       extra: {
         statement_timeout: 15_000,
+        // The server's limits need an answer that comes through; where packets vanish, this one ends the waiting.
+        query_timeout: 20_000,
         lock_timeout: 8000,
         idle_in_transaction_session_timeout: 5000,
         keepAlive: true,
@@ -68,7 +70,7 @@ export async function openReader(config: Config): Promise<DataSource> {
       poolSize: 8,
       connectTimeoutMS: 5000,
       applicationName: 'rxledger-reader',
-      extra: { statement_timeout: 60_000, keepAlive: true },
+      extra: { statement_timeout: 60_000, query_timeout: 65_000, keepAlive: true },
     }).initialize();
   }
   return openSqliteReadOnly(config.sqliteFile);

@@ -37,10 +37,10 @@ export class DbError extends Error {
 }
 
 const SQLITE_OUTAGE = /^SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|NOMEM|PROTOCOL|INTERRUPT)/;
-/** Classes 53 (resources), 55 (object state, lock_timeout), 40 (rollback), 57014 (statement_timeout), 25P03/25P04 (transaction timeouts). */
-const POSTGRES_OUTAGE = /^(53|55|40|57014|25006|25P0[234])/;
-/** Class 08 (connection), 57P0x (server going away), and what Node says of a socket. */
-const POSTGRES_LOST = /^(08|57P0|ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_)/;
+/** Classes 53 (resources), 55 (object state, lock_timeout), 40 (rollback), 57014 (statement_timeout), 25P02 (failed transaction). */
+const POSTGRES_OUTAGE = /^(53|55|40|57014|25006|25P02)/;
+/** Class 08 (connection), 57P0x (server going away), 25P03/25P04 (transaction timeouts end the connection), and what Node says of a socket. */
+const POSTGRES_LOST = /^(08|57P0|25P0[34]|ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_)/;
 
 export function toDbError(error: unknown, dialect: Db['dialect']): DbError {
   if (error instanceof DbError) return error;
@@ -56,7 +56,7 @@ export function toDbError(error: unknown, dialect: Db['dialect']): DbError {
   if (code === '23505') return new DbError('conflict', code);
   if (
     POSTGRES_LOST.test(code) ||
-    /connection (terminated|ended|closed)|not queryable|timeout exceeded|query runner|driver not connected/i.test(
+    /connection (terminated|ended|closed)|not queryable|timeout exceeded|timeout expired|read timeout|query runner|driver not connected/i.test(
       message,
     )
   ) {
