@@ -90,6 +90,12 @@ async function openSqlite(source: DataSource, tables: readonly BatchTable[]): Pr
   };
 }
 
+/** One server process; pids are used again, so its start belongs to its name. */
+interface Backend {
+  pid: number;
+  started: string;
+}
+
 interface PostgresClient {
   query(query: { name: string; text: string; values: unknown[] }): Promise<{ rowCount: number | null }>;
 }
@@ -101,7 +107,9 @@ async function openPostgres(source: DataSource, tables: readonly BatchTable[]): 
   const text = postgresStatement(tables);
   let runner: QueryRunner = source.createQueryRunner();
   let client: PostgresClient;
-  let backend: { pid: number; started: string } | null = null;
+  let backend: Backend | null = null;
+  /** Backends of connections that were given up, until they are known to be gone. */
+  const abandoned: Backend[] = [];
   let db: Db = dbOf(runner);
 
   const connect = async (): Promise<void> => {
@@ -109,7 +117,7 @@ async function openPostgres(source: DataSource, tables: readonly BatchTable[]): 
     try {
       client = (await runner.connect()) as PostgresClient;
       db = dbOf(runner);
-      const [row] = await db.query<{ pid: number; started: string }>(
+      const [row] = await db.query<Backend>(
         'SELECT pid, backend_start::text AS started FROM pg_stat_activity WHERE pid = pg_backend_pid()',
       );
       backend = row ?? null;
@@ -163,15 +171,17 @@ async function openPostgres(source: DataSource, tables: readonly BatchTable[]): 
     locked: (work) => begun('SELECT size FROM log_head WHERE id = 1 FOR UPDATE', work),
     transaction: (work) => begun(null, work),
     async reconnect() {
-      const old = backend;
+      if (backend) abandoned.push(backend);
+      backend = null;
       await drop();
       await connect();
-      if (old) {
-        // A statement that reached the server may still run there: only once its backend is gone is the outcome settled.
+      // A statement that reached the server may still run there: only once its backend is gone is the outcome settled.
+      for (let old = abandoned[0]; old; old = abandoned[0]) {
         await db.query(
           'SELECT pg_terminate_backend(pid, ?) FROM pg_stat_activity WHERE pid = ? AND backend_start::text = ?',
           [TERMINATE_MS, old.pid, old.started],
         );
+        abandoned.shift();
       }
     },
     async close() {
