@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import type { ChainKind, ChainModel, OutsideName, Row } from './model.js';
+import type { ChainKind, ChainModel, OutsideName, ReadModel, Row } from './model.js';
 import { decrypt, type SubjectKey, type Vault, VaultError } from './vault.js';
 
 /** The newest state of one chain as the writer holds it. Never changed in place. */
@@ -15,7 +15,7 @@ export interface ChainHead {
   readonly wrappedKey: Uint8Array;
   readonly state: unknown;
   /** Read-model rows of the state by table and key, as stored. */
-  readonly rows: ReadonlyMap<string, string>;
+  readonly rows: ReadonlyMap<string, StoredRow>;
   /** Outside names of the state: canonical text to blind index (hex). */
   readonly names: ReadonlyMap<string, string>;
   /** Ended by {@link ERASED}: it refuses every command and has no state any more. */
@@ -24,6 +24,12 @@ export interface ChainHead {
 
 /** Type of the last event of an erased chain. Its payload holds nothing personal and is stored in the clear (design 3). */
 export const ERASED = 'erased/1';
+
+/** A read-model row, its values in column order. */
+export interface StoredRow {
+  readonly table: string;
+  readonly values: readonly (string | number | null)[];
+}
 
 /** Columns of `chain` joined with its subject. */
 export interface ChainRow {
@@ -64,21 +70,24 @@ export function subjectOf(vault: Vault, row: ChainRow): SubjectKey {
   return vault.subjectFromRow({ num: row.subject, id: row.subject_id, kek: row.kek, wrapped_key: row.wrapped_key });
 }
 
-export function rowsOf(model: ChainModel, state: unknown, num: number, subject: number): Map<string, string> {
-  const rows = new Map<string, string>();
-  for (const row of model.rows(state, { chain: num, subject })) rows.set(...rowText(model, row));
+export function rowsOf(model: ChainModel, state: unknown, num: number, subject: number): Map<string, StoredRow> {
+  const rows = new Map<string, StoredRow>();
+  for (const row of model.rows(state, { chain: num, subject })) {
+    const readModel = model.readModels.find(({ table }) => table === row.table);
+    if (!readModel) throw new Error(`read model ${row.table} is not declared by ${model.kind}`);
+    const values = readModel.columns.map(({ name }) => row.values[name] ?? null);
+    rows.set(rowKey(readModel, row.values), { table: row.table, values });
+  }
   return rows;
 }
 
-/** A row as `[table and key, values in column order]`, both JSON text. */
-function rowText(model: ChainModel, row: Row): [string, string] {
-  const readModel = model.readModels.find(({ table }) => table === row.table);
-  if (!readModel) throw new Error(`read model ${row.table} is not declared by ${model.kind}`);
-  const key = readModel.key.map((name) => row.values[name]);
-  return [
-    JSON.stringify([row.table, ...key]),
-    JSON.stringify(readModel.columns.map(({ name }) => row.values[name] ?? null)),
-  ];
+/** Table and key of a row in one text. */
+export function rowKey({ table, key }: ReadModel, values: Row['values']): string {
+  return key.reduce((text, name) => `${text}\n${values[name]}`, table);
+}
+
+export function sameRow(a: StoredRow, b: StoredRow): boolean {
+  return a.values.every((value, at) => value === b.values[at]);
 }
 
 export function namesOf(

@@ -201,7 +201,6 @@ export class HeadCache {
 
 /** A chain that exists but is not to be read: erased, being erased, or of another kind than the command expects. */
 export function closedHead(row: ChainRow, erased: boolean): ChainHead {
-  const nothing = new Map<string, string>();
   const key = freshKey();
   const subject = { num: row.subject, id: row.subject_id ?? '', key };
   const { num, id, kind, seq, leaf, data_key: wrappedKey } = row;
@@ -215,8 +214,8 @@ export function closedHead(row: ChainRow, erased: boolean): ChainHead {
     dataKey: key,
     wrappedKey,
     state: null,
-    rows: nothing,
-    names: nothing,
+    rows: new Map(),
+    names: new Map(),
     erased,
   };
 }

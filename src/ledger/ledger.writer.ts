@@ -25,6 +25,9 @@ const RESOLVE_MS = 15_000;
 /** How often the offset to the database's clock is measured. */
 const CLOCK_CHECK_MS = 60_000;
 
+/** A queue of up to this many commands is taken whole: below, the cost of a batch itself counts most. */
+const WHOLE = 16;
+
 interface Pending {
   readonly command: Command;
   /** Idempotency key as stored, hex; null without one. */
@@ -192,12 +195,21 @@ export class LedgerWriter {
     while (this.hasWork) {
       // Requests that arrived in the same turn of the event loop go together.
       await new Promise<void>((resolve) => setImmediate(resolve));
-      const batch = this.queue.splice(0, this.options.batch);
+      const batch = this.queue.splice(0, this.share());
       if (batch.length > 0) await this.batch(batch);
       const sides = this.sides.splice(0);
       if (sides.length > 0) await this.runSides(sides);
       for (const erasure of this.erasures.splice(0)) await this.runErasure(erasure);
     }
+  }
+
+  /**
+   * How many commands the next batch takes: of a long queue half, so that the rest is on its way through HTTP while
+   * the database works, and neither waits for the other.
+   */
+  private share(): number {
+    const waiting = this.queue.length;
+    return Math.min(this.options.batch, waiting > WHOLE ? Math.max(WHOLE, Math.ceil(waiting / 2)) : waiting);
   }
 
   private get hasWork(): boolean {

@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { BatchRows, type BatchTable } from './batch-statement.js';
-import { type ChainHead, ERASED, nameText, namesOf, rowsOf, stateColumn } from './chain-head.js';
+import { type ChainHead, ERASED, nameText, namesOf, rowsOf, sameRow, stateColumn } from './chain-head.js';
 import { encodeEntry, entryTime, ZERO32 } from './core/entry.js';
 import type { GrowingTree } from './core/merkle.js';
 import type {
@@ -17,6 +16,7 @@ import type {
 } from './model.js';
 import { nodeHasher } from './node-hasher.js';
 import { payloadBytes, sealEvent } from './payload.js';
+import { freshBytes } from './random.js';
 import { T } from './tables.js';
 import { encrypt, freshKey, type SubjectKey, type Vault } from './vault.js';
 
@@ -214,7 +214,6 @@ export class Staging {
     const subject = this.subjectFor(slot);
     const dataKey = freshKey();
     const wrappedKey = this.vault.wrapDataKey(subject, slot.id, dataKey);
-    const nothing = new Map<string, string>();
     return {
       num: index,
       id: slot.id,
@@ -225,8 +224,8 @@ export class Staging {
       dataKey,
       wrappedKey,
       state: null,
-      rows: nothing,
-      names: nothing,
+      rows: new Map(),
+      names: new Map(),
       erased: false,
     };
   }
@@ -270,7 +269,7 @@ export class Staging {
 
   /** Payload, commitment and entry of the next event of a chain. */
   private enter(event: LedgerEvent, head: ChainHead) {
-    const salt = randomBytes(32);
+    const salt = freshBytes(32);
     const { text, commitment } = sealEvent(nodeHasher, salt, event);
     const { origin } = this.vault;
     const entry = encodeEntry({
@@ -361,10 +360,10 @@ export class Staging {
         model.stateVersion,
         state,
       ]);
-      for (const [key, values] of head.rows) {
-        if (before?.rows.get(key) === values) continue;
-        const [table] = JSON.parse(key) as [string];
-        rows.add(position.get(table) as number, JSON.parse(values) as (string | number | null)[]);
+      for (const [key, row] of head.rows) {
+        const stored = before?.rows.get(key);
+        if (stored && sameRow(stored, row)) continue;
+        rows.add(position.get(row.table) as number, row.values);
       }
       for (const [text, blind] of head.names) {
         if (!before?.names.has(text)) rows.add(T.name, [Buffer.from(blind, 'hex'), head.num]);

@@ -1,16 +1,10 @@
-import {
-  createCipheriv,
-  createDecipheriv,
-  createHmac,
-  createSecretKey,
-  hkdfSync,
-  type KeyObject,
-  randomBytes,
-} from 'node:crypto';
+import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Db } from '../database/db.js';
 import { createKey, loadKey, loadOrCreateKey } from './key-files.js';
+import { nodeHasher } from './node-hasher.js';
+import { freshBytes } from './random.js';
 
 const NONCE = 12;
 const TAG = 16;
@@ -42,7 +36,7 @@ export class VaultError extends Error {}
 
 /** AES-256-GCM: nonce || ciphertext || tag. */
 export function encrypt(key: KeyObject, aad: string, plain: Uint8Array): Buffer {
-  const nonce = randomBytes(NONCE);
+  const nonce = freshBytes(NONCE);
   const cipher = createCipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG });
   cipher.setAAD(Buffer.from(aad));
   return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
@@ -69,7 +63,7 @@ export function decrypt(key: KeyObject, aad: string, sealed: Uint8Array): Buffer
 export class Vault {
   private readonly subjects = new Map<number, SubjectKey>();
   private readonly numbers = new Map<string, number>();
-  private readonly purposes = new Map<string, KeyObject>();
+  private readonly purposes = new Map<string, Uint8Array>();
   private readonly root: Buffer;
   private keks = new Map<string, KeyObject>();
   private newest = '';
@@ -115,10 +109,10 @@ export class Vault {
   }
 
   /** A key of its own for each use, derived by HKDF (RFC 5869) from `index.key`. */
-  private purposeKey(purpose: string): KeyObject {
+  private purposeKey(purpose: string): Uint8Array {
     let key = this.purposes.get(purpose);
     if (!key) {
-      key = createSecretKey(Buffer.from(hkdfSync('sha256', this.root, this.origin, `rxledger/${purpose}/v1`, KEY)));
+      key = Buffer.from(hkdfSync('sha256', this.root, this.origin, `rxledger/${purpose}/v1`, KEY));
       this.purposes.set(purpose, key);
     }
     return key;
@@ -126,9 +120,8 @@ export class Vault {
 
   /** HMAC-SHA-256 with a key per purpose (claim secrets, patients' tokens, idempotency keys). Parts may not run into each other. */
   mac(purpose: string, ...parts: string[]): Buffer {
-    const hmac = createHmac('sha256', this.purposeKey(purpose));
-    for (const part of parts) hmac.update(`${Buffer.byteLength(part)}:`).update(part);
-    return hmac.digest();
+    const data = parts.map((part) => `${Buffer.byteLength(part)}:${part}`).join('');
+    return Buffer.from(nodeHasher.hmac(this.purposeKey(purpose), data));
   }
 
   /** Blind index: finds an encrypted value again without telling it. A key per domain. */
@@ -273,5 +266,5 @@ export class Vault {
 }
 
 export function freshKey(): KeyObject {
-  return createSecretKey(randomBytes(KEY));
+  return createSecretKey(freshBytes(KEY));
 }

@@ -1,6 +1,17 @@
 import type { KeyObject } from 'node:crypto';
 import { type Db, placeholders } from '../../database/db.js';
-import { CHAIN_COLUMNS, type ChainRow, ERASED, isErased, namesOf, openState, rowsOf } from '../chain-head.js';
+import {
+  CHAIN_COLUMNS,
+  type ChainRow,
+  ERASED,
+  isErased,
+  namesOf,
+  openState,
+  rowKey,
+  rowsOf,
+  sameRow,
+  type StoredRow,
+} from '../chain-head.js';
 import { commit, parsePayload } from '../core/commitment.js';
 import { decodeEntry } from '../core/entry.js';
 import { jcs } from '../core/jcs.js';
@@ -11,6 +22,9 @@ import { openEvent, splitPayload } from '../payload.js';
 import { decrypt, type Vault } from '../vault.js';
 import type { ChainEnd } from './entries.js';
 import type { Findings } from './report.js';
+
+/** Read-model rows as stored: table, chain number, key. */
+type StoredRows = ReadonlyMap<string, ReadonlyMap<number, ReadonlyMap<string, StoredRow>>>;
 
 /** Chains that are read together. */
 const PAGE = 200;
@@ -78,7 +92,7 @@ export class ChainAudit {
       nums,
     );
     const eventsOf = groupBy(events, ({ chain }) => chain);
-    const rows = new Map<string, Map<number, Map<string, string>>>();
+    const rows = new Map<string, Map<number, Map<string, StoredRow>>>();
     for (const model of this.readModels) rows.set(model.table, await this.storedRows(model, nums));
     const names = groupBy(
       await this.db.query<{ blind: Buffer; chain: number }>(
@@ -101,19 +115,18 @@ export class ChainAudit {
     }
   }
 
-  private async storedRows(model: ReadModel, nums: readonly number[]): Promise<Map<number, Map<string, string>>> {
+  private async storedRows(model: ReadModel, nums: readonly number[]): Promise<Map<number, Map<string, StoredRow>>> {
     const columns = model.columns.map(({ name }) => name);
     const rows = await this.db.query<Record<string, string | number | null>>(
       `SELECT ${columns.join(', ')} FROM ${model.table} WHERE chain IN ${placeholders(nums)}`,
       nums,
     );
-    const byChain = new Map<number, Map<string, string>>();
+    const byChain = new Map<number, Map<string, StoredRow>>();
     for (const row of rows) {
       const chain = row['chain'] as number;
-      const key = JSON.stringify([model.table, ...model.key.map((name) => row[name])]);
       let of = byChain.get(chain);
       if (!of) byChain.set(chain, (of = new Map()));
-      of.set(key, JSON.stringify(columns.map((name) => row[name] ?? null)));
+      of.set(rowKey(model, row), { table: model.table, values: columns.map((name) => row[name] ?? null) });
     }
     return byChain;
   }
@@ -122,7 +135,7 @@ export class ChainAudit {
     row: ChainRow,
     end: ChainEnd,
     events: readonly EventRow[],
-    stored: ReadonlyMap<string, ReadonlyMap<number, ReadonlyMap<string, string>>>,
+    stored: StoredRows,
     names: ReadonlySet<string>,
   ): void {
     const where = { chain: row.id, num: end.num };
@@ -169,7 +182,7 @@ export class ChainAudit {
   private erasedChain(
     row: ChainRow,
     events: readonly EventRow[],
-    stored: ReadonlyMap<string, ReadonlyMap<number, ReadonlyMap<string, string>>>,
+    stored: StoredRows,
     names: ReadonlySet<string>,
   ): void {
     const where = { chain: row.id, num: row.num };
@@ -241,17 +254,17 @@ export class ChainAudit {
     row: ChainRow,
     model: ChainModel,
     state: unknown,
-    stored: ReadonlyMap<string, ReadonlyMap<number, ReadonlyMap<string, string>>>,
+    stored: StoredRows,
     names: ReadonlySet<string>,
   ): void {
     const expected = rowsOf(model, state, row.num, row.subject);
     for (const { table } of this.readModels) {
-      const have = stored.get(table)?.get(row.num) ?? new Map<string, string>();
-      for (const [key, values] of expected) {
-        if ((JSON.parse(key) as [string])[0] !== table) continue;
-        if (!have.has(key))
-          this.findings.add('missing', table, { chain: row.num }, 'a row that the state gives is not there');
-        else if (have.get(key) !== values)
+      const have = stored.get(table)?.get(row.num) ?? new Map<string, StoredRow>();
+      for (const [key, wanted] of expected) {
+        if (wanted.table !== table) continue;
+        const there = have.get(key);
+        if (!there) this.findings.add('missing', table, { chain: row.num }, 'a row that the state gives is not there');
+        else if (!sameRow(there, wanted))
           this.findings.add('tampered', table, { chain: row.num }, 'differs from what the state gives');
       }
       for (const key of have.keys()) {
