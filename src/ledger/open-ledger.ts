@@ -48,7 +48,7 @@ export async function openLedger(
   try {
     await migrate(source);
     const seed = loadOrCreateKey(config.keysDir, 'log.key');
-    const key = await logKey(dbOf(source), seed, config.env.LOG_ORIGIN, clock.now());
+    const key = await logKey(dbOf(source), seed, config.env.LOG_ORIGIN);
     const vault = new Vault(config.keysDir, key.origin);
     const head = await HeadFile.open(config.headFile, key.vkey);
     closers.unshift(() => head.close());
@@ -77,13 +77,14 @@ export async function openLedger(
 }
 
 /** The log's name and key as the database knows them; a new database is given them. */
-async function logKey(db: Db, seed: Uint8Array, wanted: string | undefined, now: number): Promise<LogKey> {
+async function logKey(db: Db, seed: Uint8Array, wanted: string | undefined): Promise<LogKey> {
   if (!(await readHead(db))) {
     const fresh = new LogKey(wanted ?? `rxledger.local/${randomBytes(8).toString('hex')}`, seed);
-    // Of several processes that start together on a new database one wins; the others take its name.
+    // Of several processes that start together on a new database one wins; the others take its name. An empty log
+    // has no time yet: this machine's clock may be off, and what stands here no later time may come before.
     await db.query(
-      'INSERT INTO log_head (id, origin, vkey, size, root, time, checkpoint) VALUES (1, ?, ?, 0, ?, ?, ?) ON CONFLICT (id) DO NOTHING',
-      [fresh.origin, fresh.vkey, Buffer.from(emptyRoot), now, fresh.checkpoint(0, emptyRoot)],
+      'INSERT INTO log_head (id, origin, vkey, size, root, time, checkpoint) VALUES (1, ?, ?, 0, ?, 0, ?) ON CONFLICT (id) DO NOTHING',
+      [fresh.origin, fresh.vkey, Buffer.from(emptyRoot), fresh.checkpoint(0, emptyRoot)],
     );
   }
   const head = await readHead(db);
