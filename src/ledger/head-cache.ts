@@ -31,7 +31,10 @@ export class HeadCache {
   ) {}
 
   async begin(): Promise<void> {
-    const [row] = await this.db.query<{ highest: number | null }>('SELECT max(num) AS highest FROM subject');
+    // An erased subject has no row any more, but its chains keep its number: it is never given again.
+    const [row] = await this.db.query<{ highest: number | null }>(
+      'SELECT max(n) AS highest FROM (SELECT max(num) AS n FROM subject UNION ALL SELECT max(subject) FROM chain) AS given',
+    );
     this.nextSubject = Math.max(row?.highest ?? 0, 0) + 1;
   }
 
@@ -47,10 +50,15 @@ export class HeadCache {
     this.ids.clear();
   }
 
-  /** Forgets the chains that have entries from this log index on. */
+  /** Forgets the chains that have entries from this log index on, and the keys of subjects that these entries erased. */
   async dropSince(size: number): Promise<void> {
-    const rows = await this.db.query<{ chain: number }>('SELECT DISTINCT chain FROM entry WHERE idx >= ?', [size]);
-    for (const { chain } of rows) {
+    const rows = await this.db.query<{ chain: number; subject: number; known: number | null }>(
+      `SELECT DISTINCT e.chain, c.subject, s.num AS known FROM entry e JOIN chain c ON c.num = e.chain
+       LEFT JOIN subject s ON s.num = c.subject WHERE e.idx >= ?`,
+      [size],
+    );
+    for (const { chain, subject, known } of rows) {
+      if (known === null) this.vault.forgetNumber(subject);
       const id = this.ids.get(chain);
       if (id !== undefined) this.heads.delete(id);
       this.ids.delete(chain);

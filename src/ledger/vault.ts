@@ -180,6 +180,11 @@ export class Vault {
     this.numbers.delete(subject);
   }
 
+  forgetNumber(num: number): void {
+    const subject = this.subjects.get(num);
+    if (subject) this.forget(subject.id);
+  }
+
   /** The subject of that id, if it is in memory. */
   cachedSubject(id: string): SubjectKey | undefined {
     const num = this.numbers.get(id);
