@@ -1,0 +1,281 @@
+import { createCipheriv, createSecretKey, randomBytes, randomUUID } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Config } from '../../src/config/config.js';
+import { createKey, KeyFileError, loadKey, loadOrCreateKey } from '../../src/ledger/key-files.js';
+import type { Ledger } from '../../src/ledger/open-ledger.js';
+import { decrypt, encrypt, freshKey, Vault, VaultError } from '../../src/ledger/vault.js';
+import { verified } from '../faults/verified.js';
+import {
+  count,
+  type Counter,
+  counterModel,
+  counterRef,
+  openTestLedger,
+  temporaryFolder,
+  testActor,
+  testConfig,
+} from '../support/ledger.js';
+import { startNode } from '../support/process.js';
+
+const folder = temporaryFolder();
+const keys = join(folder.path, 'keys');
+afterAll(() => folder.remove());
+beforeEach(() => {
+  rmSync(folder.path, { recursive: true, force: true });
+  mkdirSync(folder.path);
+});
+
+describe('a sealed field', () => {
+  const row = randomUUID();
+
+  it('opens in its own place and nowhere else', () => {
+    const vault = new Vault(keys, 'test.example/log');
+    const [subject, other] = [vault.freshSubject(1, randomUUID()), vault.freshSubject(2, randomUUID())];
+    const sealed = vault.seal(subject, row, 'name', 'Ann Example');
+    expect(vault.open(subject, row, 'name', sealed)).toBe('Ann Example');
+    expect(() => vault.open(subject, randomUUID(), 'name', sealed)).toThrow(VaultError);
+    expect(() => vault.open(subject, row, 'address', sealed)).toThrow(VaultError);
+    expect(() => vault.open(other, row, 'name', sealed)).toThrow(VaultError);
+    const elsewhere = new Vault(keys, 'other.example/log');
+    expect(() => elsewhere.open(subject, row, 'name', sealed)).toThrow(VaultError);
+  });
+
+  it('never looks the same twice, and any flipped bit is noticed', () => {
+    const vault = new Vault(keys, 'test.example/log');
+    const subject = vault.freshSubject(1, randomUUID());
+    const sealed = vault.seal(subject, row, 'name', 'Ann');
+    expect(vault.seal(subject, row, 'name', 'Ann').equals(sealed)).toBe(false);
+    for (let bit = 0; bit < sealed.length * 8; bit++) {
+      const flipped = Buffer.from(sealed);
+      flipped[bit >> 3] = (flipped[bit >> 3] as number) ^ (1 << (bit & 7));
+      expect(() => vault.open(subject, row, 'name', flipped)).toThrow(VaultError);
+    }
+    for (const length of [0, 11, 12, 27, sealed.length - 1]) {
+      expect(() => vault.open(subject, row, 'name', sealed.subarray(0, length))).toThrow(VaultError);
+    }
+  });
+
+  it('takes no tag of four bytes', () => {
+    const key = freshKey();
+    const nonce = randomBytes(12);
+    const cipher = createCipheriv('aes-256-gcm', key, nonce, { authTagLength: 4 });
+    cipher.setAAD(Buffer.from('place'));
+    const sealed = Buffer.concat([nonce, cipher.update('Ann Example, 1 Sample Road'), cipher.final()]);
+    expect(() => decrypt(key, 'place', Buffer.concat([sealed, cipher.getAuthTag()]))).toThrow(VaultError);
+    expect(decrypt(key, 'place', encrypt(key, 'place', Buffer.from('Ann'))).toString()).toBe('Ann');
+    expect(() => decrypt(key, 'place 2', encrypt(key, 'place', Buffer.from('Ann')))).toThrow(VaultError);
+  });
+});
+
+describe('blind indexes and MACs', () => {
+  it('differ by domain, by log and by part, and parts do not run together', () => {
+    const vault = new Vault(keys, 'test.example/log');
+    const other = new Vault(keys, 'other.example/log');
+    const all = [
+      vault.blindIndex('order', ['practice', '1']),
+      vault.blindIndex('patient-identifier', ['practice', '1']),
+      vault.blindIndex('order', ['practice1', '']),
+      vault.blindIndex('order', ['', 'practice1']),
+      vault.blindIndex('order', ['practice', '1', '']),
+      vault.blindIndex('order', ['practice1']),
+      vault.blindIndex('order', ['8:practice1:1']),
+      vault.blindIndex('order', ['1', 'practice']),
+      vault.mac('order', 'practice', '1'),
+      other.blindIndex('order', ['practice', '1']),
+    ];
+    expect(new Set(all.map((index) => index.toString('hex'))).size).toBe(all.length);
+    expect(all.every((index) => index.length === 32)).toBe(true);
+    const again = new Vault(keys, 'test.example/log');
+    expect(again.blindIndex('order', ['practice', '1'])).toEqual(all[0]);
+    expect(again.blindIndex('order', ['prä', '1'])).not.toEqual(again.blindIndex('order', ['pr', 'ä1']));
+  });
+});
+
+const mode = (path: string): number => statSync(path).mode & 0o777;
+
+describe('key files', () => {
+  it('are made 0600 in a folder of 0700, and refused when others may read them or when they are cut', () => {
+    loadOrCreateKey(keys, 'a.key');
+    expect(mode(keys) & 0o077).toBe(0);
+    expect(mode(join(keys, 'a.key'))).toBe(0o600);
+    for (const wrong of [0o640, 0o604, 0o660, 0o644]) {
+      chmodSync(join(keys, 'a.key'), wrong);
+      expect(() => loadKey(keys, 'a.key')).toThrow(KeyFileError);
+      expect(() => loadOrCreateKey(keys, 'a.key')).toThrow('0600');
+    }
+    chmodSync(join(keys, 'a.key'), 0o600);
+    writeFileSync(join(keys, 'a.key'), randomBytes(31));
+    expect(() => loadOrCreateKey(keys, 'a.key')).toThrow('does not hold 32 bytes');
+  });
+
+  it('are never overwritten, and leave no drafts', () => {
+    const first = createKey(keys, 'a.key');
+    expect(() => createKey(keys, 'a.key')).toThrow(KeyFileError);
+    expect(loadKey(keys, 'a.key')).toEqual(first);
+    expect(readdirSync(keys)).toEqual(['a.key']);
+  });
+
+  it('are the same for all processes that start at the same moment', async () => {
+    const script = join(folder.path, 'make-key.mjs');
+    writeFileSync(
+      script,
+      `import { loadOrCreateKey } from ${JSON.stringify(join(process.cwd(), 'dist/src/ledger/key-files.js'))};
+       console.log('ready');
+       const until = Number(process.argv[2]);
+       while (Date.now() < until);
+       console.log('key ' + loadOrCreateKey(process.argv[3], 'log.key').toString('hex'));`,
+    );
+    const start = String(Date.now() + 1500);
+    const makers = Array.from({ length: 6 }, () => startNode(script, [start, keys]));
+    const made = await Promise.all(makers.map(async (maker) => (await maker.line(/^key ([0-9a-f]{64})$/))[1]));
+    expect(new Set(made).size).toBe(1);
+    expect(readdirSync(keys)).toEqual(['log.key']);
+  });
+});
+
+describe('rows of the ledger', () => {
+  let config: Config;
+  let ledger: Ledger;
+
+  beforeEach(async () => {
+    config = testConfig(folder.path);
+    ledger = await openTestLedger(config);
+  });
+  afterEach(() => ledger.close());
+
+  const rewrite = (sql: string, params: readonly unknown[] = []) => ledger.writer.side((db) => db.query(sql, params));
+  const tables = async (): Promise<string[]> =>
+    (await verified(config, [counterModel])).findings.map(({ table }) => table);
+
+  it('moved to another chain, seq or column do not open', async () => {
+    const [a, b] = [randomUUID(), randomUUID()];
+    for (const id of [a, b, a, b]) await ledger.writer.commit(count(id, 1));
+    expect(await tables()).toEqual([]);
+    const body = async (index: number) =>
+      (await ledger.reader.db.query<{ body: Buffer }>('SELECT body FROM payload WHERE idx = ?', [index]))[0]?.body;
+    const own = await body(0);
+    for (const from of [1, 2]) {
+      await rewrite('UPDATE payload SET body = (SELECT body FROM payload WHERE idx = ?) WHERE idx = 0', [from]);
+      await expect(ledger.reader.events(a)).rejects.toThrow(VaultError);
+      expect(await tables()).toContain('payload');
+      await rewrite('UPDATE payload SET body = ? WHERE idx = 0', [own]);
+    }
+    const [{ state, data_key: dataKey }] = (await ledger.reader.db.query<{ state: Buffer; data_key: Buffer }>(
+      'SELECT state, data_key FROM chain WHERE num = 0',
+    )) as [{ state: Buffer; data_key: Buffer }];
+    for (const [column, kept] of [
+      ['state', state],
+      ['data_key', dataKey],
+    ] as const) {
+      await rewrite(`UPDATE chain SET ${column} = (SELECT ${column} FROM chain WHERE num = 1) WHERE num = 0`);
+      await expect(ledger.reader.chain(a, counterModel)).rejects.toThrow(VaultError);
+      expect(await tables()).toContain('chain');
+      await rewrite(`UPDATE chain SET ${column} = ? WHERE num = 0`, [kept]);
+    }
+    // The state sealed for one seq does not open at another.
+    await rewrite('UPDATE chain SET seq = seq + 1 WHERE num = 0');
+    await expect(ledger.reader.chain(a, counterModel)).rejects.toThrow(VaultError);
+    await rewrite('UPDATE chain SET seq = seq - 1 WHERE num = 0');
+    // A payload put where the state stands.
+    await rewrite('UPDATE chain SET state = ? WHERE num = 0', [own]);
+    await expect(ledger.reader.chain(a, counterModel)).rejects.toThrow(VaultError);
+    await rewrite('UPDATE chain SET state = ? WHERE num = 0', [state]);
+    expect(await tables()).toEqual([]);
+  });
+
+  it('stay readable through a change of the key-encryption key', async () => {
+    const ids = Array.from({ length: 25 }, () => randomUUID());
+    for (const id of ids) await ledger.writer.commit(count(id, 1));
+    const staff = await ledger.writer.side((db) => ledger.vault.newSubject(db, randomUUID()));
+    const sealed = ledger.vault.seal(staff, staff.id, 'name', 'Ann Example');
+    expect(ledger.vault.addKek()).toBe('0002');
+    const late = randomUUID();
+    await ledger.writer.commit(count(late, 1));
+    await expect(ledger.writer.side((db) => ledger.vault.destroyOldKeks(db))).rejects.toThrow('still wrapped');
+    const chunks: number[] = [];
+    while (chunks.at(-1) !== 0) {
+      chunks.push(await ledger.writer.side((db) => ledger.vault.rewrapSubjects(db, 10)));
+      // Writes go on between the chunks.
+      await ledger.writer.commit(count(late, 1));
+    }
+    expect(chunks).toEqual([10, 10, 6, 0]);
+    expect(await ledger.writer.side((db) => ledger.vault.destroyOldKeks(db))).toEqual(['0001']);
+    expect(existsSync(join(config.keysDir, 'kek-0001'))).toBe(false);
+    await ledger.close();
+    ledger = await openTestLedger(config);
+    for (const id of ids) expect((await ledger.reader.chain(id, counterModel))?.state.total).toBe(1);
+    expect((await ledger.reader.events(late)).length).toBe(5);
+    const again = await ledger.vault.subjectKey(ledger.reader.db, staff.id);
+    expect(ledger.vault.open(again, staff.id, 'name', sealed)).toBe('Ann Example');
+    await ledger.writer.commit(count(ids[0] as string, 1));
+    expect(await tables()).toEqual([]);
+  });
+
+  it('are lost with the only key-encryption key that wrapped them', async () => {
+    const id = randomUUID();
+    await ledger.writer.commit(count(id, 1));
+    ledger.vault.addKek();
+    await ledger.close();
+    rmSync(join(config.keysDir, 'kek-0001'));
+    ledger = await openTestLedger(config);
+    await expect(ledger.reader.chain(id, counterModel)).rejects.toThrow('key-encryption key 0001 is not here');
+    expect(await tables()).toContain('subject');
+  });
+
+  it('number no new subject like an erased one', async () => {
+    const [erased, next] = [randomUUID(), randomUUID()];
+    await ledger.writer.commit(count(erased, 1));
+    expect(await ledger.writer.erase(erased, testActor)).toBe(1);
+    await ledger.close();
+    ledger = await openTestLedger(config);
+    await ledger.writer.commit(count(next, 1));
+    const rows = await ledger.reader.db.query<{ subject: number }>('SELECT subject FROM chain ORDER BY num');
+    expect(new Set(rows.map(({ subject }) => subject)).size).toBe(2);
+    expect(await ledger.writer.erase(next, testActor)).toBe(1);
+    expect(await tables()).toEqual([]);
+  });
+
+  it('are not written under the key of a subject that another process erased', async () => {
+    const other = await openTestLedger(config);
+    try {
+      const [subject, chain] = [randomUUID(), randomUUID()];
+      await ledger.writer.commit(count(subject, 1));
+      // The other process holds the key in memory now.
+      await other.writer.commit(count(subject, 1));
+      await ledger.writer.erase(subject, testActor);
+      const late = { ...count(chain, 1), chains: [{ ...counterRef(chain), subject: { subject } }] };
+      await expect(other.writer.commit(late)).rejects.toThrow('does not exist');
+      await ledger.writer.commit(count(randomUUID(), 1));
+      expect(await tables()).toEqual([]);
+    } finally {
+      await other.close();
+    }
+  });
+
+  it('hold no state in the clear', async () => {
+    const id = randomUUID();
+    await ledger.writer.commit(count(id, 1, { label: 'Distinctive Label' }));
+    expect(((await ledger.reader.chain(id, counterModel))?.state satisfies Counter | undefined)?.label).toBe(
+      'Distinctive Label',
+    );
+    await ledger.close();
+    const files = [config.sqliteFile, `${config.sqliteFile}-wal`].filter((file) => existsSync(file));
+    for (const file of files) expect(readFileSync(file).includes('Distinctive Label')).toBe(false);
+    ledger = await openTestLedger(config);
+  });
+});
+
+describe('a vault without keys', () => {
+  it('is not made by who only wants to read', () => {
+    mkdirSync(keys);
+    expect(Vault.openExisting(keys, 'test.example/log')).toBeNull();
+    expect(readdirSync(keys)).toEqual([]);
+    writeFileSync(join(keys, 'index.key'), randomBytes(32), { mode: 0o600 });
+    expect(Vault.openExisting(keys, 'test.example/log')).toBeNull();
+    expect(new Vault(keys, 'test.example/log').kek).toBe('0001');
+    expect(Vault.openExisting(keys, 'test.example/log')).not.toBeNull();
+    expect(createSecretKey(readFileSync(join(keys, 'kek-0001'))).symmetricKeySize).toBe(32);
+  });
+});
