@@ -1,12 +1,9 @@
 import { Command, CommanderError, Option } from 'commander';
+import type { DemoOptions } from './demo.js';
 import type { VerifyOptions } from './verify.js';
 import type { ExportOptions } from './export.js';
 import type { ImportCommandOptions } from './import.js';
 import { type CommonOptions, EXIT, type ExitCode, type Terminal } from './terminal.js';
-
-const DEMO = './demo.js';
-type Demo = { runDemo(options: CommonOptions & { once?: boolean }, terminal: Terminal): Promise<ExitCode> };
-const load = async <M>(module: string) => (await import(module)) as M;
 
 const EXIT_CODES = `
 Exit codes:
@@ -62,9 +59,7 @@ export function buildProgram(terminal: Terminal, done: (code: ExitCode) => void)
       'after',
       help(['rxledger demo', 'prints address and sign-ins'], ['rxledger demo --once', 'ends with the verification']),
     )
-    .action(async (options: CommonOptions & { once?: boolean }) =>
-      done(await (await load<Demo>(DEMO)).runDemo(options, terminal)),
-    );
+    .action(async (options: DemoOptions) => done(await (await import('./demo.js')).runDemo(options, terminal)));
 
   program
     .command('import')

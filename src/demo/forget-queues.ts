@@ -1,0 +1,23 @@
+import { Queue } from 'bullmq';
+
+/**
+ * Takes the queues of a ledger that is played once out of Redis, which may be shared. Another start on that
+ * ledger makes them anew.
+ * @param names as Redis has them
+ */
+export async function forgetQueues(url: string, names: readonly string[]): Promise<void> {
+  for (const name of names) {
+    const queue = new Queue(name, {
+      connection: { url, enableOfflineQueue: true, maxRetriesPerRequest: 1, retryStrategy: () => null },
+    });
+    // Nobody depends on it: a Redis that has gone has nothing to forget.
+    queue.on('error', () => undefined);
+    try {
+      await queue.obliterate({ force: true });
+    } catch {
+      return;
+    } finally {
+      await queue.close().catch(() => undefined);
+    }
+  }
+}
