@@ -38,7 +38,7 @@ export class HeadCache {
     this.nextSubject = Math.max(row?.highest ?? 0, 0) + 1;
   }
 
-  /** Remembers what a committed batch left. */
+  /** Takes over what a batch leaves, before it is written: {@link clear} if it never is. */
   put(staging: Staging): void {
     for (const { head } of staging.changed.values()) this.keep(head);
     for (const subject of staging.madeSubjects) this.vault.remember(subject);
@@ -48,6 +48,7 @@ export class HeadCache {
   clear(): void {
     this.heads.clear();
     this.ids.clear();
+    this.vault.forgetAll();
   }
 
   /** Forgets the chains that have entries from this log index on, and the keys of subjects that these entries erased. */
@@ -71,38 +72,60 @@ export class HeadCache {
    * @param careful read also what a new command hardly ever meets: taken names, chain ids and idempotency keys
    */
   async read(commands: readonly Command[], careful: boolean): Promise<Known> {
-    const names = await this.readNames(commands, careful);
-    const models = new Map<string, ChainModel>();
-    const subjectIds = new Set<string>();
-    for (const { chains } of commands) {
-      for (const ref of chains) {
-        const { id, model, mode, subject } = isNamed(ref) ? ref.otherwise : ref;
-        if (mode !== 'new' || careful) models.set(id, model);
-        if (isNamed(ref)) {
-          const found = names.get(this.blind(ref.name));
-          if (found !== undefined) models.set(found, model);
-        }
-        if (subject && 'subject' in subject) subjectIds.add(subject.subject);
-      }
+    const wanted = this.wanted(commands, careful);
+    const names = await this.readNames(wanted.names);
+    for (const [blind, model] of wanted.names) {
+      const found = names.get(blind);
+      if (found !== undefined) wanted.chains.set(found, model);
     }
-    const heads = await this.readHeads(models);
-    const subjects = await this.readSubjects(subjectIds);
+    const heads = await this.readHeads(wanted.chains);
+    const subjects = await this.readSubjects(wanted.subjects);
     const requests = careful ? await this.readRequests(commands) : new Map<string, RememberedRequest>();
     return { heads, names, requests, subjects };
+  }
+
+  /** The same from memory alone; null when something would have to be read. */
+  peek(command: Command): Known | null {
+    const wanted = this.wanted([command], false);
+    if (wanted.names.size > 0) return null;
+    const heads = new Map<string, ChainHead>();
+    for (const id of wanted.chains.keys()) {
+      const head = this.heads.get(id);
+      if (!head) return null;
+      heads.set(id, this.keep(head));
+    }
+    const subjects = new Map<string, SubjectKey>();
+    for (const id of wanted.subjects) {
+      const subject = this.vault.cachedSubject(id);
+      if (!subject) return null;
+      subjects.set(id, subject);
+    }
+    return { heads, names: new Map(), requests: new Map(), subjects };
+  }
+
+  private wanted(commands: readonly Command[], careful: boolean) {
+    const names = new Map<string, ChainModel>();
+    const chains = new Map<string, ChainModel>();
+    const subjects = new Set<string>();
+    for (const command of commands) {
+      for (const ref of command.chains) {
+        const { id, model, mode, subject } = isNamed(ref) ? ref.otherwise : ref;
+        // A chain that is opened when the name is free has a fresh id.
+        if (careful || (mode !== 'new' && !isNamed(ref))) chains.set(id, model);
+        if (isNamed(ref) && (careful || ref.expect !== 'absent')) names.set(this.blind(ref.name), model);
+        if (subject && 'subject' in subject) subjects.add(subject.subject);
+      }
+    }
+    return { names, chains, subjects };
   }
 
   private blind(name: { domain: string; parts: readonly string[] }): string {
     return namesOf(this.vault, [name]).get(nameText(name)) as string;
   }
 
-  private async readNames(commands: readonly Command[], careful: boolean): Promise<Map<string, string>> {
-    const wanted = new Set<string>();
-    for (const { chains } of commands) {
-      for (const ref of chains)
-        if (isNamed(ref) && (careful || ref.expect !== 'absent')) wanted.add(this.blind(ref.name));
-    }
+  private async readNames(wanted: ReadonlyMap<string, ChainModel>): Promise<Map<string, string>> {
     if (wanted.size === 0) return new Map();
-    const blinds = [...wanted].map((hex) => Buffer.from(hex, 'hex'));
+    const blinds = [...wanted.keys()].map((hex) => Buffer.from(hex, 'hex'));
     const rows = await this.db.query<{ blind: Buffer; id: string }>(
       `SELECT n.blind, c.id FROM name n JOIN chain c ON c.num = n.chain WHERE n.blind IN ${placeholders(blinds)}`,
       blinds,

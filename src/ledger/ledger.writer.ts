@@ -1,18 +1,17 @@
 import type { Clock } from '../config/clock.js';
-import { type Db, DbError, placeholders } from '../database/db.js';
+import { type Db, DbError } from '../database/db.js';
 import { type BatchTable, CLOCK_TOLERANCE_MS } from './batch-statement.js';
-import { GrowingTree } from './core/merkle.js';
+import type { GrowingTree } from './core/merkle.js';
+import { type Desk, type Draft, firstEntry, openStaging, type Result, seal, stage, wroteNothing } from './draft.js';
+import { deleteErased, draftErasure } from './erasure.js';
 import type { HeadFile } from './head-file.js';
-import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow } from './chain-head.js';
-import { closedHead, HeadCache } from './head-cache.js';
+import { HeadCache } from './head-cache.js';
 import type { LogKey } from './log-key.js';
 import type { Actor, ChainModel, Command, Outcome, Receipt } from './model.js';
-import { nodeHasher } from './node-hasher.js';
 import type { LedgerReader } from './ledger.reader.js';
-import { idempotencyKey, type RememberedRequest, type Staged, type StagedEvent, Staging } from './staging.js';
+import { idempotencyKey, type RememberedRequest, type StagedEvent, type Staging } from './staging.js';
 import type { Store } from './store.js';
-import { T } from './tables.js';
-import { growTiles, loadTip, type Tip } from './tip.js';
+import { loadTip, type Tip } from './tip.js';
 import { LedgerUnavailable } from './unavailable.js';
 import type { Vault } from './vault.js';
 
@@ -24,9 +23,6 @@ const ATTEMPTS = 8;
 const RESOLVE_MS = 15_000;
 /** How often the offset to the database's clock is measured. */
 const CLOCK_CHECK_MS = 60_000;
-
-/** A queue of up to this many commands is taken whole: below, the cost of a batch itself counts most. */
-const WHOLE = 16;
 
 interface Pending {
   readonly command: Command;
@@ -49,12 +45,14 @@ interface Erasure {
   readonly reject: (error: unknown) => void;
 }
 
-/** What a batch leads to. */
-interface Round {
+/** A batch that is decided while the one before it is being written. */
+interface Ahead {
   readonly tip: Tip;
+  readonly now: number;
+  readonly batch: Pending[];
+  readonly results: Result[];
   readonly tree: GrowingTree;
   readonly staging: Staging;
-  readonly results: readonly (Staged | { kind: 'error'; error: unknown })[];
 }
 
 export interface WriterOptions {
@@ -83,14 +81,22 @@ export class LedgerWriter {
   private clockOffset = 0;
   private clockChecked = Number.NEGATIVE_INFINITY;
   /** The batch that is being written, until its outcome is known. */
-  private written: Round | null = null;
+  private written: Draft | null = null;
+  /** Raised when a batch fails: what was decided on the state that it would have left counts for nothing. */
+  private epoch = 0;
+  /** The batch on its way; settles when it is committed or has failed. Never rejects. */
+  private flight: Promise<void> | null = null;
+  /** Answers in the order of the batches, each behind its checkpoint in the head file. Never rejects. */
+  private answers: Promise<void> = Promise.resolve();
+  private arrived: () => void = () => undefined;
+  private readonly desk: Desk;
   private broken = false;
   private working: Promise<void> | null = null;
   private closed = false;
 
   constructor(
     private readonly store: Store,
-    private readonly tables: readonly BatchTable[],
+    tables: readonly BatchTable[],
     private readonly models: readonly ChainModel[],
     private readonly vault: Vault,
     private readonly key: LogKey,
@@ -102,6 +108,7 @@ export class LedgerWriter {
     private readonly report: (event: string, detail: Record<string, string | number>) => void,
   ) {
     this.cache = new HeadCache(store.db, vault, options.cache);
+    this.desk = { vault, key, tables };
   }
 
   get origin(): string {
@@ -185,6 +192,7 @@ export class LedgerWriter {
   }
 
   private wake(): void {
+    this.arrived();
     this.working ??= this.work().finally(() => {
       this.working = null;
       if (this.hasWork) this.wake();
@@ -192,24 +200,82 @@ export class LedgerWriter {
   }
 
   private async work(): Promise<void> {
-    while (this.hasWork) {
-      // Requests that arrived in the same turn of the event loop go together.
-      await new Promise<void>((resolve) => setImmediate(resolve));
-      const batch = this.queue.splice(0, this.share());
-      if (batch.length > 0) await this.batch(batch);
+    while (this.hasWork || this.flight) {
+      await this.advance();
+      if (this.sides.length + this.erasures.length === 0) continue;
+      await this.flight;
       const sides = this.sides.splice(0);
       if (sides.length > 0) await this.runSides(sides);
       for (const erasure of this.erasures.splice(0)) await this.runErasure(erasure);
     }
+    await this.answers;
   }
 
   /**
-   * How many commands the next batch takes: of a long queue half, so that the rest is on its way through HTTP while
-   * the database works, and neither waits for the other.
+   * Sends off the next batch: behind an idle log what arrived in this turn of the event loop, behind a batch that is
+   * on its way what arrives until it is there, decided meanwhile on the state that it will leave.
    */
-  private share(): number {
-    const waiting = this.queue.length;
-    return Math.min(this.options.batch, waiting > WHOLE ? Math.max(WHOLE, Math.ceil(waiting / 2)) : waiting);
+  private async advance(): Promise<void> {
+    if (!this.flight) await new Promise<void>((resolve) => setImmediate(resolve));
+    const { epoch } = this;
+    const ahead = this.flight ? await this.decideAhead(this.flight) : null;
+    await this.flight;
+    const draft = ahead && ahead.batch.length > 0 && epoch === this.epoch ? this.sealAhead(ahead) : null;
+    if (ahead && draft) return this.send(ahead.batch, draft);
+    // What was decided on a batch that failed is decided anew.
+    const again = ahead?.batch ?? [];
+    const batch = [...again, ...this.queue.splice(0, this.options.batch - again.length)];
+    if (batch.length > 0) this.send(batch, null);
+  }
+
+  private sealAhead({ tip, now, tree, staging, results }: Ahead): Draft | null {
+    try {
+      return this.project(seal(this.desk, tip, now, tree, staging, results));
+    } catch {
+      // The ordinary way meets the same fault, and finds out whose it is.
+      return null;
+    }
+  }
+
+  private send(batch: Pending[], draft: Draft | null): void {
+    const flight = this.batch(batch, draft).finally(() => {
+      if (this.flight === flight) this.flight = null;
+    });
+    this.flight = flight;
+  }
+
+  /**
+   * Decides arrivals until the flight is there, from memory alone, for the connection is busy.
+   * @returns null when anything is out of order: the ordinary way finds out
+   */
+  private async decideAhead(flight: Promise<void>): Promise<Ahead | null> {
+    const { tip } = this;
+    if (!tip || this.broken || this.clockIsDue) return null;
+    let landed = false;
+    void flight.then(() => (landed = true));
+    const clock = this.clock.now() + this.clockOffset;
+    if (tip.time > clock + CLOCK_TOLERANCE_MS) return null;
+    const now = Math.max(clock, tip.time);
+    const batch: Pending[] = [];
+    const results: Result[] = [];
+    const { tree, staging } = openStaging(this.desk, tip, now, this.cache.nextSubject);
+    const ahead = { tip, now, batch, results, tree, staging };
+    while (!landed) {
+      for (let next = this.queue[0]; next && batch.length < this.options.batch; next = this.queue[0]) {
+        const known = this.cache.peek(next.command);
+        if (!known) return ahead;
+        staging.learn(known);
+        const result = stage(staging, next.command);
+        if (isUnsure(next, result)) return ahead;
+        batch.push(next);
+        results.push(result);
+        this.queue.shift();
+      }
+      // Rows that are no events wait for the connection, too: they go between this batch and the next.
+      const arrival = new Promise<void>((resolve) => (this.arrived = resolve));
+      await Promise.race([flight, arrival]);
+    }
+    return ahead;
   }
 
   private get hasWork(): boolean {
@@ -217,9 +283,9 @@ export class LedgerWriter {
   }
 
   /** Commits a batch; one that fails other than by outage is re-run one command at a time. Never throws. */
-  private async batch(batch: Pending[]): Promise<void> {
+  private async batch(batch: Pending[], ahead: Draft | null = null): Promise<void> {
     try {
-      await this.attempt(batch);
+      await this.attempt(batch, ahead);
     } catch (error) {
       this.forget();
       const outage = asUnavailable(error);
@@ -236,28 +302,32 @@ export class LedgerWriter {
     }
   }
 
-  private async attempt(batch: Pending[]): Promise<void> {
+  private async attempt(batch: Pending[], ahead: Draft | null): Promise<void> {
     let careful = false;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      await this.recover();
-      await this.checkClock();
       const lock = attempt >= OPTIMISTIC_ATTEMPTS;
       try {
-        const round = lock
-          ? await this.store.locked(() => this.once(batch, careful, true))
-          : await this.once(batch, careful, false);
-        if (round !== null) {
-          await this.finish(batch, round);
+        let draft: Draft | null;
+        if (attempt === 0 && ahead) draft = await this.write(ahead, false);
+        else {
+          await this.recover();
+          await this.checkClock();
+          const once = async (): Promise<Draft | null> => this.write(await this.draft(batch, careful, lock), lock);
+          draft = lock ? await this.store.locked(once) : await once();
+        }
+        if (draft) {
+          this.finish(batch, draft);
           return;
         }
-        await this.catchUp();
+        this.forget();
+        this.clockChecked = Number.NEGATIVE_INFINITY;
       } catch (error) {
         const fault = error instanceof DbError ? error.fault : null;
         if (fault === 'lost') {
           this.broken = true;
           const lost = this.written;
           if (lost && (await this.wasCommitted(lost))) {
-            await this.finish(batch, lost);
+            this.finish(batch, lost);
             return;
           }
         }
@@ -270,49 +340,37 @@ export class LedgerWriter {
     throw new LedgerUnavailable('the log is busy');
   }
 
-  /**
-   * One attempt: read, decide, write.
-   * @returns null when the head moved meanwhile
-   */
-  private async once(batch: Pending[], careful: boolean, locked: boolean): Promise<Round | null> {
+  /** Reads and decides. */
+  private async draft(batch: readonly Pending[], careful: boolean, locked: boolean): Promise<Draft> {
     if (locked) await this.catchUp();
     const tip = (this.tip ??= await this.load());
     const now = this.now(tip);
-    const known = await this.cache.read(
-      batch.map(({ command }) => command),
-      careful,
-    );
-    const tree = new GrowingTree(nodeHasher, tip.size, tip.frontier);
-    const staging = new Staging(this.vault, tree, now, known, this.cache.nextSubject);
-    const results = batch.map(({ command }): Round['results'][number] => {
-      try {
-        return staging.stage(command);
-      } catch (error) {
-        return { kind: 'error', error };
-      }
-    });
-    if (!careful && results.some((result, at) => batch[at]?.key != null && wroteNothing(result))) {
-      // What is refused now may have been accepted before under the same key: the repeat gets the first answer.
-      return this.once(batch, true, false);
-    }
-    if (staging.entries.length === 0) {
-      // Refusals too must rest on the newest state: another process may have written since it was read.
-      return locked || (await this.isCurrent(tip)) ? { tip, tree, staging, results } : null;
-    }
-    return this.write({ tip, tree, staging, results }, now);
+    const commands = batch.map(({ command }) => command);
+    const known = await this.cache.read(commands, careful);
+    const { tree, staging } = openStaging(this.desk, tip, now, this.cache.nextSubject);
+    staging.learn(known);
+    const results = commands.map((command) => stage(staging, command));
+    const unsure = batch.some((pending, at) => isUnsure(pending, results[at] as Result));
+    if (unsure && !careful) return this.draft(batch, true, false);
+    return this.project(seal(this.desk, tip, now, tree, staging, results));
   }
 
-  /** @returns what the batch led to; null when the head moved */
-  private async write({ tip, tree, staging, results }: Round, now: number): Promise<Round | null> {
-    const rows = staging.rows(this.tables);
-    const { written, partialTiles } = growTiles(tip, tree);
-    for (const { level, index, hashes } of written) rows.add(T.tile, [level, index, hashes]);
-    const root = Buffer.from(tree.root());
-    const after = { size: tree.size, root, time: now, checkpoint: this.key.checkpoint(tree.size, root) };
-    const round = { tip: { ...tip, ...after, partialTiles, frontier: tree.frontier() }, tree, staging, results };
-    this.written = round;
+  /** From here on decisions rest on what the draft leaves; {@link forget} when it is not written after all. */
+  private project(draft: Draft): Draft {
+    this.tip = draft.after;
+    this.cache.put(draft.staging);
+    return draft;
+  }
+
+  /** @returns the draft once it is committed; null when the head moved meanwhile */
+  private async write(draft: Draft, locked: boolean): Promise<Draft | null> {
+    if (!draft.rows) {
+      // Refusals too must rest on the newest state: another process may have written since it was read.
+      return locked || (await this.isCurrent(draft.before)) ? draft : null;
+    }
+    this.written = draft;
     try {
-      if (await this.store.write(tip, after, rows)) return round;
+      if (await this.store.write(draft.before, draft.after, draft.rows)) return draft;
       this.written = null;
       return null;
     } catch (error) {
@@ -325,13 +383,21 @@ export class LedgerWriter {
     try {
       await this.recover();
       await this.checkClock();
-      const round = await this.store.locked(() => this.eraseLocked(subject, actor));
-      if (round) {
-        await this.finish([], round);
+      const draft = await this.store.locked(async () => {
+        await this.catchUp();
+        const tip = (this.tip ??= await this.load());
+        const drafted = await draftErasure(this.store.db, this.desk, this.models, tip, this.now(tip), subject, actor);
+        if (!drafted) return null;
+        if (!(await this.write(drafted, true))) throw new LedgerUnavailable('the log is busy');
+        await deleteErased(this.store.db, this.models, drafted, subject);
+        return drafted;
+      });
+      if (draft) {
+        this.finish([], draft);
         this.forget();
-        this.vault.forget(subject);
+        await this.answers;
       }
-      resolve(round?.staging.entries.length ?? 0);
+      resolve(draft?.staging.entries.length ?? 0);
     } catch (error) {
       if (error instanceof DbError && error.fault === 'lost') this.broken = true;
       this.forget();
@@ -339,72 +405,38 @@ export class LedgerWriter {
     }
   }
 
-  private async eraseLocked(subject: string, actor: Actor): Promise<Round | null> {
-    await this.catchUp();
-    const tip = (this.tip ??= await this.load());
-    const { db } = this.store;
-    const rows = await db.query<ChainRow>(`SELECT ${CHAIN_COLUMNS} ${CHAIN_FROM} WHERE s.id = ? ORDER BY c.num`, [
-      subject,
-    ]);
-    if (rows.length === 0) return null;
-    const now = this.now(tip);
-    const tree = new GrowingTree(nodeHasher, tip.size, tip.frontier);
-    const nothing = { heads: new Map(), names: new Map(), requests: new Map(), subjects: new Map() };
-    const staging = new Staging(this.vault, tree, now, nothing, this.cache.nextSubject);
-    const model = (kind: string): ChainModel => {
-      const found = this.models.find((one) => one.kind === kind);
-      if (!found) throw new Error(`no model of kind ${kind}`);
-      return found;
-    };
-    for (const row of rows) staging.erase(closedHead(row, false), model(row.kind), actor);
-    const chains = rows.map(({ num }) => num);
-    const ended = staging.entries.map(({ event }) => event.index);
-    const round = await this.write({ tip, tree, staging, results: [] }, now);
-    if (!round) throw new LedgerUnavailable('the log is busy');
-    const ofChains = placeholders(chains);
-    await db.query(
-      `DELETE FROM payload WHERE idx IN (SELECT idx FROM entry WHERE chain IN ${ofChains}) AND idx NOT IN ${placeholders(ended)}`,
-      [...chains, ...ended],
-    );
-    for (const { table } of [{ table: 'name' }, ...this.models.flatMap(({ readModels }) => readModels)]) {
-      await db.query(`DELETE FROM ${table} WHERE chain IN ${ofChains}`, chains);
-    }
-    await db.query('DELETE FROM subject WHERE id = ?', [subject]);
-    return round;
+  /** The batch is committed: it is answered once it is remembered outside the database, behind the batches before it. */
+  private finish(batch: readonly Pending[], draft: Draft): void {
+    this.written = null;
+    this.answers = this.answers.then(async () => {
+      try {
+        if (draft.rows) await this.head.append(draft.after.checkpoint);
+      } catch (error) {
+        // Not in the head file is not acknowledged.
+        const unavailable = new LedgerUnavailable(`the head file cannot be written (${codeOf(error)})`, 5);
+        this.report('ledger.outage', { reason: unavailable.message, commands: batch.length });
+        for (const pending of batch) pending.reject(unavailable);
+        return;
+      }
+      for (const [position, result] of draft.results.entries()) this.answer(batch[position] as Pending, result, draft);
+      if (draft.rows) this.tell(draft.after.size);
+    });
   }
 
-  /** The batch is committed: remember it outside the database, then answer. */
-  private async finish(batch: Pending[], { tip, tree, staging, results }: Round): Promise<void> {
-    this.written = null;
-    const wrote = staging.entries.length > 0;
-    if (wrote) {
-      this.tip = tip;
-      this.cache.put(staging);
-      // Not in the head file is not acknowledged; the batch must not be run again either, for it is committed.
-      await this.head.append(tip.checkpoint).catch((error: unknown) => {
-        throw new LedgerUnavailable(`the head file cannot be written (${(error as NodeJS.ErrnoException).code})`, 5);
+  private answer(pending: Pending, result: Result, { tree, after }: Draft): void {
+    if (result.kind === 'error') pending.reject(result.error);
+    else if (result.kind === 'refusal') pending.resolve({ ok: false, refusal: result.refusal });
+    else if (result.kind === 'replay') void this.replay(pending, result.remembered);
+    else {
+      pending.resolve({
+        ok: true,
+        replayed: false,
+        events: result.events.map(({ event }) => event),
+        receipts: result.events.map((staged) => this.receipt(staged, tree, after.checkpoint)),
+        ids: result.ids,
+        states: result.states,
       });
     }
-    const receipts = new Map(
-      staging.entries.map((staged) => [staged.event.index, this.receipt(staged, tree, tip.checkpoint)]),
-    );
-    for (const [position, result] of results.entries()) {
-      const pending = batch[position] as Pending;
-      if (result.kind === 'error') pending.reject(result.error);
-      else if (result.kind === 'refusal') pending.resolve({ ok: false, refusal: result.refusal });
-      else if (result.kind === 'replay') void this.replay(pending, result.remembered);
-      else {
-        pending.resolve({
-          ok: true,
-          replayed: false,
-          events: result.events.map(({ event }) => event),
-          receipts: result.events.map(({ event }) => receipts.get(event.index) as Receipt),
-          ids: result.ids,
-          states: result.states,
-        });
-      }
-    }
-    if (wrote) this.tell(tip.size);
   }
 
   /** The batch is committed and answered: a listener's fault must not look like the batch's, which would be run again. */
@@ -472,9 +504,13 @@ export class LedgerWriter {
     return Math.max(now, tip.time);
   }
 
+  private get clockIsDue(): boolean {
+    return this.clock.now() - this.clockChecked >= CLOCK_CHECK_MS;
+  }
+
   private async checkClock(): Promise<void> {
+    if (!this.clockIsDue) return;
     const started = this.clock.now();
-    if (started - this.clockChecked < CLOCK_CHECK_MS) return;
     const theirs = await this.store.clock();
     const ours = (started + this.clock.now()) / 2;
     if (theirs !== null && Math.abs(theirs - ours) > CLOCK_TOLERANCE_MS) {
@@ -485,13 +521,14 @@ export class LedgerWriter {
   }
 
   private forget(): void {
+    this.epoch++;
     this.tip = null;
     this.cache.clear();
   }
 
   /** Looks until it is known whether a batch was committed on a connection that broke. */
-  private async wasCommitted({ staging }: Round): Promise<boolean> {
-    const first = staging.entries[0] as StagedEvent;
+  private async wasCommitted(lost: Draft): Promise<boolean> {
+    const first = firstEntry(lost);
     this.report('ledger.outcome-unknown', { index: first.event.index });
     const giveUp = Date.now() + (this.options.resolveMs ?? RESOLVE_MS);
     for (let pause = 50; ; pause = Math.min(pause * 2, 1000)) {
@@ -545,8 +582,9 @@ export class LedgerWriter {
   }
 }
 
-function wroteNothing(result: Round['results'][number]): boolean {
-  return result.kind === 'refusal' || (result.kind === 'events' && result.events.length === 0);
+/** What is refused now may have been accepted before under the same key: then the repeat gets the first answer. */
+function isUnsure({ key }: Pending, result: Result): boolean {
+  return key !== null && wroteNothing(result);
 }
 
 function asUnavailable(error: unknown): LedgerUnavailable | null {
@@ -559,5 +597,6 @@ function asUnavailable(error: unknown): LedgerUnavailable | null {
 
 const nameOf = (error: unknown): string =>
   error instanceof DbError ? error.message : error instanceof Error ? error.name : 'unknown';
+const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'unknown';
 const base64 = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64');

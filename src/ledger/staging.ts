@@ -84,6 +84,12 @@ export class Staging {
   /** Heads that the batch changed. */
   readonly changed = new Map<string, { head: ChainHead; before: ChainHead | null; model: ChainModel }>();
   readonly entries: StagedEvent[] = [];
+  private readonly known = {
+    heads: new Map<string, ChainHead>(),
+    names: new Map<string, string>(),
+    requests: new Map<string, RememberedRequest>(),
+    subjects: new Map<string, SubjectKey>(),
+  };
   private readonly names = new Map<string, string>();
   private readonly requests = new Map<string, RememberedRequest>();
   private readonly subjects = new Map<string, SubjectKey>();
@@ -96,12 +102,19 @@ export class Staging {
     private readonly vault: Vault,
     private readonly tree: GrowingTree,
     private readonly now: number,
-    private readonly known: Known,
     /** Gives each subject that the batch makes its number. */
-    private nextSubject: number,
+    private readonly nextSubject: number,
   ) {
     this.time = entryTime(now);
     this.recordedAt = new Date(now).toISOString();
+  }
+
+  /** Takes what was read for the commands that are staged next. */
+  learn({ heads, names, requests, subjects }: Known): void {
+    for (const [id, head] of heads) this.known.heads.set(id, head);
+    for (const [blind, id] of names) this.known.names.set(blind, id);
+    for (const [key, request] of requests) this.known.requests.set(key, request);
+    for (const [id, subject] of subjects) this.known.subjects.set(id, subject);
   }
 
   /** @throws whatever a module's `decide`, `evolve`, `rows` or `names` throws: then the command left no trace */

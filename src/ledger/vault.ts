@@ -173,6 +173,12 @@ export class Vault {
     return subject;
   }
 
+  /** Drops all unwrapped subject keys from memory. */
+  forgetAll(): void {
+    this.subjects.clear();
+    this.numbers.clear();
+  }
+
   /** Drops an unwrapped key from memory. */
   forget(subject: string): void {
     const num = this.numbers.get(subject);
@@ -193,7 +199,8 @@ export class Vault {
 
   /** From a row of table `subject`. @throws {VaultError} */
   subjectFromRow(row: SubjectRow): SubjectKey {
-    return this.subjects.get(row.num) ?? this.remember(this.unwrapSubjectKey(row));
+    const known = this.subjects.get(row.num);
+    return known?.id === row.id ? known : this.remember(this.unwrapSubjectKey(row));
   }
 
   /** @throws {VaultError} when there is no such subject or its key cannot be had */
