@@ -1,4 +1,5 @@
 /** Orders that go well: in parts, with a refill, and with two pharmacies at the same moment. */
+import { StoryBroken } from '../client.js';
 import { scene, type Story } from '../play.js';
 import { claim, type Claimed, count, dispense, type Issued, product, report } from '../requests.js';
 import type { Stage } from '../stage.js';
@@ -148,16 +149,19 @@ async function claimAtOnce(
   words: string,
 ): Promise<{ winner: Person; claimed: Claimed }> {
   const { corner, mill } = stage.cast;
-  const both = [corner, mill];
+  // Whose request is sent first is chance: the one that is sent first mostly wins.
+  const both = Math.random() < 0.5 ? [corner, mill] : [mill, corner];
   // Signed in beforehand, so that nothing but the claims runs.
   await Promise.all(both.map(({ client }) => client.get('/api/self')));
   stage.say('both pharmacies', `claim ${words} at the same moment`);
   const answers = await Promise.all(both.map((pharmacy) => claim(pharmacy, prescription, token)));
-  const [atCorner, atMill] = answers as [(typeof answers)[number], (typeof answers)[number]];
-  const cornerWon = atCorner.ok;
-  const claimed = stage.did(cornerWon ? corner : mill, `won: it holds ${words}`, cornerWon ? atCorner : atMill);
-  stage.refused(cornerWon ? mill : corner, 'lost', 'prescription.claimed-elsewhere', cornerWon ? atMill : atCorner);
-  return { winner: cornerWon ? corner : mill, claimed };
+  const results = both.map((pharmacy, index) => ({ pharmacy, answer: answers[index] }));
+  const won = results.find(({ answer }) => answer?.ok);
+  const lost = results.find((result) => result !== won);
+  if (!won?.answer || !lost?.answer) throw new StoryBroken('none of two pharmacies could claim');
+  const claimed = stage.did(won.pharmacy, `won: it holds ${words}`, won.answer);
+  stage.refused(lost.pharmacy, 'lost', 'prescription.claimed-elsewhere', lost.answer);
+  return { winner: won.pharmacy, claimed };
 }
 
 export const filling: readonly Story[] = [partialFill, refill, race];
