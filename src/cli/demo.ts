@@ -9,7 +9,6 @@ import { StoryBroken } from '../demo/client.js';
 import { forgetQueues } from '../demo/forget-queues.js';
 import { conclude, introduce, invite, type Summary } from '../demo/leaflet.js';
 import { PlayClock } from '../demo/play-clock.js';
-import { Signals } from '../demo/signals.js';
 import { Stage } from '../demo/stage.js';
 import { tallyOf } from '../demo/tally.js';
 import { playThirtyDays } from '../demo/thirty-days.js';
@@ -21,6 +20,7 @@ import type { VerifyReport } from '../ledger/verify/report.js';
 import { type Service, serve } from '../main.js';
 import { JOB_QUEUES, Jobs } from '../reconciliation/jobs.js';
 import { findRedis } from './redis-finder.js';
+import { Signals } from './signals.js';
 import { type CommonOptions, EXIT, type ExitCode, type Terminal } from './terminal.js';
 import { runVerify } from './verify.js';
 

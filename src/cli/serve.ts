@@ -4,6 +4,7 @@ import { Config } from '../config/config.js';
 import { createLogger } from '../http/logging.js';
 import { serve } from '../main.js';
 import { findRedis } from './redis-finder.js';
+import { Signals } from './signals.js';
 import { type CommonOptions, EXIT, type ExitCode, type Terminal } from './terminal.js';
 
 /** `rxledger serve`: resolves when a signal has ended the service. */
@@ -19,7 +20,7 @@ export async function runServe({ json }: CommonOptions, terminal: Terminal): Pro
     // With --json standard output holds that document alone.
     const logger = createLogger(config, json ? pino.destination(2) : undefined);
     const { address, signIns } = await serve(config, new Clock(), logger);
-    const ended = lastSignal();
+    const signals = new Signals();
     if (json) {
       terminal.out(
         JSON.stringify({
@@ -32,25 +33,10 @@ export async function runServe({ json }: CommonOptions, terminal: Terminal): Pro
       for (const { username, password, role } of signIns)
         terminal.out(`  sign in: ${username}  ${password}  (${role})`);
     }
-    await ended;
+    await signals.closed;
+    signals.ignore();
     return EXIT.ok;
   } finally {
     await redis.stop();
   }
-}
-
-/**
- * Nest closes the application at the first signal, and gives the process the same signal again when it has done so.
- * A second signal from somebody who does not want to wait ends it at once.
- */
-function lastSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    let signals = 0;
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.on(signal, () => {
-        signals += 1;
-        if (signals > 1) resolve();
-      });
-    }
-  });
 }

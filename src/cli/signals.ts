@@ -1,3 +1,4 @@
+/** An interval that never comes round in practice, ms: a timer holds 2^31 - 1 at most. */
 const LONG_MS = 2 ** 30;
 
 /**
@@ -10,7 +11,7 @@ export class Signals {
   /** Resolves once a signal has closed the service. */
   readonly closed: Promise<void>;
   private heard: () => void = () => undefined;
-  /** Once the service is closed nothing else may keep the process until the second signal is delivered. */
+  /** Once the service is closed nothing else keeps the process until the second signal is delivered. */
   private readonly awake = setInterval(() => undefined, LONG_MS);
 
   constructor() {
@@ -23,6 +24,7 @@ export class Signals {
     process.on('SIGINT', this.heard).on('SIGTERM', this.heard);
   }
 
+  /** Signals are the process's own again, and nothing here keeps it. */
   ignore(): void {
     clearInterval(this.awake);
     process.off('SIGINT', this.heard).off('SIGTERM', this.heard);
