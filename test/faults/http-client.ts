@@ -17,14 +17,19 @@ export interface HttpClient {
 }
 
 /** Signs a demo account in. @param address `http://127.0.0.1:<port>` */
-export async function signIn(address: string, username: string): Promise<HttpClient> {
+export function signIn(address: string, username: string): Promise<HttpClient> {
+  return signInAs(address, username, PASSWORD);
+}
+
+/** @throws {Error} with the status when it is refused */
+export async function signInAs(address: string, username: string, password: string): Promise<HttpClient> {
   const call = async (method: string, path: string, headers: Record<string, string>, body?: object) => {
     const json = body === undefined ? {} : { body: JSON.stringify(body) };
     const type: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' };
     const response = await fetch(address + path, { method, headers: { ...type, ...headers }, ...json });
     return { status: response.status, body: z.record(z.string(), z.unknown()).parse(await response.json()) };
   };
-  const { status, body } = await call('POST', '/api/auth/sign-in', {}, { username, password: PASSWORD });
+  const { status, body } = await call('POST', '/api/auth/sign-in', {}, { username, password });
   if (status !== 200) throw new Error(`sign-in of ${username}: ${status}`);
   const authorization = `Bearer ${z.string().parse(body['accessToken'])}`;
   return {
