@@ -90,17 +90,13 @@ export function sameRow(a: StoredRow, b: StoredRow): boolean {
   return a.values.every((value, at) => value === b.values[at]);
 }
 
-export function namesOf(
-  vault: Vault,
-  names: readonly OutsideName[],
-  known?: ReadonlyMap<string, string>,
-): Map<string, string> {
-  return new Map(
-    names.map((name) => {
-      const text = nameText(name);
-      return [text, known?.get(text) ?? vault.blindIndex(name.domain, name.parts).toString('hex')];
-    }),
-  );
+/** Outside names with their blind indexes (hex). */
+export function namesOf(vault: Vault, names: readonly OutsideName[]): Map<string, string> {
+  return new Map(names.map((name) => [nameText(name), blindOf(vault, name)]));
+}
+
+export function blindOf(vault: Vault, { domain, parts }: OutsideName): string {
+  return vault.blindIndex(domain, parts).toString('hex');
 }
 
 export function nameText(name: OutsideName): string {

@@ -29,10 +29,10 @@ export interface Desk {
   readonly tables: readonly BatchTable[];
 }
 
-/** Decides one command; a `decide` or `evolve` that throws fails its own command only. */
-export function stage(staging: Staging, command: Command): Result {
+/** @param key the command's idempotency key as stored. Decides one command; a `decide` or `evolve` that throws fails its own command only. */
+export function stage(staging: Staging, command: Command, key: Buffer | null): Result {
   try {
-    return staging.stage(command);
+    return staging.stage(command, key);
   } catch (error) {
     return { kind: 'error', error };
   }

@@ -5,7 +5,7 @@ import {
   type ChainHead,
   type ChainRow,
   isErased,
-  nameText,
+  blindOf,
   namesOf,
   openState,
   rowsOf,
@@ -120,7 +120,7 @@ export class HeadCache {
   }
 
   private blind(name: { domain: string; parts: readonly string[] }): string {
-    return namesOf(this.vault, [name]).get(nameText(name)) as string;
+    return blindOf(this.vault, name);
   }
 
   private async readNames(wanted: ReadonlyMap<string, ChainModel>): Promise<Map<string, string>> {

@@ -24,10 +24,13 @@ const RESOLVE_MS = 15_000;
 /** How often the offset to the database's clock is measured. */
 const CLOCK_CHECK_MS = 60_000;
 
+/** A queue of up to this many commands goes in one batch: below, the cost of a batch itself counts most. */
+const WHOLE = 16;
+
 interface Pending {
   readonly command: Command;
-  /** Idempotency key as stored, hex; null without one. */
-  readonly key: string | null;
+  /** Idempotency key as stored; null without one. */
+  readonly key: Buffer | null;
   readonly resolve: (outcome: Outcome) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -47,6 +50,7 @@ interface Erasure {
 
 /** A batch that is decided while the one before it is being written. */
 interface Ahead {
+  readonly epoch: number;
   readonly tip: Tip;
   readonly now: number;
   readonly batch: Pending[];
@@ -86,6 +90,9 @@ export class LedgerWriter {
   private epoch = 0;
   /** The batch on its way; settles when it is committed or has failed. Never rejects. */
   private flight: Promise<void> | null = null;
+  /** Settles when the flight is decided and handed to the database: from then on its end of the log can be built on. */
+  private departure: Promise<void> = Promise.resolve();
+  private depart: () => void = () => undefined;
   /** Answers in the order of the batches, each behind its checkpoint in the head file. Never rejects. */
   private answers: Promise<void> = Promise.resolve();
   private arrived: () => void = () => undefined;
@@ -136,15 +143,20 @@ export class LedgerWriter {
     if (this.closed) return Promise.reject(new LedgerUnavailable('the ledger is closing'));
     if (this.queue.length >= this.options.queue)
       return Promise.reject(new LedgerUnavailable('too many writes are waiting', 2));
-    const key = command.idempotency ? idempotencyKey(this.vault, command.idempotency).toString('hex') : null;
-    if (key !== null) {
-      if (this.inFlight.has(key))
-        return Promise.resolve({ ok: false, refusal: { code: 'idempotency.in-progress', facts: {} } });
-      this.inFlight.add(key);
+    if (!command.idempotency) return this.enqueue(command, null);
+    const key = idempotencyKey(this.vault, command.idempotency);
+    const name = key.toString('latin1');
+    if (this.inFlight.has(name)) {
+      return Promise.resolve({ ok: false, refusal: { code: 'idempotency.in-progress', facts: {} } });
     }
+    this.inFlight.add(name);
+    return this.enqueue(command, key).finally(() => this.inFlight.delete(name));
+  }
+
+  private enqueue(command: Command, key: Buffer | null): Promise<Outcome> {
     const done = new Promise<Outcome>((resolve, reject) => this.queue.push({ command, key, resolve, reject }));
     this.wake();
-    return key === null ? done : done.finally(() => this.inFlight.delete(key));
+    return done;
   }
 
   /**
@@ -217,15 +229,24 @@ export class LedgerWriter {
    */
   private async advance(): Promise<void> {
     if (!this.flight) await new Promise<void>((resolve) => setImmediate(resolve));
-    const { epoch } = this;
     const ahead = this.flight ? await this.decideAhead(this.flight) : null;
     await this.flight;
-    const draft = ahead && ahead.batch.length > 0 && epoch === this.epoch ? this.sealAhead(ahead) : null;
+    const draft = ahead && ahead.batch.length > 0 && ahead.epoch === this.epoch ? this.sealAhead(ahead) : null;
     if (ahead && draft) return this.send(ahead.batch, draft);
     // What was decided on a batch that failed is decided anew.
     const again = ahead?.batch ?? [];
-    const batch = [...again, ...this.queue.splice(0, this.options.batch - again.length)];
+    // Of a long queue half: the other half is decided while this one is on its way, and so they go on in turn.
+    const share = this.queue.length > WHOLE ? Math.ceil(this.queue.length / 2) : this.queue.length;
+    const batch = [...again, ...this.queue.splice(0, Math.min(share, this.options.batch - again.length))];
     if (batch.length > 0) this.send(batch, null);
+  }
+
+  private watch(flight: Promise<void>): { done: boolean } {
+    const landing = { done: false };
+    void flight.finally(() => {
+      landing.done = true;
+    });
+    return landing;
   }
 
   private sealAhead({ tip, now, tree, staging, results }: Ahead): Draft | null {
@@ -238,6 +259,7 @@ export class LedgerWriter {
   }
 
   private send(batch: Pending[], draft: Draft | null): void {
+    this.departure = new Promise((resolve) => (this.depart = resolve));
     const flight = this.batch(batch, draft).finally(() => {
       if (this.flight === flight) this.flight = null;
     });
@@ -249,23 +271,23 @@ export class LedgerWriter {
    * @returns null when anything is out of order: the ordinary way finds out
    */
   private async decideAhead(flight: Promise<void>): Promise<Ahead | null> {
+    const landing = this.watch(flight);
+    await Promise.race([flight, this.departure]);
     const { tip } = this;
-    if (!tip || this.broken || this.clockIsDue) return null;
-    let landed = false;
-    void flight.then(() => (landed = true));
+    if (landing.done || !tip || this.broken || this.clockIsDue) return null;
     const clock = this.clock.now() + this.clockOffset;
     if (tip.time > clock + CLOCK_TOLERANCE_MS) return null;
     const now = Math.max(clock, tip.time);
     const batch: Pending[] = [];
     const results: Result[] = [];
     const { tree, staging } = openStaging(this.desk, tip, now, this.cache.nextSubject);
-    const ahead = { tip, now, batch, results, tree, staging };
-    while (!landed) {
+    const ahead = { epoch: this.epoch, tip, now, batch, results, tree, staging };
+    while (!landing.done) {
       for (let next = this.queue[0]; next && batch.length < this.options.batch; next = this.queue[0]) {
         const known = this.cache.peek(next.command);
         if (!known) return ahead;
         staging.learn(known);
-        const result = stage(staging, next.command);
+        const result = stage(staging, next.command, next.key);
         if (isUnsure(next, result)) return ahead;
         batch.push(next);
         results.push(result);
@@ -349,7 +371,7 @@ export class LedgerWriter {
     const known = await this.cache.read(commands, careful);
     const { tree, staging } = openStaging(this.desk, tip, now, this.cache.nextSubject);
     staging.learn(known);
-    const results = commands.map((command) => stage(staging, command));
+    const results = batch.map(({ command, key }) => stage(staging, command, key));
     const unsure = batch.some((pending, at) => isUnsure(pending, results[at] as Result));
     if (unsure && !careful) return this.draft(batch, true, false);
     return this.project(seal(this.desk, tip, now, tree, staging, results));
@@ -369,6 +391,7 @@ export class LedgerWriter {
       return locked || (await this.isCurrent(draft.before)) ? draft : null;
     }
     this.written = draft;
+    this.depart();
     try {
       if (await this.store.write(draft.before, draft.after, draft.rows)) return draft;
       this.written = null;
@@ -408,19 +431,22 @@ export class LedgerWriter {
   /** The batch is committed: it is answered once it is remembered outside the database, behind the batches before it. */
   private finish(batch: readonly Pending[], draft: Draft): void {
     this.written = null;
-    this.answers = this.answers.then(async () => {
-      try {
-        if (draft.rows) await this.head.append(draft.after.checkpoint);
-      } catch (error) {
-        // Not in the head file is not acknowledged.
-        const unavailable = new LedgerUnavailable(`the head file cannot be written (${codeOf(error)})`, 5);
-        this.report('ledger.outage', { reason: unavailable.message, commands: batch.length });
-        for (const pending of batch) pending.reject(unavailable);
-        return;
-      }
-      for (const [position, result] of draft.results.entries()) this.answer(batch[position] as Pending, result, draft);
-      if (draft.rows) this.tell(draft.after.size);
-    });
+    this.answers = this.answerAfter(this.answers, batch, draft);
+  }
+
+  private async answerAfter(earlier: Promise<void>, batch: readonly Pending[], draft: Draft): Promise<void> {
+    await earlier;
+    try {
+      if (draft.rows) await this.head.append(draft.after.checkpoint);
+    } catch (error) {
+      // Not in the head file is not acknowledged.
+      const unavailable = new LedgerUnavailable(`the head file cannot be written (${codeOf(error)})`, 5);
+      this.report('ledger.outage', { reason: unavailable.message, commands: batch.length });
+      for (const pending of batch) pending.reject(unavailable);
+      return;
+    }
+    for (const [position, result] of draft.results.entries()) this.answer(batch[position] as Pending, result, draft);
+    if (draft.rows) this.tell(draft.after.size);
   }
 
   private answer(pending: Pending, result: Result, { tree, after }: Draft): void {

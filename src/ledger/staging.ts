@@ -1,5 +1,5 @@
 import { BatchRows, type BatchTable } from './batch-statement.js';
-import { type ChainHead, ERASED, nameText, namesOf, rowsOf, sameRow, stateColumn } from './chain-head.js';
+import { blindOf, type ChainHead, ERASED, nameText, rowsOf, sameRow, stateColumn } from './chain-head.js';
 import { encodeEntry, entryTime, ZERO32 } from './core/entry.js';
 import type { GrowingTree } from './core/merkle.js';
 import type {
@@ -11,6 +11,7 @@ import type {
   LedgerEvent,
   NamedChainRef,
   NewEvent,
+  OutsideName,
   Refusal,
   SubjectRef,
 } from './model.js';
@@ -91,6 +92,8 @@ export class Staging {
     subjects: new Map<string, SubjectKey>(),
   };
   private readonly names = new Map<string, string>();
+  /** Blind indexes (hex) by name: most are asked for twice. */
+  private readonly blinds = new Map<string, string>();
   private readonly requests = new Map<string, RememberedRequest>();
   private readonly subjects = new Map<string, SubjectKey>();
   private readonly newSubjects: SubjectKey[] = [];
@@ -118,8 +121,7 @@ export class Staging {
   }
 
   /** @throws whatever a module's `decide`, `evolve`, `rows` or `names` throws: then the command left no trace */
-  stage(command: Command): Staged {
-    const key = command.idempotency && idempotencyKey(this.vault, command.idempotency);
+  stage(command: Command, key: Buffer | null): Staged {
     const request = command.idempotency && requestMac(this.vault, command.idempotency);
     if (key && request) {
       const hex = key.toString('hex');
@@ -143,6 +145,13 @@ export class Staging {
     return this.append(command, slots, decision.events, key, request);
   }
 
+  private blind(name: OutsideName): string {
+    const text = nameText(name);
+    let blind = this.blinds.get(text);
+    if (blind === undefined) this.blinds.set(text, (blind = blindOf(this.vault, name)));
+    return blind;
+  }
+
   private head(id: string): ChainHead | null {
     return this.changed.get(id)?.head ?? this.known.heads.get(id) ?? null;
   }
@@ -152,7 +161,7 @@ export class Staging {
     let id = wanted.id;
     let mode = wanted.mode;
     if (isNamed(ref)) {
-      const blind = namesOf(this.vault, [ref.name]).get(nameText(ref.name)) as string;
+      const blind = this.blind(ref.name);
       const found = this.names.get(blind) ?? this.known.names.get(blind);
       if (found !== undefined) {
         id = found;
@@ -171,7 +180,7 @@ export class Staging {
     command: Command,
     slots: readonly Slot[],
     events: readonly NewEvent[],
-    key: Buffer | undefined,
+    key: Buffer | null,
     request: Buffer | undefined,
   ): Staged {
     const first = this.tree.size;
@@ -306,7 +315,7 @@ export class Staging {
     slot.head = {
       ...head,
       rows: rowsOf(slot.model, head.state, head.num, head.subject.num),
-      names: namesOf(this.vault, slot.model.names(head.state), head.names),
+      names: new Map(slot.model.names(head.state).map((name) => [nameText(name), this.blind(name)])),
     };
   }
 
