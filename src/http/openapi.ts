@@ -16,10 +16,17 @@ const problem = z
   })
   .describe('RFC 9457 problem; facts of the refusal are further members');
 
-/** In JSON Schema 2020-12, which is what OpenAPI 3.1 speaks. */
-function toJsonSchema(schema: z.core.$ZodType, io: 'input' | 'output'): Record<string, unknown> {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, { target: 'draft-2020-12', io, unrepresentable: 'any' });
-  return rest;
+/**
+ * In JSON Schema 2020-12, which is what OpenAPI 3.1 speaks. What a schema that holds itself refers to stands in
+ * `components`; only JSON values (`z.json()`) are such, so that zod's names for them always mean the same.
+ */
+function toJsonSchema(schema: z.core.$ZodType, io: 'input' | 'output') {
+  const {
+    $schema: _,
+    $defs,
+    ...rest
+  } = z.toJSONSchema(schema, { target: 'draft-2020-12', io, unrepresentable: 'any' });
+  return { schema: rest as Record<string, unknown>, components: ($defs ?? {}) as Record<string, object> };
 }
 
 export function createDocument(app: INestApplication): OpenAPIObject {
@@ -33,12 +40,12 @@ export function createDocument(app: INestApplication): OpenAPIObject {
     .addGlobalResponse({
       status: '4XX',
       description: 'Refused; nothing was recorded',
-      content: { [PROBLEM_TYPE]: { schema: toJsonSchema(problem, 'output') } },
+      content: { [PROBLEM_TYPE]: { schema: toJsonSchema(problem, 'output').schema } },
     })
     .build();
   return SwaggerModule.createDocument(app, base, {
     standardSchemaConverter: (schema, { schemaType }) =>
-      schema instanceof z.ZodType ? { schema: toJsonSchema(schema, schemaType) } : undefined,
+      schema instanceof z.ZodType ? toJsonSchema(schema, schemaType) : undefined,
     operationIdFactory: (controller, method) => `${controller.replace(/Controller$/, '')}.${method}`,
   });
 }
