@@ -1,4 +1,4 @@
-import { type BeforeApplicationShutdown, Injectable, Logger } from '@nestjs/common';
+import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { Clock } from '../config/clock.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { type Actor, SYSTEM } from '../ledger/model.js';
@@ -11,18 +11,22 @@ type Read = AccessRecorded['data']['reads'][number];
 
 /** How long reads are gathered before they are committed. */
 const GATHER_MS = 500;
-/** Beyond this many patients waiting, a read waits for the commit: nothing is left out. */
-const WAITING_PATIENTS = 10_000;
+/** With this many patients waiting they are committed at once. */
+const MANY_PATIENTS = 10_000;
 
 /**
  * Records who read a person's clinical data (design 7): on the patient's chain, within a second, without
- * delaying the answer.
+ * delaying the answer. While the ledger takes nothing, reads wait here; nothing is left out.
  */
 @Injectable()
-export class AccessLog implements BeforeApplicationShutdown {
+export class AccessLog implements OnApplicationShutdown {
   private readonly logger = new Logger('AccessLog');
+  /** By patient, then by reader and action. */
   private waiting = new Map<string, Map<string, Read>>();
   private timer: NodeJS.Timeout | null = null;
+  private committing: Promise<void> | null = null;
+  /** Whether the ledger did not take the last ones: then the timer alone tries again. */
+  private behind = false;
 
   constructor(
     private readonly writer: LedgerWriter,
@@ -32,28 +36,33 @@ export class AccessLog implements BeforeApplicationShutdown {
   /** Patients' own reads and the service's are not recorded. @param chains the chains that were read */
   record(actor: Actor, action: Action, patient: string, chains: readonly string[]): void {
     if (actor.role === 'system' || actor.patient === patient) return;
-    let reads = this.waiting.get(patient);
-    if (!reads) this.waiting.set(patient, (reads = new Map()));
-    const key = `${actor.id} ${action}`;
-    const known = reads.get(key);
     const reader = { id: actor.id, role: actor.role, org: actor.org };
-    const all = new Set([...(known?.chains ?? []), ...chains]);
-    reads.set(key, { reader, action, chains: [...all], at: known?.at ?? new Date(this.clock.now()).toISOString() });
-    if (this.waiting.size >= WAITING_PATIENTS) void this.flush();
-    else this.timer ??= setTimeout(() => void this.flush(), GATHER_MS).unref();
+    this.add(patient, { reader, action, chains: [...chains], at: new Date(this.clock.now()).toISOString() });
+    if (this.waiting.size >= MANY_PATIENTS && !this.committing && !this.behind) void this.flush();
   }
 
-  /** Commits what was gathered. What cannot be committed now is kept for the next time. */
+  /** Resolves when every read so far has been committed; what cannot be committed now is kept for the next time. */
   async flush(): Promise<void> {
+    // What is under way was read before, too.
+    while (this.committing) await this.committing;
     if (this.timer) clearTimeout(this.timer);
     this.timer = null;
     const gathered = this.waiting;
     this.waiting = new Map();
-    await Promise.all([...gathered].map(([patient, reads]) => this.commit(patient, [...reads.values()])));
+    this.behind = false;
+    this.committing = this.commitAll(gathered).finally(() => (this.committing = null));
+    await this.committing;
   }
 
-  async beforeApplicationShutdown(): Promise<void> {
+  /** After the last request was answered and before the ledger closes. */
+  async onApplicationShutdown(): Promise<void> {
     await this.flush();
+    if (this.timer) clearTimeout(this.timer);
+    if (this.waiting.size > 0) this.logger.error(`reads of ${this.waiting.size} patients were not recorded`);
+  }
+
+  private async commitAll(gathered: ReadonlyMap<string, ReadonlyMap<string, Read>>): Promise<void> {
+    await Promise.all([...gathered].map(([patient, reads]) => this.commit(patient, [...reads.values()])));
   }
 
   private async commit(patient: string, reads: Read[]): Promise<void> {
@@ -63,18 +72,21 @@ export class AccessLog implements BeforeApplicationShutdown {
         chains: [{ id: patient, model: patientModel, mode: 'existing' }],
         decide: ({ now }) => decideAccess(reads, { chain: patient, now, actor: SYSTEM }),
       });
-      if (!outcome.ok) this.logger.error({ event: 'access.not-recorded', code: outcome.refusal.code });
+      if (!outcome.ok) this.logger.error(`reads of a patient were not recorded: ${outcome.refusal.code}`);
     } catch {
-      for (const read of reads) this.keep(patient, read);
+      this.behind = true;
+      for (const read of reads) this.add(patient, read);
     }
   }
 
-  private keep(patient: string, read: Read): void {
+  /** Reads of one kind by one person are told together, as of the first. */
+  private add(patient: string, read: Read): void {
     let reads = this.waiting.get(patient);
     if (!reads) this.waiting.set(patient, (reads = new Map()));
     const key = `${read.reader.id} ${read.action}`;
-    const newer = reads.get(key);
-    reads.set(key, { ...read, chains: [...new Set([...read.chains, ...(newer?.chains ?? [])])] });
+    const known = reads.get(key);
+    const chains = [...new Set([...(known?.chains ?? []), ...read.chains])];
+    reads.set(key, { ...read, chains, at: known && known.at < read.at ? known.at : read.at });
     this.timer ??= setTimeout(() => void this.flush(), GATHER_MS).unref();
   }
 }

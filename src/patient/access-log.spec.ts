@@ -1,0 +1,159 @@
+import { EventEmitter, once } from 'node:events';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Logger } from '@nestjs/common';
+import { DOCTOR, OTHER_PATIENT, PATIENT, PHARMACY_A, SYSTEM, THE_PATIENT } from '../../test/support/domain.js';
+import { SettableClock } from '../config/clock.js';
+import type { LedgerWriter } from '../ledger/ledger.writer.js';
+import { type Command, type NewEvent, type Outcome } from '../ledger/model.js';
+import { LedgerUnavailable } from '../ledger/unavailable.js';
+import { AccessLog } from './access-log.js';
+
+const START = Date.parse('2026-01-15T17:00:00.000Z');
+const OTHER = '00000000-0000-4000-8000-0000000000cc';
+const at = (ms: number) => new Date(START + ms).toISOString();
+
+/** Takes commands as the ledger does, unless it is down or slow. */
+class FakeWriter {
+  down = false;
+  refuses = false;
+  /** Resolves before a command is taken. */
+  slow: Promise<unknown> = Promise.resolve();
+  readonly events: NewEvent[] = [];
+  commits = 0;
+
+  async commit(command: Command): Promise<Outcome> {
+    this.commits += 1;
+    await this.slow;
+    if (this.down) throw new LedgerUnavailable('down');
+    if (this.refuses) return { ok: false, refusal: { code: 'ledger.erased', facts: {} } };
+    const decision = command.decide({ states: [{}], ids: [''], now: START });
+    if ('refusal' in decision) throw new Error(decision.refusal.code);
+    this.events.push(...decision.events);
+    return { ok: true, replayed: false, events: [], receipts: [], ids: [], states: [] };
+  }
+
+  /** What stands in the ledger: patient, reader, action, chains, when. */
+  get told(): unknown[] {
+    return this.events.flatMap(({ chain, data }) =>
+      (data['reads'] as { reader: { id: string }; action: string; chains: string[]; at: string }[]).map(
+        ({ reader, action, chains, at }) => [chain, reader.id, action, chains, at],
+      ),
+    );
+  }
+}
+
+describe('AccessLog', () => {
+  let writer: FakeWriter;
+  let clock: SettableClock;
+  let log: AccessLog;
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    writer = new FakeWriter();
+    clock = new SettableClock(START);
+    log = new AccessLog(writer as unknown as LedgerWriter, clock);
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+    vi.restoreAllMocks();
+  });
+
+  it('commits within a second, one event for each patient, reads of one kind together', async () => {
+    log.record(DOCTOR, 'prescription.read', PATIENT, ['a']);
+    clock.advance(100);
+    log.record(DOCTOR, 'prescription.read', PATIENT, ['b', 'a']);
+    log.record(DOCTOR, 'patient.read', PATIENT, [PATIENT]);
+    log.record(PHARMACY_A, 'prescription.read', PATIENT, ['a']);
+    log.record(DOCTOR, 'prescription.read', OTHER, ['c']);
+    expect(writer.commits).toBe(0);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(writer.events).toHaveLength(2);
+    expect(writer.told).toEqual([
+      [PATIENT, 'doctor', 'prescription.read', ['a', 'b'], at(0)],
+      [PATIENT, 'doctor', 'patient.read', [PATIENT], at(100)],
+      [PATIENT, 'ann', 'prescription.read', ['a'], at(100)],
+      [OTHER, 'doctor', 'prescription.read', ['c'], at(100)],
+    ]);
+  });
+
+  it('leaves out what patients read of their own, and the service', async () => {
+    log.record(THE_PATIENT, 'prescription.read', PATIENT, ['a']);
+    log.record(SYSTEM, 'prescription.read', PATIENT, ['a']);
+    await vi.advanceTimersByTimeAsync(1000);
+    await log.flush();
+    expect(writer.commits).toBe(0);
+    log.record(OTHER_PATIENT, 'prescription.read', PATIENT, ['a']);
+    await log.flush();
+    expect(writer.told).toMatchObject([[PATIENT, 'paul', 'prescription.read', ['a'], at(0)]]);
+  });
+
+  it('keeps what the ledger does not take, with the time of the first read, until it does', async () => {
+    writer.down = true;
+    log.record(DOCTOR, 'prescription.read', PATIENT, ['a']);
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(writer.commits).toBeGreaterThan(1);
+    clock.advance(2000);
+    log.record(DOCTOR, 'prescription.read', PATIENT, ['b']);
+    log.record(DOCTOR, 'prescription.read', OTHER, ['c']);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(writer.events).toEqual([]);
+    writer.down = false;
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(writer.told).toEqual([
+      [PATIENT, 'doctor', 'prescription.read', ['a', 'b'], at(0)],
+      [OTHER, 'doctor', 'prescription.read', ['c'], at(2000)],
+    ]);
+    const { commits } = writer;
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(writer.commits).toBe(commits);
+  });
+
+  it('a flush waits for what is being committed already', async () => {
+    const gate = new EventEmitter();
+    writer.slow = once(gate, 'open');
+    log.record(DOCTOR, 'prescription.read', PATIENT, ['a']);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(writer.commits).toBe(1);
+    const flushed = log.flush().then(() => writer.told.length);
+    await vi.advanceTimersByTimeAsync(1000);
+    gate.emit('open');
+    expect(await flushed).toBe(1);
+  });
+
+  it('commits at once when many patients wait, and no more often for that while the ledger is down', async () => {
+    writer.down = true;
+    for (let i = 0; i < 10_000; i++) log.record(DOCTOR, 'prescription.list', `patient-${i}`, ['a']);
+    expect(writer.commits).toBe(10_000);
+    for (const stage of ['while', 'after']) {
+      for (let i = 0; i < 5; i++) log.record(DOCTOR, 'prescription.list', `${stage}-${i}`, ['a']);
+      expect(writer.commits).toBe(10_000);
+      await vi.advanceTimersByTimeAsync(0);
+    }
+    writer.down = false;
+    await log.flush();
+    expect(writer.told).toHaveLength(10_010);
+  });
+
+  it('commits at the end, and says without a name how many it could not', async () => {
+    const said = vi.spyOn(Logger.prototype, 'error').mockImplementation(() => undefined);
+    log.record(DOCTOR, 'prescription.read', PATIENT, ['a']);
+    await log.onApplicationShutdown();
+    expect(writer.told).toHaveLength(1);
+    expect(said).not.toHaveBeenCalled();
+    writer.down = true;
+    log.record(DOCTOR, 'prescription.read', PATIENT, ['b']);
+    await log.onApplicationShutdown();
+    expect(said.mock.calls).toEqual([['reads of 1 patients were not recorded']]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('says the code with which the ledger refuses, and forgets those reads', async () => {
+    const said = vi.spyOn(Logger.prototype, 'error').mockImplementation(() => undefined);
+    writer.refuses = true;
+    log.record(DOCTOR, 'prescription.read', PATIENT, ['a']);
+    await log.flush();
+    await log.flush();
+    expect(said.mock.calls).toEqual([['reads of a patient were not recorded: ledger.erased']]);
+    expect(writer.commits).toBe(1);
+  });
+});
