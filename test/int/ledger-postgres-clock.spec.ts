@@ -120,6 +120,16 @@ describe.skipIf(postgres.missing)("a clock that is off PostgreSQL's", () => {
     expect((await ledger.reader.chain(id, counterModel))?.state.total).toBe(1);
   });
 
+  it('is compared once more by the batch itself', async () => {
+    const { ledger, clock } = await nodeWith(0);
+    const id = randomUUID();
+    // Measures the clocks and writes nothing, so that no earlier entry betrays the jump.
+    expect((await ledger.writer.commit(count(id, -1))).ok).toBe(false);
+    clock.advance(-6 * MINUTE);
+    await expect(ledger.writer.commit(count(id, 1))).rejects.toThrow("clock is off the database's");
+    expect(await ledger.reader.chain(id, counterModel)).toBeNull();
+  });
+
   it("records the database's time, so that nodes within five minutes agree and no time runs backwards", async () => {
     const nodes = [await nodeWith(4 * MINUTE), await nodeWith(-4 * MINUTE), await nodeWith(0)];
     const began = Date.now();

@@ -15,6 +15,9 @@ import { until } from '../support/wait.js';
 const CUTS = 24;
 const CLIENTS = 48;
 
+const keyed = (id: string, key: string): Command =>
+  count(id, 1, { idempotency: { client: testActor.id, key, request: 'same' } });
+
 const postgres = await sharedPostgres();
 
 describe.skipIf(postgres.missing)('ledger writer on PostgreSQL, cut off again and again', () => {
@@ -40,9 +43,6 @@ describe.skipIf(postgres.missing)('ledger writer on PostgreSQL, cut off again an
     await proxy.close();
     folder.remove();
   });
-
-  const keyed = (id: string, key: string): Command =>
-    count(id, 1, { idempotency: { client: testActor.id, key, request: 'same' } });
 
   /** Repeats while the answer is an outage. */
   async function persist(command: Command): Promise<Extract<Outcome, { ok: true }>> {
