@@ -10,7 +10,7 @@ import { AccessLog } from './access-log.js';
 
 const START = Date.parse('2026-01-15T17:00:00.000Z');
 const OTHER = '00000000-0000-4000-8000-0000000000cc';
-const at = (ms: number) => new Date(START + ms).toISOString();
+const after = (ms: number) => new Date(START + ms).toISOString();
 
 /** Takes commands as the ledger does, unless it is down or slow. */
 class FakeWriter {
@@ -69,10 +69,10 @@ describe('AccessLog', () => {
     await vi.advanceTimersByTimeAsync(1000);
     expect(writer.events).toHaveLength(2);
     expect(writer.told).toEqual([
-      [PATIENT, 'doctor', 'prescription.read', ['a', 'b'], at(0)],
-      [PATIENT, 'doctor', 'patient.read', [PATIENT], at(100)],
-      [PATIENT, 'ann', 'prescription.read', ['a'], at(100)],
-      [OTHER, 'doctor', 'prescription.read', ['c'], at(100)],
+      [PATIENT, 'doctor', 'prescription.read', ['a', 'b'], after(0)],
+      [PATIENT, 'doctor', 'patient.read', [PATIENT], after(100)],
+      [PATIENT, 'ann', 'prescription.read', ['a'], after(100)],
+      [OTHER, 'doctor', 'prescription.read', ['c'], after(100)],
     ]);
   });
 
@@ -84,7 +84,7 @@ describe('AccessLog', () => {
     expect(writer.commits).toBe(0);
     log.record(OTHER_PATIENT, 'prescription.read', PATIENT, ['a']);
     await log.flush();
-    expect(writer.told).toMatchObject([[PATIENT, 'paul', 'prescription.read', ['a'], at(0)]]);
+    expect(writer.told).toMatchObject([[PATIENT, 'paul', 'prescription.read', ['a'], after(0)]]);
   });
 
   it('keeps what the ledger does not take, with the time of the first read, until it does', async () => {
@@ -100,8 +100,8 @@ describe('AccessLog', () => {
     writer.down = false;
     await vi.advanceTimersByTimeAsync(1000);
     expect(writer.told).toEqual([
-      [PATIENT, 'doctor', 'prescription.read', ['a', 'b'], at(0)],
-      [OTHER, 'doctor', 'prescription.read', ['c'], at(2000)],
+      [PATIENT, 'doctor', 'prescription.read', ['a', 'b'], after(0)],
+      [OTHER, 'doctor', 'prescription.read', ['c'], after(2000)],
     ]);
     const { commits } = writer;
     await vi.advanceTimersByTimeAsync(5000);
