@@ -16,11 +16,13 @@ export const REQUEST_REFUSALS = {
     title: 'Idempotency-Key must be 1 to 255 visible ASCII characters',
   },
   'request.not-found': { status: 404, title: 'There is nothing at this address' },
+  'request.timeout': { status: 408, title: 'The request did not arrive in time' },
   'request.too-large': { status: 413, title: 'The body is too large' },
   'request.unsupported-media-type': {
     status: 415,
     title: 'The body must be application/json or application/fhir+json',
   },
+  'request.headers-too-large': { status: 431, title: 'The header fields are too large' },
   'request.rate-limited': { status: 429, title: 'Too many requests' },
   'access.unauthenticated': { status: 401, title: 'A valid access token is needed' },
   'access.forbidden': { status: 403, title: 'This role may not do that' },

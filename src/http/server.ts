@@ -13,6 +13,7 @@ import {
 } from 'fastify';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.js';
+import { answerClientError } from './client-error.js';
 import { NestLogger } from './logging.js';
 import { PAGE_PATH, serveDocument } from './openapi.js';
 import { ProblemFilter, sendProblem } from './problem.filter.js';
@@ -51,6 +52,7 @@ export async function createServer(
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_TIMEOUT,
     http: { headersTimeout: HEADERS_TIMEOUT, connectionsCheckingInterval: CHECKING_INTERVAL },
+    clientErrorHandler: answerClientError,
     // Fastify's own answer would repeat the URL.
     frameworkErrors: (_error: FastifyError, _request: FastifyRequest, reply: FastifyReply) =>
       sendProblem(reply, problemOf({ code: 'request.malformed', facts: {} })),
