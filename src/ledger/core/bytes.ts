@@ -5,6 +5,13 @@ export class EncodingError extends Error {
   override readonly name = 'EncodingError';
 }
 
+declare global {
+  interface String {
+    /** ES2024; absent in older browsers. */
+    isWellFormed?(): boolean;
+  }
+}
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 // With the u flag a surrogate pair is one character, so that only lone halves match.
@@ -14,7 +21,7 @@ const HEX = /^(?:[0-9a-f]{2})*$/;
 
 /** True when `text` has half a surrogate pair and therefore no UTF-8 form. */
 export function hasLoneSurrogate(text: string): boolean {
-  return LONE_SURROGATE.test(text);
+  return text.isWellFormed ? !text.isWellFormed() : LONE_SURROGATE.test(text);
 }
 
 /** UTF-8 bytes of `text`. @throws EncodingError on a lone surrogate, which TextEncoder would replace in silence. */
