@@ -25,6 +25,11 @@ export interface ChainHead {
 /** Type of the last event of an erased chain. Its payload holds nothing personal and is stored in the clear (design 3). */
 export const ERASED = 'erased/1';
 
+/** What column `state` of an erased chain holds: it binds the columns that no payload answers for any more. */
+export function erasureSeal(vault: Vault, chain: string, kind: string, subject: number): Buffer {
+  return vault.mac('erased', chain, kind, String(subject));
+}
+
 /** A read-model row, its values in column order. */
 export interface StoredRow {
   readonly table: string;

@@ -2,7 +2,7 @@ import type { DataSource } from 'typeorm';
 import { type Db, dbOf, placeholders } from '../database/db.js';
 import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow, isErased } from './chain-head.js';
 import { readEventsAt } from './history.js';
-import { payloadBytes } from './payload.js';
+import { exportedPayload, splitPayload } from './payload.js';
 import { readHead } from './tip.js';
 import type { Vault } from './vault.js';
 import type { ExportHeader, ExportLine } from './verify/export-file.js';
@@ -61,7 +61,10 @@ async function erasures(db: Db, from: number, size: number): Promise<[number, st
      WHERE length(c.data_key) = 0 AND e.idx >= ? AND e.idx < ?`,
     [from, Math.min(from + PAGE, size)],
   );
-  return rows.map(({ idx, body }) => [idx, body.toString('base64')]);
+  return rows.map(({ idx, body }) => {
+    const { salt, text } = splitPayload(body);
+    return [idx, exportedPayload(salt, text).toString('base64')];
+  });
 }
 
 async function payloadsOf(
@@ -80,5 +83,5 @@ async function payloadsOf(
     rows.map(({ idx }) => idx),
     new Map(chains.filter((row) => !isErased(row)).map((row) => [row.num, row])),
   );
-  return new Map(events.map(({ index, salt, text }) => [index, payloadBytes(salt, text).toString('base64')]));
+  return new Map(events.map(({ index, salt, text }) => [index, exportedPayload(salt, text).toString('base64')]));
 }

@@ -2,6 +2,7 @@ import { commitMembers, type Member, parsePayload, payloadText } from './core/co
 import type { Hasher } from './core/hasher.js';
 import { jcs } from './core/jcs.js';
 import type { ChainKind, JsonObject, LedgerEvent } from './model.js';
+import { VaultError } from './vault.js';
 
 const SALT = 32;
 
@@ -29,12 +30,28 @@ export function sealEvent(hasher: Hasher, salt: Uint8Array, event: LedgerEvent<s
   return { text: payloadText(members), commitment: commitMembers(hasher, salt, members).commitment };
 }
 
-/** salt || payload text, as it stands in the ciphertext. */
-export function payloadBytes(salt: Uint8Array, text: string): Buffer {
+/**
+ * salt || mark || payload text, as it is encrypted (the last payload of an erased chain stands so in the clear).
+ * @param keyed it is the first event of a command with an idempotency key: `verify` looks for the row that
+ * remembers the request, for without it a retry would be recorded twice
+ */
+export function payloadBytes(salt: Uint8Array, text: string, keyed: boolean): Buffer {
+  return Buffer.concat([salt, Buffer.from([keyed ? 1 : 0]), Buffer.from(text)]);
+}
+
+/** The parts of {@link payloadBytes}. @throws VaultError when the mark is none that the writer gives */
+export function splitPayload(bytes: Buffer): { salt: Buffer; keyed: boolean; text: string } {
+  const mark = bytes[SALT];
+  if (mark !== 0 && mark !== 1) throw new VaultError('a payload has no mark');
+  return { salt: bytes.subarray(0, SALT), keyed: mark === 1, text: bytes.toString('utf8', SALT + 1) };
+}
+
+/** salt || payload text, as it leaves the ledger: an export's, and what the commitment is checked with. */
+export function exportedPayload(salt: Uint8Array, text: string): Buffer {
   return Buffer.concat([salt, Buffer.from(text)]);
 }
 
-export function splitPayload(bytes: Buffer): { salt: Buffer; text: string } {
+export function splitExported(bytes: Buffer): { salt: Buffer; text: string } {
   return { salt: bytes.subarray(0, SALT), text: bytes.toString('utf8', SALT) };
 }
 

@@ -1,5 +1,5 @@
 import { BatchRows, type BatchTable } from './batch-statement.js';
-import { blindOf, type ChainHead, ERASED, nameText, rowsOf, sameRow, stateColumn } from './chain-head.js';
+import { blindOf, type ChainHead, ERASED, erasureSeal, nameText, rowsOf, sameRow, stateColumn } from './chain-head.js';
 import { encodeEntry, entryTime, ZERO32 } from './core/entry.js';
 import type { GrowingTree } from './core/merkle.js';
 import type {
@@ -361,16 +361,19 @@ export class Staging {
   rows(tables: readonly BatchTable[]): BatchRows {
     const rows = new BatchRows(tables);
     const position = new Map(tables.map(({ table }, at) => [table, at]));
+    const keyed = new Set(this.remembered.map(([, { first }]) => first));
     for (const { event, entry, salt, text, clear } of this.entries) {
       const head = this.changed.get(event.chain)?.head as ChainHead;
       rows.add(T.entry, [event.index, head.num, event.seq, entry]);
       const aad = this.vault.aad('payload', event.chain, event.seq, 'payload');
-      const body = payloadBytes(salt, text);
+      const body = payloadBytes(salt, text, keyed.has(event.index));
       rows.add(T.payload, [event.index, clear ? body : encrypt(head.dataKey, aad, body)]);
     }
     for (const { head, before, model } of this.changed.values()) {
       const aad = this.vault.aad('state', head.id, head.seq, stateColumn(model));
-      const state = head.erased ? NOTHING : encrypt(head.dataKey, aad, Buffer.from(JSON.stringify(head.state)));
+      const state = head.erased
+        ? erasureSeal(this.vault, head.id, head.kind, head.subject.num)
+        : encrypt(head.dataKey, aad, Buffer.from(JSON.stringify(head.state)));
       rows.add(T.chain, [
         head.num,
         head.id,
@@ -379,7 +382,7 @@ export class Staging {
         head.seq,
         head.leaf,
         head.wrappedKey,
-        model.stateVersion,
+        head.erased ? 0 : model.stateVersion,
         state,
       ]);
       for (const [key, row] of head.rows) {

@@ -4,6 +4,7 @@ import {
   CHAIN_COLUMNS,
   type ChainRow,
   ERASED,
+  erasureSeal,
   isErased,
   namesOf,
   openState,
@@ -202,7 +203,10 @@ export class ChainAudit {
       if (body !== null && idx !== last.idx)
         this.findings.add('tampered', 'payload', { index: idx }, 'is there after its chain was erased');
     }
-    if (row.state.length > 0) this.findings.add('tampered', 'chain', where, 'has a state after it was erased');
+    if (!erasureSeal(this.vault, row.id, row.kind, row.subject).equals(row.state))
+      this.findings.add('tampered', 'chain', where, 'id, kind or subject is not what was erased');
+    if (row.state_version !== 0)
+      this.findings.add('tampered', 'chain', where, 'state_version is not that of an erasure');
     for (const [table, rows] of stored) {
       if (rows.has(row.num))
         this.findings.add('tampered', table, { chain: row.num }, 'is there after its chain was erased');

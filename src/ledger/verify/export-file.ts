@@ -6,7 +6,7 @@ import { ERASED } from '../chain-head.js';
 import { openCheckpoint } from '../core/checkpoint.js';
 import { commit, parsePayload } from '../core/commitment.js';
 import { nodeHasher } from '../node-hasher.js';
-import { splitPayload } from '../payload.js';
+import { splitExported } from '../payload.js';
 import { EntryAudit } from './entries.js';
 import { Findings, type Progress, type VerifyReport } from './report.js';
 
@@ -124,12 +124,12 @@ function bytesOf(text: string, number: number): Buffer {
 
 /** @param bytes salt || payload, committed to */
 function isErasure(bytes: Buffer): boolean {
-  return parsePayload(splitPayload(bytes).text)['type'] === ERASED;
+  return parsePayload(splitExported(bytes).text)['type'] === ERASED;
 }
 
 function isCommitted(bytes: Buffer, commitment: Uint8Array): boolean {
   try {
-    const { salt, text } = splitPayload(bytes);
+    const { salt, text } = splitExported(bytes);
     return Buffer.from(commit(nodeHasher, salt, parsePayload(text)).commitment).equals(commitment);
   } catch {
     return false;
