@@ -1,3 +1,5 @@
+import { InjectDataSource } from '@nestjs/typeorm';
+import { DataSource } from 'typeorm';
 import { type DynamicModule, Module, type OnModuleInit } from '@nestjs/common';
 import { AdherenceModule } from './adherence/adherence.module.js';
 import { CHAIN_MODELS } from './chain-models.js';
@@ -9,7 +11,6 @@ import { HttpModule } from './http/http.module.js';
 import { Readiness } from './http/readiness.js';
 import { IdentityModule } from './identity/identity.module.js';
 import { LedgerModule } from './ledger/ledger.module.js';
-import { LedgerReader } from './ledger/ledger.reader.js';
 import { PatientModule } from './patient/patient.module.js';
 import { PrescribingModule } from './prescribing/prescribing.module.js';
 import { ReconciliationModule } from './reconciliation/reconciliation.module.js';
@@ -19,7 +20,7 @@ import { ReconciliationModule } from './reconciliation/reconciliation.module.js'
 export class AppModule implements OnModuleInit {
   constructor(
     private readonly readiness: Readiness,
-    private readonly reader: LedgerReader,
+    @InjectDataSource() private readonly source: DataSource,
   ) {}
 
   static for(config: Config, clock: Clock = new Clock()): DynamicModule {
@@ -43,7 +44,7 @@ export class AppModule implements OnModuleInit {
     this.readiness.add({
       name: 'database',
       check: async () => {
-        await this.reader.db.query('SELECT 1 AS one');
+        await this.source.query('SELECT 1');
         return { up: true };
       },
     });

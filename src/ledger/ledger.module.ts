@@ -1,4 +1,5 @@
 import { type DynamicModule, Global, Inject, Logger, Module, type OnApplicationShutdown } from '@nestjs/common';
+import { getDataSourceToken } from '@nestjs/typeorm';
 import { Clock } from '../config/clock.js';
 import { Config } from '../config/config.js';
 import { LedgerReader } from './ledger.reader.js';
@@ -26,11 +27,13 @@ export class LedgerModule implements OnApplicationShutdown {
           useFactory: (config: Config, clock: Clock) =>
             openLedger(config, clock, models, (event, detail) => logger.error(JSON.stringify({ event, ...detail }))),
         },
+        // The readers' data source, for what asks TypeORM's modules for it.
+        { provide: getDataSourceToken(), inject: [LEDGER], useFactory: (ledger: Ledger) => ledger.source },
         { provide: LedgerWriter, inject: [LEDGER], useFactory: (ledger: Ledger) => ledger.writer },
         { provide: LedgerReader, inject: [LEDGER], useFactory: (ledger: Ledger) => ledger.reader },
         { provide: Vault, inject: [LEDGER], useFactory: (ledger: Ledger) => ledger.vault },
       ],
-      exports: [LedgerWriter, LedgerReader, Vault],
+      exports: [getDataSourceToken(), LedgerWriter, LedgerReader, Vault],
     };
   }
 

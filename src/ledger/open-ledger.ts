@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { DataSource } from 'typeorm';
 import type { Clock } from '../config/clock.js';
 import type { Config } from '../config/config.js';
 import { migrate, openReader, openWriter } from '../database/data-source.js';
@@ -26,6 +27,8 @@ export interface Ledger {
   readonly writer: LedgerWriter;
   readonly reader: LedgerReader;
   readonly vault: Vault;
+  /** The readers' data source. */
+  readonly source: DataSource;
   /** Finishes what waits, then lets go of files and connections. */
   close(): Promise<void>;
 }
@@ -66,6 +69,7 @@ export async function openLedger(
       writer,
       reader,
       vault,
+      source: readerSource,
       async close() {
         for (const closer of closers.splice(0)) await closer();
       },

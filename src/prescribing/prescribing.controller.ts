@@ -8,8 +8,6 @@ import { receipts, receiptsOf } from '../http/receipt.js';
 import { Action, CurrentActor } from '../identity/access.js';
 import { uuid } from '../identity/people.js';
 import type { Actor } from '../ledger/model.js';
-import { localDate } from '../prescription/dates.js';
-import { Organisations } from '../identity/organisations.js';
 import { searchDrugs } from '../prescription/formulary.js';
 import type { Prescription } from '../prescription/prescription.js';
 import { PrescriptionAccess } from '../prescription/prescription-access.js';
@@ -74,7 +72,6 @@ export class PrescribingController {
   constructor(
     private readonly prescribing: PrescribingService,
     private readonly access: PrescriptionAccess,
-    private readonly organisations: Organisations,
     private readonly clock: Clock,
   ) {}
 
@@ -88,8 +85,7 @@ export class PrescribingController {
     @Body({ schema: newPrescription }) body: z.output<typeof newPrescription>,
   ): Promise<z.output<typeof issued>> {
     const request = idempotency(actor, key, 'POST /api/prescriptions', [], body);
-    const writtenOn = body.writtenOn ?? (await this.today(actor));
-    const outcome = answer(await this.prescribing.issue(actor, { ...body, writtenOn }, request));
+    const outcome = answer(await this.prescribing.issue(actor, body, request));
     const rx = outcome.states[0] as Prescription;
     const token = this.prescribing.tokenOf(rx);
     if (token === null) throw new Error('an issued prescription has a token');
@@ -175,10 +171,5 @@ export class PrescribingController {
 
   private view(rx: Prescription): z.output<typeof prescriptionView> {
     return viewOf(rx, this.clock.now());
-  }
-
-  private async today(actor: Actor): Promise<string | null> {
-    const practice = actor.org === null ? null : await this.organisations.find(actor.org);
-    return practice && localDate(this.clock.now(), practice.zone);
   }
 }

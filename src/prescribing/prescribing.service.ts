@@ -7,6 +7,7 @@ import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { type Actor, type Idempotency, type Outcome, refuse } from '../ledger/model.js';
 import { patientModel } from '../patient/model.js';
 import type { Patient } from '../patient/patient.js';
+import { localDate } from '../prescription/dates.js';
 import { FORMULARY_VERSION, findDrug } from '../prescription/formulary.js';
 import { orderName, prescriptionModel } from '../prescription/model.js';
 import type { Prescription } from '../prescription/prescription.js';
@@ -55,7 +56,14 @@ export class PrescribingService {
         const tokenHash = hashSecret(this.secrets.token(chain, FIRST_GENERATION));
         return decideIssue(
           rx,
-          { ...said, name, tokenGeneration: FIRST_GENERATION, tokenHash },
+          // Without a date it is today by the clock that records it, also around midnight.
+          {
+            ...said,
+            writtenOn: said.writtenOn ?? localDate(now, practice.zone),
+            name,
+            tokenGeneration: FIRST_GENERATION,
+            tokenHash,
+          },
           { chain, now, actor, zone: practice.zone, findDrug, formularyVersion: FORMULARY_VERSION, settings },
         );
       },
