@@ -289,7 +289,14 @@ export class LedgerWriter {
       for (const pending of batch) pending.reject(unavailable);
       return;
     }
-    for (const [position, result] of draft.results.entries()) this.answer(batch[position] as Pending, result, draft);
+    for (const [position, result] of draft.results.entries()) {
+      const pending = batch[position] as Pending;
+      try {
+        this.answer(pending, result, draft);
+      } catch (error) {
+        pending.reject(error);
+      }
+    }
     if (draft.rows) this.tell(draft.after.size);
   }
 
