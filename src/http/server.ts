@@ -95,7 +95,14 @@ function prepare(fastify: FastifyInstance, logger: Logger): void {
     void reply.header('cache-control', 'no-store').header('x-request-id', request.id);
     done();
   });
+  let closing = false;
+  fastify.addHook('preClose', (done) => {
+    closing = true;
+    done();
+  });
   fastify.addHook('onSend', (request, reply, _payload, done) => {
+    // A connection that is kept alive after its last answer would hold up the end of the process.
+    if (closing) void reply.header('connection', 'close');
     if (request.routeOptions.url?.startsWith(PAGE_PATH)) void reply.header('content-security-policy', PAGE_POLICY);
     done();
   });
