@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { Clock } from '../config/clock.js';
 import { Config } from '../config/config.js';
 import { createLogger } from '../http/logging.js';
+import { checkMode } from '../identity/mode.js';
 import { serve } from '../main.js';
 import { findRedis } from './redis-finder.js';
 import { Signals } from './signals.js';
@@ -10,6 +11,8 @@ import { type CommonOptions, EXIT, type ExitCode, type Terminal } from './termin
 /** `rxledger serve`: resolves when a signal has ended the service. */
 export async function runServe({ json }: CommonOptions, terminal: Terminal): Promise<ExitCode> {
   const asked = Config.parse(terminal.env);
+  // Before a Redis is started or installed for it.
+  checkMode(asked);
   const redis = await findRedis({
     url: asked.env.REDIS_URL,
     dataDir: asked.dataDir,
