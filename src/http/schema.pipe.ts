@@ -1,6 +1,9 @@
 import { StandardSchemaValidationPipe } from '@nestjs/common';
 import { refuseRequest } from './problem.js';
 
+/** Member names are the caller's: of a long one the beginning tells enough. */
+const short = (text: string): string => (text.length > 200 ? `${text.slice(0, 200)}…` : text);
+
 /** More would only repeat that the request is not one of ours. */
 const ERRORS_SHOWN = 20;
 
@@ -15,8 +18,10 @@ export class SchemaPipe extends StandardSchemaValidationPipe {
       exceptionFactory: (issues) =>
         refuseRequest('request.invalid', {
           errors: issues.slice(0, ERRORS_SHOWN).map(({ path, message }) => ({
-            path: (path ?? []).map((segment) => String(typeof segment === 'object' ? segment.key : segment)).join('.'),
-            message,
+            path: short(
+              (path ?? []).map((segment) => String(typeof segment === 'object' ? segment.key : segment)).join('.'),
+            ),
+            message: short(message),
           })),
         }),
     });
