@@ -27,7 +27,7 @@ import {
 } from './decide.js';
 import { evolvePatient } from './evolve.js';
 import { patientModel } from './model.js';
-import type { Discrepancy, Patient } from './patient.js';
+import type { Discrepancy, Patient, Reporter } from './patient.js';
 
 const ANNA: EnrolPatient = {
   name: 'Anna Example',
@@ -42,9 +42,12 @@ const found = (id: string, over: Partial<Discrepancy> = {}): Discrepancy => ({
   chain: 'rx',
   side: 'both',
   orgs: ['practice', 'pharmacy-a'],
+  reporters: [],
   evidence: { total: '31' },
   ...over,
 });
+
+const reporter = (org: string): Reporter => ({ org, dispenses: [`of-${org}`] });
 
 /** One thing that somebody does to the patient's chain at an instant. */
 type Step = readonly [by: Actor, decide: (patient: Patient | null, by: Actor, at: string) => Decision, at: string];
@@ -134,6 +137,12 @@ const ROWS: [name: string, given: Step[], when: Step, then: string | string[]][]
   ['resolved by the prescriber', open, resolve('a', DOCTOR), ['discrepancy.resolved/1']],
   ['resolved by the pharmacy', open, resolve('a', PHARMACY_A, 'corrected'), ['discrepancy.resolved/1']],
   ['resolved by an organisation that it does not concern', open, resolve('a', PHARMACY_B), 'discrepancy.unknown'],
+  [
+    'resolved by a pharmacy that has only reported',
+    [enrol(), reconcile({ opened: [found('a', { reporters: [reporter('pharmacy-b')] })] })],
+    resolve('a', PHARMACY_B),
+    'discrepancy.unknown',
+  ],
   ['resolved, not there', open, resolve('z', DOCTOR), 'discrepancy.unknown'],
   ['resolved twice', [...open, resolve('a', DOCTOR)], resolve('a', PHARMACY_A), 'discrepancy.already-resolved'],
   ['resolved when it is gone', gone, resolve('a', DOCTOR), 'discrepancy.already-resolved'],
@@ -179,6 +188,21 @@ describe('a patient chain', () => {
     const orgs = ['practice', 'pharmacy-a', 'pharmacy-b'];
     expect(back.discrepancies).toMatchObject([
       { id, orgs, status: 'open', openedAt: at, resolvedAt: null, resolution: null },
+    ]);
+  });
+
+  it('who has only reported is kept apart, until more is known of them', () => {
+    const [b, c] = [reporter('pharmacy-b'), reporter('pharmacy-c')];
+    const told = [enrol(), reconcile({ opened: [found('a', { reporters: [b, c] })] }), reconcile({ gone: ['a'] })];
+    expect(stateOf(...told).discrepancies).toMatchObject([{ orgs: ['practice', 'pharmacy-a'], reporters: [b, c] }]);
+    const back = stateOf(...told, reconcile({ opened: [found('a', { orgs: ['practice', 'pharmacy-b'] })] }));
+    expect(back.discrepancies).toMatchObject([{ orgs: ['practice', 'pharmacy-a', 'pharmacy-b'], reporters: [c] }]);
+    const rows = patientModel.rows(back, { chain: 5, subject: 5 });
+    expect(rows.filter(({ table }) => table === 'discrepancy_org').map(({ values }) => values['org'])).toEqual([
+      'practice',
+      'pharmacy-a',
+      'pharmacy-b',
+      'pharmacy-c',
     ]);
   });
 

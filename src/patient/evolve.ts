@@ -1,7 +1,7 @@
 /** How a patient chain comes to its state. No clock, no configuration. */
 import type { LedgerEvent } from '../ledger/model.js';
 import { unhandled } from '../prescription/evolve-supply.js';
-import type { Patient, PatientEvent } from './patient.js';
+import type { Patient, PatientEvent, Reporter } from './patient.js';
 
 /** Every type and version that a patient chain may have; a compile error here means one was forgotten. */
 const PATIENT_EVENTS: Readonly<Record<PatientEvent['type'], true>> = {
@@ -41,8 +41,17 @@ export function evolvePatient(before: Patient | null, event: LedgerEvent): Patie
       const known = state.discrepancies.find(({ id }) => id === event.data.id);
       // Whoever saw it once still does: read-model rows are never taken back.
       const orgs = [...new Set([...(known?.orgs ?? []), ...event.data.orgs])];
+      const reporters = reportersOnly([...(event.data.reporters ?? []), ...(known?.reporters ?? [])], orgs);
       const openedAt = event.recordedAt;
-      const opened = { ...event.data, orgs, status: 'open' as const, openedAt, resolvedAt: null, resolution: null };
+      const opened = {
+        ...event.data,
+        orgs,
+        reporters,
+        status: 'open' as const,
+        openedAt,
+        resolvedAt: null,
+        resolution: null,
+      };
       return { ...state, discrepancies: [...others, opened] };
     }
     case 'discrepancy.resolved/1': {
@@ -58,6 +67,12 @@ export function evolvePatient(before: Patient | null, event: LedgerEvent): Patie
     default:
       return unhandled(event);
   }
+}
+
+/** Each once, and none that may see all of it. */
+function reportersOnly(reporters: readonly Reporter[], orgs: readonly string[]): Reporter[] {
+  const byOrg = new Map(reporters.map((reporter) => [reporter.org, reporter]));
+  return [...byOrg.values()].filter(({ org }) => !orgs.includes(org));
 }
 
 /** A subject of whom nothing is known but chains that are not matched yet. */

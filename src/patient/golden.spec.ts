@@ -17,6 +17,7 @@ const FOUND = {
   chain: '7c1f0b64-2d3a-4c5e-8f6a-9b0c1d2e3f02',
   side: 'both',
   orgs: [PRACTICE, PHARMACY_2],
+  reporters: [],
   evidence: {
     kind: 'over-dispense',
     dispenses: ['7c1f0b64-2d3a-4c5e-8f6a-9b0c1d2e3f04', '7c1f0b64-2d3a-4c5e-8f6a-9b0c1d2e3f05'],

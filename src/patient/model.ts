@@ -10,7 +10,8 @@ export function patientIdentifier({ system, value }: Identifier): OutsideName {
 
 export const patientModel: ChainModel<Patient> = {
   kind: 'patient',
-  stateVersion: 1,
+  // 2: discrepancies have reporters.
+  stateVersion: 2,
   readModels: [
     {
       table: 'patient_row',
@@ -49,22 +50,28 @@ export const patientModel: ChainModel<Patient> = {
     ...(patient.enrolledAt === null
       ? []
       : [{ table: 'patient_row', values: { chain, enrolled_at: Date.parse(patient.enrolledAt) } }]),
-    ...patient.discrepancies.flatMap(({ id, chain: about, class: kind, status, side, openedAt, resolvedAt, orgs }) => [
-      {
-        table: 'discrepancy_row',
-        values: {
-          chain,
-          id,
-          about,
-          class: kind,
-          status,
-          side,
-          opened_at: Date.parse(openedAt),
-          resolved_at: resolvedAt === null ? null : Date.parse(resolvedAt),
+    ...patient.discrepancies.flatMap(
+      ({ id, chain: about, class: kind, status, side, openedAt, resolvedAt, ...told }) => [
+        {
+          table: 'discrepancy_row',
+          values: {
+            chain,
+            id,
+            about,
+            class: kind,
+            status,
+            side,
+            opened_at: Date.parse(openedAt),
+            resolved_at: resolvedAt === null ? null : Date.parse(resolvedAt),
+          },
         },
-      },
-      ...orgs.map((org) => ({ table: 'discrepancy_org', values: { chain, id, org } })),
-    ]),
+        // Whoever finds it in their list; how much of it they see, the state says.
+        ...[...told.orgs, ...told.reporters.map(({ org }) => org)].map((org) => ({
+          table: 'discrepancy_org',
+          values: { chain, id, org },
+        })),
+      ],
+    ),
   ],
   names: (patient) => patient.identifiers.map(patientIdentifier),
 };

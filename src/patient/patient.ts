@@ -40,6 +40,13 @@ export type AccessBreakGlass = LedgerEvent<'access.break-glass/1', { reason: str
 export type Side = 'prescriber' | 'pharmacy' | 'both';
 export type DiscrepancyClass = 'D03' | 'D07' | 'D12' | 'D13';
 
+/** A pharmacy that has only reported: it learns that its report disagrees, and nothing of what others did. */
+export type Reporter = {
+  org: string;
+  /** Ids of its own dispenses. */
+  dispenses: string[];
+};
+
 /** A disagreement in a patient's book. `id` = class + evidence, so that a repeat is the same discrepancy. */
 export type Discrepancy = {
   id: string;
@@ -47,13 +54,20 @@ export type Discrepancy = {
   /** Prescription or supply chain that it is about. */
   chain: string;
   side: Side;
-  /** Organisations that it concerns: they see it and may resolve it. */
+  /** Organisations that it concerns: they see all of it and may resolve it. */
   orgs: string[];
+  /** Pharmacies whose only contact is a report of their own: naming an order, perhaps by guessing, opens nothing. */
+  reporters: Reporter[];
   /** What was compared: ids of dispenses, amounts, instants. JSON, encrypted like every payload. */
   evidence: { [member: string]: import('../ledger/model.js').Json };
 };
 
-export type DiscrepancyOpened = LedgerEvent<'discrepancy.opened/1', Discrepancy, Nothing>;
+export type DiscrepancyOpened = LedgerEvent<
+  'discrepancy.opened/1',
+  // The first of them were recorded without reporters.
+  Omit<Discrepancy, 'reporters'> & { reporters?: Reporter[] },
+  Nothing
+>;
 export type DiscrepancyResolved = LedgerEvent<
   'discrepancy.resolved/1',
   {

@@ -38,6 +38,9 @@ const authorised = (...dispenses: Dispense[]) =>
 const given = (id: string, value: string, change: Partial<Dispense> = {}) =>
   dispense(id, { quantity: tablets(value), ...change });
 
+const unknown = (...dispenses: Dispense[]) =>
+  find(book(prescription(dispenses, { order: null, status: null, pharmacies: [] })));
+
 const refilled = (second: string, change: Partial<Dispense> = {}) =>
   book(
     prescription([
@@ -56,16 +59,22 @@ describe('D03 dispensed after cancel', () => {
     expect(classes(cancelled('applied', dispense('d1', { whenHandedOver: when })))).toEqual(found);
   });
 
-  it.each(['pending', 'held'] as const)('says nothing while the cancel is %s', (effect) => {
-    expect(classes(cancelled(effect, dispense('d1', { whenHandedOver: '2026-03-09T10:00:00.000Z' })))).toEqual([]);
+  it('says nothing while the cancel is held', () => {
+    expect(classes(cancelled('held', dispense('d1', { whenHandedOver: '2026-03-09T10:00:00.000Z' })))).toEqual([]);
   });
 
-  it('says nothing of what the holder dispensed under its claim while the cancel waited', () => {
-    const claim = { claimId: 'c', pharmacy: PHARMACY, secretHash: '', claimedAt: '2026-03-02T14:00:00.000Z' };
-    expect(
-      classes(cancelled('applied', dispense('d1', { whenHandedOver: '2026-03-09T10:00:00.000Z', claim }))),
-    ).toEqual([]);
-  });
+  it.each(['pending', 'applied'] as const)(
+    'finds what the holder handed over under its claim after a cancel that is %s, under the same id',
+    (effect) => {
+      const claim = { claimId: 'c', pharmacy: PHARMACY, secretHash: '', claimedAt: '2026-03-02T14:00:00.000Z' };
+      const handed = (whenHandedOver: string) =>
+        find(cancelled(effect, dispense('d1', { whenHandedOver, claim, reported: false })));
+      expect(handed('2026-03-02T15:01:00.000Z')).toEqual([]);
+      expect(handed('2026-03-02T15:01:00.001Z')).toMatchObject([
+        { id: 'D03:_YAyjXS6uDUbRdkqyq7Tvg', orgs: [PRACTICE, PHARMACY], reporters: [] },
+      ]);
+    },
+  );
 
   it('says nothing of a reversed handing-over', () => {
     const late = dispense('d1', { whenHandedOver: '2026-03-09T10:00:00.000Z', reversed: true });
@@ -80,10 +89,11 @@ describe('D03 dispensed after cancel', () => {
         dispense('d2', { issue: 1, whenHandedOver: '2026-04-09T10:00:00.000Z', pharmacy: OTHER_PHARMACY }),
       ),
     );
-    expect(found.map(({ orgs, side }) => ({ orgs, side }))).toEqual(
+    // The other pharmacy never held it: it is told of its own report alone.
+    expect(found.map(({ orgs, reporters, side }) => ({ orgs, reporters, side }))).toEqual(
       expect.arrayContaining([
-        { orgs: [PRACTICE, PHARMACY], side: 'both' },
-        { orgs: [PRACTICE, OTHER_PHARMACY], side: 'both' },
+        { orgs: [PRACTICE, PHARMACY], reporters: [], side: 'both' },
+        { orgs: [PRACTICE], reporters: [{ org: OTHER_PHARMACY, dispenses: ['d2'] }], side: 'both' },
       ]),
     );
     expect(new Set(found.map(({ id }) => id)).size).toBe(2);
@@ -112,6 +122,15 @@ describe('D07 over-dispense', () => {
         },
       },
     ]);
+  });
+
+  it('tells a pharmacy that has only reported of its own handings-over alone, unless it is nominated', () => {
+    const mixed = [given('d1', '0.3'), given('d2', '0.1', { pharmacy: OTHER_PHARMACY })];
+    expect(find(authorised(...mixed, given('d3', '0.1', { pharmacy: OTHER_PHARMACY })))).toMatchObject([
+      { orgs: [PRACTICE, PHARMACY], reporters: [{ org: OTHER_PHARMACY, dispenses: ['d2', 'd3'] }] },
+    ]);
+    const nominated = prescription(mixed, {}, { quantity: tablets('0.1'), nominatedPharmacy: OTHER_PHARMACY });
+    expect(find(book(nominated))).toMatchObject([{ orgs: [PRACTICE, PHARMACY, OTHER_PHARMACY], reporters: [] }]);
   });
 
   it('does not count what was reversed', () => {
@@ -161,6 +180,17 @@ describe('D12 orphan dispense', () => {
     const early = prescription([dispense('d1')], { order: null, status: null });
     expect(find(book(early))).toMatchObject([{ class: 'D12', chain: RX, evidence: { kind: 'unknown-order' } }]);
     expect(classes(book(prescription([dispense('d1')])))).toEqual([]);
+  });
+
+  it('of an order that several have reported tells each of its own, reversed or not', () => {
+    const theirs = dispense('d2', { pharmacy: OTHER_PHARMACY });
+    expect(unknown(dispense('d1'), dispense('d3')).map(({ orgs }) => orgs)).toEqual([[PHARMACY], [PHARMACY]]);
+    const mine = { orgs: [], reporters: [{ org: PHARMACY, dispenses: ['d1'] }] };
+    const others = { orgs: [], reporters: [{ org: OTHER_PHARMACY, dispenses: ['d2'] }] };
+    expect(unknown(dispense('d1'), theirs)).toEqual(
+      expect.arrayContaining([expect.objectContaining(mine), expect.objectContaining(others)]),
+    );
+    expect(unknown(dispense('d1'), { ...theirs, reversed: true })).toMatchObject([mine]);
   });
 
   it('leaves doses alone that name no order', () => {
@@ -213,8 +243,14 @@ describe('D13 early refill', () => {
   });
 
   it('concerns the practice and the pharmacy that filled early, not the one before', () => {
-    const found = find(refilled('2026-03-04T15:00:00.000Z', { pharmacy: OTHER_PHARMACY }));
-    expect(found).toMatchObject([{ class: 'D13', side: 'both', orgs: [PRACTICE, OTHER_PHARMACY] }]);
+    const early = refilled('2026-03-04T15:00:00.000Z', { pharmacy: OTHER_PHARMACY });
+    const reporters = [{ org: OTHER_PHARMACY, dispenses: ['d2'] }];
+    expect(find(early)).toMatchObject([{ class: 'D13', side: 'both', orgs: [PRACTICE], reporters }]);
+    const since = '2026-03-01T15:00:00.000Z';
+    const held = early.prescriptions.map((rx) => ({ ...rx, pharmacies: [{ org: OTHER_PHARMACY, since }] }));
+    expect(find({ ...early, prescriptions: held })).toMatchObject([
+      { class: 'D13', side: 'both', orgs: [PRACTICE, OTHER_PHARMACY], reporters: [] },
+    ]);
   });
 });
 

@@ -7,7 +7,7 @@ import { receipts, receiptsOf } from '../http/receipt.js';
 import { Action, CurrentActor } from '../identity/access.js';
 import type { Actor } from '../ledger/model.js';
 import type { Patient } from '../patient/patient.js';
-import { DiscrepancyService, POSITION, viewsOf } from './discrepancy.service.js';
+import { DiscrepancyService, POSITION, viewOf } from './discrepancy.service.js';
 
 const resolutions = ['corrected', 'accepted', 'rejected', 'entered-in-error'] as const;
 
@@ -16,7 +16,10 @@ const discrepancyId = z.string().regex(/^D\d\d:[\w-]{22}$/);
 const discrepancy = z
   .object({
     id: discrepancyId.describe('class and a hash of the evidence'),
-    patient: z.uuid().describe('the patient, or a provisional patient not matched yet'),
+    patient: z
+      .uuid()
+      .nullable()
+      .describe('the patient, or a provisional patient not matched yet; null for a pharmacy that has only reported'),
     about: z.uuid().describe('the prescription or supply'),
     class: z.enum(['D03', 'D07', 'D12', 'D13']),
     side: z.enum(['prescriber', 'pharmacy', 'both']).describe('on whose desk it is'),
@@ -27,7 +30,11 @@ const discrepancy = z
       .enum(['gone', ...resolutions])
       .nullable()
       .describe('`gone`: the records agree again'),
-    evidence: z.record(z.string(), z.json()).describe('what was compared: ids of dispenses, amounts, instants'),
+    evidence: z
+      .record(z.string(), z.json())
+      .describe(
+        'what was compared: ids of dispenses, amounts, instants; for a pharmacy that has only reported its own',
+      ),
   })
   .meta({ title: 'Discrepancy' });
 
@@ -74,7 +81,7 @@ export class DiscrepancyController {
   ): Promise<z.output<typeof resolved>> {
     const request = idempotency(actor, key, 'POST /api/discrepancies/{patient}/{id}/resolve', [patient, id], body);
     const outcome = answer(await this.discrepancies.resolve(actor, patient, { id, ...body }, request));
-    const [view] = viewsOf(outcome.states[0] as Patient, id);
+    const view = viewOf(outcome.states[0] as Patient, id, actor.org ?? '');
     if (!view) throw new Error('a discrepancy was resolved and is not there');
     return { discrepancy: view, ...receiptsOf(outcome.receipts) };
   }

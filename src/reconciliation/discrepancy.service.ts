@@ -8,11 +8,11 @@ import { decideResolve, type ResolveDiscrepancy } from '../patient/decide.js';
 import { patientModel } from '../patient/model.js';
 import type { Discrepancy, DiscrepancyState, Patient } from '../patient/patient.js';
 
-/** A discrepancy as the organisations that it concerns see it. */
+/** A discrepancy as one organisation sees it. */
 export type DiscrepancyView = {
   id: string;
-  /** Id of the patient, or of a provisional patient not matched yet. */
-  patient: string;
+  /** Id of the patient, or of a provisional patient not matched yet; null for a pharmacy that has only reported. */
+  patient: string | null;
   /** Prescription or supply that it is about. */
   about: string;
   class: Discrepancy['class'];
@@ -21,6 +21,7 @@ export type DiscrepancyView = {
   openedAt: string;
   resolvedAt: string | null;
   resolution: DiscrepancyState['resolution'];
+  /** What was compared; for a pharmacy that has only reported `{dispenses}`, the ids of its own. */
   evidence: JsonObject;
 };
 
@@ -43,24 +44,27 @@ export class DiscrepancyService {
     private readonly accessLog: AccessLog,
   ) {}
 
-  /** What concerns the actor's organisation, newest first; nothing for an actor whom none can concern. */
+  /** What concerns the actor's organisation or its reports, newest first; nothing for an actor whom none can concern. */
   async list(actor: Actor, { status, after, limit }: ListDiscrepancies): Promise<DiscrepancyPage> {
-    if (actor.org === null || !may(actor.role, 'discrepancy.list', ['concerned'])) return { items: [], next: null };
+    const { org } = actor;
+    if (org === null || !may(actor.role, 'discrepancy.list', ['concerned'])) return { items: [], next: null };
     const position = after === undefined ? null : parsePosition(after);
     const found = await this.reader.db.query<Found>(
       `SELECT d.chain, d.id, d.opened_at FROM discrepancy_org o JOIN discrepancy_row d ON d.chain = o.chain AND d.id = o.id
        WHERE o.org = ? ${status === undefined ? '' : 'AND d.status = ?'}
          ${position === null ? '' : 'AND (d.opened_at, d.chain, d.id) < (?, ?, ?)'}
        ORDER BY d.opened_at DESC, d.chain DESC, d.id DESC LIMIT ?`,
-      [actor.org, ...(status === undefined ? [] : [status]), ...(position ?? []), limit],
+      [org, ...(status === undefined ? [] : [status]), ...(position ?? []), limit],
     );
     const chains = await this.reader.chains([...new Set(found.map(({ chain }) => chain))], patientModel);
     const patients = new Map(chains.map(({ number, state }) => [number, state]));
     const items = found.flatMap(({ chain, id }) => {
       const patient = patients.get(chain);
-      return patient ? viewsOf(patient, id) : [];
+      const view = patient && viewOf(patient, id, org);
+      if (!view) return [];
+      this.accessLog.record(actor, 'discrepancy.list', patient.id, [view.about]);
+      return [view];
     });
-    for (const { patient, about } of items) this.accessLog.record(actor, 'discrepancy.list', patient, [about]);
     const last = found.length === limit ? found.at(-1) : undefined;
     return { items, next: last ? `${last.opened_at}.${last.chain}.${last.id}` : null };
   }
@@ -86,22 +90,15 @@ export class DiscrepancyService {
   }
 }
 
-/** @returns the discrepancy of that id, if the patient's state has it */
-export function viewsOf(patient: Patient, id: string): DiscrepancyView[] {
-  return patient.discrepancies
-    .filter((discrepancy) => discrepancy.id === id)
-    .map(({ chain, class: kind, side, status, openedAt, resolvedAt, resolution, evidence }) => ({
-      id,
-      patient: patient.id,
-      about: chain,
-      class: kind,
-      side,
-      status,
-      openedAt,
-      resolvedAt,
-      resolution,
-      evidence,
-    }));
+/** @returns the discrepancy of that id as the organisation may see it; null when there is none for it */
+export function viewOf(patient: Patient, id: string, org: string): DiscrepancyView | null {
+  const found = patient.discrepancies.find((discrepancy) => discrepancy.id === id);
+  if (!found) return null;
+  const { chain: about, class: kind, side, status, openedAt, resolvedAt, resolution, evidence } = found;
+  const seen = { id, about, class: kind, side, status, openedAt, resolvedAt, resolution };
+  if (found.orgs.includes(org)) return { ...seen, patient: patient.id, evidence };
+  const own = found.reporters.find((reporter) => reporter.org === org);
+  return own ? { ...seen, patient: null, evidence: { dispenses: own.dispenses } } : null;
 }
 
 /** `<opened at>.<chain number>.<id>`; a position that is none starts at the beginning. */

@@ -97,7 +97,8 @@ describe('discrepancies and jobs over HTTP', () => {
     const practice = signIn('prescriber').org ?? '';
     const name = { issuer: practice, number: 'n' };
     const target = { number: 'n', patient, issuer: practice };
-    await tell({ writer }, target, issue({ name, patient }, actor('prescriber')));
+    const nominatedPharmacy = signIn('pharmacist').org;
+    await tell({ writer }, target, issue({ name, patient, nominatedPharmacy }, actor('prescriber')));
     await tell({ writer }, target, report('30', 'one', { order: name, issue: 0 }, actor('pharmacist')));
     await tell({ writer }, target, report('30', 'two', { order: name, issue: 1 }, actor('pharmacist')));
     await tell({ writer }, { supply: randomUUID() }, report('30', 'three', { order: null }, actor('pharmacist2')));

@@ -3,7 +3,7 @@ import type { Discrepancy } from '../../patient/patient.js';
 import type { Dispense, Prescription } from '../../prescription/prescription.js';
 import { type Book, handedOverFor } from '../book.js';
 import { named, sortedSet } from '../finding.js';
-import { practiceOf } from '../orgs.js';
+import { pharmaciesOf, practiceOf } from '../orgs.js';
 
 /**
  * D07: more was handed over in all than the order authorises, quantity × (1 + refills), summed exactly and
@@ -44,11 +44,13 @@ function over(
   dispenses: readonly Dispense[],
   facts: Discrepancy['evidence'],
 ): Discrepancy {
+  const { orgs, reporters } = pharmaciesOf(prescription, dispenses);
   return named({
     class: 'D07',
     chain: prescription.id,
     side: 'both',
-    orgs: [...dispenses.map((dispense) => dispense.pharmacy), ...practiceOf(prescription)],
+    orgs: [...orgs, ...practiceOf(prescription)],
+    reporters,
     key: { kind, dispenses: sortedSet(dispenses.map((dispense) => dispense.dispenseId)) },
     facts,
   });

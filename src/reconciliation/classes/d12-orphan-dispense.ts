@@ -1,12 +1,14 @@
 import type { Discrepancy } from '../../patient/patient.js';
 import type { Dispense } from '../../prescription/prescription.js';
 import { type Book, standing } from '../book.js';
-import { named } from '../finding.js';
+import { type Finding, named } from '../finding.js';
+import { pharmaciesOf } from '../orgs.js';
 
 /**
  * D12: a handing-over that belongs to no order of this patient: a supply that is not matched (no order
  * named, or one that is another patient's), or a report for an order that has not arrived.
- * It concerns the pharmacy that handed it over: it names the right order, or withdraws its report.
+ * It concerns the pharmacy that handed it over: it names the right order, or withdraws its report. Where
+ * several have reported the same unknown order, none sees whose patient the others said it was.
  * No practice is told: none is known to be concerned until it is matched. Doses without an order are
  * the patient's own word and no pharmacy's error.
  * One discrepancy per handing-over.
@@ -14,19 +16,32 @@ import { named } from '../finding.js';
 export function orphanDispense(book: Book): Discrepancy[] {
   const unknownOrder = book.prescriptions
     .filter((prescription) => prescription.order === null)
-    .flatMap(({ id, dispenses }) => standing(dispenses).map((dispense) => orphan(id, dispense, 'unknown-order')));
+    .flatMap((prescription) =>
+      standing(prescription.dispenses).map((dispense) =>
+        orphan(prescription.id, dispense, 'unknown-order', pharmaciesOf(prescription, [dispense])),
+      ),
+    );
   const unmatched = book.supplies
     .filter((supply) => supply.matchedTo === null)
-    .flatMap(({ id, dispenses }) => standing(dispenses).map((dispense) => orphan(id, dispense, 'unmatched-supply')));
+    .flatMap(({ id, dispenses }) =>
+      standing(dispenses).map((dispense) =>
+        orphan(id, dispense, 'unmatched-supply', { orgs: [dispense.pharmacy], reporters: [] }),
+      ),
+    );
   return [...unknownOrder, ...unmatched];
 }
 
-function orphan(chain: string, dispense: Dispense, kind: 'unknown-order' | 'unmatched-supply'): Discrepancy {
+function orphan(
+  chain: string,
+  dispense: Dispense,
+  kind: 'unknown-order' | 'unmatched-supply',
+  told: Pick<Finding, 'orgs' | 'reporters'>,
+): Discrepancy {
   return named({
     class: 'D12',
     chain,
     side: 'pharmacy',
-    orgs: [dispense.pharmacy],
+    ...told,
     key: { dispense: dispense.dispenseId },
     facts: { kind, whenHandedOver: dispense.whenHandedOver },
   });

@@ -4,7 +4,7 @@ import type { Dispense, Prescription } from '../../prescription/prescription.js'
 import { daysBetween, localDate } from '../../prescription/dates.js';
 import { type Book, handedOverFor } from '../book.js';
 import { type Judging, named } from '../finding.js';
-import { practiceOf } from '../orgs.js';
+import { pharmaciesOf, practiceOf } from '../orgs.js';
 
 /**
  * D13: a fill whose first handing-over lies before the previous fill's first day + k × its days' supply,
@@ -49,11 +49,13 @@ function fillsOf(dispenses: readonly Dispense[], zone: string): Fill[] {
 }
 
 function early(prescription: Prescription, previous: Fill, fill: Fill, factor: number): Discrepancy {
+  const { orgs, reporters } = pharmaciesOf(prescription, [fill.first]);
   return named({
     class: 'D13',
     chain: prescription.id,
     side: 'both',
-    orgs: [fill.first.pharmacy, ...practiceOf(prescription)],
+    orgs: [...orgs, ...practiceOf(prescription)],
+    reporters,
     key: { previous: previous.first.dispenseId, dispense: fill.first.dispenseId },
     facts: { previousOn: previous.on, filledOn: fill.on, daysSupply: previous.daysSupply, factor: String(factor) },
   });
