@@ -98,18 +98,20 @@ export class Jobs implements OnApplicationShutdown {
   }
 
   /**
-   * Makes sure that sweeps are scheduled: a Redis that was emptied has forgotten it.
+   * Makes sure that sweeps are scheduled: a Redis that was emptied has forgotten it, and its dead letters too.
+   * @param forgotten is waited for before they are scheduled anew
    * @throws {JobsUnavailable}
    */
-  async scheduleSweep(): Promise<void> {
+  async scheduleSweep(forgotten: () => Promise<void>): Promise<void> {
     const every = Math.round(this.config.env.SWEEP_SECONDS * 1000);
-    await this.ask(async ({ timers }) => {
-      const known = await timers.getJobScheduler(SWEEP);
-      if (known?.every === every && known.next !== undefined) return;
-      const data: SweepJob = {};
-      // The next sweep is the retry.
-      await timers.upsertJobScheduler(SWEEP, { every }, { name: SWEEP, data, opts: { attempts: 1 } });
-    });
+    const known = await this.ask(({ timers }) => timers.getJobScheduler(SWEEP));
+    if (known?.every === every && known.next !== undefined) return;
+    await forgotten();
+    const data: SweepJob = {};
+    // The next sweep is the retry.
+    await this.ask(({ timers }) =>
+      timers.upsertJobScheduler(SWEEP, { every }, { name: SWEEP, data, opts: { attempts: 1 } }),
+    );
   }
 
   /** Subjects whose last reconcile job used up its attempts. @throws {JobsUnavailable} */

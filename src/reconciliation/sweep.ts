@@ -10,7 +10,7 @@ import { faultOf, isOutage } from './fault.js';
 
 /** Prescriptions whose time has come, and chains missed, that are read at once. */
 const PAGE = 500;
-/** Everything before this log index is judged. */
+/** Everything before this log index is judged, or is in the dead-letter view. */
 const CURSOR = 'judged';
 
 /** What time and lost jobs leave undone. Its truth is in the database, so that an emptied Redis loses nothing. */
@@ -55,8 +55,14 @@ export class Sweep {
    * Finds subjects with entries that nobody judged, though the relay is past them: their jobs were lost.
    * @param found is given their numbers, page by page
    * @param passed log index up to which the relay has handed entries over
+   * @param dead subjects whose job used up its attempts: they are left to its retry, which judges the whole book,
+   * and the next sweep need not begin at them
    */
-  async missed(passed: number, found: (subjects: readonly number[]) => Promise<void>): Promise<void> {
+  async missed(
+    passed: number,
+    dead: ReadonlySet<number>,
+    found: (subjects: readonly number[]) => Promise<void>,
+  ): Promise<void> {
     const [cursor] = await this.reader.db.query<{ next: number }>('SELECT next FROM relay_cursor WHERE name = ?', [
       CURSOR,
     ]);
@@ -64,22 +70,27 @@ export class Sweep {
     let judgedUpTo: number | null = null;
     for (let from = start; ;) {
       const rows = await this.unjudged(from, passed);
-      judgedUpTo ??= rows[0]?.idx ?? Math.max(passed, start);
+      const missed = rows.filter(({ subject }) => !dead.has(subject));
+      judgedUpTo ??= missed[0]?.idx ?? null;
       const last = rows.at(-1);
       if (!last) break;
-      await found([...new Set(rows.map(({ subject }) => subject))]);
+      await found([...new Set(missed.map(({ subject }) => subject))]);
       from = last.idx + 1;
     }
-    if (judgedUpTo > start) await this.move(start, judgedUpTo);
+    const end = judgedUpTo ?? passed;
+    if (end > start) await this.move(start, end);
   }
 
-  /** @returns how many entries of prescriptions and supplies nobody has judged yet, of those from the sweep's cursor on */
+  /** The next sweep begins at the first entry: the dead letters that the cursor passed may be forgotten. */
+  async startOver(): Promise<void> {
+    await this.writer.side((db) => db.query('UPDATE relay_cursor SET next = 0 WHERE name = ?', [CURSOR]));
+  }
+
+  /** @returns how many prescriptions and supplies have entries that nobody has judged yet; it reads all of them */
   async waiting(): Promise<number> {
     const [row] = await this.reader.db.query<{ n: number }>(
-      `SELECT count(*) AS n FROM entry e JOIN chain c ON c.num = e.chain LEFT JOIN judged j ON j.chain = e.chain
-       WHERE e.idx >= coalesce((SELECT next FROM relay_cursor WHERE name = ?), 0)
-         AND c.kind IN ('prescription', 'supply') AND (j.seq IS NULL OR j.seq < e.seq)`,
-      [CURSOR],
+      `SELECT count(*) AS n FROM chain c LEFT JOIN judged j ON j.chain = c.num
+       WHERE c.kind IN ('prescription', 'supply') AND (j.seq IS NULL OR j.seq < c.seq)`,
     );
     return row?.n ?? 0;
   }

@@ -88,9 +88,7 @@ export class Workers implements OnModuleInit, OnApplicationBootstrap, BeforeAppl
       "SELECT next FROM relay_cursor WHERE name = 'reconcile'",
     );
     const dead = await this.jobs.deadSubjects();
-    await this.sweep.missed(cursor?.next ?? 0, (subjects) =>
-      this.jobs.reconcile(subjects.filter((subject) => !dead.has(subject))),
-    );
+    await this.sweep.missed(cursor?.next ?? 0, dead, (subjects) => this.jobs.reconcile(subjects));
   }
 
   onApplicationBootstrap(): void {
@@ -104,7 +102,7 @@ export class Workers implements OnModuleInit, OnApplicationBootstrap, BeforeAppl
       this.work('timers', 1, () => this.sweepOnce()),
     ];
     this.relay.start();
-    const keepScheduled = () => void this.jobs.scheduleSweep().catch(() => undefined);
+    const keepScheduled = () => void this.jobs.scheduleSweep(() => this.sweep.startOver()).catch(() => undefined);
     keepScheduled();
     const pause = Math.min(SCHEDULE_CHECK_MS, this.config.env.SWEEP_SECONDS * 1000);
     this.schedule = setInterval(keepScheduled, pause);

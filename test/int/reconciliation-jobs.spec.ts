@@ -7,7 +7,16 @@ import { issue, report } from '../support/domain.js';
 import { redisProgram } from '../support/engines.js';
 import { startRedis, type TestRedis } from '../support/redis.js';
 import { until } from '../support/wait.js';
-import { discrepancies, enrol, newDataDir, type Running, settled, start, tell } from './reconciliation-support.js';
+import {
+  discrepancies,
+  enrol,
+  newDataDir,
+  type Running,
+  settled,
+  start,
+  tell,
+  unjudged,
+} from './reconciliation-support.js';
 
 const program = await redisProgram();
 const NAME = { issuer: 'practice', number: 'n' };
@@ -75,6 +84,46 @@ describe.skipIf(program.missing)('jobs', () => {
     await settled(running);
     expect(await discrepancies(running, patient)).toMatchObject([{ class: 'D07', status: 'open' }]);
     expect(await running.jobs.failed(10)).toEqual([]);
+  });
+
+  it('a subject whose job is dead does not hold the sweep back, and is found again when Redis forgets it', async () => {
+    const reconciler = running.app.get(Reconciler);
+    const judge = reconciler.reconcile.bind(reconciler);
+    const reconcile = vi.spyOn(reconciler, 'reconcile');
+    reconcile.mockImplementation((subject) => (subject === 1 ? Promise.reject(new TypeError()) : judge(subject)));
+    const patient = await overDispense();
+    await until(
+      async () => {
+        await hurry();
+        return (await running.jobs.failed(10)).length > 0 && (await pending()) === 0;
+      },
+      { what: 'a dead letter' },
+    );
+    const healthy = await enrol(running);
+    await tell(running, { number: 'm', patient: healthy }, issue({ name: { ...NAME, number: 'm' }, patient: healthy }));
+    await until(
+      async () => (await running.workers.lag()) === 0 && (await pending()) === 0 && (await unjudged(running)) === 1,
+      {
+        what: 'everything else judged',
+      },
+    );
+    const cursors = async () =>
+      running.reader.db.query<{ name: string; next: number }>('SELECT name, next FROM relay_cursor ORDER BY name');
+    await running.workers.sweepOnce();
+    const [{ size } = { size: -1 }] = await running.reader.db.query<{ size: number }>('SELECT size FROM log_head');
+    expect(await cursors()).toEqual([
+      { name: 'judged', next: size },
+      { name: 'reconcile', next: size },
+    ]);
+    expect(await running.workers.settled()).toBe(false);
+
+    reconcile.mockRestore();
+    await redis.flush();
+    await running.close();
+    running = await start(folder.dataDir, { REDIS_URL: redis.url, SWEEP_SECONDS: '1' });
+    await settled(running);
+    expect(await unjudged(running)).toBe(0);
+    expect(await discrepancies(running, patient)).toMatchObject([{ class: 'D07', status: 'open' }]);
   });
 
   it('an outage of the database costs no attempt', async () => {
