@@ -2,7 +2,7 @@ import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '
 import type { FastifyReply } from 'fastify';
 import type { Logger } from 'pino';
 import type { Refusal } from '../ledger/model.js';
-import { LedgerUnavailable } from '../ledger/unavailable.js';
+import { asUnavailable, type LedgerUnavailable } from '../ledger/unavailable.js';
 import { describeError } from './logging.js';
 import { type Problem, PROBLEM_TYPE, problemOf, RefusalException } from './problem.js';
 import type { RequestRefusalCode } from './request-refusals.js';
@@ -37,23 +37,30 @@ export class ProblemFilter implements ExceptionFilter {
       this.logUnexpected(error, reply);
       return;
     }
-    const refusal = this.refusalOf(error, reply);
+    // A read meets an outage of the database itself; a write hears of it from the ledger.
+    const outage = asUnavailable(error);
+    const refusal: Refusal = outage
+      ? { code: 'ledger.unavailable', facts: { retryAfterSeconds: outage.retryAfterSeconds } }
+      : this.refusalOf(error, reply);
     const problem = problemOf(refusal);
     if (problem.code === 'internal') this.logUnexpected(error, reply);
     if (problem.status === 401) void reply.header('www-authenticate', 'Bearer');
-    if (error instanceof LedgerUnavailable) void reply.header('retry-after', String(error.retryAfterSeconds));
+    if (outage) void reply.header('retry-after', String(outage.retryAfterSeconds));
+    if (outage && outage !== error) this.logOutage(outage, reply);
     sendProblem(reply, problem);
   }
 
   private refusalOf(error: unknown, reply: FastifyReply): Refusal {
     if (error instanceof RefusalException) return error.refusal;
-    if (error instanceof LedgerUnavailable) {
-      return { code: 'ledger.unavailable', facts: { retryAfterSeconds: error.retryAfterSeconds } };
-    }
     const status = statusOf(error);
     if (status === null || status < 400 || status >= 500) return { code: 'internal', facts: {} };
     if (status === 413) void reply.header('connection', 'close');
     return { code: BY_STATUS[status] ?? 'request.malformed', facts: {} };
+  }
+
+  /** The ledger reports its own outages. */
+  private logOutage(outage: LedgerUnavailable, reply: FastifyReply): void {
+    this.logger.warn({ requestId: reply.request.id, reason: outage.message }, 'a read met an outage');
   }
 
   private logUnexpected(error: unknown, reply: FastifyReply): void {

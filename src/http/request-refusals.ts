@@ -36,7 +36,10 @@ export const REQUEST_REFUSALS = {
   'identity.patient-unknown': { status: 422, title: 'There is no such patient' },
   'identity.own-account': { status: 409, title: 'An administrator cannot end their own account' },
   'identity.account-unknown': { status: 404, title: 'There is no such account' },
-  'ledger.unavailable': { status: 503, title: 'The ledger cannot take this now; nothing was recorded' },
+  'ledger.unavailable': {
+    status: 503,
+    title: 'The ledger cannot answer now; ask again with the same Idempotency-Key',
+  },
   'jobs.unknown': { status: 404, title: 'There is no such failed job' },
   'jobs.unavailable': { status: 503, title: 'The queues are away; nothing is lost by it' },
   'health.not-ready': { status: 503, title: 'This process cannot serve yet' },

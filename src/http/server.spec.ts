@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { Body, Controller, Get, Module, Post } from '@nestjs/common';
+import { Body, Controller, Get, Module, Param, Post } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { Config } from '../config/config.js';
+import { DbError, type DbFault } from '../database/db.js';
 import { LedgerUnavailable } from '../ledger/unavailable.js';
 import { Action } from '../identity/access.js';
 import { HttpModule } from './http.module.js';
@@ -40,6 +41,12 @@ class ThingController {
   @Action('public')
   outage(): never {
     throw new LedgerUnavailable('host db.internal is away', 7);
+  }
+
+  @Get('database-away/:fault')
+  @Action('public')
+  databaseAway(@Param('fault') fault: string): never {
+    throw new DbError(fault as DbFault, 'ECONNREFUSED');
   }
 
   @Get('bug/:id')
@@ -130,6 +137,22 @@ describe('HTTP server', () => {
     const response = await app.inject('/things/refused');
     expect(response.json()).toMatchObject({ status: 409, code: 'prescription.expired', validUntil: '2026-03-01' });
     expect((await app.inject('/things/absent')).json()).toMatchObject({ status: 404, code: 'ledger.chain-unknown' });
+  });
+
+  it.each([
+    ['lost', 503, 'ledger.unavailable', '5'],
+    ['outage', 503, 'ledger.unavailable', '1'],
+    ['rejected', 500, 'internal', undefined],
+    ['conflict', 500, 'internal', undefined],
+  ])('a read that meets a database fault (%s) is %d %s', async (fault, status, code, retryAfter) => {
+    const response = await app.inject(`/things/database-away/${fault}`);
+    expect(response.json()).toMatchObject({ status, code });
+    expect(response.headers['retry-after']).toBe(retryAfter);
+    expect(response.body).not.toContain('ECONNREFUSED');
+    const level = status === 503 ? 40 : 50;
+    expect(lines.map((line) => JSON.parse(line) as { level: number })).toContainEqual(
+      expect.objectContaining({ level, requestId: expect.any(String) }),
+    );
   });
 
   it('says when to come back after an outage, and not what broke', async () => {

@@ -1,10 +1,8 @@
-import { DbError } from '../database/db.js';
-import { LedgerUnavailable } from '../ledger/unavailable.js';
+import { asUnavailable } from '../ledger/unavailable.js';
 
 /** Whether the database or the ledger is away: then the work waits, and nobody is to blame. */
 export function isOutage(error: unknown): boolean {
-  if (error instanceof LedgerUnavailable) return true;
-  return error instanceof DbError && (error.fault === 'lost' || error.fault === 'outage');
+  return asUnavailable(error) !== null;
 }
 
 /** What may be said of an error outside the database, in Redis and in logs: its class and code, never its message. */
