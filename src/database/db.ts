@@ -36,6 +36,11 @@ export class DbError extends Error {
   }
 }
 
+/** Whether a unique key was taken. */
+export function isConflict(error: unknown): error is DbError {
+  return error instanceof DbError && error.fault === 'conflict';
+}
+
 const SQLITE_OUTAGE = /^SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|NOMEM|PROTOCOL|INTERRUPT)/;
 /** Classes 53 (resources), 55 (object state, lock_timeout), 40 (rollback), 57014 (statement_timeout), 25P02 (failed transaction). */
 const POSTGRES_OUTAGE = /^(53|55|40|57014|25006|25P02)/;

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { isConflict } from '../database/db.js';
 import { decideEnrol } from '../patient/decide.js';
 import { patientIdentifier, patientModel } from '../patient/model.js';
 import type { Identifier, Patient, PatientEnrolled } from '../patient/patient.js';
@@ -79,7 +80,7 @@ export class ImportPatients {
     const [first] = data.identifiers;
     if (!first) return new Refusal('import.patient-refused');
     const id = randomUUID();
-    const outcome = await this.ledger.writer.commit({
+    const committed = this.ledger.writer.commit({
       actor: IMPORT_ACTOR,
       chains: [
         {
@@ -94,6 +95,12 @@ export class ImportPatients {
           actor: IMPORT_ACTOR,
         }),
     });
+    // The writer looks for the first identifier alone; that another one was taken meanwhile only its index says.
+    const outcome = await committed.catch((error: unknown) => {
+      if (isConflict(error)) return null;
+      throw error;
+    });
+    if (!outcome) return null;
     if (outcome.ok) {
       this.enrolled += 1;
       return id;

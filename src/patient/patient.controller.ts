@@ -84,9 +84,10 @@ export class PatientController {
   @ApiOperation({ summary: 'Find a patient by an identifier, whole; it stands in the body so that no URL holds it' })
   @ApiOkResponse({ standardSchema: z.object({ patient: found.nullable() }) })
   async search(
+    @CurrentActor() actor: Actor,
     @Body({ schema: identifier }) body: z.output<typeof identifier>,
   ): Promise<{ patient: z.output<typeof found> | null }> {
-    const patient = await this.patients.search(body);
+    const patient = await this.patients.search(actor, body);
     return { patient: patient && { id: patient.id, name: patient.name, birthDate: patient.birthDate } };
   }
 

@@ -6,10 +6,13 @@ import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import type { Actor, CommittedEvent, Idempotency, Outcome } from '../ledger/model.js';
 import { Clock } from '../config/clock.js';
+import { isConflict } from '../database/db.js';
 import { AccessLog } from './access-log.js';
 import { decideBreakGlass, decideEnrol, type EnrolPatient } from './decide.js';
 import { patientIdentifier, patientModel } from './model.js';
 import type { Identifier, Patient } from './patient.js';
+
+const ALREADY_ENROLLED: Outcome = { ok: false, refusal: { code: 'patient.already-enrolled', facts: {} } };
 
 @Injectable()
 export class PatientService {
@@ -25,31 +28,38 @@ export class PatientService {
     const id = randomUUID();
     const [first, ...others] = patient.identifiers;
     if (!first) throw new Error('a patient needs an identifier');
-    // Of several identifiers the writer finds a taken one by its unique index only as a fault: look before.
+    // The writer looks for the first alone: its index holds the others, and says so only as a fault.
     for (const other of others) {
       const known = await this.reader.byName(patientIdentifier(other));
-      if (known !== null && known !== (await this.reader.byName(patientIdentifier(first)))) {
-        throw new RefusalException({ code: 'patient.already-enrolled', facts: {} });
-      }
+      if (known !== null && known !== (await this.reader.byName(patientIdentifier(first)))) return ALREADY_ENROLLED;
     }
-    return this.writer.commit({
-      actor,
-      chains: [
-        {
-          name: patientIdentifier(first),
-          otherwise: { id, model: patientModel, mode: 'new', subject: { newSubject: id } },
-        },
-      ],
-      ...(idempotency && { idempotency }),
-      decide: ({ states, ids: [chain = id], now }) =>
-        decideEnrol(states[0] as Patient | null, { ...patient, source: null }, { chain, now, actor }),
-    });
+    try {
+      return await this.writer.commit({
+        actor,
+        chains: [
+          {
+            name: patientIdentifier(first),
+            otherwise: { id, model: patientModel, mode: 'new', subject: { newSubject: id } },
+          },
+        ],
+        ...(idempotency && { idempotency }),
+        decide: ({ states, ids: [chain = id], now }) =>
+          decideEnrol(states[0] as Patient | null, { ...patient, source: null }, { chain, now, actor }),
+      });
+    } catch (error) {
+      // Somebody else took another of the identifiers in between.
+      if (isConflict(error)) return ALREADY_ENROLLED;
+      throw error;
+    }
   }
 
-  /** Whose identifier it is; null when nobody here has it. */
-  async search(identifier: Identifier): Promise<Patient | null> {
+  /** Whose identifier it is; null when nobody here has it. The patient sees who asked. */
+  async search(actor: Actor, identifier: Identifier): Promise<Patient | null> {
     const id = await this.reader.byName(patientIdentifier(identifier));
-    return id === null ? null : ((await this.reader.chain(id, patientModel))?.state ?? null);
+    const view = id === null ? null : await this.reader.chain(id, patientModel);
+    if (!view) return null;
+    this.accessLog.record(actor, 'patient.search', view.id, [view.id]);
+    return view.state;
   }
 
   /** @throws {RefusalException} as if there were none, without a relation */
@@ -80,6 +90,7 @@ export class PatientService {
     return events.filter(({ type }) => type.startsWith('access.')).toReversed();
   }
 
+  /** By orders only: a row without a status was opened by a report or a cancel of what may not exist. */
   private async relations(actor: Actor, patient: Patient, subject: number): Promise<Relation[]> {
     if (actor.patient !== null) return actor.patient === patient.id ? ['own'] : [];
     const relations: Relation[] = [];
@@ -91,7 +102,7 @@ export class PatientService {
       `SELECT count(CASE WHEN r.issuer = ? THEN 1 END) AS issued,
               count(CASE WHEN r.nominated = ? THEN 1 END) AS nominated,
               count(CASE WHEN EXISTS (SELECT 1 FROM custody c WHERE c.chain = r.chain AND c.org = ?) THEN 1 END) AS held
-       FROM prescription_row r WHERE r.patient = ?`,
+       FROM prescription_row r WHERE r.patient = ? AND r.order_status IS NOT NULL`,
       [actor.org, actor.org, actor.org, subject],
     );
     if (row && row.issued > 0) relations.push('practice');
