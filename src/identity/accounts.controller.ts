@@ -8,15 +8,24 @@ import { Action, CurrentActor } from './access.js';
 import { Accounts } from './accounts.js';
 import type { Made } from './idempotent.js';
 import { Organisations } from './organisations.js';
-import { type Account, account, newAccount, newOrganisation, type Organisation, organisation, uuid } from './people.js';
+import {
+  type Account,
+  account,
+  newAccount,
+  newOrganisation,
+  type Organisation,
+  organisation,
+  organisationId,
+  uuid,
+} from './people.js';
 import { Tokens } from './tokens.js';
 
 const directory = z.strictObject({
   kind: z.enum(['practice', 'pharmacy']).optional(),
-  after: uuid.optional().describe('the last id of the page before'),
+  after: organisationId.optional().describe('the last id of the page before'),
   limit: z.coerce.number().int().min(1).max(200).default(50),
 });
-const organisationPage = z.object({ items: z.array(organisation), next: uuid.nullable() });
+const organisationPage = z.object({ items: z.array(organisation), next: organisationId.nullable() });
 const self = account.extend({ organisation: organisation.nullable() });
 
 @ApiTags('people')
@@ -62,7 +71,7 @@ export class AccountsController {
     @Body({ schema: newAccount }) body: z.output<typeof newAccount>,
   ): Promise<Account> {
     const request = idempotency(actor, key, 'POST /api/accounts', [], body);
-    return present(await this.accounts.find(made(await this.accounts.create(body, request))));
+    return living(await this.accounts.find(made(await this.accounts.create(body, request))));
   }
 
   @Post('accounts/:id/disable')
@@ -80,7 +89,7 @@ export class AccountsController {
     const request = idempotency(actor, key, 'POST /api/accounts/{id}/disable', [id], null);
     const disabled = made(await this.accounts.disable(id, request));
     this.tokens.forget(disabled);
-    return present(await this.accounts.find(disabled));
+    return living(await this.accounts.find(disabled));
   }
 
   @Get('self')
@@ -88,7 +97,7 @@ export class AccountsController {
   @ApiOperation({ summary: 'Who the token stands for' })
   @ApiOkResponse({ standardSchema: self })
   async self(@CurrentActor() actor: Actor): Promise<z.output<typeof self>> {
-    const found = present(await this.accounts.find(actor.id));
+    const found = living(await this.accounts.find(actor.id));
     return { ...found, organisation: found.org === null ? null : await this.organisations.find(found.org) };
   }
 }
@@ -96,6 +105,12 @@ export class AccountsController {
 function made(result: Made): string {
   if ('refusal' in result) throw new RefusalException(result.refusal);
   return result.ref;
+}
+
+/** An account is gone once its patient was erased, perhaps since the token was checked. */
+function living(row: Account | null): Account {
+  if (row === null) throw refuseRequest('identity.account-unknown');
+  return row;
 }
 
 function present<T>(row: T | null): T {

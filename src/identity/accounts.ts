@@ -10,6 +10,12 @@ import { type Made, once, sideJob } from './idempotent.js';
 import { hashPassword } from './passwords.js';
 import type { Account, NewAccount } from './people.js';
 
+/**
+ * Accounts whose names can be read: with a patient who was erased their account is gone as well, though its row
+ * stays. `a` is the account.
+ */
+export const LIVING_ACCOUNT = 'account a JOIN subject s ON s.id = coalesce(a.org, a.patient, a.id)';
+
 interface AccountRow {
   id: string;
   username: Buffer;
@@ -49,7 +55,7 @@ export class Accounts {
   disable(id: string, request?: Idempotency): Promise<Made> {
     return sideJob(this.writer, (db) =>
       once(db, this.vault, request, async () => {
-        const [known] = await db.query('SELECT id FROM account WHERE id = ?', [id]);
+        const [known] = await db.query(`SELECT a.id FROM ${LIVING_ACCOUNT} WHERE a.id = ?`, [id]);
         if (!known) return { refusal: { code: 'identity.account-unknown', facts: {} } };
         await db.query('UPDATE account SET disabled = 1 WHERE id = ?', [id]);
         return { ref: id };
@@ -60,7 +66,7 @@ export class Accounts {
   async find(id: string): Promise<Account | null> {
     const { db } = this.reader;
     const [row] = await db.query<AccountRow>(
-      'SELECT id, username, name, role, org, patient, disabled FROM account WHERE id = ?',
+      `SELECT a.id, a.username, a.name, a.role, a.org, a.patient, a.disabled FROM ${LIVING_ACCOUNT} WHERE a.id = ?`,
       [id],
     );
     if (!row) return null;
@@ -74,7 +80,10 @@ export class Accounts {
   }
 
   async isActive(id: string): Promise<boolean> {
-    const [row] = await this.reader.db.query<{ disabled: number }>('SELECT disabled FROM account WHERE id = ?', [id]);
+    const [row] = await this.reader.db.query<{ disabled: number }>(
+      `SELECT a.disabled FROM ${LIVING_ACCOUNT} WHERE a.id = ?`,
+      [id],
+    );
     return row?.disabled === 0;
   }
 }

@@ -15,6 +15,7 @@ import { DEMO_ORGANISATIONS, type DemoSeed, type DemoSignIn, seedDemo } from './
 import { enrolDemoPatient } from './demo-patients.js';
 import { checkAccounts, checkMode } from './mode.js';
 import { FIRST_LOCK_MS, FREE_FAILURES, lockMilliseconds, LONGEST_LOCK_MS } from './sign-in.js';
+import { RECHECK_SECONDS } from './tokens.js';
 
 const START = Date.parse('2026-03-10T12:00:00Z');
 const PASSWORD = 'correct horse battery';
@@ -176,6 +177,29 @@ describe('identity', () => {
     expect(unknown.json()).toMatchObject({ status: 404, code: 'identity.account-unknown' });
     const own = await post(`/api/accounts/${signIns[7]?.id}/disable`, undefined, admin);
     expect(own.json()).toMatchObject({ status: 409, code: 'identity.own-account' });
+  });
+
+  it('an account goes with its patient: erased, nobody signs in, tokens stop, the administrator finds none', async () => {
+    const admin = await bearer('admin');
+    const identifiers = [{ system: 'urn:mrn', value: 'erased' }];
+    const enrolled = await post('/api/patients', { name: 'Erin Erased', identifiers }, admin);
+    const patient: string = enrolled.json().patient.id;
+    const person = { role: 'patient', username: 'erased', name: 'Erin Erased', password: PASSWORD, patient };
+    const { id } = (await post('/api/accounts', person, { ...admin, 'idempotency-key': 'erased' })).json();
+    const token = await bearer('erased');
+    const self = () => app.inject({ url: '/api/self', headers: token });
+    expect((await self()).statusCode).toBe(200);
+
+    await app.get(LedgerWriter).erase(patient, { id: 'admin', role: 'administrator', org: null, patient: null });
+    // The token was checked a moment ago; its account is gone already.
+    expect((await self()).json()).toMatchObject({ status: 404, code: 'identity.account-unknown' });
+    clock.advance(RECHECK_SECONDS * 1000);
+    expect((await self()).json()).toMatchObject({ status: 401, code: 'access.unauthenticated' });
+    expect((await signIn('erased')).json()).toMatchObject({ status: 401, code: 'identity.sign-in-refused' });
+    const ended = await post(`/api/accounts/${id}/disable`, undefined, admin);
+    expect(ended.json()).toMatchObject({ status: 404, code: 'identity.account-unknown' });
+    const again = await post('/api/accounts', person, { ...admin, 'idempotency-key': 'erased' });
+    expect(again.json()).toMatchObject({ status: 404, code: 'identity.account-unknown' });
   });
 
   it('answers alike for a wrong password, an unknown user and a locked account', async () => {

@@ -4,6 +4,9 @@ import { hasNpiChecksum } from './npi.js';
 
 export const uuid = z.uuid({ version: 'v4' });
 
+/** An organisation keeps the UUID that it was imported with, of whatever version. */
+export const organisationId = z.guid().toLowerCase();
+
 const name = z.string().trim().min(1).max(200);
 
 function isZone(zone: string): boolean {
@@ -26,7 +29,7 @@ export const newOrganisation = z.strictObject({
 });
 export type NewOrganisation = z.output<typeof newOrganisation>;
 
-export const organisation = newOrganisation.extend({ id: uuid, npi: z.string().nullable() });
+export const organisation = newOrganisation.extend({ id: organisationId, npi: z.string().nullable() });
 export type Organisation = z.output<typeof organisation>;
 
 /** Names an account; compared in lower case. */
@@ -42,8 +45,8 @@ const person = {
 };
 
 export const newAccount = z.discriminatedUnion('role', [
-  z.strictObject({ ...person, role: z.literal('prescriber'), org: uuid.describe('a practice') }),
-  z.strictObject({ ...person, role: z.literal('pharmacist'), org: uuid.describe('a pharmacy') }),
+  z.strictObject({ ...person, role: z.literal('prescriber'), org: organisationId.describe('a practice') }),
+  z.strictObject({ ...person, role: z.literal('pharmacist'), org: organisationId.describe('a pharmacy') }),
   z.strictObject({ ...person, role: z.literal('patient'), patient: uuid.describe('an enrolled patient') }),
   z.strictObject({ ...person, role: z.literal('auditor') }),
   z.strictObject({ ...person, role: z.literal('administrator') }),
@@ -55,7 +58,7 @@ export const account = z.object({
   username: z.string(),
   name: z.string(),
   role: z.enum(['prescriber', 'pharmacist', 'patient', 'auditor', 'administrator']),
-  org: uuid.nullable(),
+  org: organisationId.nullable(),
   patient: uuid.nullable(),
   disabled: z.boolean(),
 });

@@ -4,7 +4,7 @@ import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import type { Actor, Refusal } from '../ledger/model.js';
 import { Vault } from '../ledger/vault.js';
-import { usernameIndex } from './accounts.js';
+import { LIVING_ACCOUNT, usernameIndex } from './accounts.js';
 import { passwordFits } from './passwords.js';
 
 /** Wrong passwords in a row after which the account is locked. */
@@ -35,7 +35,7 @@ export class SignIn {
   /** @returns whom user name and password stand for; `identity.sign-in-refused` otherwise, after the same time */
   async check(username: string, password: string): Promise<Actor | { readonly refusal: Refusal }> {
     const [row] = await this.reader.db.query<Actor & { password: string; disabled: number }>(
-      'SELECT id, role, org, patient, password, disabled FROM account WHERE username_index = ?',
+      `SELECT a.id, a.role, a.org, a.patient, a.password, a.disabled FROM ${LIVING_ACCOUNT} WHERE a.username_index = ?`,
       [usernameIndex(this.vault, username)],
     );
     // The attempt is counted while the password is checked, not after: many attempts at once count as many.
