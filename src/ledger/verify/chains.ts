@@ -3,7 +3,6 @@ import { type Db, placeholders } from '../../database/db.js';
 import {
   CHAIN_COLUMNS,
   type ChainRow,
-  ERASED,
   erasureSeal,
   isErased,
   namesOf,
@@ -21,22 +20,17 @@ import type { ChainModel, LedgerEvent, ReadModel } from '../model.js';
 import { nodeHasher } from '../node-hasher.js';
 import { openEvent, splitPayload } from '../payload.js';
 import { decrypt, type Vault } from '../vault.js';
+import { bytes, integer } from './cells.js';
+import { erasureOf, type EventRow, groupBy, readable } from './chain-rows.js';
 import type { ChainEnd } from './entries.js';
 import type { Findings } from './report.js';
+import type { RequestMarks } from './requests.js';
 
 /** Read-model rows as stored: table, chain number, key. */
 type StoredRows = ReadonlyMap<string, ReadonlyMap<number, ReadonlyMap<string, StoredRow>>>;
 
 /** Chains that are read together. */
 const PAGE = 200;
-
-interface EventRow {
-  idx: number;
-  chain: number;
-  seq: number;
-  entry: Buffer;
-  body: Buffer | null;
-}
 
 /** Opens every payload, checks its commitment, refolds every chain and compares snapshots, read-model rows and names. */
 export class ChainAudit {
@@ -47,14 +41,17 @@ export class ChainAudit {
   readonly expectedRows = new Map<string, number>();
   private readonly models: ReadonlyMap<string, ChainModel>;
   private readonly readModels: readonly ReadModel[];
+  /** When the last of the opened events was recorded. */
   lastInstant = '';
-  private lastIndex = -1;
+  /** Of {@link lastInstant}. */
+  lastIndex = -1;
 
   constructor(
     private readonly db: Db,
     private readonly vault: Vault,
     models: readonly ChainModel[],
     private readonly findings: Findings,
+    private readonly marks: RequestMarks,
   ) {
     this.models = new Map(models.map((model) => [model.kind, model]));
     this.readModels = [
@@ -70,13 +67,14 @@ export class ChainAudit {
     }
     const extra = await this.db.query<{ num: number; id: string }>('SELECT num, id FROM chain ORDER BY num');
     for (const { num, id } of extra) {
-      if (!ends.has(id)) this.findings.add('tampered', 'chain', { num }, 'has no entry in the log');
+      if (!ends.has(id)) this.findings.add('tampered', 'chain', { num: integer(num) }, 'has no entry in the log');
     }
     for (const { table } of [...this.readModels, { table: 'name' }]) {
       const strays = await this.db.query<{ chain: number }>(
         `SELECT DISTINCT chain FROM ${table} WHERE chain NOT IN (SELECT num FROM chain) LIMIT 50`,
       );
-      for (const { chain } of strays) this.findings.add('tampered', table, { chain }, 'belongs to no chain');
+      for (const { chain } of strays)
+        this.findings.add('tampered', table, { chain: integer(chain) }, 'belongs to no chain');
     }
   }
 
@@ -87,7 +85,7 @@ export class ChainAudit {
       `SELECT ${CHAIN_COLUMNS} FROM chain c LEFT JOIN subject s ON s.num = c.subject WHERE c.id IN ${placeholders([...ends.keys()])}`,
       [...ends.keys()],
     );
-    const byId = new Map(chains.map((row) => [row.id, row]));
+    const byId = new Map(chains.map((row) => [row.id, readable(row)]));
     const events = await this.db.query<EventRow>(
       `SELECT e.idx, e.chain, e.seq, e.entry, p.body FROM entry e LEFT JOIN payload p ON p.idx = e.idx WHERE e.chain IN ${placeholders(nums)} ORDER BY e.chain, e.seq`,
       nums,
@@ -111,7 +109,7 @@ export class ChainAudit {
           end,
           eventsOf.get(end.num) ?? [],
           rows,
-          new Set((names.get(end.num) ?? []).map(({ blind }) => blind.toString('hex'))),
+          new Set((names.get(end.num) ?? []).map(({ blind }) => bytes(blind).toString('hex'))),
         );
     }
   }
@@ -188,7 +186,8 @@ export class ChainAudit {
   ): void {
     const where = { chain: row.id, num: row.num };
     const last = events.at(-1);
-    if (!last || !isErasureOf(last, row.id)) {
+    const erasure = last && erasureOf(last, row.id);
+    if (!erasure) {
       this.findings.add(
         'missing',
         'payload',
@@ -198,8 +197,12 @@ export class ChainAudit {
       return;
     }
     this.payloads++;
-    this.noteInstant(last.idx, splitPayload(last.body as Buffer).text);
+    this.noteInstant(last.idx, erasure);
+    if (erasure.kind !== row.kind) this.findings.add('tampered', 'chain', where, 'kind is not that of its events');
+    if (row.subject_id !== null)
+      this.findings.add('tampered', 'subject', { num: row.subject }, 'is there after it was erased');
     for (const { idx, body } of events) {
+      this.marks.erased(idx);
       if (body !== null && idx !== last.idx)
         this.findings.add('tampered', 'payload', { index: idx }, 'is there after its chain was erased');
     }
@@ -216,10 +219,10 @@ export class ChainAudit {
     this.erased++;
   }
 
-  private noteInstant(index: number, text: string): void {
+  private noteInstant(index: number, { recordedAt }: LedgerEvent): void {
     if (index <= this.lastIndex) return;
     this.lastIndex = index;
-    this.lastInstant = openEvent(text, '', 0).recordedAt;
+    this.lastInstant = recordedAt;
   }
 
   /** @returns null when the payload is missing or is not what the entry commits to */
@@ -229,12 +232,15 @@ export class ChainAudit {
       return null;
     }
     try {
-      const { salt, text } = splitPayload(decrypt(dataKey, this.vault.aad('payload', chain.id, seq, 'payload'), body));
+      const aad = this.vault.aad('payload', chain.id, seq, 'payload');
+      const { salt, keyed, text } = splitPayload(decrypt(dataKey, aad, body));
       const { commitment } = commit(nodeHasher, salt, parsePayload(text));
       if (!Buffer.from(commitment).equals(decodeEntry(entry).commitment)) throw new Error('commitment');
+      const opened = openEvent(text, chain.id, seq);
       this.payloads++;
-      this.noteInstant(idx, text);
-      return openEvent(text, chain.id, seq);
+      this.noteInstant(idx, opened);
+      this.marks.read(idx, keyed);
+      return opened;
     } catch {
       this.findings.add('tampered', 'payload', { index: idx }, 'is not what its entry commits to');
       return null;
@@ -261,7 +267,15 @@ export class ChainAudit {
     stored: StoredRows,
     names: ReadonlySet<string>,
   ): void {
-    const expected = rowsOf(model, state, row.num, row.subject);
+    let expected: ReadonlyMap<string, StoredRow>;
+    let given: ReadonlySet<string>;
+    try {
+      expected = rowsOf(model, state, row.num, row.subject);
+      given = new Set(namesOf(this.vault, model.names(state)).values());
+    } catch {
+      this.findings.add('tampered', 'chain', { chain: row.id, num: row.num }, 'its events give no rows');
+      return;
+    }
     for (const { table } of this.readModels) {
       const have = stored.get(table)?.get(row.num) ?? new Map<string, StoredRow>();
       for (const [key, wanted] of expected) {
@@ -276,33 +290,10 @@ export class ChainAudit {
           this.findings.add('tampered', table, { chain: row.num }, 'has a row that the state does not give');
       }
     }
-    const given = new Set(namesOf(this.vault, model.names(state)).values());
     for (const blind of given)
       if (!names.has(blind)) this.findings.add('missing', 'name', { chain: row.num }, 'an outside name is not there');
     for (const blind of names)
       if (!given.has(blind))
         this.findings.add('tampered', 'name', { chain: row.num }, 'has a name that the state does not give');
   }
-}
-
-function isErasureOf({ body, entry, seq }: EventRow, chain: string): boolean {
-  if (body === null) return false;
-  try {
-    const { salt, text } = splitPayload(body);
-    const { commitment } = commit(nodeHasher, salt, parsePayload(text));
-    return Buffer.from(commitment).equals(decodeEntry(entry).commitment) && openEvent(text, chain, seq).type === ERASED;
-  } catch {
-    return false;
-  }
-}
-
-function groupBy<T>(rows: readonly T[], keyOf: (row: T) => number): Map<number, T[]> {
-  const groups = new Map<number, T[]>();
-  for (const row of rows) {
-    const key = keyOf(row);
-    const group = groups.get(key);
-    if (group) group.push(row);
-    else groups.set(key, [row]);
-  }
-  return groups;
 }

@@ -1,13 +1,16 @@
 import type { DataSource } from 'typeorm';
 import { type Db, dbOf } from '../../database/db.js';
-import { openCheckpoint } from '../core/checkpoint.js';
+import { entryTime } from '../core/entry.js';
 import type { ChainModel } from '../model.js';
-import { requestOf, requestSeal } from '../staging.js';
-import { type HeadRow, readHead } from '../tip.js';
-import type { SubjectRow, Vault } from '../vault.js';
+import type { HeadRow } from '../tip.js';
+import type { Vault } from '../vault.js';
+import { bytes, integer } from './cells.js';
 import { ChainAudit } from './chains.js';
 import { EntryAudit, TileAudit } from './entries.js';
+import { checkHead, headToVerify, rememberedCheckpoint, type Signed, sizeToVerify } from './head.js';
 import { Findings, type Progress, type VerifyReport } from './report.js';
+import { RequestMarks, verifyRequests } from './requests.js';
+import { verifySubjects } from './subjects.js';
 
 /** Entries that are read together. */
 const PAGE = 2000;
@@ -16,6 +19,8 @@ export interface DatabaseToVerify {
   readonly source: DataSource;
   /** The key that checkpoints must be signed with; null: the one that the database names (it proves less). */
   readonly vkey: string | null;
+  /** Where that key is from (default: `option`). */
+  readonly vkeyFrom?: 'option' | 'keys';
   /** Null: payloads, snapshots and read models cannot be opened and are not checked. */
   readonly vault: Vault | null;
   /** Last checkpoint of the head file, null when there is none. */
@@ -25,8 +30,8 @@ export interface DatabaseToVerify {
 
 /**
  * Verifies a whole database from one consistent snapshot of it, while others write.
- * Entries are hashed as stored; nothing is re-serialised.
- * @throws Error when the database is no ledger at all
+ * Entries are hashed as stored; nothing is re-serialised. Whatever the tables hold ends in the report.
+ * @throws DbError when the database does not answer or lacks a table
  */
 export async function verifyDatabase(
   input: DatabaseToVerify,
@@ -49,56 +54,44 @@ async function verifySnapshot(
   progress: (step: Progress) => void,
 ): Promise<VerifyReport> {
   const findings = new Findings();
-  const head = await readHead(db);
+  const head = await headToVerify(db);
+  if (!head) findings.add('missing', 'log_head', {}, 'there is no log head');
+  const vkey = input.vkey ?? head?.vkey ?? '';
+  const about = {
+    log: head?.origin ?? '',
+    vkey,
+    vkeyFrom: input.vkey === null ? 'database' : (input.vkeyFrom ?? 'option'),
+    payloadsChecked: head !== null && input.vault !== null,
+  } as const;
   if (!head) {
-    findings.add('missing', 'log_head', {}, 'there is no log head');
-    return {
-      ...counts(findings),
-      log: '',
-      vkey: input.vkey ?? '',
-      size: 0,
-      root: '',
-      entries: 0,
-      payloads: 0,
-      chains: 0,
-      erased: 0,
-    };
+    return { ...counts(findings), ...about, size: 0, root: '', entries: 0, payloads: 0, chains: 0, erased: 0 };
   }
-  const vkey = input.vkey ?? head.vkey;
-  const signedRoot = checkHead(head, vkey, findings);
+  const signed = checkHead(head, vkey, findings);
+  const size = await sizeToVerify(db, head, signed, findings);
   const audit = new EntryAudit(head.origin, findings, 'entry');
   const remembered = rememberedCheckpoint(input.remembered, vkey, findings);
-  await verifyEntries(db, head, audit, signedRoot, remembered, findings, (done) =>
-    progress({ step: 'entries', done, total: head.size }),
+  await verifyEntries(db, size, audit, signed, remembered, findings, (done) =>
+    progress({ step: 'entries', done, total: size }),
   );
-  let payloads = 0;
-  let chains = 0;
-  let erased = 0;
-  if (input.vault) {
-    await verifySubjects(db, input.vault, findings);
-    const total = audit.chains.size;
-    const chainAudit = new ChainAudit(db, input.vault, input.models, findings);
-    await chainAudit.run(audit.chains, (done) => progress({ step: 'chains', done, total }));
-    ({ payloads, chains, erased } = chainAudit);
-    if (chainAudit.lastInstant !== '' && Date.parse(chainAudit.lastInstant) !== head.time) {
-      findings.add('tampered', 'log_head', {}, 'time is not that of the last entry');
-    }
-    await verifyRequests(db, input.vault, head.size, findings);
-  }
+  checkTime(head, audit, findings);
+  if (remembered) checkLength(head, size, remembered, findings);
+  await verifySubjects(db, input.vault, findings);
+  const checked = input.vault
+    ? await verifyChains(db, input.vault, input.models, head, audit, findings, progress)
+    : null;
   const orphans = await db.query<{ idx: number }>(
     'SELECT idx FROM payload WHERE idx NOT IN (SELECT idx FROM entry) LIMIT 50',
   );
-  for (const { idx } of orphans) findings.add('tampered', 'payload', { index: idx }, 'has no entry');
+  for (const { idx } of orphans) findings.add('tampered', 'payload', { index: integer(idx) }, 'has no entry');
   return {
     ...counts(findings),
-    log: head.origin,
-    vkey,
-    size: head.size,
+    ...about,
+    size,
     root: Buffer.from(audit.tree.root()).toString('base64'),
     entries: audit.verified,
-    payloads,
-    chains,
-    erased,
+    payloads: checked?.payloads ?? 0,
+    chains: checked?.chains ?? 0,
+    erased: checked?.erased ?? 0,
   };
 }
 
@@ -109,43 +102,50 @@ const counts = (findings: Findings) => ({
   findings: findings.listed,
 });
 
-/** @returns the root that the log's key signed, or null when no signature holds */
-function checkHead(head: HeadRow, vkey: string, findings: Findings): Buffer | null {
-  if (head.vkey !== vkey) findings.add('tampered', 'log_head', {}, 'vkey is not the one that the keys folder gives');
+/** The head's instant to the minute, as the last entry carries it; the payloads know it to the millisecond. */
+function checkTime(head: HeadRow, audit: EntryAudit, findings: Findings): void {
+  // Where the last entry is missing or none, that is the finding.
+  if (audit.timedAt < 0 || audit.timedAt !== audit.tree.size - 1) return;
+  let minute = '';
   try {
-    const { origin, size, root } = openCheckpoint(head.checkpoint, vkey);
-    if (origin !== head.origin) findings.add('tampered', 'log_head', {}, 'origin is not the one that is signed');
-    if (size !== head.size) findings.add('tampered', 'log_head', {}, 'size is not the one that is signed');
-    if (!Buffer.from(root).equals(head.root))
-      findings.add('tampered', 'log_head', {}, 'root is not the one that is signed');
-    return Buffer.from(root);
+    minute = entryTime(head.time);
   } catch {
-    findings.add('tampered', 'log_head', {}, "checkpoint is not signed by the log's key");
-    return null;
+    // No instant at all.
   }
+  if (minute !== audit.time) findings.add('tampered', 'log_head', {}, 'time is not that of the last entry');
 }
 
-function rememberedCheckpoint(
-  note: string | null,
-  vkey: string,
+function checkLength(head: HeadRow, size: number, remembered: Signed, findings: Findings): void {
+  if (remembered.size <= size && remembered.size <= head.size) return;
+  const what = `the head file remembers ${remembered.size} entries: the log was set back or lost its end`;
+  findings.add('missing', 'entry', { index: Math.min(size, head.size) }, what);
+}
+
+async function verifyChains(
+  db: Db,
+  vault: Vault,
+  models: readonly ChainModel[],
+  head: HeadRow,
+  entries: EntryAudit,
   findings: Findings,
-): { size: number; root: Buffer } | null {
-  if (note === null) return null;
-  try {
-    const { size, root } = openCheckpoint(note, vkey);
-    return { size, root: Buffer.from(root) };
-  } catch {
-    findings.add('tampered', 'head file', {}, "its last checkpoint is not signed by the log's key");
-    return null;
-  }
+  progress: (step: Progress) => void,
+): Promise<ChainAudit> {
+  const total = entries.chains.size;
+  const marks = new RequestMarks(entries.tree.size);
+  const audit = new ChainAudit(db, vault, models, findings, marks);
+  await audit.run(entries.chains, (done) => progress({ step: 'chains', done, total }));
+  if (audit.lastIndex === marks.size - 1 && marks.size > 0 && Date.parse(audit.lastInstant) !== head.time)
+    findings.add('tampered', 'log_head', {}, 'time is not that of the last entry');
+  await verifyRequests(db, vault, marks, findings);
+  return audit;
 }
 
 async function verifyEntries(
   db: Db,
-  head: HeadRow,
+  size: number,
   audit: EntryAudit,
-  signedRoot: Buffer | null,
-  remembered: { size: number; root: Buffer } | null,
+  signed: Signed | null,
+  remembered: Signed | null,
   findings: Findings,
   progress: (done: number) => void,
 ): Promise<void> {
@@ -155,7 +155,7 @@ async function verifyEntries(
       level,
       index,
     ]);
-    return row?.hashes ?? null;
+    return row ? bytes(row.hashes) : null;
   };
   const tiles = new TileAudit(readTile, tileFindings);
   const atRemembered = (): void => {
@@ -169,8 +169,8 @@ async function verifyEntries(
     }
   };
   atRemembered();
-  for (let from = 0; from < head.size; from += PAGE) {
-    const to = Math.min(from + PAGE, head.size);
+  for (let from = 0; from < size; from += PAGE) {
+    const to = Math.min(from + PAGE, size);
     const rows = await db.query<{ idx: number; chain: number; seq: number; entry: Buffer }>(
       'SELECT idx, chain, seq, entry FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx',
       [from, to],
@@ -184,7 +184,7 @@ async function verifyEntries(
         audit.tree.append(await storedLeaf(readTile, index));
       } else {
         at++;
-        const { entry, end } = audit.take(row.entry);
+        const { entry, end } = audit.take(bytes(row.entry));
         if (entry && end && row.chain !== end.num)
           findings.add('tampered', 'entry', { index }, 'column chain is not that of its chain');
         if (entry && row.seq !== entry.seq)
@@ -196,9 +196,9 @@ async function verifyEntries(
     audit.tree.settle();
     progress(to);
   }
-  await tiles.finish(head.size);
+  await tiles.finish(size);
   const root = Buffer.from(audit.tree.root());
-  if (signedRoot && !root.equals(signedRoot)) {
+  if (signed && !root.equals(signed.root)) {
     findings.add('tampered', 'entry', {}, 'the entries do not give the root that is signed');
     for (const index of tiles.differing)
       findings.add('tampered', 'entry', { index }, 'is not the entry that the tree holds');
@@ -206,15 +206,7 @@ async function verifyEntries(
     // The entries are what was signed: where a tile differs, the tile was edited.
     for (const { kind, table, where, what } of tileFindings.listed) findings.add(kind, table, where, what);
   }
-  if (remembered && remembered.size > head.size) {
-    findings.add(
-      'missing',
-      'entry',
-      { index: head.size },
-      `the head file remembers ${remembered.size} entries: the log was set back or lost its end`,
-    );
-  }
-  await findStrays(db, head.size, tiles.tiles, findings);
+  await findStrays(db, size, tiles.tiles, findings);
 }
 
 async function storedLeaf(
@@ -232,52 +224,13 @@ async function findStrays(db: Db, size: number, expectedTiles: number, findings:
     'SELECT idx FROM entry WHERE idx >= ? OR idx < 0 ORDER BY idx LIMIT 50',
     [size],
   );
-  for (const { idx } of beyond) findings.add('tampered', 'entry', { index: idx }, 'stands beyond the log head');
-  const all = await db.query<{ level: number; idx: number }>('SELECT level, idx FROM tile ORDER BY level, idx');
-  if (all.length > expectedTiles) {
-    for (const { level, idx } of all) {
-      if (level < 0 || idx < 0 || idx * 256 >= Math.floor(size / 256 ** level)) {
-        findings.add('tampered', 'tile', { level, index: idx }, 'stands beyond the log head');
-      }
-    }
-  }
-}
-
-async function verifySubjects(db: Db, vault: Vault, findings: Findings): Promise<void> {
-  for (let after = Number.MIN_SAFE_INTEGER; ;) {
-    const rows = await db.query<SubjectRow>(
-      'SELECT num, id, kek, wrapped_key FROM subject WHERE num > ? ORDER BY num LIMIT ?',
-      [after, PAGE],
-    );
-    for (const row of rows) {
-      try {
-        vault.remember(vault.unwrapSubjectKey(row));
-      } catch {
-        findings.add('tampered', 'subject', { num: row.num }, 'its key does not open');
-      }
-    }
-    const last = rows.at(-1);
-    if (!last || rows.length < PAGE) return;
-    after = last.num;
-  }
-}
-
-async function verifyRequests(db: Db, vault: Vault, size: number, findings: Findings): Promise<void> {
-  let after: Buffer = Buffer.alloc(0);
-  for (;;) {
-    const rows = await db.query<{ key: Buffer; request: Buffer; first: number; count: number; chains: string }>(
-      'SELECT key, request, first, count, chains FROM idempotency WHERE key > ? ORDER BY key LIMIT ?',
-      [after, PAGE],
-    );
-    for (const { key, request, first, count, chains } of rows) {
-      const mac = requestOf(request);
-      const sealed = requestSeal(vault, key, mac, first, count, chains);
-      if (first + count > size || !request.subarray(mac.length).equals(sealed)) {
-        findings.add('tampered', 'idempotency', { first }, 'is not what the writer stored');
-      }
-    }
-    const last = rows.at(-1);
-    if (!last || rows.length < PAGE) return;
-    after = last.key;
+  for (const { idx } of beyond)
+    findings.add('tampered', 'entry', { index: integer(idx) }, 'stands beyond the log head');
+  const all = await db.query<Record<'level' | 'idx', unknown>>('SELECT level, idx FROM tile ORDER BY level, idx');
+  if (all.length <= expectedTiles) return;
+  for (const tile of all) {
+    const [level, index] = [integer(tile.level), integer(tile.idx)];
+    if (!(level >= 0 && index >= 0 && index * 256 < Math.floor(size / 256 ** level)))
+      findings.add('tampered', 'tile', { level, index }, 'stands beyond the log head');
   }
 }

@@ -21,7 +21,9 @@ export interface ChainEnd {
 export class EntryAudit {
   readonly chains = new Map<string, ChainEnd>();
   readonly tree = new GrowingTree(nodeHasher);
-  private time = '';
+  /** Of the last entry that is one, and its index. */
+  time = '';
+  timedAt = -1;
   /** Entries without a finding of their own. */
   verified = 0;
 
@@ -47,6 +49,7 @@ export class EntryAudit {
     if (entry.log !== this.origin) wrong('names another log');
     if (entry.time < this.time) wrong('time runs backwards');
     this.time = entry.time;
+    this.timedAt = index;
     let end = this.chains.get(entry.chain);
     if (!end) {
       if (entry.seq !== 0) wrong('its chain does not begin with seq 0');

@@ -48,6 +48,8 @@ export async function verifyExport(
   let audit: EntryAudit | null = null;
   let payloads = 0;
   let erased = 0;
+  /** Chains with an entry whose payload the file does not hold. */
+  const bare = new Set<string>();
   let number = 0;
   for await (const line of lines) {
     number++;
@@ -66,10 +68,14 @@ export async function verifyExport(
         `line ${number} holds index ${item.index} in its place`,
       );
     const { entry } = audit.take(bytesOf(item.entry, number));
+    if (item.payload === undefined && entry) bare.add(entry.chain);
     if (item.payload !== undefined && entry) {
       if (isCommitted(bytesOf(item.payload, number), entry.commitment)) {
         payloads++;
-        if (isErasure(bytesOf(item.payload, number))) erased++;
+        if (isErasure(bytesOf(item.payload, number))) {
+          erased++;
+          bare.delete(entry.chain);
+        }
       } else findings.add('tampered', 'export', { index: item.index }, 'payload is not what its entry commits to');
     }
     if (audit.tree.size % 4096 === 0) {
@@ -94,6 +100,8 @@ export async function verifyExport(
     ok: !findings.any,
     log: header.log,
     vkey: trusted,
+    vkeyFrom: vkey === null ? 'export' : 'option',
+    payloadsChecked: bare.size === 0,
     size: audit.tree.size,
     root: root.toString('base64'),
     entries: audit.verified,

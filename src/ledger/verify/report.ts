@@ -15,6 +15,10 @@ export interface VerifyReport {
   readonly ok: boolean;
   readonly log: string;
   readonly vkey: string;
+  /** Who says that this is the log's key. `database` and `export` say it of themselves, which proves less. */
+  readonly vkeyFrom: 'option' | 'keys' | 'database' | 'export';
+  /** Whether payloads were opened; of a database snapshots, read models and requests with them. */
+  readonly payloadsChecked: boolean;
   readonly size: number;
   /** base64; of the tree rebuilt from the stored entries. */
   readonly root: string;
@@ -48,13 +52,16 @@ export class Findings {
   tampered = 0;
   private readonly seen = new Set<string>();
 
-  add(kind: FindingKind, table: string, where: Finding['where'], what: string): void {
-    const place = JSON.stringify([table, where, what]);
-    if (this.seen.has(place)) return;
+  add(kind: FindingKind, table: string, place: Finding['where'], what: string): void {
+    const where = Object.fromEntries(
+      Object.entries(place).map(([name, value]) => [name, Number.isNaN(value) ? 'unreadable' : value]),
+    );
+    const once = JSON.stringify([table, where, what]);
+    if (this.seen.has(once)) return;
     if (kind === 'missing') this.missing++;
     else this.tampered++;
     if (this.listed.length >= LISTED) return;
-    this.seen.add(place);
+    this.seen.add(once);
     this.listed.push({ kind, table, where, what });
   }
 

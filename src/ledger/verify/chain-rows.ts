@@ -1,0 +1,58 @@
+import { type ChainRow, ERASED } from '../chain-head.js';
+import { commit, parsePayload } from '../core/commitment.js';
+import { decodeEntry } from '../core/entry.js';
+import type { LedgerEvent } from '../model.js';
+import { nodeHasher } from '../node-hasher.js';
+import { openEvent, splitPayload } from '../payload.js';
+import { bytes, integer, text as textOf } from './cells.js';
+
+/** An entry with its payload, null where there is none. */
+export interface EventRow {
+  idx: number;
+  chain: number;
+  seq: number;
+  entry: Buffer;
+  body: Buffer | null;
+}
+
+/** @returns the event that ends an erased chain; null when it is none, or not what its entry commits to */
+export function erasureOf({ body, entry, seq }: EventRow, chain: string): LedgerEvent | null {
+  try {
+    const { salt, keyed, text } = splitPayload(bytes(body));
+    const { commitment } = commit(nodeHasher, salt, parsePayload(text));
+    if (keyed || !Buffer.from(commitment).equals(decodeEntry(bytes(entry)).commitment)) return null;
+    const event = openEvent(text, chain, seq);
+    return event.type === ERASED ? event : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The row with every value of its type, whatever the columns hold. */
+export function readable(row: ChainRow): ChainRow {
+  return {
+    num: integer(row.num),
+    id: row.id,
+    kind: textOf(row.kind) as ChainRow['kind'],
+    subject: integer(row.subject),
+    seq: integer(row.seq),
+    leaf: bytes(row.leaf),
+    data_key: bytes(row.data_key),
+    state_version: integer(row.state_version),
+    state: bytes(row.state),
+    subject_id: row.subject_id === null ? null : textOf(row.subject_id),
+    kek: textOf(row.kek),
+    wrapped_key: bytes(row.wrapped_key),
+  };
+}
+
+export function groupBy<T>(rows: readonly T[], keyOf: (row: T) => number): Map<number, T[]> {
+  const groups = new Map<number, T[]>();
+  for (const row of rows) {
+    const key = keyOf(row);
+    const group = groups.get(key);
+    if (group) group.push(row);
+    else groups.set(key, [row]);
+  }
+  return groups;
+}

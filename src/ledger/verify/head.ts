@@ -1,0 +1,76 @@
+import type { Db } from '../../database/db.js';
+import { openCheckpoint } from '../core/checkpoint.js';
+import { type HeadRow, readHead } from '../tip.js';
+import { bytes, integer, text } from './cells.js';
+import type { Findings } from './report.js';
+
+/** A checkpoint whose signature holds. */
+export interface Signed {
+  readonly size: number;
+  readonly root: Buffer;
+}
+
+export async function headToVerify(db: Db): Promise<HeadRow | null> {
+  const row = await readHead(db);
+  return (
+    row && {
+      origin: text(row.origin),
+      vkey: text(row.vkey),
+      size: integer(row.size),
+      root: bytes(row.root),
+      time: integer(row.time),
+      checkpoint: text(row.checkpoint),
+    }
+  );
+}
+
+/** @returns what the log's key signed, or null when no signature holds */
+export function checkHead(head: HeadRow, vkey: string, findings: Findings): Signed | null {
+  const wrong = (what: string): void => findings.add('tampered', 'log_head', {}, what);
+  if (head.vkey !== vkey) wrong('vkey is not the one that is trusted');
+  // What a new database is given (openLedger): an empty log has no time.
+  if (head.size === 0 && head.time !== 0) wrong('time is not that of an empty log');
+  try {
+    const { origin, size, root } = openCheckpoint(head.checkpoint, vkey);
+    if (origin !== head.origin) wrong('origin is not the one that is signed');
+    if (size !== head.size) wrong('size is not the one that is signed');
+    if (!Buffer.from(root).equals(head.root)) wrong('root is not the one that is signed');
+    return { size, root: Buffer.from(root) };
+  } catch {
+    wrong("checkpoint is not signed by the log's key");
+    return null;
+  }
+}
+
+/** @returns the head file's last checkpoint, null when there is none that the key signed */
+export function rememberedCheckpoint(note: string | null, vkey: string, findings: Findings): Signed | null {
+  if (note === null) return null;
+  try {
+    const { size, root } = openCheckpoint(note, vkey);
+    return { size, root: Buffer.from(root) };
+  } catch {
+    findings.add('tampered', 'head file', {}, "its last checkpoint is not signed by the log's key");
+    return null;
+  }
+}
+
+/** Entries by which a log that lost rows may be longer than what is left of it, before they are counted one by one. */
+const GAP = 2000;
+
+/**
+ * How many entries are looked for: as many as are signed or, where no signature holds, as the head says. A size that
+ * the stored rows are far from is cut, for who writes it could keep `verify` busy for ever.
+ */
+export async function sizeToVerify(db: Db, head: HeadRow, signed: Signed | null, findings: Findings): Promise<number> {
+  const [row] = await db.query<{ n: number }>('SELECT count(*) AS n FROM entry');
+  const stored = row?.n ?? 0;
+  const most = 2 * stored + GAP;
+  const size = signed?.size ?? head.size;
+  if (size >= 0 && size <= most) return size;
+  if (size > most) {
+    findings.add('missing', 'entry', { index: most }, `neither this entry nor any up to ${size} is there`);
+    return most;
+  }
+  findings.add('tampered', 'log_head', {}, 'size is not a number of entries');
+  return stored;
+}

@@ -1,0 +1,72 @@
+import type { Db } from '../../database/db.js';
+import { requestOf, requestSeal } from '../staging.js';
+import type { Vault } from '../vault.js';
+import { bytes, integer, text } from './cells.js';
+import type { Findings } from './report.js';
+
+/** Rows that are read together. */
+const PAGE = 2000;
+
+const MARK = { unread: 0, plain: 1, keyed: 2, erased: 3, remembered: 4 } as const;
+
+/** What the payloads say of the requests that they answer, a byte an entry. */
+export class RequestMarks {
+  private readonly marks: Uint8Array;
+
+  constructor(readonly size: number) {
+    this.marks = new Uint8Array(size);
+  }
+
+  /** @param keyed as the opened payload says */
+  read(index: number, keyed: boolean): void {
+    this.marks[index] = keyed ? MARK.keyed : MARK.plain;
+  }
+
+  /** The payload is gone rightly: what it said of its request is not known any more. */
+  erased(index: number): void {
+    this.marks[index] = MARK.erased;
+  }
+
+  /** @returns false when the event at that index is not the first of a request, or of one that is remembered already */
+  remember(index: number): boolean {
+    const mark = this.marks[index];
+    if (mark === MARK.keyed) this.marks[index] = MARK.remembered;
+    // A payload that could not be opened is a finding of its own.
+    return mark === MARK.keyed || mark === MARK.erased || mark === MARK.unread;
+  }
+
+  /** Events whose request no row remembers. */
+  *forgotten(): Generator<number> {
+    for (let at = this.marks.indexOf(MARK.keyed); at >= 0; at = this.marks.indexOf(MARK.keyed, at + 1)) yield at;
+  }
+}
+
+/** Every remembered request is as the writer sealed it, and every request that was to be remembered is. */
+export async function verifyRequests(db: Db, vault: Vault, marks: RequestMarks, findings: Findings): Promise<void> {
+  const wrong = (first: number, what: string): void => findings.add('tampered', 'idempotency', { first }, what);
+  // On SQLite all that is no blob sorts before the empty one.
+  const odd = await db.query<{ first: unknown }>('SELECT first FROM idempotency WHERE key <= ?', [Buffer.alloc(0)]);
+  for (const { first } of odd) wrong(integer(first), 'key is not one');
+  let after: Buffer = Buffer.alloc(0);
+  for (;;) {
+    const rows = await db.query<Record<'key' | 'request' | 'first' | 'count' | 'chains', unknown>>(
+      'SELECT key, request, first, count, chains FROM idempotency WHERE key > ? ORDER BY key LIMIT ?',
+      [after, PAGE],
+    );
+    for (const row of rows) {
+      const key = bytes(row.key);
+      const request = bytes(row.request);
+      const first = integer(row.first);
+      const count = integer(row.count);
+      const mac = requestOf(request);
+      const sealed = requestSeal(vault, key, mac, first, count, text(row.chains));
+      if (!(first >= 0 && first + count <= marks.size) || !request.subarray(mac.length).equals(sealed))
+        wrong(first, 'is not what the writer stored');
+      else if (!marks.remember(first)) wrong(first, 'remembers a request that its event does not answer');
+      after = key;
+    }
+    if (rows.length < PAGE) break;
+  }
+  for (const first of marks.forgotten())
+    findings.add('missing', 'idempotency', { first }, 'the request that this event answers is not remembered');
+}

@@ -1,0 +1,40 @@
+import type { Db } from '../../database/db.js';
+import type { SubjectRow, Vault } from '../vault.js';
+import { integer, text } from './cells.js';
+import type { Findings } from './report.js';
+
+/** Rows that are read together. */
+const PAGE = 2000;
+const { MIN_SAFE_INTEGER: LOWEST, MAX_SAFE_INTEGER: HIGHEST } = Number;
+
+/** Every subject's key opens, and whoever's names are encrypted has one. */
+export async function verifySubjects(db: Db, vault: Vault | null, findings: Findings): Promise<void> {
+  if (vault) await verifyKeys(db, vault, findings);
+  // Patients' subjects are their chains' and may be erased; all others are never taken away.
+  const lacking = await db.query<{ id: unknown }>(
+    `SELECT id FROM organisation WHERE id NOT IN (SELECT id FROM subject) UNION
+     SELECT coalesce(org, id) FROM account WHERE patient IS NULL AND coalesce(org, id) NOT IN (SELECT id FROM subject)`,
+  );
+  for (const { id } of lacking) findings.add('missing', 'subject', { id: text(id) }, 'there is no such subject');
+}
+
+async function verifyKeys(db: Db, vault: Vault, findings: Findings): Promise<void> {
+  const far = await db.query('SELECT num FROM subject WHERE num < ? OR num > ? LIMIT 50', [LOWEST, HIGHEST]);
+  if (far.length > 0) findings.add('tampered', 'subject', {}, 'has a num that the writer never gives');
+  for (let after = LOWEST; ;) {
+    const rows = await db.query<SubjectRow>(
+      'SELECT num, id, kek, wrapped_key FROM subject WHERE num > ? AND num <= ? ORDER BY num LIMIT ?',
+      [after, HIGHEST, PAGE],
+    );
+    for (const row of rows) {
+      try {
+        vault.remember(vault.unwrapSubjectKey(row));
+      } catch {
+        findings.add('tampered', 'subject', { num: integer(row.num) }, 'its key does not open');
+      }
+    }
+    const last = rows.at(-1);
+    if (!last || rows.length < PAGE) return;
+    after = last.num;
+  }
+}
