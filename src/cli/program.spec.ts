@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { cp, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -8,9 +8,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bundle, encounter, order, organisation, patient, practitioner } from '../import/bundle.fixture.js';
 import { failureOf } from './failures.js';
 import { run } from './program.js';
+import { runRotateKek } from './rotate-kek.js';
 import { ProgressLine, type Terminal } from './terminal.js';
 
-const COMMANDS = ['serve', 'demo', 'import', 'export', 'vkey', 'verify'];
+const COMMANDS = ['serve', 'demo', 'import', 'export', 'vkey', 'verify', 'rotate-kek'];
 
 describe('rxledger', () => {
   let folder = '';
@@ -150,12 +151,38 @@ describe('rxledger', () => {
     await cp(data, copy, { recursive: true });
     await rm(join(copy, 'keys'), { recursive: true });
     const { code, out, err } = await rx(['verify', copy]);
-    expect(code).toBe(0);
-    expect(out).toContain('0 payloads, no chains checked');
+    expect(code).toBe(3);
+    expect(out).toContain('0 payloads, 0 chains checked');
+    expect(out).toContain('ENTRIES ONLY');
+    expect(out).toContain('NAMED BY THE DATABASE ITSELF');
     expect(err).toContain('There are no keys');
+    const meant = await rx(['verify', copy, '--entries-only', '--json']);
+    expect(meant).toMatchObject({ code: 0, err: '' });
+    expect(JSON.parse(meant.out)).toMatchObject({ ok: true, payloadsChecked: false, vkeyFrom: 'database' });
+    const pinned = await rx(['verify', copy, '--entries-only', '--json', '--vkey', JSON.parse(meant.out).vkey]);
+    expect(JSON.parse(pinned.out)).toMatchObject({ ok: true, payloadsChecked: false, vkeyFrom: 'option' });
+    const whole = await rx(['verify', data, '--json']);
+    expect(JSON.parse(whole.out)).toMatchObject({ ok: true, payloadsChecked: true, vkeyFrom: 'keys' });
     await expect(stat(join(copy, 'keys'))).rejects.toThrow('ENOENT');
     expect((await rx(['verify', copy, '--keys', join(data, 'keys')])).out).toContain('2 payloads, 2 chains checked');
     expect((await rx(['export', '--with-payloads'], { DATA_DIR: copy })).code).toBe(3);
+  });
+
+  it('rotates the key-encryption key, and verifies after it', async () => {
+    await rx(['import', source]);
+    const first = await rx(['rotate-kek', '--json']);
+    expect(first.code).toBe(0);
+    const { kek, rewrapped, destroyed } = JSON.parse(first.out) as { kek: string; rewrapped: number; destroyed: [] };
+    expect({ kek, destroyed }).toEqual({ kek: '0002', destroyed: [] });
+    expect(rewrapped).toBeGreaterThan(1);
+    expect((await rx(['rotate-kek'])).out).toContain('no erasure is complete before');
+    expect((await readdir(join(data, 'keys'))).filter((name) => name.startsWith('kek-'))).toHaveLength(3);
+    const said: string[] = [];
+    const terminal = { out: (line: string) => said.push(line), env: { DATA_DIR: data } } as unknown as Terminal;
+    expect(await runRotateKek({ json: true, destroyOld: true }, terminal, 1)).toBe(0);
+    expect(JSON.parse(said.join(''))).toEqual({ kek: '0004', rewrapped, destroyed: ['0001', '0002', '0003'] });
+    expect((await readdir(join(data, 'keys'))).filter((name) => name.startsWith('kek-'))).toEqual(['kek-0004']);
+    expect(await rx(['verify'])).toMatchObject({ code: 0 });
   });
 
   it('tells nothing of an unexpected error but its name', () => {

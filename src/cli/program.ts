@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import type { DemoOptions } from './demo.js';
+import type { RotateOptions } from './rotate-kek.js';
 import type { VerifyOptions } from './verify.js';
 import type { ExportOptions } from './export.js';
 import type { ImportCommandOptions } from './import.js';
@@ -108,6 +109,7 @@ export function buildProgram(terminal: Terminal, done: (code: ExitCode) => void)
     .argument('[path]', 'an export, a SQLite file or a data folder; without it the ledger of the settings')
     .option('--vkey <vkey>', 'the verifier key to trust')
     .option('--keys <folder>', 'the keys folder (default: beside the database)')
+    .option('--entries-only', 'check no payloads, states and read models; without keys nothing else can be checked')
     .addOption(json())
     .addOption(progress())
     .addHelpText(
@@ -116,10 +118,44 @@ export function buildProgram(terminal: Terminal, done: (code: ExitCode) => void)
         ['rxledger verify', 'the ledger of DATA_DIR or DATABASE_URL, opened read-only'],
         ['rxledger verify log.ndjson --vkey "$VKEY"', 'an export; needs no account and no keys'],
         ['rxledger verify backup/rxledger.sqlite --json', 'where something is wrong, and what'],
+        ['rxledger verify copy.sqlite --entries-only --vkey "$VKEY"', 'a database without its keys'],
       ),
+    )
+    .addHelpText(
+      'after',
+      `
+A database whose keys are not there is checked as far as that goes and ends with 3, unless --entries-only says
+that this is wanted. Without --vkey the key is taken from the keys folder and, where there is none, from the
+database or export itself, which then vouches for itself: pin the key that \`rxledger vkey\` printed.`,
     )
     .action(async (path: string | undefined, options: VerifyOptions) =>
       done(await (await import('./verify.js')).runVerify(path, options, terminal)),
+    );
+
+  program
+    .command('rotate-kek')
+    .description('make a new key-encryption key and rewrap all subject keys under it, beside a service at work')
+    .option('--destroy-old', 'then destroy the older ones, once no write that began before is on its way (a minute)')
+    .addOption(json())
+    .addOption(progress())
+    .addHelpText(
+      'after',
+      help(
+        ['rxledger rotate-kek --destroy-old', 'completes the erasures so far'],
+        ['rxledger rotate-kek --json', 'prints {kek, rewrapped, destroyed}'],
+      ),
+    )
+    .addHelpText(
+      'after',
+      `
+An erasure is complete only once the key-encryption keys that were there before it are destroyed: until then a
+backup of the database and those keys together give the erased data back. --destroy-old removes them from the keys
+folder and for good: a backup of the database from before can then be opened only with a backup of the keys folder,
+and as long as such a backup is kept, erasure is not complete. Never keep the keys in a backup of the database.
+All processes of the log must see the same keys folder; they take the new key over by themselves.`,
+    )
+    .action(async (options: RotateOptions) =>
+      done(await (await import('./rotate-kek.js')).runRotateKek(options, terminal)),
     );
 
   program

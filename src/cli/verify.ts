@@ -6,6 +6,7 @@ import { CHAIN_MODELS } from '../chain-models.js';
 import { Config } from '../config/config.js';
 import { openReader, openSqliteReadOnly } from '../database/data-source.js';
 import { dbOf } from '../database/db.js';
+import { isKeyName } from '../ledger/core/name.js';
 import { parseVerifierKey } from '../ledger/core/note.js';
 import { readHeadFile } from '../ledger/head-file.js';
 import { readHead } from '../ledger/tip.js';
@@ -27,6 +28,7 @@ import {
 export interface VerifyOptions extends CommonOptions {
   readonly vkey?: string;
   readonly keys?: string;
+  readonly entriesOnly?: boolean;
 }
 
 /** A database and what lies beside it. */
@@ -47,18 +49,20 @@ export async function runVerify(
   const progress = ({ step, done, total }: Progress) => line.show(() => `verifying ${step}: ${done} of ${total}`);
   const place = await placeOf(path, options, terminal);
   let report: VerifyReport;
-  let unread = false;
-  if (place) {
-    ({ report, unread } = await database(place, options.vkey ?? null, progress));
-    if (unread) terminal.err(`There are no keys in ${place.keys}: payloads, states and read models are not checked.`);
-  } else {
+  if (place) report = await database(place, options, progress);
+  else {
     if (!options.vkey) terminal.err('Without --vkey the key that the export itself names is trusted.');
     report = await verifyExport(path ?? '', options.vkey ?? null, progress);
   }
   line.done();
   if (options.json) terminal.out(JSON.stringify(report));
-  else for (const words of inWords(report, unread)) terminal.out(words);
-  return report.ok ? EXIT.ok : EXIT.finding;
+  else for (const words of inWords(report)) terminal.out(words);
+  if (!report.ok) return EXIT.finding;
+  if (!place || report.payloadsChecked || options.entriesOnly) return EXIT.ok;
+  terminal.err(
+    `There are no keys in ${place.keys}: payloads, states and read models are not checked (--entries-only).`,
+  );
+  return EXIT.outage;
 }
 
 function checkVkey(vkey: string): void {
@@ -105,24 +109,33 @@ async function isSqlite(path: string): Promise<boolean> {
 
 async function database(
   { open: openSource, keys, headFile }: Place,
-  vkey: string | null,
+  { vkey, entriesOnly }: VerifyOptions,
   progress: (step: Progress) => void,
-): Promise<{ report: VerifyReport; unread: boolean }> {
+): Promise<VerifyReport> {
   const source = await openSource();
   try {
     const head = await readHead(dbOf(source)).catch(() => null);
-    const hasKeys = existsSync(keys);
-    const vault = head && hasKeys ? Vault.openExisting(keys, head.origin) : null;
-    const trusted = vkey ?? (head && hasKeys ? trustedKey(keys, head.origin) : null);
+    // What is no origin names no key: then the database is not what the keys are for, and `verify` says so.
+    const origin = typeof head?.origin === 'string' && isKeyName(head.origin) ? head.origin : null;
+    const hasKeys = origin !== null && existsSync(keys);
+    const vault = hasKeys && !entriesOnly ? Vault.openExisting(keys, origin) : null;
+    const trusted = vkey ?? (hasKeys ? trustedKey(keys, origin) : null);
+    const vkeyFrom = vkey === undefined ? 'keys' : 'option';
     const remembered = await readHeadFile(headFile, trusted);
-    const report = await verifyDatabase({ source, vkey: trusted, vault, remembered, models: CHAIN_MODELS }, progress);
-    return { report, unread: vault === null };
+    return await verifyDatabase({ source, vkey: trusted, vkeyFrom, vault, remembered, models: CHAIN_MODELS }, progress);
   } finally {
     await source.destroy();
   }
 }
 
-function inWords(report: VerifyReport, unread: boolean): string[] {
+const VKEY_FROM: Readonly<Record<VerifyReport['vkeyFrom'], string>> = {
+  option: 'as given',
+  keys: 'of the keys folder',
+  database: 'NAMED BY THE DATABASE ITSELF, which proves less',
+  export: 'NAMED BY THE EXPORT ITSELF, which proves less',
+};
+
+function inWords(report: VerifyReport): string[] {
   const { ok, log, vkey, size, root, entries, payloads, chains, erased, missing, tampered, findings } = report;
   const listed = findings.map(({ kind, table, where, what }) => {
     const place = Object.entries(where).map(([name, value]) => `${name} ${value}`);
@@ -133,9 +146,12 @@ function inWords(report: VerifyReport, unread: boolean): string[] {
     ...listed,
     ...(more > 0 ? [`… and ${more} more`] : []),
     ok ? `verified: ${log}` : `NOT VERIFIED: ${tampered} tampered, ${missing} missing: ${log}`,
-    `  ${entries} of ${size} entries, ${payloads} payloads, ${unread ? 'no' : chains} chains checked`,
+    `  ${entries} of ${size} entries, ${payloads} payloads, ${chains} chains checked`,
+    ...(report.payloadsChecked
+      ? []
+      : ['  ENTRIES ONLY: not all payloads, and none of what follows from them, are checked']),
     ...(erased > 0 ? [`  ${erased} chains erased as they may be`] : []),
     `  root ${root}`,
-    `  key  ${vkey}`,
+    `  key  ${vkey} (${VKEY_FROM[report.vkeyFrom]})`,
   ];
 }

@@ -5,6 +5,7 @@ import type { Db } from '../database/db.js';
 import { createKey, loadKey, loadOrCreateKey } from './key-files.js';
 import { nodeHasher } from './node-hasher.js';
 import { freshBytes } from './random.js';
+import { LedgerUnavailable } from './unavailable.js';
 
 const NONCE = 12;
 const TAG = 16;
@@ -12,6 +13,11 @@ const KEY = 32;
 /** Unwrapped subject keys kept in memory. */
 const CACHED_SUBJECTS = 50_000;
 const KEK_FILE = /^kek-\d{4}$/;
+/**
+ * How long after a new KEK was made no batch is on its way any more that wraps under an older one, in ms: longer than
+ * the database's time limits (20 s) and the search for a lost batch's outcome (15 s) together.
+ */
+export const KEK_SETTLES_MS = 60_000;
 
 /** What a ciphertext is bound to besides its key (design 3): moving it elsewhere makes it unreadable. */
 export type Purpose = 'payload' | 'state' | 'field' | 'key';
@@ -92,16 +98,28 @@ export class Vault {
   }
 
   private loadKeks(): void {
-    const names = readdirSync(this.dir)
-      .filter((name) => KEK_FILE.test(name))
-      .toSorted();
-    this.keks = new Map(
-      names.map((name) => [
-        name.slice('kek-'.length),
-        createSecretKey(loadKey(this.dir, name, KEY) ?? Buffer.alloc(0)),
-      ]),
-    );
-    this.newest = names.at(-1)?.slice('kek-'.length) ?? '';
+    this.keks = new Map();
+    for (const id of kekIds(this.dir)) {
+      const key = loadKey(this.dir, `kek-${id}`, KEY);
+      // Null where another process destroys it at this moment.
+      if (key) this.keks.set(id, createSecretKey(key));
+    }
+    this.newest = [...this.keks.keys()].at(-1) ?? '';
+  }
+
+  /**
+   * Takes over what another process has made or destroyed in the keys folder.
+   * @throws {LedgerUnavailable} when the folder cannot be read or is empty: what is in memory may be destroyed already
+   */
+  private followFolder(): void {
+    let ids: string[];
+    try {
+      ids = kekIds(this.dir);
+    } catch {
+      throw new LedgerUnavailable('the keys folder cannot be read', 5);
+    }
+    if (ids.length === 0) throw new LedgerUnavailable('the keys folder holds no key-encryption key', 5);
+    if (ids.join() !== [...this.keks.keys()].join()) this.loadKeks();
   }
 
   aad(purpose: Purpose, owner: string, seq: number, column: string): string {
@@ -134,7 +152,13 @@ export class Vault {
     return this.newest;
   }
 
+  /**
+   * Wraps under the newest KEK of the folder, whoever made it: under one that is being destroyed the subject's data
+   * would be lost.
+   * @throws {LedgerUnavailable} when the folder cannot be read
+   */
   wrapSubjectKey({ num, id, key }: SubjectKey): { kek: string; wrapped: Buffer } {
+    this.followFolder();
     const kek = this.keks.get(this.newest) as KeyObject;
     return {
       kek: this.newest,
@@ -144,6 +168,8 @@ export class Vault {
 
   /** @throws {VaultError} when the KEK is gone or the bytes do not fit */
   unwrapSubjectKey({ num, id, kek, wrapped_key }: SubjectRow): SubjectKey {
+    // Another process rotates: its KEK is in the folder, not yet in this memory.
+    if (!this.keks.has(kek)) this.followFolder();
     const key = this.keks.get(kek);
     if (!key) throw new VaultError(`key-encryption key ${/^\d{4}$/.test(kek) ? kek : '(unknown)'} is not here`);
     return { num, id, key: createSecretKey(decrypt(key, this.aad('key', id, num, `subject/${kek}`), wrapped_key)) };
@@ -239,8 +265,9 @@ export class Vault {
     return decrypt(subject.key, this.aad('field', row, 0, column), sealed).toString('utf8');
   }
 
-  /** Makes the next KEK; from now on it wraps. Other processes of the log must be given the file first. */
+  /** Makes the next KEK; from now on it wraps, in other processes of the same keys folder too. */
   addKek(): string {
+    this.followFolder();
     const next = String(Number(this.newest) + 1).padStart(4, '0');
     createKey(this.dir, `kek-${next}`, KEY);
     this.loadKeks();
@@ -252,6 +279,7 @@ export class Vault {
    * @returns how many were rewrapped
    */
   async rewrapSubjects(db: Db, limit: number): Promise<number> {
+    this.followFolder();
     const rows = await db.query<SubjectRow>(
       'SELECT num, id, kek, wrapped_key FROM subject WHERE kek <> ? ORDER BY num LIMIT ?',
       [this.newest, limit],
@@ -264,10 +292,12 @@ export class Vault {
   }
 
   /**
-   * Destroys every KEK but the newest: what only they wrapped is gone for good.
+   * Destroys every KEK but the newest: what only they wrapped is gone for good. A batch of another process that was
+   * sealed before the newest was made may still be on its way: wait {@link KEK_SETTLES_MS} and rewrap once more first.
    * @throws {VaultError} while a subject key still needs one of them
    */
   async destroyOldKeks(db: Db): Promise<string[]> {
+    this.followFolder();
     const [row] = await db.query<{ n: number }>('SELECT count(*) AS n FROM subject WHERE kek <> ?', [this.newest]);
     if ((row?.n ?? 0) > 0) throw new VaultError('subject keys are still wrapped by an older key-encryption key');
     const old = [...this.keks.keys()].filter((id) => id !== this.newest);
@@ -275,6 +305,14 @@ export class Vault {
     this.loadKeks();
     return old;
   }
+}
+
+/** Ids of the KEKs in the folder, oldest first. */
+function kekIds(dir: string): string[] {
+  return readdirSync(dir)
+    .filter((name) => KEK_FILE.test(name))
+    .map((name) => name.slice('kek-'.length))
+    .toSorted();
 }
 
 export function freshKey(): KeyObject {

@@ -1,12 +1,25 @@
 import { createCipheriv, createSecretKey, randomBytes, randomUUID } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { runRotateKek } from '../../src/cli/rotate-kek.js';
+import type { Terminal } from '../../src/cli/terminal.js';
 import type { Config } from '../../src/config/config.js';
 import { createKey, KeyFileError, loadKey, loadOrCreateKey } from '../../src/ledger/key-files.js';
 import type { Ledger } from '../../src/ledger/open-ledger.js';
 import { decrypt, encrypt, freshKey, Vault, VaultError } from '../../src/ledger/vault.js';
 import { verified } from '../faults/verified.js';
+import { sharedPostgres } from '../support/engines.js';
 import {
   count,
   type Counter,
@@ -264,6 +277,108 @@ describe('rows of the ledger', () => {
     const files = [config.sqliteFile, `${config.sqliteFile}-wal`].filter((file) => existsSync(file));
     for (const file of files) expect(readFileSync(file).includes('Distinctive Label')).toBe(false);
     ledger = await openTestLedger(config);
+  });
+});
+
+const postgres = await sharedPostgres();
+
+describe.each([
+  { engine: 'SQLite', url: () => Promise.resolve(null), missing: null },
+  { engine: 'PostgreSQL', url: () => postgres.createDatabase(), missing: postgres.missing },
+])('rotation beside another process on $engine', ({ url, missing }) => {
+  const open: Ledger[] = [];
+  afterEach(async () => {
+    for (const ledger of open.splice(0)) await ledger.close();
+  });
+  /** A ledger of its own memory, as another process has. */
+  async function start(config: Config): Promise<Ledger> {
+    const ledger = await openTestLedger(config);
+    open.push(ledger);
+    return ledger;
+  }
+  const settings = async (): Promise<Config> => {
+    const database = await url();
+    return testConfig(folder.path, database === null ? {} : { DATABASE_URL: database });
+  };
+
+  it.skipIf(missing)('the other reads, writes and makes subjects before, meanwhile and after', async () => {
+    const config = await settings();
+    const [rotating, other] = [await start(config), await start(config)];
+    const [warm, cold, late, after] = [randomUUID(), randomUUID(), randomUUID(), randomUUID()] as const;
+    await other.writer.commit(count(warm, 1));
+    await rotating.writer.commit(count(cold, 1));
+    expect(rotating.vault.addKek()).toBe('0002');
+    const rewrap = () => rotating.writer.side((db) => rotating.vault.rewrapSubjects(db, 100));
+    expect(await rewrap()).toBe(2);
+    // It has never held this subject's key, and knows the new key-encryption key only from the folder.
+    await other.writer.commit(count(cold, 1));
+    expect((await other.reader.chain(cold, counterModel))?.state.total).toBe(2);
+    await other.writer.commit(count(late, 1));
+    expect(await rewrap()).toBe(0);
+    expect(await rotating.writer.side((db) => rotating.vault.destroyOldKeks(db))).toEqual(['0001']);
+    await other.writer.commit(count(warm, 1));
+    await other.writer.commit(count(after, 1));
+    const staff = await other.writer.side((db) => other.vault.newSubject(db, randomUUID()));
+    const third = await start(config);
+    for (const id of [warm, cold, late, after]) expect(await third.reader.chain(id, counterModel)).not.toBeNull();
+    await third.vault.subjectKey(third.reader.db, staff.id);
+    const keks = await third.reader.db.query<{ kek: string }>('SELECT DISTINCT kek FROM subject');
+    expect(keks).toEqual([{ kek: '0002' }]);
+    expect((await verified(config, [counterModel])).findings).toEqual([]);
+  });
+
+  it.skipIf(missing)('the command rotates and destroys, and others do not notice', async () => {
+    const config = await settings();
+    const other = await start(config);
+    const ids = Array.from({ length: 30 }, () => randomUUID());
+    const writing = (async () => {
+      for (const id of ids) await other.writer.commit(count(id, 1));
+    })();
+    await other.writer.commit(count(randomUUID(), 1));
+    const said: string[] = [];
+    const terminal: Terminal = {
+      out: (line) => said.push(line),
+      err: (line) => said.push(line),
+      status: () => undefined,
+      watched: false,
+      env: {
+        DATA_DIR: folder.path,
+        LOG_LEVEL: 'silent',
+        ...(config.postgresUrl && { DATABASE_URL: config.postgresUrl }),
+      },
+      stdout: process.stdout,
+    };
+    expect(await runRotateKek({ json: true, destroyOld: true }, terminal, 300)).toBe(0);
+    await writing;
+    expect(JSON.parse(said.join(''))).toMatchObject({ kek: '0002', destroyed: ['0001'] });
+    const third = await start(config);
+    for (const id of ids) expect(await third.reader.chain(id, counterModel)).not.toBeNull();
+    expect((await verified(config, [counterModel])).findings).toEqual([]);
+  });
+
+  it.skipIf(missing)('two that rotate at once lose nothing', async () => {
+    const config = await settings();
+    const [a, b] = [await start(config), await start(config)];
+    const id = randomUUID();
+    await a.writer.commit(count(id, 1));
+    expect([a.vault.addKek(), b.vault.addKek()]).toEqual(['0002', '0003']);
+    for (const { writer, vault } of [b, a]) await writer.side((db) => vault.rewrapSubjects(db, 100));
+    expect(await a.writer.side((db) => a.vault.destroyOldKeks(db))).toEqual(['0001', '0002']);
+    expect(await b.writer.side((db) => b.vault.destroyOldKeks(db))).toEqual([]);
+    const third = await start(config);
+    expect((await third.reader.chain(id, counterModel))?.state.total).toBe(1);
+  });
+
+  it.skipIf(missing)('nobody is enrolled under a key that may be destroyed already', async () => {
+    const config = await settings();
+    const other = await start(config);
+    const [known, unknown] = [randomUUID(), randomUUID()];
+    await other.writer.commit(count(known, 1));
+    renameSync(join(config.keysDir, 'kek-0001'), join(config.keysDir, 'away'));
+    await expect(other.writer.commit(count(unknown, 1))).rejects.toThrow('holds no key-encryption key');
+    await other.writer.commit(count(known, 1));
+    renameSync(join(config.keysDir, 'away'), join(config.keysDir, 'kek-0001'));
+    expect((await other.writer.commit(count(unknown, 1))).ok).toBe(true);
   });
 });
 
