@@ -38,7 +38,7 @@ const authorised = (...dispenses: Dispense[]) =>
 const given = (id: string, value: string, change: Partial<Dispense> = {}) =>
   dispense(id, { quantity: tablets(value), ...change });
 
-const unknown = (...dispenses: Dispense[]) =>
+const ofUnknownOrder = (...dispenses: Dispense[]) =>
   find(book(prescription(dispenses, { order: null, status: null, pharmacies: [] })));
 
 const refilled = (second: string, change: Partial<Dispense> = {}) =>
@@ -184,13 +184,13 @@ describe('D12 orphan dispense', () => {
 
   it('of an order that several have reported tells each of its own, reversed or not', () => {
     const theirs = dispense('d2', { pharmacy: OTHER_PHARMACY });
-    expect(unknown(dispense('d1'), dispense('d3')).map(({ orgs }) => orgs)).toEqual([[PHARMACY], [PHARMACY]]);
+    expect(ofUnknownOrder(dispense('d1'), dispense('d3')).map(({ orgs }) => orgs)).toEqual([[PHARMACY], [PHARMACY]]);
     const mine = { orgs: [], reporters: [{ org: PHARMACY, dispenses: ['d1'] }] };
     const others = { orgs: [], reporters: [{ org: OTHER_PHARMACY, dispenses: ['d2'] }] };
-    expect(unknown(dispense('d1'), theirs)).toEqual(
+    expect(ofUnknownOrder(dispense('d1'), theirs)).toEqual(
       expect.arrayContaining([expect.objectContaining(mine), expect.objectContaining(others)]),
     );
-    expect(unknown(dispense('d1'), { ...theirs, reversed: true })).toMatchObject([mine]);
+    expect(ofUnknownOrder(dispense('d1'), { ...theirs, reversed: true })).toMatchObject([mine]);
   });
 
   it('leaves doses alone that name no order', () => {
