@@ -6,6 +6,8 @@ import { PassThrough } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bundle, encounter, order, organisation, patient, practitioner } from '../import/bundle.fixture.js';
+import { Config } from '../config/config.js';
+import { openWriter } from '../database/data-source.js';
 import { failureOf } from './failures.js';
 import { run } from './program.js';
 import { runRotateKek } from './rotate-kek.js';
@@ -166,6 +168,27 @@ describe('rxledger', () => {
     await expect(stat(join(copy, 'keys'))).rejects.toThrow('ENOENT');
     expect((await rx(['verify', copy, '--keys', join(data, 'keys')])).out).toContain('2 payloads, 2 chains checked');
     expect((await rx(['export', '--with-payloads'], { DATA_DIR: copy })).code).toBe(3);
+  });
+
+  it('has a report whatever the log head holds', async () => {
+    await rx(['import', source]);
+    const edited = join(folder, 'edited');
+    await cp(data, edited, { recursive: true });
+    const database = await openWriter(Config.parse({ DATA_DIR: edited }));
+    for (const column of ['origin', 'vkey', 'checkpoint', 'size', 'root', 'time']) {
+      const [kept] = await database.query<Record<string, unknown>[]>(`SELECT ${column} FROM log_head`);
+      for (const value of ["''", "'a b'", "'x'", "x'00'", '1e300', '-1']) {
+        await database.query(`UPDATE log_head SET ${column} = ${value}`);
+        const { code, out } = await rx(['verify', '--json', edited]);
+        expect({ column, value, code, ok: (JSON.parse(out) as { ok: boolean }).ok }).toMatchObject({
+          code: 1,
+          ok: false,
+        });
+      }
+      await database.query(`UPDATE log_head SET ${column} = ?`, [kept?.[column]]);
+    }
+    await database.destroy();
+    expect(await rx(['verify', edited])).toMatchObject({ code: 0 });
   });
 
   it('rotates the key-encryption key, and verifies after it', async () => {
