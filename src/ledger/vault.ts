@@ -45,7 +45,10 @@ export function encrypt(key: KeyObject, aad: string, plain: Uint8Array): Buffer 
   const nonce = freshBytes(NONCE);
   const cipher = createCipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG });
   cipher.setAAD(Buffer.from(aad));
-  return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
+  const body = cipher.update(plain);
+  // GCM is a stream: the end adds no bytes, but makes the tag.
+  cipher.final();
+  return Buffer.concat([nonce, body, cipher.getAuthTag()], NONCE + body.length + TAG);
 }
 
 /** @throws {VaultError} when key, place or bytes do not fit */
