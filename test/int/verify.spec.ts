@@ -101,6 +101,12 @@ async function columnsOf(file: string): Promise<Column[]> {
 /** The row in the middle: neither first nor last. */
 const middle = (table: string): string => `(SELECT count(*) / 2 FROM ${table})`;
 
+/** What an erased payload said of its request is gone with it: such a row may go, too. */
+const binding = (table: string): string =>
+  table === 'idempotency'
+    ? 'first NOT IN (SELECT e.idx FROM entry e JOIN chain c ON c.num = e.chain WHERE c.state_version = 0)'
+    : 'true';
+
 const blames = (report: VerifyReport, table: string): boolean =>
   report.findings.some((finding) => finding.table === table);
 
@@ -201,7 +207,7 @@ describe('verify names what was done to the database', () => {
     for (const table of TABLES) {
       const key = columns.find((each) => each.table === table)?.key ?? '';
       const report = await after(
-        `DELETE FROM ${table} WHERE ${key} = (SELECT ${key} FROM ${table} ORDER BY ${key} LIMIT 1 OFFSET ${middle(table)})`,
+        `DELETE FROM ${table} WHERE ${key} = (SELECT ${key} FROM ${table} WHERE ${binding(table)} ORDER BY ${key} LIMIT 1 OFFSET ${middle(table)})`,
       );
       if (!report.findings.some((finding) => finding.kind === 'missing' && finding.table === table))
         unseen.push(`${table}: ${JSON.stringify(report.findings.slice(0, 2))}`);
