@@ -32,7 +32,6 @@ export const settings = z
       .enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent'])
       .default('info')
       .describe('least severe log line'),
-    PUBLISH_SECONDS: seconds(10, 1).describe('how often the public checkpoint moves'),
     RELAY_POLL_SECONDS: seconds(1).describe('how often the relay looks for entries of other processes'),
     SWEEP_SECONDS: seconds(60).describe('how often time-driven work and missed entries are looked for'),
     WRITER_BATCH: count(256, 2000).describe('most commands in one commit'),
