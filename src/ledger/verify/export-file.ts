@@ -88,6 +88,10 @@ export async function verifyExport(
   const trusted = vkey ?? header.vkey;
   try {
     const signed = openCheckpoint(header.checkpoint, trusted);
+    if (header.vkey !== trusted)
+      findings.add('tampered', 'export', { line: 1 }, 'names another key than the trusted one');
+    if (signed.size !== header.size)
+      findings.add('tampered', 'export', { line: 1 }, 'names another size than its checkpoint');
     if (signed.origin !== header.log) findings.add('tampered', 'export', {}, 'its checkpoint names another log');
     if (signed.size > audit.tree.size)
       findings.add('missing', 'export', { index: audit.tree.size }, `its checkpoint signs ${signed.size} entries`);
