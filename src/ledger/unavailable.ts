@@ -1,6 +1,9 @@
 import { DbError } from '../database/db.js';
 
-/** The ledger cannot take this write now; nothing of it is recorded, and the caller may try again. */
+/**
+ * The ledger cannot answer this write now. After a lost connection it may be recorded all the same: the caller asks
+ * again with the same idempotency key.
+ */
 export class LedgerUnavailable extends Error {
   constructor(
     reason: string,
