@@ -4,6 +4,7 @@ import { Config } from '../config/config.js';
 import { importFiles, type ImportCounts } from '../import/importer.js';
 import { IMPORT_REASONS } from '../import/reasons.js';
 import { openLedger } from '../ledger/open-ledger.js';
+import { isZone } from '../prescription/dates.js';
 import { REFUSALS } from '../prescription/refusals.js';
 import { type CommonOptions, EXIT, type ExitCode, ProgressLine, type Terminal, UsageError } from './terminal.js';
 
@@ -59,12 +60,4 @@ function sentence(reason: string): string {
   const sentences: Readonly<Record<string, string>> = IMPORT_REASONS;
   const titles: Readonly<Record<string, { title: string }>> = REFUSALS;
   return sentences[reason] ?? `${titles[reason]?.title ?? 'The ledger refused it'}.`;
-}
-
-function isZone(zone: string): boolean {
-  try {
-    return Boolean(new Intl.DateTimeFormat('en', { timeZone: zone }));
-  } catch {
-    return false;
-  }
 }

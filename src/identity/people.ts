@@ -1,5 +1,6 @@
 /** Organisations and accounts as requests bring them and answers tell them. Schemas are the only description. */
 import { z } from 'zod';
+import { isZone } from '../prescription/dates.js';
 import { hasNpiChecksum } from './npi.js';
 
 export const uuid = z.uuid({ version: 'v4' });
@@ -8,14 +9,6 @@ export const uuid = z.uuid({ version: 'v4' });
 export const organisationId = z.guid().toLowerCase();
 
 const name = z.string().trim().min(1).max(200);
-
-function isZone(zone: string): boolean {
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: zone }).resolvedOptions().timeZone !== '';
-  } catch {
-    return false;
-  }
-}
 
 export const newOrganisation = z.strictObject({
   kind: z.enum(['practice', 'pharmacy']),

@@ -1,7 +1,8 @@
-import { createHash, createPrivateKey, createPublicKey, type KeyObject, randomUUID } from 'node:crypto';
+import { createHash, createPublicKey, type KeyObject, randomUUID } from 'node:crypto';
 import { exportJWK, type JWK, jwtVerify, SignJWT } from 'jose';
 import { z } from 'zod';
 import type { Clock } from '../config/clock.js';
+import { ed25519FromSeed } from '../ledger/log-key.js';
 import type { Actor } from '../ledger/model.js';
 
 /** A token's life. Short, since only disabling the account ends it earlier. */
@@ -13,9 +14,6 @@ const CACHED_TOKENS = 10_000;
 
 const ISSUER = 'rxledger';
 const AUDIENCE = 'rxledger-api';
-
-/** RFC 8410 section 7: the PKCS #8 frame of an Ed25519 seed. */
-const PKCS8_ED25519 = Buffer.from('302e020100300506032b657004220420', 'hex');
 
 const claims = z.object({
   sub: z.string(),
@@ -50,7 +48,7 @@ export class Tokens {
     private readonly clock: Clock,
     private readonly isActive: (accountId: string) => Promise<boolean>,
   ) {
-    this.privateKey = createPrivateKey({ key: Buffer.concat([PKCS8_ED25519, seed]), format: 'der', type: 'pkcs8' });
+    this.privateKey = ed25519FromSeed(seed).privateKey;
     this.publicKey = createPublicKey(this.privateKey);
     const raw = this.publicKey.export({ format: 'der', type: 'spki' });
     this.keyId = createHash('sha256').update(raw).digest('base64url').slice(0, 16);

@@ -63,7 +63,8 @@ export function daysBetween(from: string, to: string): number {
 export function isZone(zone: string): boolean {
   try {
     Temporal.Instant.fromEpochMilliseconds(0).toZonedDateTimeISO(zone);
-    return true;
+    // Temporal also takes a whole date-time with its zone in brackets.
+    return new Intl.DateTimeFormat('en', { timeZone: zone }).resolvedOptions().timeZone !== '';
   } catch {
     return false;
   }
