@@ -16,9 +16,16 @@ export interface ServerProcess {
   readonly port: number;
   /** Ids of the patients that it enrolled. */
   readonly patients: readonly string[];
-  /** User and system time so far, in microseconds. */
-  cpu(): Promise<number>;
+  cpu(): Promise<Cpu>;
   stop(): Promise<void>;
+}
+
+/** Time that a server has used so far, in microseconds. */
+export interface Cpu {
+  /** User and system time of all threads. */
+  readonly cpu: number;
+  /** Time in which the event loop was not idle. */
+  readonly busy: number;
 }
 
 export function startLoad(): LoadProcess {
@@ -40,7 +47,7 @@ export async function startServer(script: string, env: Record<string, string>): 
     ...ready.parse(await answer(child)),
     async cpu() {
       child.send('cpu');
-      return z.object({ cpu: z.number() }).parse(await answer(child)).cpu;
+      return z.object({ cpu: z.number(), busy: z.number() }).parse(await answer(child));
     },
     stop: () => endChild(child, 'SIGKILL'),
   };

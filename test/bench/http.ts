@@ -103,9 +103,9 @@ async function ceiling(generator: LoadProcess): Promise<number> {
 }
 
 function show({ ratio, ratios, durable, noop, clientCpu }: Comparison, what: string): void {
-  const line = (name: string, { perSecond, p50, p99, cpu }: Route) =>
+  const line = (name: string, { perSecond, p50, p99, cpu, busy }: Route) =>
     say(
-      `  ${name.padEnd(8)} ${round(perSecond)}/s   p50 ${p50.toFixed(1)} ms   p99 ${p99.toFixed(1)} ms   CPU ${round(cpu)} µs/request`,
+      `  ${name.padEnd(8)} ${round(perSecond)}/s   p50 ${p50.toFixed(1)} ms   p99 ${p99.toFixed(1)} ms   CPU ${round(cpu)} µs/request, ${round(busy)} of them on the event loop`,
     );
   say(`  ${what}: ${ratio.toFixed(2)} (${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)})`);
   line('durable', durable);

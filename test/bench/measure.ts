@@ -16,12 +16,16 @@ export interface Target {
   readonly bodies: readonly string[];
 }
 
-/** One route under load: medians over the windows. Latencies in ms, CPU of the server process in µs per request. */
+/**
+ * One route under load: medians over the windows. Latencies in ms; µs per request of CPU of the server process, and
+ * of its event loop alone.
+ */
 export interface Route {
   readonly perSecond: number;
   readonly p50: number;
   readonly p99: number;
   readonly cpu: number;
+  readonly busy: number;
 }
 
 export interface Comparison {
@@ -69,6 +73,7 @@ export async function compare(load: LoadProcess, target: Target, plan: Plan): Pr
 
 interface Window extends Measured {
   readonly cpu: number;
+  readonly busy: number;
 }
 
 async function window(load: LoadProcess, { server, token, bodies }: Target, path: string, plan: Plan): Promise<Window> {
@@ -83,11 +88,15 @@ async function window(load: LoadProcess, { server, token, bodies }: Target, path
     bodies: [...bodies],
     prefix: `b${process.pid}-${windows}-`,
   });
-  const cpu = (await server.cpu()) - before;
+  const after = await server.cpu();
   if (Object.keys(measured.failed).length > 0 || measured.answered === 0) {
     throw new Error(`POST ${path}: ${measured.answered} answered, failed: ${JSON.stringify(measured.failed)}`);
   }
-  return { ...measured, cpu: cpu / measured.answered };
+  return {
+    ...measured,
+    cpu: (after.cpu - before.cpu) / measured.answered,
+    busy: (after.busy - before.busy) / measured.answered,
+  };
 }
 
 function summary(all: readonly Window[]): Route {
@@ -96,6 +105,7 @@ function summary(all: readonly Window[]): Route {
     p50: median(all.map(({ p50 }) => p50)),
     p99: median(all.map(({ p99 }) => p99)),
     cpu: median(all.map(({ cpu }) => cpu)),
+    busy: median(all.map(({ busy }) => busy)),
   };
 }
 

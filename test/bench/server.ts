@@ -80,6 +80,6 @@ await app.listen(0, '127.0.0.1');
 
 process.on('message', () => {
   const { user, system } = process.cpuUsage();
-  process.send?.({ cpu: user + system });
+  process.send?.({ cpu: user + system, busy: performance.eventLoopUtilization().active * 1000 });
 });
 process.send?.({ port: Number(new URL(await app.getUrl()).port), patients });
