@@ -1,4 +1,3 @@
-import type { KeyObject } from 'node:crypto';
 import type { ChainKind, ChainModel, OutsideName, ReadModel, Row } from './model.js';
 import { decrypt, type SubjectKey, type Vault, VaultError } from './vault.js';
 
@@ -11,13 +10,10 @@ export interface ChainHead {
   readonly subject: SubjectKey;
   readonly seq: number;
   readonly leaf: Uint8Array;
-  readonly dataKey: KeyObject;
+  /** 32 bytes. */
+  readonly dataKey: Uint8Array;
   readonly wrappedKey: Uint8Array;
   readonly state: unknown;
-  /** Read-model rows of the state by table and key, as stored. */
-  readonly rows: ReadonlyMap<string, StoredRow>;
-  /** Outside names of the state: canonical text to blind index (hex). */
-  readonly names: ReadonlyMap<string, string>;
   /** Ended by {@link ERASED}: it refuses every command and has no state any more. */
   readonly erased: boolean;
 }
@@ -65,7 +61,7 @@ export function stateColumn(model: ChainModel, version = model.stateVersion): st
 }
 
 /** Decrypts a stored snapshot. @throws VaultError when it was tampered with */
-export function openState(vault: Vault, row: ChainRow, dataKey: KeyObject): unknown {
+export function openState(vault: Vault, row: ChainRow, dataKey: Uint8Array): unknown {
   const aad = vault.aad('state', row.id, row.seq, `${row.kind}/${row.state_version}`);
   return JSON.parse(decrypt(dataKey, aad, row.state).toString('utf8'));
 }

@@ -1,3 +1,4 @@
+import { contentOf } from './batch-content.js';
 import type { BatchRows, BatchTable } from './batch-statement.js';
 import { GrowingTree } from './core/merkle.js';
 import type { LogKey } from './log-key.js';
@@ -51,7 +52,7 @@ export function openStaging(
 
 /** Everything that the batch writes: rows, tiles, the signed checkpoint. */
 export function seal(
-  { key, tables }: Desk,
+  { vault, key, tables }: Desk,
   before: Tip,
   now: number,
   tree: GrowingTree,
@@ -59,7 +60,7 @@ export function seal(
   results: readonly Result[],
 ): Draft {
   if (staging.entries.length === 0) return { before, after: before, tree, staging, results, rows: null };
-  const rows = staging.rows(tables);
+  const rows = contentOf(staging, vault, tables);
   const { written, partialTiles } = growTiles(before, tree);
   for (const { level, index, hashes } of written) rows.add(T.tile, [level, index, hashes]);
   const root = Buffer.from(tree.root());

@@ -6,29 +6,30 @@ import {
   type ChainRow,
   isErased,
   blindOf,
-  namesOf,
   openState,
-  rowsOf,
   subjectOf,
 } from './chain-head.js';
 import type { ChainModel, Command } from './model.js';
-import { idempotencyKey, isNamed, requestOf, type Known, type RememberedRequest, type Staging } from './staging.js';
+import { idempotencyKey, type RememberedRequest, requestOf } from './requests.js';
+import { isNamed, type Known, type Staging } from './staging.js';
+import { Recent } from './recent.js';
 import { freshKey, type SubjectKey, type SubjectRow, type Vault } from './vault.js';
 import { refold } from './history.js';
 
 /** Reads what a batch of commands needs, and keeps decrypted chain heads from batch to batch. */
 export class HeadCache {
-  /** By chain id, least recently used first. */
-  private readonly heads = new Map<string, ChainHead>();
-  private readonly ids = new Map<number, string>();
+  /** By chain id. */
+  private readonly heads: Recent<string, ChainHead>;
   /** The number that the next new subject gets. */
   nextSubject = 1;
 
   constructor(
     private readonly db: Db,
     private readonly vault: Vault,
-    private readonly limit: number,
-  ) {}
+    limit: number,
+  ) {
+    this.heads = new Recent(limit);
+  }
 
   async begin(): Promise<void> {
     // An erased subject has no row any more, but its chains keep its number: it is never given again.
@@ -47,22 +48,19 @@ export class HeadCache {
 
   clear(): void {
     this.heads.clear();
-    this.ids.clear();
     this.vault.forgetAll();
   }
 
   /** Forgets the chains that have entries from this log index on, and the keys of subjects that these entries erased. */
   async dropSince(size: number): Promise<void> {
-    const rows = await this.db.query<{ chain: number; subject: number; known: number | null }>(
-      `SELECT DISTINCT e.chain, c.subject, s.num AS known FROM entry e JOIN chain c ON c.num = e.chain
+    const rows = await this.db.query<{ id: string; subject: number; known: number | null }>(
+      `SELECT DISTINCT c.id, c.subject, s.num AS known FROM entry e JOIN chain c ON c.num = e.chain
        LEFT JOIN subject s ON s.num = c.subject WHERE e.idx >= ?`,
       [size],
     );
-    for (const { chain, subject, known } of rows) {
+    for (const { id, subject, known } of rows) {
       if (known === null) this.vault.forgetNumber(subject);
-      const id = this.ids.get(chain);
-      if (id !== undefined) this.heads.delete(id);
-      this.ids.delete(chain);
+      this.heads.delete(id);
     }
     await this.begin();
   }
@@ -92,7 +90,7 @@ export class HeadCache {
     for (const id of wanted.chains.keys()) {
       const head = this.heads.get(id);
       if (!head) return null;
-      heads.set(id, this.keep(head));
+      heads.set(id, head);
     }
     const subjects = new Map<string, SubjectKey>();
     for (const id of wanted.subjects) {
@@ -138,7 +136,7 @@ export class HeadCache {
     const missing: string[] = [];
     for (const id of models.keys()) {
       const head = this.heads.get(id);
-      if (head) found.set(id, this.keep(head));
+      if (head) found.set(id, head);
       else missing.push(id);
     }
     if (missing.length === 0) return found;
@@ -172,8 +170,6 @@ export class HeadCache {
       dataKey,
       wrappedKey: row.data_key,
       state,
-      rows: rowsOf(model, state, row.num, subject.num),
-      names: namesOf(this.vault, model.names(state)),
       erased: false,
     };
   }
@@ -216,16 +212,7 @@ export class HeadCache {
   }
 
   private keep(head: ChainHead): ChainHead {
-    this.heads.delete(head.id);
     this.heads.set(head.id, head);
-    this.ids.set(head.num, head.id);
-    if (this.heads.size > this.limit) {
-      const [oldest] = this.heads.values();
-      if (oldest) {
-        this.heads.delete(oldest.id);
-        this.ids.delete(oldest.num);
-      }
-    }
     return head;
   }
 }
@@ -245,8 +232,6 @@ export function closedHead(row: ChainRow, erased: boolean): ChainHead {
     dataKey: key,
     wrappedKey,
     state: null,
-    rows: new Map(),
-    names: new Map(),
     erased,
   };
 }

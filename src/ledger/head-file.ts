@@ -1,4 +1,4 @@
-import { type FileHandle, open, rename } from 'node:fs/promises';
+import { constants, type FileHandle, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { openCheckpoint } from './core/checkpoint.js';
 
@@ -6,6 +6,9 @@ import { openCheckpoint } from './core/checkpoint.js';
 const COMPACT_BYTES = 64 * 1024 * 1024;
 /** The newest checkpoint stands among the last ones: processes that share the file append a batch each, not thousands. */
 const TAIL_BYTES = 1024 * 1024;
+
+/** Each write returns when its bytes are on the disk, as after fdatasync, but with one trip to a thread instead of two. */
+const APPEND = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_DSYNC;
 
 /**
  * The append-only file of signed checkpoints outside the database. A database that was set back, or whose
@@ -28,19 +31,19 @@ export class HeadFile {
 
   /** @param vkey the log's verifier key */
   static async open(path: string, vkey: string, compactBytes: number = COMPACT_BYTES): Promise<HeadFile> {
-    const handle = await open(path, 'a', 0o600);
+    const handle = await open(path, APPEND, 0o600);
     await syncFolder(path);
     return new HeadFile(path, vkey, compactBytes, handle, (await handle.stat()).size, await readHeadFile(path, vkey));
   }
 
-  /** Resolves when the checkpoint is on the disk (fdatasync). */
+  /** Resolves when the checkpoint is on the disk. */
   async append(checkpoint: string): Promise<void> {
     if (this.size > this.compactBytes) await this.compact();
     // The empty line ends a note that a crash cut off.
-    const note = `\n${checkpoint}`;
-    await this.handle.appendFile(note);
-    await this.handle.datasync();
-    this.size += Buffer.byteLength(note);
+    const note = Buffer.from(`\n${checkpoint}`);
+    const { bytesWritten } = await this.handle.write(note);
+    if (bytesWritten < note.length) throw Object.assign(new Error('the note was cut off'), { code: 'ENOSPC' });
+    this.size += note.length;
   }
 
   private async compact(): Promise<void> {

@@ -1,4 +1,3 @@
-import type { KeyObject } from 'node:crypto';
 import { type Db, placeholders } from '../database/db.js';
 import { type ChainRow, subjectOf } from './chain-head.js';
 import type { ChainModel, CommittedEvent } from './model.js';
@@ -19,7 +18,7 @@ interface StoredRow {
   body: Buffer;
 }
 
-export function dataKeyOf(vault: Vault, row: ChainRow): KeyObject {
+export function dataKeyOf(vault: Vault, row: ChainRow): Uint8Array {
   return vault.unwrapDataKey(subjectOf(vault, row), row.id, row.data_key);
 }
 

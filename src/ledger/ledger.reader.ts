@@ -5,7 +5,8 @@ import { tileNodeReader } from './core/tiles.js';
 import { dataKeyOf, readEvents, readEventsAt, refold, type StoredEvent } from './history.js';
 import type { ChainKind, ChainModel, Command, CommittedEvent, Outcome, OutsideName, Receipt } from './model.js';
 import { nodeHasher } from './node-hasher.js';
-import { isNamed, type RememberedRequest } from './staging.js';
+import type { RememberedRequest } from './requests.js';
+import { isNamed } from './staging.js';
 import { readHead, tileReader } from './tip.js';
 import type { Vault } from './vault.js';
 

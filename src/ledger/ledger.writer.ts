@@ -8,7 +8,9 @@ import type { LedgerReader } from './ledger.reader.js';
 import { type Ahead, type Item, LogEnd, nameOf, type Report } from './log-end.js';
 import type { LogKey } from './log-key.js';
 import type { Actor, ChainModel, Command, Outcome, Receipt } from './model.js';
-import { idempotencyKey, type RememberedRequest, type StagedEvent } from './staging.js';
+import { disclosed } from './payload.js';
+import { idempotencyKey, type RememberedRequest } from './requests.js';
+import type { StagedEvent } from './staging.js';
 import type { Store } from './store.js';
 import { asUnavailable, LedgerUnavailable } from './unavailable.js';
 import type { Vault } from './vault.js';
@@ -195,7 +197,7 @@ export class LedgerWriter {
    * on its way what arrives until it is there, decided meanwhile on the state that it will leave.
    */
   private async advance(): Promise<void> {
-    if (!this.flight) await new Promise<void>((resolve) => setImmediate(resolve));
+    if (!this.flight) await nextTurn();
     const ahead = this.flight ? await this.decideAhead(this.flight) : null;
     await this.flight;
     const draft = ahead && this.end.sealAhead(ahead);
@@ -234,6 +236,9 @@ export class LedgerWriter {
       }
       const arrival = new Promise<void>((resolve) => (this.arrived = resolve));
       await Promise.race([flight, arrival]);
+      // Decided in bursts, not each in the midst of another request's handling: the code and what it touches are then
+      // in the processor's caches, which makes deciding about a third cheaper.
+      if (!landing.done) await Promise.race([flight, nextTurn()]);
     }
     return ahead;
   }
@@ -335,7 +340,7 @@ export class LedgerWriter {
     }
   }
 
-  private receipt({ event, entry, salt, text }: StagedEvent, tree: GrowingTree, checkpoint: string): Receipt {
+  private receipt({ event, entry, body }: StagedEvent, tree: GrowingTree, checkpoint: string): Receipt {
     return {
       v: 1,
       log: this.origin,
@@ -343,8 +348,7 @@ export class LedgerWriter {
       entry: base64(entry),
       proof: tree.inclusion(event.index).map(base64),
       checkpoint,
-      payload: Buffer.from(text).toString('base64'),
-      salt: base64(salt),
+      ...disclosed(body),
     };
   }
 
@@ -364,6 +368,8 @@ export class LedgerWriter {
   }
 }
 
+/** What arrived in this turn of the event loop has arrived. */
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'unknown';
 const base64 = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64');

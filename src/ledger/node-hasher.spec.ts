@@ -1,7 +1,7 @@
 import { createHash, createHmac } from 'node:crypto';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { utf8 } from './core/bytes.js';
+import { toBase64, utf8 } from './core/bytes.js';
 import { nobleHasher } from './core/hasher.js';
 import { nodeHasher } from './node-hasher.js';
 
@@ -52,6 +52,16 @@ describe('the hasher on node:crypto and the portable one', () => {
         expect(hex(nodeHasher.hmac(k, data))).toBe(hex(nobleHasher.hmac(k, utf8(data))));
       }),
       { numRuns: 300 },
+    );
+  });
+  it('agree on HMAC under a derived key', () => {
+    fc.assert(
+      fc.property(key, text, text, (k, label, data) => {
+        const expected = toBase64(nobleHasher.hmac(nobleHasher.hmac(k, label), data));
+        expect(nodeHasher.derivedHmac(k, label, data)).toBe(expected);
+        expect(nobleHasher.derivedHmac(k, label, data)).toBe(expected);
+      }),
+      { numRuns: 200 },
     );
   });
   it('are SHA-256 with the prefixes of RFC 6962, and HMAC as node:crypto has it', () => {

@@ -27,7 +27,7 @@ export function sealEvent(hasher: Hasher, salt: Uint8Array, event: LedgerEvent<s
     ['recordedAt', jcs(event.recordedAt)],
     ['type', jcs(event.type)],
   ];
-  return { text: payloadText(members), commitment: commitMembers(hasher, salt, members).commitment };
+  return { text: payloadText(members), commitment: commitMembers(hasher, salt, members) };
 }
 
 /**
@@ -36,7 +36,17 @@ export function sealEvent(hasher: Hasher, salt: Uint8Array, event: LedgerEvent<s
  * remembers the request, for without it a retry would be recorded twice
  */
 export function payloadBytes(salt: Uint8Array, text: string, keyed: boolean): Buffer {
-  return Buffer.concat([salt, Buffer.from([keyed ? 1 : 0]), Buffer.from(text)]);
+  const length = Buffer.byteLength(text);
+  const bytes = Buffer.allocUnsafe(SALT + 1 + length);
+  bytes.set(salt);
+  bytes[SALT] = keyed ? 1 : 0;
+  bytes.write(text, SALT + 1, length, 'utf8');
+  return bytes;
+}
+
+/** Payload and salt of {@link payloadBytes} as a receipt discloses them, base64. */
+export function disclosed(bytes: Buffer): { payload: string; salt: string } {
+  return { payload: bytes.toString('base64', SALT + 1), salt: bytes.toString('base64', 0, SALT) };
 }
 
 /** The parts of {@link payloadBytes}. @throws VaultError when the mark is none that the writer gives */

@@ -1,5 +1,4 @@
-import { BatchRows, type BatchTable } from './batch-statement.js';
-import { blindOf, type ChainHead, ERASED, erasureSeal, nameText, rowsOf, sameRow, stateColumn } from './chain-head.js';
+import { type ChainHead, ERASED, nameText, rowsOf, type StoredRow } from './chain-head.js';
 import { encodeEntry, entryTime, ZERO32 } from './core/entry.js';
 import type { GrowingTree } from './core/merkle.js';
 import type {
@@ -18,17 +17,8 @@ import type {
 import { nodeHasher } from './node-hasher.js';
 import { payloadBytes, sealEvent } from './payload.js';
 import { freshBytes } from './random.js';
-import { T } from './tables.js';
-import { encrypt, freshKey, type SubjectKey, type Vault } from './vault.js';
-
-/** A remembered request: its events stand at `first … first + count - 1`. */
-export interface RememberedRequest {
-  readonly request: Buffer;
-  readonly first: number;
-  readonly count: number;
-  /** Chain numbers by the position of the chain in the command. */
-  readonly chains: readonly number[];
-}
+import { type RememberedRequest, requestMac } from './requests.js';
+import { freshKey, type SubjectKey, type Vault } from './vault.js';
 
 /** One event that the batch adds to the log. */
 export interface StagedEvent {
@@ -36,8 +26,20 @@ export interface StagedEvent {
   readonly clear: boolean;
   readonly event: CommittedEvent;
   readonly entry: Uint8Array;
-  readonly salt: Uint8Array;
-  readonly text: string;
+  /** As {@link payloadBytes} gives. */
+  readonly body: Buffer;
+}
+
+/** A chain that the batch changed. */
+export interface Changed {
+  readonly head: ChainHead;
+  /** As it was before the batch; null for a chain that the batch opens. */
+  readonly before: ChainHead | null;
+  readonly model: ChainModel;
+  /** All read-model rows of the new state by table and key. */
+  readonly rows: ReadonlyMap<string, StoredRow>;
+  /** All outside names of the new state: canonical text to blind index. */
+  readonly names: ReadonlyMap<string, Buffer>;
 }
 
 export type Staged =
@@ -83,7 +85,7 @@ interface Slot {
  */
 export class Staging {
   /** Heads that the batch changed. */
-  readonly changed = new Map<string, { head: ChainHead; before: ChainHead | null; model: ChainModel }>();
+  readonly changed = new Map<string, Changed>();
   readonly entries: StagedEvent[] = [];
   private readonly known = {
     heads: new Map<string, ChainHead>(),
@@ -92,12 +94,13 @@ export class Staging {
     subjects: new Map<string, SubjectKey>(),
   };
   private readonly names = new Map<string, string>();
-  /** Blind indexes (hex) by name: most are asked for twice. */
-  private readonly blinds = new Map<string, string>();
+  /** Blind indexes by name: most are asked for twice. */
+  private readonly blinds = new Map<string, Buffer>();
   private readonly requests = new Map<string, RememberedRequest>();
   private readonly subjects = new Map<string, SubjectKey>();
+  /** Requests that the batch remembers. */
+  readonly remembered: [key: Buffer, request: RememberedRequest][] = [];
   private readonly newSubjects: SubjectKey[] = [];
-  private readonly remembered: [key: Buffer, request: RememberedRequest][] = [];
   private readonly time: string;
   private readonly recordedAt: string;
 
@@ -145,10 +148,10 @@ export class Staging {
     return this.append(command, slots, decision.events, key, request);
   }
 
-  private blind(name: OutsideName): string {
+  private blind(name: OutsideName): Buffer {
     const text = nameText(name);
     let blind = this.blinds.get(text);
-    if (blind === undefined) this.blinds.set(text, (blind = blindOf(this.vault, name)));
+    if (blind === undefined) this.blinds.set(text, (blind = this.vault.blindIndex(name.domain, name.parts)));
     return blind;
   }
 
@@ -161,7 +164,7 @@ export class Staging {
     let id = wanted.id;
     let mode = wanted.mode;
     if (isNamed(ref)) {
-      const blind = this.blind(ref.name);
+      const blind = this.blind(ref.name).toString('hex');
       const found = this.names.get(blind) ?? this.known.names.get(blind);
       if (found !== undefined) {
         id = found;
@@ -187,38 +190,34 @@ export class Staging {
     const staged: StagedEvent[] = [];
     const leaves: Uint8Array[] = [];
     const touched = new Set<Slot>();
-    const before = new Map(slots.map((slot) => [slot.id, this.head(slot.id)]));
+    const changes: Changed[] = [];
     const subjectsBefore = this.newSubjects.length;
+    const remembers = key !== null && request !== undefined;
     try {
       for (const [position, event] of events.entries()) {
         const slot = slots.find(({ id }) => id === event.chain);
         if (!slot) throw new Error(`decide answered ${event.type} for a chain that its command does not name`);
         const index = first + position;
         const head = slot.head ?? this.open(slot, index);
-        const { next, leaf, item } = this.seal(command, slot.model, head, event, index);
+        const { next, leaf, item } = this.seal(command, slot.model, head, event, index, remembers && position === 0);
         for (const same of slots) if (same.id === slot.id) same.head = next;
         touched.add(slot);
         staged.push(item);
         leaves.push(leaf);
       }
-      for (const slot of touched) this.settleSlot(slot);
+      for (const slot of touched) changes.push(this.settle(slot));
     } catch (error) {
       for (const subject of this.newSubjects.splice(subjectsBefore)) this.subjects.delete(subject.id);
       throw error;
     }
-    for (const slot of touched) {
-      const head = slot.head as ChainHead;
-      const earlier = this.changed.get(slot.id);
-      this.changed.set(slot.id, {
-        head,
-        before: earlier ? earlier.before : (before.get(slot.id) ?? null),
-        model: slot.model,
-      });
-      for (const blind of head.names.values()) this.names.set(blind, slot.id);
+    for (const change of changes) {
+      const { id } = change.head;
+      this.changed.set(id, change);
+      for (const blind of change.names.values()) this.names.set(blind.toString('hex'), id);
     }
     for (const leaf of leaves) this.tree.append(leaf);
     this.entries.push(...staged);
-    if (key && request && staged.length > 0) {
+    if (remembers && staged.length > 0) {
       const remembered = { request, first, count: staged.length, chains: slots.map((slot) => slot.head?.num ?? -1) };
       this.requests.set(key.toString('hex'), remembered);
       this.remembered.push([key, remembered]);
@@ -246,8 +245,6 @@ export class Staging {
       dataKey,
       wrappedKey,
       state: null,
-      rows: new Map(),
-      names: new Map(),
       erased: false,
     };
   }
@@ -270,7 +267,7 @@ export class Staging {
     return head?.subject.id === id ? head.subject : undefined;
   }
 
-  private seal(command: Command, model: ChainModel, head: ChainHead, event: NewEvent, index: number) {
+  private seal(command: Command, model: ChainModel, head: ChainHead, event: NewEvent, index: number, keyed: boolean) {
     const { actor } = command;
     const recorded: LedgerEvent = {
       kind: model.kind,
@@ -279,18 +276,18 @@ export class Staging {
       type: event.type,
       data: event.data,
       derived: event.derived,
-      actor: { id: actor.id, role: actor.role, org: actor.org },
+      actor: { id: actor.id, org: actor.org, role: actor.role },
       occurredAt: event.occurredAt ?? this.recordedAt,
       recordedAt: this.recordedAt,
     };
-    const { salt, text, entry, leaf } = this.enter(recorded, head);
+    const { body, entry, leaf } = this.enter(recorded, head, keyed);
     const state = model.evolve(head.state, recorded);
     const next: ChainHead = { ...head, seq: recorded.seq, leaf, state };
-    return { next, leaf, item: { event: { ...recorded, index }, entry, salt, text, clear: false } };
+    return { next, leaf, item: { event: { ...recorded, index }, entry, body, clear: false } };
   }
 
   /** Payload, commitment and entry of the next event of a chain. */
-  private enter(event: LedgerEvent, head: ChainHead) {
+  private enter(event: LedgerEvent, head: ChainHead, keyed: boolean) {
     const salt = freshBytes(32);
     const { text, commitment } = sealEvent(nodeHasher, salt, event);
     const { origin } = this.vault;
@@ -302,18 +299,23 @@ export class Staging {
       seq: event.seq,
       time: this.time,
     });
-    return { salt, text, entry, leaf: nodeHasher.leaf(entry) };
+    return { body: payloadBytes(salt, text, keyed), entry, leaf: nodeHasher.leaf(entry) };
   }
 
-  /** Rows, names and, for a provisional subject that was matched, the new wrapping. */
-  private settleSlot(slot: Slot): void {
+  /** What the chain leaves: rows, names and, for a provisional subject that was matched, the new wrapping. */
+  private settle(slot: Slot): Changed {
     let head = slot.head as ChainHead;
     if (slot.adopt && slot.subject && 'subject' in slot.subject && slot.subject.subject !== head.subject.id) {
       const subject = this.subjectFor(slot);
       head = { ...head, subject, wrappedKey: this.vault.wrapDataKey(subject, head.id, head.dataKey) };
+      slot.head = head;
     }
-    slot.head = {
-      ...head,
+    const { id } = head;
+    const earlier = this.changed.get(id);
+    return {
+      head,
+      before: earlier ? earlier.before : (this.known.heads.get(id) ?? null),
+      model: slot.model,
       rows: rowsOf(slot.model, head.state, head.num, head.subject.num),
       names: new Map(slot.model.names(head.state).map((name) => [nameText(name), this.blind(name)])),
     };
@@ -331,11 +333,11 @@ export class Staging {
       type: ERASED,
       data: {},
       derived: {},
-      actor: { id: actor.id, role: actor.role, org: actor.org },
+      actor: { id: actor.id, org: actor.org, role: actor.role },
       occurredAt: this.recordedAt,
       recordedAt: this.recordedAt,
     };
-    const sealed = this.enter(event, head);
+    const sealed = this.enter(event, head, false);
     const index = this.tree.append(sealed.leaf);
     const after = {
       ...head,
@@ -343,108 +345,19 @@ export class Staging {
       leaf: sealed.leaf,
       wrappedKey: NOTHING,
       state: null,
-      rows: new Map(),
-      names: new Map(),
       erased: true,
     };
-    this.changed.set(head.id, { head: after, before: head, model });
+    this.changed.set(head.id, { head: after, before: head, model, rows: new Map(), names: new Map() });
     this.entries.push({
       event: { ...event, index },
       entry: sealed.entry,
-      salt: sealed.salt,
-      text: sealed.text,
+      body: sealed.body,
       clear: true,
     });
-  }
-
-  /** Everything that the batch writes. */
-  rows(tables: readonly BatchTable[]): BatchRows {
-    const rows = new BatchRows(tables);
-    const position = new Map(tables.map(({ table }, at) => [table, at]));
-    const keyed = new Set(this.remembered.map(([, { first }]) => first));
-    for (const { event, entry, salt, text, clear } of this.entries) {
-      const head = this.changed.get(event.chain)?.head as ChainHead;
-      rows.add(T.entry, [event.index, head.num, event.seq, entry]);
-      const aad = this.vault.aad('payload', event.chain, event.seq, 'payload');
-      const body = payloadBytes(salt, text, keyed.has(event.index));
-      rows.add(T.payload, [event.index, clear ? body : encrypt(head.dataKey, aad, body)]);
-    }
-    for (const { head, before, model } of this.changed.values()) {
-      const aad = this.vault.aad('state', head.id, head.seq, stateColumn(model));
-      const state = head.erased
-        ? erasureSeal(this.vault, head.id, head.kind, head.subject.num)
-        : encrypt(head.dataKey, aad, Buffer.from(JSON.stringify(head.state)));
-      rows.add(T.chain, [
-        head.num,
-        head.id,
-        head.kind,
-        head.subject.num,
-        head.seq,
-        head.leaf,
-        head.wrappedKey,
-        head.erased ? 0 : model.stateVersion,
-        state,
-      ]);
-      for (const [key, row] of head.rows) {
-        const stored = before?.rows.get(key);
-        if (stored && sameRow(stored, row)) continue;
-        rows.add(position.get(row.table) as number, row.values);
-      }
-      for (const [text, blind] of head.names) {
-        if (!before?.names.has(text)) rows.add(T.name, [Buffer.from(blind, 'hex'), head.num]);
-      }
-    }
-    for (const subject of this.newSubjects) {
-      const { kek, wrapped } = this.vault.wrapSubjectKey(subject);
-      rows.add(T.subject, [subject.num, subject.id, kek, wrapped]);
-    }
-    for (const [key, { request, first, count, chains }] of this.remembered) {
-      const places = JSON.stringify(chains);
-      rows.add(T.idempotency, [
-        key,
-        Buffer.concat([request, requestSeal(this.vault, key, request, first, count, places)]),
-        first,
-        count,
-        places,
-      ]);
-    }
-    return rows;
   }
 
   /** Subjects that the batch makes. */
   get madeSubjects(): readonly SubjectKey[] {
     return this.newSubjects;
   }
-}
-
-export function idempotencyKey(vault: Vault, { client, key }: { client: string; key: string }): Buffer {
-  return vault.mac('idempotency-key', client, key);
-}
-
-const MAC_BYTES = 32;
-
-/** The request's MAC out of column `request`, which holds MAC || seal. */
-export const requestOf = (column: Buffer): Buffer => column.subarray(0, MAC_BYTES);
-
-/** Binds a remembered request to its events: an edited row is found by `verify`. */
-export function requestSeal(
-  vault: Vault,
-  key: Buffer,
-  request: Buffer,
-  first: number,
-  count: number,
-  chains: string,
-): Buffer {
-  return vault.mac(
-    'idempotency-seal',
-    key.toString('hex'),
-    request.toString('hex'),
-    String(first),
-    String(count),
-    chains,
-  );
-}
-
-function requestMac(vault: Vault, { client, request }: { client: string; request: string }): Buffer {
-  return vault.mac('idempotency-request', client, request);
 }

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
+import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Db } from '../database/db.js';
@@ -22,11 +22,11 @@ export const KEK_SETTLES_MS = 60_000;
 /** What a ciphertext is bound to besides its key (design 3): moving it elsewhere makes it unreadable. */
 export type Purpose = 'payload' | 'state' | 'field' | 'key';
 
-/** A subject's key, unwrapped. */
+/** A subject's key, unwrapped: 32 bytes. */
 export interface SubjectKey {
   readonly num: number;
   readonly id: string;
-  readonly key: KeyObject;
+  readonly key: Uint8Array;
 }
 
 /** Table `subject`. The number is bound to the wrapped key like the id. */
@@ -41,9 +41,9 @@ export interface SubjectRow {
 export class VaultError extends Error {}
 
 /** AES-256-GCM: nonce || ciphertext || tag. */
-export function encrypt(key: KeyObject, aad: string, plain: Uint8Array): Buffer {
+export function encrypt(key: Uint8Array, aad: string, plain: Uint8Array): Buffer {
   const nonce = freshBytes(NONCE);
-  const cipher = createCipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG });
+  const cipher = createCipheriv('aes-256-gcm', key, nonce);
   cipher.setAAD(Buffer.from(aad));
   const body = cipher.update(plain);
   // GCM is a stream: the end adds no bytes, but makes the tag.
@@ -52,7 +52,7 @@ export function encrypt(key: KeyObject, aad: string, plain: Uint8Array): Buffer 
 }
 
 /** @throws {VaultError} when key, place or bytes do not fit */
-export function decrypt(key: KeyObject, aad: string, sealed: Uint8Array): Buffer {
+export function decrypt(key: Uint8Array, aad: string, sealed: Uint8Array): Buffer {
   if (sealed.length < NONCE + TAG) throw new VaultError('sealed bytes are too short');
   const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, NONCE), { authTagLength: TAG });
   decipher.setAAD(Buffer.from(aad));
@@ -74,7 +74,7 @@ export class Vault {
   private readonly numbers = new Map<string, number>();
   private readonly purposes = new Map<string, Uint8Array>();
   private readonly root: Buffer;
-  private keks = new Map<string, KeyObject>();
+  private keks = new Map<string, Uint8Array>();
   private newest = '';
 
   /**
@@ -105,7 +105,7 @@ export class Vault {
     for (const id of kekIds(this.dir)) {
       const key = loadKey(this.dir, `kek-${id}`, KEY);
       // Null where another process destroys it at this moment.
-      if (key) this.keks.set(id, createSecretKey(key));
+      if (key) this.keks.set(id, key);
     }
     this.newest = [...this.keks.keys()].at(-1) ?? '';
   }
@@ -141,8 +141,9 @@ export class Vault {
 
   /** HMAC-SHA-256 with a key per purpose (claim secrets, patients' tokens, idempotency keys). Parts may not run into each other. */
   mac(purpose: string, ...parts: string[]): Buffer {
-    const data = parts.map((part) => `${Buffer.byteLength(part)}:${part}`).join('');
-    return Buffer.from(nodeHasher.hmac(this.purposeKey(purpose), data));
+    let data = '';
+    for (const part of parts) data += `${Buffer.byteLength(part)}:${part}`;
+    return nodeHasher.hmac(this.purposeKey(purpose), data);
   }
 
   /** Blind index: finds an encrypted value again without telling it. A key per domain. */
@@ -162,10 +163,10 @@ export class Vault {
    */
   wrapSubjectKey({ num, id, key }: SubjectKey): { kek: string; wrapped: Buffer } {
     this.followFolder();
-    const kek = this.keks.get(this.newest) as KeyObject;
+    const kek = this.keks.get(this.newest) as Uint8Array;
     return {
       kek: this.newest,
-      wrapped: encrypt(kek, this.aad('key', id, num, `subject/${this.newest}`), key.export()),
+      wrapped: encrypt(kek, this.aad('key', id, num, `subject/${this.newest}`), key),
     };
   }
 
@@ -175,16 +176,16 @@ export class Vault {
     if (!this.keks.has(kek)) this.followFolder();
     const key = this.keks.get(kek);
     if (!key) throw new VaultError(`key-encryption key ${/^\d{4}$/.test(kek) ? kek : '(unknown)'} is not here`);
-    return { num, id, key: createSecretKey(decrypt(key, this.aad('key', id, num, `subject/${kek}`), wrapped_key)) };
+    return { num, id, key: decrypt(key, this.aad('key', id, num, `subject/${kek}`), wrapped_key) };
   }
 
-  wrapDataKey(subject: SubjectKey, chain: string, key: KeyObject): Buffer {
-    return encrypt(subject.key, this.aad('key', chain, 0, 'data'), key.export());
+  wrapDataKey(subject: SubjectKey, chain: string, key: Uint8Array): Buffer {
+    return encrypt(subject.key, this.aad('key', chain, 0, 'data'), key);
   }
 
   /** @throws {VaultError} */
-  unwrapDataKey(subject: SubjectKey, chain: string, wrapped: Uint8Array): KeyObject {
-    return createSecretKey(decrypt(subject.key, this.aad('key', chain, 0, 'data'), wrapped));
+  unwrapDataKey(subject: SubjectKey, chain: string, wrapped: Uint8Array): Uint8Array {
+    return decrypt(subject.key, this.aad('key', chain, 0, 'data'), wrapped);
   }
 
   /** A subject that is not in the database yet. */
@@ -318,6 +319,6 @@ function kekIds(dir: string): string[] {
     .toSorted();
 }
 
-export function freshKey(): KeyObject {
-  return createSecretKey(freshBytes(KEY));
+export function freshKey(): Uint8Array {
+  return freshBytes(KEY);
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Vault } from '../ledger/vault.js';
 
@@ -23,7 +23,7 @@ export class Secrets {
 
 /** base64 SHA-256, as payloads hold it. */
 export function hashSecret(secret: string): string {
-  return createHash('sha256').update(secret).digest('base64');
+  return hash('sha256', secret, 'base64');
 }
 
 const short = (mac: Buffer): string => mac.subarray(0, 16).toString('base64url');

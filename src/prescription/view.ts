@@ -6,19 +6,19 @@ import { runOut } from './run-out.js';
 
 export const quantity = z
   .strictObject({
+    unit: z.string().min(1).max(40).describe('UCUM, for example {tablet} or mL'),
     value: z
       .string()
       .max(20)
       .regex(/^\d{1,12}(\.\d{1,6})?$/, 'must be a decimal number as text'),
-    unit: z.string().min(1).max(40).describe('UCUM, for example {tablet} or mL'),
   })
   .meta({ title: 'Quantity' });
 
 export const medication = z
   .strictObject({
-    system: z.string().min(1).max(200).default('http://www.nlm.nih.gov/research/umls/rxnorm'),
     code: z.string().min(1).max(40).describe('RxCUI'),
     display: z.string().trim().min(1).max(300),
+    system: z.string().min(1).max(200).default('http://www.nlm.nih.gov/research/umls/rxnorm'),
   })
   .meta({ title: 'Medication' });
 

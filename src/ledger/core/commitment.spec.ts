@@ -39,7 +39,7 @@ describe('commitment', () => {
         const expected = toBase64(byTheFormula(key, payload));
         const made = commit(nobleHasher, key, payload);
         expect(toBase64(made.commitment)).toBe(expected);
-        expect(toBase64(commitMembers(nobleHasher, key, membersOf(payload).toReversed()).commitment)).toBe(expected);
+        expect(toBase64(commitMembers(nobleHasher, key, membersOf(payload).toReversed()))).toBe(expected);
         expect(toBase64(commitmentOf(nobleHasher, key, made.digests))).toBe(expected);
       }),
     );
@@ -48,9 +48,9 @@ describe('commitment', () => {
   it('lets one member be disclosed with the digests of the others', () => {
     const payload = { actor: { id: 'a' }, data: { drug: '314076' }, type: 'order.issued/1' };
     const { commitment, digests } = commit(nobleHasher, salt, payload);
-    const shown = toBase64(memberDigest(nobleHasher, salt, 'data', jcs(payload.data)));
+    const shown = memberDigest(nobleHasher, salt, 'data', jcs(payload.data));
     expect(commitmentOf(nobleHasher, salt, { ...digests, data: shown })).toEqual(commitment);
-    const other = toBase64(memberDigest(nobleHasher, salt, 'data', jcs({ drug: '314077' })));
+    const other = memberDigest(nobleHasher, salt, 'data', jcs({ drug: '314077' }));
     expect(commitmentOf(nobleHasher, salt, { ...digests, data: other })).not.toEqual(commitment);
   });
 

@@ -1,4 +1,3 @@
-import { toBase64 } from './bytes.js';
 import { HASH_BYTES, type Hasher } from './hasher.js';
 import { isObject, jcs, JcsError } from './jcs.js';
 
@@ -21,13 +20,13 @@ const MEMBER_LABEL = 'rxledger/member/v1\n';
 const PAYLOAD_LABEL = 'rxledger/payload/v1\n';
 
 /**
- * Digest of one member: HMAC(HMAC(salt, "rxledger/member/v1\n" || name), JCS(value)). The inner key can be derived
- * only with the salt, so that a digest says nothing about a value that could be guessed.
+ * Digest of one member, base64 of HMAC(HMAC(salt, "rxledger/member/v1\n" || name), JCS(value)). The inner key can be
+ * derived only with the salt, so that a digest says nothing about a value that could be guessed.
  * @param salt 32 random bytes of this entry
  * @param text the member's value in canonical JSON
  */
-export function memberDigest(hasher: Hasher, salt: Uint8Array, name: string, text: string): Uint8Array {
-  return hasher.hmac(hasher.hmac(salt, MEMBER_LABEL + name), text);
+export function memberDigest(hasher: Hasher, salt: Uint8Array, name: string, text: string): string {
+  return hasher.derivedHmac(salt, MEMBER_LABEL + name, text);
 }
 
 /** Commitment from all members' digests: HMAC(salt, "rxledger/payload/v1\n" || JCS(digests)). */
@@ -39,27 +38,26 @@ export function commitmentOf(hasher: Hasher, salt: Uint8Array, digests: Readonly
  * Commits to members whose values are canonical JSON already (the writer's hot path: each is serialised once, for
  * the payload and for this). Any order. @throws PayloadError when a name comes twice, or the salt is not 32 bytes.
  */
-export function commitMembers(hasher: Hasher, salt: Uint8Array, members: readonly Member[]): Commitment {
+export function commitMembers(hasher: Hasher, salt: Uint8Array, members: readonly Member[]): Uint8Array {
   checkSalt(salt);
-  const digests: [string, string][] = [];
-  for (const [name, text] of inOrder(members)) digests.push([name, toBase64(memberDigest(hasher, salt, name, text))]);
-  const whole = digests.map(([name, digest]) => `${JSON.stringify(name)}:"${digest}"`).join();
-  return {
-    commitment: hasher.hmac(salt, `${PAYLOAD_LABEL}{${whole}}`),
-    digests: Object.fromEntries(digests),
-  };
+  return hasher.hmac(
+    salt,
+    PAYLOAD_LABEL + objectText(members, (name, text) => quoted(memberDigest(hasher, salt, name, text))),
+  );
 }
 
 /** Commits to a payload given as values. @throws JcsError when a value has no JSON form. */
 export function commit(hasher: Hasher, salt: Uint8Array, payload: Readonly<Record<string, unknown>>): Commitment {
-  return commitMembers(hasher, salt, membersOf(payload));
+  checkSalt(salt);
+  const digests = Object.fromEntries(
+    membersOf(payload).map(([name, text]) => [name, memberDigest(hasher, salt, name, text)]),
+  );
+  return { commitment: commitmentOf(hasher, salt, digests), digests };
 }
 
 /** The payload in canonical JSON, from the same member texts that were committed to. @throws PayloadError as {@link commitMembers}. */
 export function payloadText(members: readonly Member[]): string {
-  return `{${inOrder(members)
-    .map(([name, text]) => `${JSON.stringify(name)}:${text}`)
-    .join()}}`;
+  return objectText(members, (_, text) => text);
 }
 
 /** The members of a payload given as values, each value in canonical JSON. @throws JcsError */
@@ -91,6 +89,16 @@ function isCanonical(value: unknown, text: string): boolean {
     throw error;
   }
 }
+
+function objectText(members: readonly Member[], valueOf: (name: string, text: string) => string): string {
+  let object = '';
+  for (const [name, text] of inOrder(members)) {
+    object += `${object === '' ? '{' : ','}${JSON.stringify(name)}:${valueOf(name, text)}`;
+  }
+  return object === '' ? '{}' : `${object}}`;
+}
+
+const quoted = (base64: string): string => `"${base64}"`;
 
 function inOrder(members: readonly Member[]): readonly Member[] {
   let sorted = true;

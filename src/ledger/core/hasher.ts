@@ -1,6 +1,6 @@
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
-import { utf8 } from './bytes.js';
+import { toBase64, utf8 } from './bytes.js';
 
 /** Length in bytes of every hash, salt and commitment of the ledger. */
 export const HASH_BYTES = 32;
@@ -16,13 +16,19 @@ export interface Hasher {
   node(left: Uint8Array, right: Uint8Array): Uint8Array;
   /** HMAC-SHA-256 (RFC 2104); a string stands for its UTF-8 bytes. */
   hmac(key: Uint8Array, data: Uint8Array | string): Uint8Array;
+  /** base64 of HMAC(HMAC(key, label), data): a key of its own for each label. */
+  derivedHmac(key: Uint8Array, label: string, data: string): string;
 }
 
 const LEAF = Uint8Array.of(0);
 const NODE = Uint8Array.of(1);
 
+const nobleHmac = (key: Uint8Array, data: Uint8Array | string): Uint8Array =>
+  hmac(sha256, key, typeof data === 'string' ? utf8(data) : data);
+
 export const nobleHasher: Hasher = {
   leaf: (entry) => sha256.create().update(LEAF).update(entry).digest(),
   node: (left, right) => sha256.create().update(NODE).update(left).update(right).digest(),
-  hmac: (key, data) => hmac(sha256, key, typeof data === 'string' ? utf8(data) : data),
+  hmac: nobleHmac,
+  derivedHmac: (key, label, data) => toBase64(nobleHmac(nobleHmac(key, label), data)),
 };

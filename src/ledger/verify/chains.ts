@@ -1,4 +1,3 @@
-import type { KeyObject } from 'node:crypto';
 import { type Db, placeholders } from '../../database/db.js';
 import {
   CHAIN_COLUMNS,
@@ -146,7 +145,7 @@ export class ChainAudit {
     const model = this.models.get(row.kind);
     if (!model) return wrong('chain', 'kind is not known');
     if (isErased(row)) return this.erasedChain(row, events, stored, names);
-    let dataKey: KeyObject;
+    let dataKey: Uint8Array;
     try {
       dataKey = dataKeyOf(this.vault, row);
     } catch {
@@ -226,7 +225,7 @@ export class ChainAudit {
   }
 
   /** @returns null when the payload is missing or is not what the entry commits to */
-  private event(chain: ChainRow, { idx, seq, entry, body }: EventRow, dataKey: KeyObject): LedgerEvent | null {
+  private event(chain: ChainRow, { idx, seq, entry, body }: EventRow, dataKey: Uint8Array): LedgerEvent | null {
     if (body === null) {
       this.findings.add('missing', 'payload', { index: idx }, 'there is no such payload');
       return null;
@@ -248,7 +247,7 @@ export class ChainAudit {
   }
 
   /** @param state undefined where it could not be refolded */
-  private snapshot(row: ChainRow, model: ChainModel, dataKey: KeyObject, state: unknown): void {
+  private snapshot(row: ChainRow, model: ChainModel, dataKey: Uint8Array, state: unknown): void {
     const where = { chain: row.id, num: row.num };
     try {
       const stored = openState(this.vault, row, dataKey);

@@ -1,5 +1,5 @@
 import type { Db } from '../../database/db.js';
-import { requestOf, requestSeal } from '../staging.js';
+import { requestOf, requestSeal } from '../requests.js';
 import type { Vault } from '../vault.js';
 import { bytes, integer, text } from './cells.js';
 import type { Findings } from './report.js';

@@ -1,0 +1,48 @@
+import { BatchRows, type BatchTable } from './batch-statement.js';
+import { erasureSeal, nameText, rowsOf, sameRow, stateColumn } from './chain-head.js';
+import { requestRow } from './requests.js';
+import type { Changed, Staging } from './staging.js';
+import { T } from './tables.js';
+import { encrypt, type Vault } from './vault.js';
+
+/** Everything that a batch writes but for its tiles: entries, payloads, snapshots, read-model rows, names, subjects, remembered requests. */
+export function contentOf(staging: Staging, vault: Vault, tables: readonly BatchTable[]): BatchRows {
+  const rows = new BatchRows(tables);
+  for (const { event, entry, body, clear } of staging.entries) {
+    const { head } = staging.changed.get(event.chain) as Changed;
+    rows.add(T.entry, [event.index, head.num, event.seq, entry]);
+    const aad = vault.aad('payload', event.chain, event.seq, 'payload');
+    rows.add(T.payload, [event.index, clear ? body : encrypt(head.dataKey, aad, body)]);
+  }
+  const position = new Map(tables.map(({ table }, at) => [table, at]));
+  for (const changed of staging.changed.values()) addChain(rows, position, vault, changed);
+  for (const subject of staging.madeSubjects) {
+    const { kek, wrapped } = vault.wrapSubjectKey(subject);
+    rows.add(T.subject, [subject.num, subject.id, kek, wrapped]);
+  }
+  for (const [key, request] of staging.remembered) rows.add(T.idempotency, requestRow(vault, key, request));
+  return rows;
+}
+
+function addChain(
+  rows: BatchRows,
+  position: ReadonlyMap<string, number>,
+  vault: Vault,
+  { head, before, model, rows: readModel, names }: Changed,
+): void {
+  const { num, id, kind, subject, seq, leaf, wrappedKey, erased } = head;
+  const state = erased
+    ? erasureSeal(vault, id, kind, subject.num)
+    : encrypt(head.dataKey, vault.aad('state', id, seq, stateColumn(model)), Buffer.from(JSON.stringify(head.state)));
+  const version = erased ? 0 : model.stateVersion;
+  rows.add(T.chain, [num, id, kind, subject.num, seq, leaf, wrappedKey, version, state]);
+  // An erased chain gives no rows and no names; what it had is deleted, not compared.
+  if (erased) return;
+  const stored = before && rowsOf(model, before.state, num, before.subject.num);
+  for (const [key, row] of readModel) {
+    const earlier = stored?.get(key);
+    if (!earlier || !sameRow(earlier, row)) rows.add(position.get(row.table) as number, row.values);
+  }
+  const given = before && new Set(model.names(before.state).map(nameText));
+  for (const [text, blind] of names) if (!given?.has(text)) rows.add(T.name, [blind, num]);
+}
