@@ -72,12 +72,16 @@ const TABLE = {
   'discrepancy.list': { prescriber: ['concerned'], pharmacist: ['concerned'] },
   'discrepancy.resolve': { prescriber: ['concerned'], pharmacist: ['concerned'] },
 
+  // Entries: bundles of them, and where a chain stands. Tiles, checkpoints and proofs are public.
   'ledger.read': { auditor: ['none'] },
+  'chain.head': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'], auditor: ['none'] },
+  'chain.list': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'] },
   'payload.read': { auditor: ['granted'] },
 
   'organisation.create': { administrator: ['none'] },
   'account.create': { administrator: ['none'] },
   'account.disable': { administrator: ['none'] },
+  'client.create': { administrator: ['none'] },
   'jobs.read': { administrator: ['none'] },
   'jobs.retry': { administrator: ['none'] },
 } as const satisfies Record<string, Cells>;
