@@ -41,7 +41,7 @@ interface Erasure {
 export interface WriterOptions {
   /** Most commands in one batch. */
   readonly batch: number;
-  /** Most commands waiting; beyond that {@link LedgerUnavailable}. */
+  /** Most commands waiting, and as many side jobs, and erasures; beyond that {@link LedgerUnavailable}. */
   readonly queue: number;
   /** Decrypted chain heads kept in memory. */
   readonly cache: number;
@@ -109,9 +109,8 @@ export class LedgerWriter {
    * @throws {LedgerUnavailable} on outage, full queue or a clock that is off
    */
   commit(command: Command): Promise<Outcome> {
-    if (this.closed) return Promise.reject(new LedgerUnavailable('the ledger is closing'));
-    if (this.queue.length >= this.options.queue)
-      return Promise.reject(new LedgerUnavailable('too many writes are waiting', 2));
+    const full = this.pushBack(this.queue);
+    if (full) return Promise.reject(full);
     if (!command.idempotency) return this.enqueue(command, null);
     const key = idempotencyKey(this.vault, command.idempotency);
     const name = key.toString('latin1');
@@ -131,10 +130,11 @@ export class LedgerWriter {
   /**
    * Runs a job on the writer's connection in a transaction, between batches: for rows that are no events.
    * Jobs that wait together share a transaction; when one fails they are run one by one. A job may run twice.
-   * @throws what the job throws; {@link LedgerUnavailable} on outage
+   * @throws what the job throws; {@link LedgerUnavailable} on outage or a full queue
    */
   side<T>(job: (db: Db) => Promise<T>): Promise<T> {
-    if (this.closed) return Promise.reject(new LedgerUnavailable('the ledger is closing'));
+    const full = this.pushBack(this.sides);
+    if (full) return Promise.reject(full);
     return new Promise<T>((resolve, reject) => {
       this.sides.push({
         run: async (db) => {
@@ -151,10 +151,11 @@ export class LedgerWriter {
    * Forgets a subject (design 3): ends EVERY chain of theirs with `erased/1` and deletes key, payloads, snapshots,
    * read-model rows and names, in one transaction. The entries stay. Whether it may be done is the caller's to know.
    * @returns how many chains were ended; 0 for a subject that is not known or is erased already
-   * @throws {LedgerUnavailable} on outage
+   * @throws {LedgerUnavailable} on outage or a full queue
    */
   erase(subject: string, actor: Actor): Promise<number> {
-    if (this.closed) return Promise.reject(new LedgerUnavailable('the ledger is closing'));
+    const full = this.pushBack(this.erasures);
+    if (full) return Promise.reject(full);
     return new Promise<number>((resolve, reject) => {
       this.erasures.push({ subject, actor, resolve, reject });
       this.wake();
@@ -170,6 +171,12 @@ export class LedgerWriter {
   async close(): Promise<void> {
     this.closed = true;
     while (this.working) await this.working;
+  }
+
+  /** Each line is bounded for itself: a flood of sign-ins keeps no prescription out. @returns null while there is room */
+  private pushBack(line: readonly unknown[]): LedgerUnavailable | null {
+    if (this.closed) return new LedgerUnavailable('the ledger is closing');
+    return line.length < this.options.queue ? null : new LedgerUnavailable('too many writes are waiting', 2);
   }
 
   private wake(): void {

@@ -155,12 +155,22 @@ describe.each([
         WRITER_QUEUE: '8',
       }),
     );
-    const results = await Promise.allSettled(
-      Array.from({ length: 20 }, () => ledger.writer.commit(count(randomUUID(), 1))),
-    );
-    const refused = results.filter((result) => result.status === 'rejected');
-    expect(refused).toHaveLength(12);
-    expect(refused.every(({ reason }) => reason instanceof LedgerUnavailable)).toBe(true);
+    const { writer } = ledger;
+    const asked = (write: () => Promise<unknown>) => Array.from({ length: 20 }, write);
+    const lines = await Promise.all([
+      Promise.allSettled(asked(() => writer.commit(count(randomUUID(), 1)))),
+      Promise.allSettled(asked(() => writer.side((db) => db.query('SELECT 1')))),
+      Promise.allSettled(asked(() => writer.erase(randomUUID(), testActor))),
+    ]);
+    for (const results of lines) {
+      const refused = results.filter((result) => result.status === 'rejected');
+      expect(refused).toHaveLength(12);
+      expect(refused.every(({ reason }) => reason instanceof LedgerUnavailable)).toBe(true);
+    }
+    // There is room again for each.
+    await writer.commit(count(randomUUID(), 1));
+    await writer.side((db) => db.query('SELECT 1'));
+    expect(await writer.erase(randomUUID(), testActor)).toBe(0);
   });
 
   it('answers a repeat with the first answer even when the command would be refused now', async () => {
