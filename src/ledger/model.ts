@@ -122,9 +122,9 @@ export interface ChainRef {
   readonly id: string;
   readonly model: ChainModel;
   /**
-   * `existing`: the command is refused `ledger.chain-unknown` when there is none.
+   * `existing`: the command is refused `ledger.chain-unknown` when there is none, or none any more (erased).
    * `new`: refused `ledger.chain-taken` when there is one.
-   * `either`: opened when it does not exist; `decide` sees a null state.
+   * `either`: opened when it does not exist (`decide` sees a null state); refused `ledger.erased` when it was erased.
    */
   readonly mode: 'existing' | 'new' | 'either';
   /** Needed for `new` and `either`; what an existing chain's subject is, it stays. */

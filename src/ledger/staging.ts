@@ -175,7 +175,11 @@ export class Staging {
     if (head === null && mode === 'existing') return refusal('ledger.chain-unknown');
     if (head !== null && mode === 'new') return refusal('ledger.chain-taken');
     if (head !== null && head.kind !== wanted.model.kind) return refusal('ledger.chain-unknown');
-    if (head?.erased) return refusal('ledger.erased');
+    if (head?.erased) {
+      // No state is left to authorise anybody against: to who names it, it is a chain that never was. The erasure is told
+      // to who repeats a request of their own (a replay), and where the chain would have to be opened anew.
+      return refusal(mode === 'existing' ? 'ledger.chain-unknown' : 'ledger.erased');
+    }
     return { id, model: wanted.model, subject: wanted.subject, adopt: wanted.adopt ?? false, head };
   }
 

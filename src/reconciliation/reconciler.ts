@@ -87,7 +87,7 @@ export class Reconciler {
       ],
       decide: (view) => this.decide(owner, prescriptions.length, view),
     });
-    if (!outcome.ok && outcome.refusal.code !== 'ledger.erased') {
+    if (!outcome.ok && !ERASED_MEANWHILE.includes(outcome.refusal.code)) {
       throw new ReconciliationRefused(outcome.refusal.code);
     }
   }
@@ -121,6 +121,9 @@ export class Reconciler {
     return rows.map((row) => row.subject);
   }
 }
+
+/** What the ledger says of a book's chains that were there a moment ago. */
+const ERASED_MEANWHILE: readonly string[] = ['ledger.erased', 'ledger.chain-unknown'];
 
 /** The ledger refused what the worker found; the code says why. */
 export class ReconciliationRefused extends Error {

@@ -26,6 +26,7 @@ const good = (outcome: Outcome): Good => {
 };
 const codeOf = (outcome: Outcome): string => (outcome.ok ? 'accepted' : outcome.refusal.code);
 const idempotent = (key: string, request = 'same') => ({ idempotency: { client: testActor.id, key, request } });
+const twenty = (write: () => Promise<unknown>) => Array.from({ length: 20 }, write);
 
 const postgres = await sharedPostgres();
 
@@ -156,11 +157,10 @@ describe.each([
       }),
     );
     const { writer } = ledger;
-    const asked = (write: () => Promise<unknown>) => Array.from({ length: 20 }, write);
     const lines = await Promise.all([
-      Promise.allSettled(asked(() => writer.commit(count(randomUUID(), 1)))),
-      Promise.allSettled(asked(() => writer.side((db) => db.query('SELECT 1')))),
-      Promise.allSettled(asked(() => writer.erase(randomUUID(), testActor))),
+      Promise.allSettled(twenty(() => writer.commit(count(randomUUID(), 1)))),
+      Promise.allSettled(twenty(() => writer.side((db) => db.query('SELECT 1')))),
+      Promise.allSettled(twenty(() => writer.erase(randomUUID(), testActor))),
     ]);
     for (const results of lines) {
       const refused = results.filter((result) => result.status === 'rejected');
@@ -204,8 +204,18 @@ describe.each([
     await ledger.writer.commit(count(stays, 1));
     expect(await ledger.writer.erase(gone, testActor)).toBe(1);
     expect(await ledger.writer.erase(gone, testActor)).toBe(0);
+    // A stranger learns nothing: as a chain that never was. It is not opened again, and a repeat's own request is known.
+    const named = (id: string, more = {}) => ({ ...count(id, 1, more), chains: [counterRef(id, 'existing')] });
+    for (const id of [gone, randomUUID()]) {
+      expect(await ledger.writer.commit(named(id))).toEqual({
+        ok: false,
+        refusal: { code: 'ledger.chain-unknown', facts: {} },
+      });
+    }
     expect(codeOf(await ledger.writer.commit(count(gone, 1)))).toBe('ledger.erased');
-    expect(codeOf(await ledger.writer.commit(count(gone, 1, idempotent('before'))))).toBe('ledger.erased');
+    for (const repeat of [count(gone, 1, idempotent('before')), named(gone, idempotent('before'))]) {
+      expect(codeOf(await ledger.writer.commit(repeat))).toBe('ledger.erased');
+    }
     expect(await ledger.reader.chain(gone, counterModel)).toBeNull();
     expect(await ledger.reader.events(gone)).toEqual([]);
     expect(await ledger.reader.byName({ domain: 'counter', parts: [gone] })).toBeNull();
