@@ -9,7 +9,7 @@ import { migrations } from './migrations/index.js';
  * TypeORM asks the driver for `verbose()`, which writes every bound value into error stacks:
  * a leak as well as a cost.
  */
-const quietSqlite = { ...sqlite3, verbose: () => quietSqlite };
+export const quietSqlite = { ...sqlite3, verbose: () => quietSqlite };
 
 /** How long a write waits for another process (`import` beside `serve`). */
 const BUSY_MILLISECONDS = 10_000;

@@ -35,6 +35,17 @@ export interface Verified {
   readonly time?: bigint;
 }
 
+/** One signature line of a note, checked for its form only. */
+export interface SignatureLine {
+  /** As it stands in the note, without its newline. */
+  readonly line: string;
+  readonly name: string;
+  /** 4 bytes. */
+  readonly id: Uint8Array;
+  /** What follows the key id. */
+  readonly signature: Uint8Array;
+}
+
 export interface OpenedNote {
   readonly text: string;
   /** One for each known key that signed, in the order of the note. */
@@ -114,8 +125,7 @@ export function openNote(note: string, verifiers: readonly VerifierKey[]): Opene
   const { text, lines } = splitNote(note);
   const verified: Verified[] = [];
   let ignored = 0;
-  for (const line of lines) {
-    const { name, id, signature } = parseSignatureLine(line);
+  for (const { name, id, signature } of lines) {
     const known = verifiers.filter((verifier) => verifier.name === name && equal(verifier.keyId, id));
     if (known.length > 1) throw new NoteError('two known keys have the same name and id');
     const key = known[0];
@@ -159,23 +169,23 @@ function holds(key: VerifierKey, message: string, signature: Uint8Array): boolea
   }
 }
 
-function splitNote(note: string): { text: string; lines: string[] } {
+/** The parts of a note, whose signatures are NOT verified: for who must read a text to know its keys. @throws NoteError */
+export function splitNote(note: string): { text: string; lines: SignatureLine[] } {
   const split = note.lastIndexOf('\n\n');
   if (split < 0 || !note.endsWith('\n')) throw new NoteError('not a note');
   const text = note.slice(0, split + 1);
   checkText(text);
   const lines = note.slice(split + 2, -1).split('\n');
   if (lines.length > MAX_SIGNATURES) throw new NoteError('too many signatures');
-  for (const line of lines) parseSignatureLine(line);
-  return { text, lines };
+  return { text, lines: lines.map(parseSignatureLine) };
 }
 
-function parseSignatureLine(line: string): { name: string; id: Uint8Array; signature: Uint8Array } {
+function parseSignatureLine(line: string): SignatureLine {
   const [, name, base64] = SIGNATURE_LINE.exec(line) ?? [];
   if (name === undefined || base64 === undefined || !isKeyName(name)) throw new NoteError('malformed signature line');
   const blob = decode(base64, 'signature line');
   if (blob.length <= KEY_ID_BYTES) throw new NoteError('malformed signature line');
-  return { name, id: blob.slice(0, KEY_ID_BYTES), signature: blob.slice(KEY_ID_BYTES) };
+  return { line, name, id: blob.slice(0, KEY_ID_BYTES), signature: blob.slice(KEY_ID_BYTES) };
 }
 
 function signatureLine(key: Pick<NoteSigner, 'name' | 'keyId'>, signature: Uint8Array): string {
