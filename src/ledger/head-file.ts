@@ -1,9 +1,11 @@
-import { constants, type FileHandle, open, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import { constants, statSync } from 'node:fs';
+import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { openCheckpoint } from './core/checkpoint.js';
 
 /** Beyond this size the file begins anew, so that it does not grow for ever. */
-const COMPACT_BYTES = 64 * 1024 * 1024;
+const ROTATE_BYTES = 64 * 1024 * 1024;
 /** The newest checkpoint stands among the last ones: processes that share the file append a batch each, not thousands. */
 const TAIL_BYTES = 1024 * 1024;
 
@@ -16,56 +18,95 @@ const APPEND = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | con
  *
  * Format: signed notes, an empty line before each. What a crash cut off was never acknowledged and is passed over.
  * Several processes may append to one file, not always in the order in which they committed: the largest counts.
- * The file is never replaced, only emptied once its largest checkpoint stands in `<file>.previous`.
+ * Nothing is ever cut: a file that is large is moved aside to `<file>.previous-<uuid>`, and goes once the largest
+ * checkpoint of all stands in its successor. An append counts once its file is found under the file's name AFTER the
+ * write: who moves it aside later reads it after that, and so meets the note.
  */
 export class HeadFile {
   private constructor(
     private readonly path: string,
     private readonly vkey: string,
-    private readonly compactBytes: number,
-    private readonly handle: FileHandle,
-    private size: number,
+    private readonly rotateBytes: number,
+    private file: Opened,
     /** The largest checkpoint at opening, or null for a new file. */
     readonly last: string | null,
   ) {}
 
   /** @param vkey the log's verifier key */
-  static async open(path: string, vkey: string, compactBytes: number = COMPACT_BYTES): Promise<HeadFile> {
-    const handle = await open(path, APPEND, 0o600);
-    await syncFolder(path);
-    return new HeadFile(path, vkey, compactBytes, handle, (await handle.stat()).size, await readHeadFile(path, vkey));
+  static async open(path: string, vkey: string, rotateBytes: number = ROTATE_BYTES): Promise<HeadFile> {
+    return new HeadFile(path, vkey, rotateBytes, await openToAppend(path), await readHeadFile(path, vkey));
   }
 
-  /** Resolves when the checkpoint is on the disk. */
+  /** Resolves when the checkpoint is on the disk, where the next start will find it. */
   async append(checkpoint: string): Promise<void> {
-    if (this.size > this.compactBytes) await this.compact();
+    if (this.file.size > this.rotateBytes) await this.rotate();
+    await this.write(checkpoint);
+  }
+
+  private async write(checkpoint: string): Promise<void> {
     // The empty line ends a note that a crash cut off.
     const note = Buffer.from(`\n${checkpoint}`);
-    const { bytesWritten } = await this.handle.write(note);
-    if (bytesWritten < note.length) throw Object.assign(new Error('the note was cut off'), { code: 'ENOSPC' });
-    this.size += note.length;
+    for (;;) {
+      const { bytesWritten } = await this.file.handle.write(note);
+      if (bytesWritten < note.length) throw Object.assign(new Error('the note was cut off'), { code: 'ENOSPC' });
+      this.file.size += note.length;
+      if (isAt(this.path, this.file)) return;
+      await this.reopen();
+    }
   }
 
-  private async compact(): Promise<void> {
-    const largest = await readHeadFile(this.path, this.vkey);
-    if (largest !== null) {
-      const draft = await open(`${this.path}.draft`, 'w', 0o600);
-      await draft.writeFile(`\n${largest}`);
-      await draft.sync();
-      await draft.close();
-      await rename(`${this.path}.draft`, previous(this.path));
-      await syncFolder(this.path);
+  private async rotate(): Promise<void> {
+    if (isAt(this.path, this.file)) {
+      // Where two processes do this at once, the second moves the first one's new file aside: nothing is lost by it.
+      await rename(this.path, `${this.path}${ASIDE}${randomUUID()}`).catch(unlessAbsent);
     }
-    await this.handle.truncate(0);
-    this.size = 0;
+    await this.reopen();
+    const { largest, aside } = await readAll(this.path, this.vkey);
+    if (largest === null) return;
+    await this.write(largest);
+    for (const file of aside) await rm(file, { force: true });
+  }
+
+  private async reopen(): Promise<void> {
+    const { handle } = this.file;
+    this.file = await openToAppend(this.path);
+    await handle.close();
   }
 
   close(): Promise<void> {
-    return this.handle.close();
+    return this.file.handle.close();
   }
 }
 
-const previous = (path: string): string => `${path}.previous`;
+const ASIDE = '.previous-';
+
+/** A file by its identity, which moving it does not change. */
+interface Identity {
+  readonly dev: number;
+  readonly ino: number;
+}
+interface Opened extends Identity {
+  readonly handle: FileHandle;
+  size: number;
+}
+
+/** Its name too is on the disk when this resolves. */
+async function openToAppend(path: string): Promise<Opened> {
+  const handle = await open(path, APPEND, 0o600);
+  await syncFolder(path);
+  const { dev, ino, size } = await handle.stat();
+  return { handle, dev, ino, size };
+}
+
+/** Asked after each write, of an inode that the kernel has at hand: a trip to a thread would cost more. */
+function isAt(path: string, { dev, ino }: Identity): boolean {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found?.ino === ino && found.dev === dev;
+}
+
+function unlessAbsent(error: unknown): void {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+}
 
 /** A file's name is durable once its folder is. */
 async function syncFolder(path: string): Promise<void> {
@@ -77,21 +118,42 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-async function readTail(path: string): Promise<string> {
-  try {
-    const handle = await open(path, 'r');
+/** The file and those that were moved aside. */
+async function filesOf(path: string): Promise<string[]> {
+  const folder = dirname(path);
+  const names = await readdir(folder).catch((error: unknown) => (unlessAbsent(error), []));
+  const own = basename(path);
+  return names.filter((name) => name === own || name.startsWith(`${own}${ASIDE}`)).map((name) => join(folder, name));
+}
+
+/** Opens them all as they stand at one moment: a file that is being moved aside would be missed otherwise. */
+async function openAll(path: string): Promise<Map<string, FileHandle>> {
+  for (;;) {
+    const opened = new Map<string, FileHandle>();
     try {
-      const { size } = await handle.stat();
-      const length = Math.min(size, TAIL_BYTES);
-      const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, size - length);
-      return buffer.toString('utf8', 0, bytesRead);
-    } finally {
-      await handle.close();
+      for (const file of await filesOf(path)) {
+        const handle = await open(file, 'r').catch(unlessAbsent);
+        if (handle) opened.set(file, handle);
+      }
+      const stays = await Promise.all([...opened].map(async ([file, handle]) => isAt(file, await handle.stat())));
+      if (stays.every(Boolean) && (await filesOf(path)).every((file) => opened.has(file))) return opened;
+    } catch (error) {
+      await closeAll(opened);
+      throw error;
     }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
-    throw error;
+    await closeAll(opened);
   }
+}
+
+async function closeAll(opened: ReadonlyMap<string, FileHandle>): Promise<void> {
+  for (const handle of opened.values()) await handle.close();
+}
+
+async function readTail(handle: FileHandle): Promise<string> {
+  const { size } = await handle.stat();
+  const length = Math.min(size, TAIL_BYTES);
+  const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, size - length);
+  return buffer.toString('utf8', 0, bytesRead);
 }
 
 /**
@@ -107,12 +169,23 @@ const NOTE = /[^\n]+\n(\d+)\n[^\n]+\n\n— [^\n]+(?:\n|$)/g;
  *   the file is another log's, which is for the caller to refuse
  */
 export async function readHeadFile(path: string, vkey: string | null = null): Promise<string | null> {
-  const text = `${await readTail(previous(path))}\n${await readTail(path)}`;
+  return (await readAll(path, vkey)).largest;
+}
+
+/** @returns the largest checkpoint as {@link readHeadFile} does, and the files moved aside that were looked through */
+async function readAll(path: string, vkey: string | null): Promise<{ largest: string | null; aside: string[] }> {
+  const opened = await openAll(path);
+  let text = '';
+  try {
+    for (const handle of opened.values()) text += `${await readTail(handle)}\n`;
+  } finally {
+    await closeAll(opened);
+  }
   const notes = [...text.matchAll(NOTE)]
     .map(([note, size]) => ({ note: note.endsWith('\n') ? note : `${note}\n`, size: Number(size) }))
     .toSorted((a, b) => b.size - a.size);
   const largest = vkey === null ? notes[0] : (notes.find(({ note }) => isSigned(note, vkey)) ?? notes[0]);
-  return largest?.note ?? null;
+  return { largest: largest?.note ?? null, aside: [...opened.keys()].filter((file) => file !== path) };
 }
 
 function isSigned(note: string, vkey: string): boolean {

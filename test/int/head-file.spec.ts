@@ -3,7 +3,9 @@ import {
   appendFileSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -79,11 +81,32 @@ describe('head file', () => {
     expect(emptied).toBeGreaterThan(2);
     expect(statSync(path).size).toBeLessThan(limit * 2);
     await Promise.all(files.map((file) => file.close()));
-    // What a crash right after the emptying leaves.
-    truncateSync(path, 0);
-    const kept = await remembered();
-    expect(kept).toBeGreaterThan(0);
-    expect(kept).toBeLessThanOrEqual(largest);
+    expect(readdirSync(folder.path)).toEqual(['head']);
+    // What a crash leaves: the large file moved aside, the new one not begun, or empty.
+    renameSync(path, `${path}.previous-1`);
+    expect(await remembered()).toBe(largest);
+    writeFileSync(path, '');
+    expect(await remembered()).toBe(largest);
+    await appended(largest + 1);
+    expect(await remembered()).toBe(largest + 1);
+  });
+
+  it('loses nothing that was appended while another process makes it begin anew', async () => {
+    const files = await Promise.all(Array.from({ length: 4 }, () => open(1000)));
+    let size = 0;
+    await Promise.all(
+      files.map(async (file) => {
+        for (let round = 0; round < 100; round++) {
+          const mine = ++size;
+          await file.append(checkpoint(mine));
+          expect(await remembered()).toBeGreaterThanOrEqual(mine);
+        }
+      }),
+    );
+    await Promise.all(files.map((file) => file.close()));
+    expect(await remembered()).toBe(400);
+    const kept = readdirSync(folder.path).reduce((sum, name) => sum + statSync(join(folder.path, name)).size, 0);
+    expect(kept).toBeLessThan(10_000);
   });
 
   it('passes over what a crash cut off, wherever it cut, and goes on behind it', async () => {

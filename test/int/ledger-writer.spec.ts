@@ -26,6 +26,7 @@ const good = (outcome: Outcome): Good => {
 };
 const codeOf = (outcome: Outcome): string => (outcome.ok ? 'accepted' : outcome.refusal.code);
 const idempotent = (key: string, request = 'same') => ({ idempotency: { client: testActor.id, key, request } });
+const countExisting = (id: string, more = {}) => ({ ...count(id, 1, more), chains: [counterRef(id, 'existing')] });
 const twenty = (write: () => Promise<unknown>) => Array.from({ length: 20 }, write);
 
 const postgres = await sharedPostgres();
@@ -205,15 +206,14 @@ describe.each([
     expect(await ledger.writer.erase(gone, testActor)).toBe(1);
     expect(await ledger.writer.erase(gone, testActor)).toBe(0);
     // A stranger learns nothing: as a chain that never was. It is not opened again, and a repeat's own request is known.
-    const named = (id: string, more = {}) => ({ ...count(id, 1, more), chains: [counterRef(id, 'existing')] });
     for (const id of [gone, randomUUID()]) {
-      expect(await ledger.writer.commit(named(id))).toEqual({
+      expect(await ledger.writer.commit(countExisting(id))).toEqual({
         ok: false,
         refusal: { code: 'ledger.chain-unknown', facts: {} },
       });
     }
     expect(codeOf(await ledger.writer.commit(count(gone, 1)))).toBe('ledger.erased');
-    for (const repeat of [count(gone, 1, idempotent('before')), named(gone, idempotent('before'))]) {
+    for (const repeat of [count(gone, 1, idempotent('before')), countExisting(gone, idempotent('before'))]) {
       expect(codeOf(await ledger.writer.commit(repeat))).toBe('ledger.erased');
     }
     expect(await ledger.reader.chain(gone, counterModel)).toBeNull();
