@@ -66,7 +66,7 @@ export class LedgerWriter {
   private departure: Promise<void> = Promise.resolve();
   private departed: () => void = () => undefined;
   /** Answers in the order of the batches, each behind its checkpoint in the head file. Never rejects. */
-  private answers: Promise<void> = Promise.resolve();
+  private answers: Promise<unknown> = Promise.resolve();
   private arrived: () => void = () => undefined;
   private working: Promise<void> | null = null;
   private closed = false;
@@ -151,7 +151,7 @@ export class LedgerWriter {
    * Forgets a subject (design 3): ends EVERY chain of theirs with `erased/1` and deletes key, payloads, snapshots,
    * read-model rows and names, in one transaction. The entries stay. Whether it may be done is the caller's to know.
    * @returns how many chains were ended; 0 for a subject that is not known or is erased already
-   * @throws {LedgerUnavailable} on outage or a full queue
+   * @throws {LedgerUnavailable} on outage or a full queue; an outage of the head file does not undo the erasure
    */
   erase(subject: string, actor: Actor): Promise<number> {
     const full = this.pushBack(this.erasures);
@@ -257,7 +257,7 @@ export class LedgerWriter {
   /** Commits a batch; one that fails other than by outage is re-run one command at a time. Never throws. */
   private async batch(batch: Pending[], ahead: Draft | null): Promise<void> {
     try {
-      this.finish(batch, await this.end.put(batch, ahead, () => this.departed()));
+      void this.finish(batch, await this.end.put(batch, ahead, () => this.departed()));
     } catch (error) {
       this.end.forget();
       const outage = asUnavailable(error);
@@ -277,20 +277,29 @@ export class LedgerWriter {
   private async runErasure({ subject, actor, resolve, reject }: Erasure): Promise<void> {
     try {
       const draft = await this.end.erase(subject, actor);
-      if (draft) this.finish([], draft);
-      await this.answers;
+      const forgotten = draft && (await this.finish([], draft));
+      if (forgotten) throw forgotten;
       resolve(draft?.staging.entries.length ?? 0);
     } catch (error) {
       reject(asUnavailable(error) ?? error);
     }
   }
 
-  /** The batch is committed: it is answered once it is remembered outside the database, behind the batches before it. */
-  private finish(batch: readonly Pending[], draft: Draft): void {
-    this.answers = this.answerAfter(this.answers, batch, draft);
+  /**
+   * The batch is committed: it is answered once it is remembered outside the database, behind the batches before it.
+   * @returns why it was not remembered, and its commands were told so; null when it was
+   */
+  private finish(batch: readonly Pending[], draft: Draft): Promise<LedgerUnavailable | null> {
+    const answered = this.answerAfter(this.answers, batch, draft);
+    this.answers = answered;
+    return answered;
   }
 
-  private async answerAfter(earlier: Promise<void>, batch: readonly Pending[], draft: Draft): Promise<void> {
+  private async answerAfter(
+    earlier: Promise<unknown>,
+    batch: readonly Pending[],
+    draft: Draft,
+  ): Promise<LedgerUnavailable | null> {
     await earlier;
     try {
       if (draft.rows) await this.head.append(draft.after.checkpoint);
@@ -299,7 +308,7 @@ export class LedgerWriter {
       const unavailable = new LedgerUnavailable(`the head file cannot be written (${codeOf(error)})`, 5);
       this.report('ledger.outage', { reason: unavailable.message, commands: batch.length });
       for (const pending of batch) pending.reject(unavailable);
-      return;
+      return unavailable;
     }
     for (const [position, result] of draft.results.entries()) {
       const pending = batch[position] as Pending;
@@ -310,6 +319,7 @@ export class LedgerWriter {
       }
     }
     if (draft.rows) this.tell(draft.after.size);
+    return null;
   }
 
   private answer(pending: Pending, result: Result, { tree, after }: Draft): void {

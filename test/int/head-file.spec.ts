@@ -193,6 +193,9 @@ describe('a ledger and its head file', () => {
     let ledger = await openTestLedger(config);
     await expect(ledger.writer.commit(command)).rejects.toThrow('the head file cannot be written (ENOSPC)');
     await expect(ledger.writer.commit(count(id, 1))).rejects.toThrow(LedgerUnavailable);
+    const forgotten = randomUUID();
+    await expect(ledger.writer.commit(count(forgotten, 1))).rejects.toThrow(LedgerUnavailable);
+    await expect(ledger.writer.erase(forgotten, testActor)).rejects.toThrow('the head file cannot be written (ENOSPC)');
     await ledger.close();
     rmSync(config.headFile);
     ledger = await openTestLedger(config);
@@ -201,6 +204,6 @@ describe('a ledger and its head file', () => {
     await ledger.writer.commit(count(id, 1));
     expect((await ledger.reader.chain(id, counterModel))?.state.total).toBe(3);
     await ledger.close();
-    expect(openCheckpoint((await readHeadFile(config.headFile)) as string, ledger.writer.vkey).size).toBe(3);
+    expect(openCheckpoint((await readHeadFile(config.headFile)) as string, ledger.writer.vkey).size).toBe(5);
   });
 });
