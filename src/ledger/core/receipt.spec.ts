@@ -2,15 +2,17 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Receipt } from '../model.js';
 import { fromBase64, toBase64, utf8 } from './bytes.js';
-import { formatCheckpoint } from './checkpoint.js';
+import { CheckpointError, formatCheckpoint } from './checkpoint.js';
 import { commit } from './commitment.js';
 import { encodeEntry, type Entry, ZERO32 } from './entry.js';
 import { nobleHasher } from './hasher.js';
 import { jcs } from './jcs.js';
 import { GrowingTree } from './merkle.js';
-import { ed25519Signer, NoteError, signNote } from './note.js';
+import { appendSignature, ed25519Signer, NoteError, signNote } from './note.js';
+import { parsePolicy } from './policy.js';
 import { verifyReceipt } from './receipt.js';
 import { someHashes } from '../../../test/fixtures/rfc6962/vectors.js';
+import { cosign, witnessOf } from '../../../test/fixtures/witnesses.js';
 
 const log = 'rx.example/log';
 const signer = ed25519Signer(log, new Uint8Array(32).fill(3));
@@ -45,8 +47,9 @@ const full = { ...bare, payload: toBase64(utf8(jcs(payload))), salt: toBase64(sa
 
 describe('receipt', () => {
   it('holds without the payload and with it', () => {
-    expect(verifyReceipt(bare, signer.vkey)).toEqual({ ok: true, entry, index: 5, size: 9 });
-    expect(verifyReceipt(full, signer.vkey)).toEqual({ ok: true, entry, index: 5, size: 9, payload });
+    const shown = { ok: true, state: 'committed', entry, index: 5, size: 9, witnesses: [] };
+    expect(verifyReceipt(bare, signer.vkey)).toEqual(shown);
+    expect(verifyReceipt(full, signer.vkey)).toEqual({ ...shown, payload });
   });
 
   const foreign = ed25519Signer('other.example/log', new Uint8Array(32).fill(3));
@@ -112,7 +115,83 @@ describe('receipt', () => {
     );
   });
 
-  it('needs a verifier key', () => {
+  it("needs a log's verifier key", () => {
     expect(() => verifyReceipt(bare, 'nonsense')).toThrow(NoteError);
+    expect(() => verifyReceipt(bare, witnessOf(1).vkey)).toThrow(CheckpointError);
   });
 });
+
+describe('receipt under a policy', () => {
+  const [w1, w2, w3] = [witnessOf(1), witnessOf(2), witnessOf(3)];
+  const other = ed25519Signer('other.example/log', new Uint8Array(32).fill(9));
+  const lines = [
+    `log ${other.vkey}`,
+    `log ${signer.vkey}`,
+    ...[w1, w2, w3].map(({ vkey }, at) => `witness w${at + 1} ${vkey}`),
+    'group two 2 w1 w2 w3',
+  ];
+  const policy = (quorum: string, ...kept: string[]) =>
+    parsePolicy(utf8(`${[...(kept.length > 0 ? kept : lines), `quorum ${quorum}`].join('\n')}\n`));
+  const cosigned = (...by: ReturnType<typeof witnessOf>[]): Receipt => ({
+    ...full,
+    checkpoint: by.reduce((note, witness, at) => cosign(note, witness, 1_700_000_000n + BigInt(at)), full.checkpoint),
+  });
+
+  it('is committed without a quorum to meet, and witnessed with it', () => {
+    expect(verifyReceipt(full, policy('none'))).toMatchObject({ ok: true, state: 'committed', witnesses: [] });
+    expect(verifyReceipt(cosigned(w1), policy('none'))).toMatchObject({
+      ok: true,
+      state: 'committed',
+      witnesses: [{ name: 'w1', time: 1_700_000_000n }],
+    });
+    expect(verifyReceipt(cosigned(w3, w1), policy('two'))).toMatchObject({
+      ok: true,
+      state: 'witnessed',
+      payload,
+      witnesses: [
+        { name: 'w1', time: 1_700_000_001n },
+        { name: 'w3', time: 1_700_000_000n },
+      ],
+    });
+  });
+
+  const spoilt = cosigned(w1, w2).checkpoint.replace(/.(.{10})\n$/u, (_, rest: string) => `A${rest}\n`);
+  it.each<[string, string, Receipt, ReturnType<typeof policy>]>([
+    ['no cosignature', 'quorum', full, policy('two')],
+    ['one of two', 'quorum', cosigned(w2), policy('two')],
+    ['one of two, twice', 'quorum', cosigned(w2, w2), policy('two')],
+    ['another witness than the one', 'quorum', cosigned(w2, w3), policy('w1')],
+    ['a witness whom the policy does not know', 'quorum', cosigned(w1, witnessOf(4)), policy('two')],
+    ['a cosignature that does not hold', 'checkpoint', { ...full, checkpoint: spoilt }, policy('two')],
+    ['a log that the policy does not name', 'log', cosigned(w1, w2), policy('w1', `log ${other.vkey}`, lines[2]!)],
+    ['a policy that names no log', 'log', cosigned(w1, w2), policy('w1', lines[2]!)],
+    [
+      'another payload, and too few witnesses',
+      'payload',
+      { ...full, salt: toBase64(new Uint8Array(32)) },
+      policy('two'),
+    ],
+    [
+      'the signature of another log of the policy',
+      'checkpoint',
+      receiptOf(encodeEntry(entry), other, log),
+      policy('none'),
+    ],
+    ['witnesses alone', 'checkpoint', { ...full, checkpoint: withoutLog(cosigned(w1, w2).checkpoint) }, policy('two')],
+  ])('fails with %s: %s', (_, reason, receipt, trust) => {
+    expect(verifyReceipt(receipt, trust)).toEqual({ ok: false, reason });
+  });
+
+  it('takes the signatures of two keys of the log', () => {
+    const next = ed25519Signer(log, new Uint8Array(32).fill(7));
+    const text = full.checkpoint.slice(0, full.checkpoint.indexOf('\n\n') + 1);
+    const both = { ...full, checkpoint: appendSignature(full.checkpoint, next, next.sign(utf8(text))) };
+    for (const trust of [signer.vkey, next.vkey, policy('none', `log ${signer.vkey}`, `log ${next.vkey}`)]) {
+      expect(verifyReceipt(both, trust)).toMatchObject({ ok: true, state: 'committed' });
+    }
+  });
+});
+
+function withoutLog(note: string): string {
+  return note.replace(/\n\n.*\n/u, '\n\n');
+}

@@ -1,59 +1,79 @@
 import type { Receipt } from '../model.js';
 import { equal, EncodingError, fromBase64, fromUtf8 } from './bytes.js';
-import { type Checkpoint, CheckpointError, openCheckpoint } from './checkpoint.js';
+import { type Checkpoint, CheckpointError } from './checkpoint.js';
 import { commit, parsePayload, PayloadError } from './commitment.js';
 import { decodeEntry, type Entry, EntryError } from './entry.js';
 import { type Hasher, nobleHasher } from './hasher.js';
 import { NoteError, parseVerifierKey } from './note.js';
+import { logOnly, openWitnessed, type Policy, type ReceiptState, receiptState, type Witnessed } from './policy.js';
 import { verifyInclusion } from './proof.js';
 
 export type ReceiptReason =
   /** Members are missing, or are not what a receipt has there. */
   | 'form'
-  /** The checkpoint is no note signed by the key, or not of its log. */
+  /** The checkpoint is no note that the log has signed, or a signature of a known key does not hold. */
   | 'checkpoint'
-  /** The receipt or the entry names another log than the key. */
+  /** The receipt, its entry or its checkpoint names another log than the key or the policy. */
   | 'log'
   /** The bytes are no entry. */
   | 'entry'
   /** The entry does not stand at that index in the checkpoint's tree. */
   | 'inclusion'
   /** The payload is not canonical, or is not what the entry commits to. */
-  | 'payload';
+  | 'payload'
+  /** All else holds, but the policy demands witnesses that have not cosigned the checkpoint. */
+  | 'quorum';
 
-export type ReceiptResult =
-  | {
-      readonly ok: true;
-      readonly entry: Entry;
-      readonly index: number;
-      /** Size of the checkpoint's tree. */
-      readonly size: number;
-      /** There when the receipt holds payload and salt; then it is what the entry commits to. */
-      readonly payload?: Readonly<Record<string, unknown>>;
-    }
-  | { readonly ok: false; readonly reason: ReceiptReason };
+/** What a receipt that holds shows. */
+export interface VerifiedReceipt {
+  readonly ok: true;
+  readonly state: ReceiptState;
+  readonly entry: Entry;
+  readonly index: number;
+  /** Size of the checkpoint's tree. */
+  readonly size: number;
+  /** The policy's witnesses that have cosigned the checkpoint; none without a policy. */
+  readonly witnesses: readonly Witnessed[];
+  /** There when the receipt holds payload and salt; then it is what the entry commits to. */
+  readonly payload?: Readonly<Record<string, unknown>>;
+}
+
+export type ReceiptResult = VerifiedReceipt | { readonly ok: false; readonly reason: ReceiptReason };
 
 /**
- * Checks a receipt offline: that the log whose key this is has signed a tree in which the entry stands and, when the
- * payload and its salt are there, that the entry commits to them. It cannot show that others see the same tree; for
- * that its checkpoint must be compared with a witness's or an auditor's.
- * @param vkey the log's verifier key, pinned by the caller, never taken from the receipt
- * @throws NoteError when `vkey` is no verifier key; whatever is wrong with the receipt is a value
+ * Checks a receipt offline: that a trusted log has signed a tree in which the entry stands, that the witnesses whom the
+ * policy demands have cosigned it and, when the payload and its salt are there, that the entry commits to them. A
+ * receipt that is only `committed` cannot show that others see the same tree; for that its checkpoint must be compared
+ * with a witness's or an auditor's.
+ * @param trust the log's verifier key or a policy, pinned by the caller, never taken from where the receipt came from
+ * @throws NoteError, CheckpointError when `trust` is no log's verifier key; what is wrong with the receipt is a value
  */
-export function verifyReceipt(receipt: Receipt, vkey: string, hasher: Hasher = nobleHasher): ReceiptResult {
-  const key = parseVerifierKey(vkey);
+export function verifyReceipt(receipt: Receipt, trust: string | Policy, hasher: Hasher = nobleHasher): ReceiptResult {
+  const policy = typeof trust === 'string' ? logOnly(parseVerifierKey(trust)) : trust;
   if (!hasForm(receipt)) return fail('form');
-  const checkpoint = attempt(() => openCheckpoint(receipt.checkpoint, key));
-  if (!checkpoint) return fail('checkpoint');
+  if (!policy.logs.some(({ key }) => key.name === receipt.log)) return fail('log');
+  const opened = attempt(() => openWitnessed(policy, receipt.checkpoint));
+  if (!opened) return fail('checkpoint');
+  const { checkpoint, quorum } = opened;
   const bytes = attempt(() => fromBase64(receipt.entry));
   const entry = bytes && attempt(() => decodeEntry(bytes));
   if (!entry) return fail('entry');
   if (receipt.log !== checkpoint.origin || entry.log !== checkpoint.origin) return fail('log');
   if (!included(hasher, receipt, hasher.leaf(bytes), checkpoint)) return fail('inclusion');
-  const found = { ok: true, entry, index: receipt.index, size: checkpoint.size } as const;
-  if (receipt.payload === undefined || receipt.salt === undefined) return found;
-  const payload = committed(hasher, receipt.payload, receipt.salt, entry.commitment);
-  return payload ? { ...found, payload } : fail('payload');
+  const { payload, salt, index } = receipt;
+  const disclosed = payload !== undefined && salt !== undefined;
+  const members = disclosed ? committed(hasher, payload, salt, entry.commitment) : undefined;
+  if (disclosed && !members) return fail('payload');
+  if (!quorum.met) return fail('quorum');
+  return {
+    ok: true,
+    state: receiptState(policy, quorum),
+    entry,
+    index,
+    size: checkpoint.size,
+    witnesses: quorum.witnesses,
+    ...(members && { payload: members }),
+  };
 }
 
 function included(hasher: Hasher, { index, proof }: Receipt, leaf: Uint8Array, { size, root }: Checkpoint): boolean {
