@@ -1,8 +1,9 @@
-import { Command, CommanderError, Option } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { DemoOptions } from './demo.js';
 import type { RotateOptions } from './rotate-kek.js';
 import type { VerifyOptions } from './verify.js';
 import type { ExportOptions } from './export.js';
+import type { WitnessOptions } from './witness.js';
 import type { ImportCommandOptions } from './import.js';
 import { type CommonOptions, EXIT, type ExitCode, type Terminal } from './terminal.js';
 
@@ -159,6 +160,22 @@ All processes of the log must see the same keys folder; they take the new key ov
     );
 
   program
+    .command('keygen')
+    .description("make a machine's key file, if it is not there, and print its public key for POST /api/clients")
+    .argument('<file>', 'the private key: 32 bytes that only its owner may read (0600); keep it, send it nowhere')
+    .addOption(json())
+    .addHelpText(
+      'after',
+      help(
+        ['rxledger keygen follower.key', 'prints {"keys": […]}: the member jwks of a new client'],
+        ['rxledger keygen follower.key --json', 'the same in one line'],
+      ),
+    )
+    .action(async (file: string, options: CommonOptions) =>
+      done(await (await import('./keygen.js')).runKeygen(file, options, terminal)),
+    );
+
+  program
     .command('administrator')
     .description('make the first administrator of a new installation; prints the password once')
     .argument('<username>', '3 to 64 letters, digits or . _ @ -')
@@ -172,7 +189,41 @@ All processes of the log must see the same keys folder; they take the new key ov
       done(await (await import('./administrator.js')).runAdministrator(username, options, terminal)),
     );
 
+  program
+    .command('witness')
+    .description('cosign the checkpoints of logs, as an independent witness of them (C2SP tlog-witness)')
+    .requiredOption('--dir <folder>', 'where its key and what it has cosigned stay; never set it back to a backup')
+    .option('--name <name>', 'its name, a URL without scheme; needed the first time')
+    .addOption(
+      new Option('--log <vkey>', 'a log by its verifier key; may be repeated')
+        .argParser((vkey: string, others: string[]) => [...others, vkey])
+        .default([], 'none'),
+    )
+    .option('--logs <file>', "more logs, in the witness network's format logs/v0")
+    .option('--host <host>', 'address to listen on', '127.0.0.1')
+    .addOption(new Option('--port <port>', 'port to listen on; 0 takes a free one').argParser(readPort).default(7380))
+    .option('--print-vkey', 'print the verifier key, for logs and auditors to pin, and end')
+    .addOption(json())
+    .addHelpText(
+      'after',
+      help(
+        ['rxledger witness --dir w1 --name w1.example --log "$VKEY"', 'VKEY is what `rxledger vkey` printed'],
+        ['rxledger witness --dir w1 --logs logs.txt --port 8081', 'its name is in w1 already'],
+        ['rxledger witness --dir w1 --name w1.example --print-vkey', 'makes the key if there is none'],
+        ['rxledger witness --dir w1 --log "$VKEY" --json', 'prints {address, vkey, logs}, then serves'],
+      ),
+    )
+    .action(async (options: WitnessOptions) =>
+      done(await (await import('./witness.js')).runWitness(options, terminal)),
+    );
+
   return program;
+}
+
+function readPort(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+  if (port <= 65_535) return port;
+  throw new InvalidArgumentError('a port is a number from 0 to 65535');
 }
 
 /**
