@@ -158,7 +158,7 @@ describe('policy file', () => {
   });
 
   it('refused: a last line without its end, an empty file, an ML-DSA-44 key', () => {
-    for (const text of ['quorum none', `${example.join('\n')}`, '']) {
+    for (const text of ['quorum none', example.join('\n'), '']) {
       expect(() => parsePolicy(utf8(text))).toThrow(PolicyError);
     }
     const mlDsa = 'w.example+00000000+BgAA';
