@@ -3,6 +3,7 @@ import { DataSource } from 'typeorm';
 import { type DynamicModule, Module, type OnModuleInit } from '@nestjs/common';
 import { AdherenceModule } from './adherence/adherence.module.js';
 import { CHAIN_MODELS } from './chain-models.js';
+import { ChainsModule } from './chains/chains.module.js';
 import { Clock } from './config/clock.js';
 import type { Config } from './config/config.js';
 import { ConfigModule } from './config/config.module.js';
@@ -11,6 +12,7 @@ import { HttpModule } from './http/http.module.js';
 import { Readiness } from './http/readiness.js';
 import { IdentityModule } from './identity/identity.module.js';
 import { LedgerModule } from './ledger/ledger.module.js';
+import { LogModule } from './log/log.module.js';
 import { PatientModule } from './patient/patient.module.js';
 import { PrescribingModule } from './prescribing/prescribing.module.js';
 import { ReconciliationModule } from './reconciliation/reconciliation.module.js';
@@ -30,11 +32,13 @@ export class AppModule implements OnModuleInit {
         ConfigModule.with(config, clock),
         LedgerModule.with(CHAIN_MODELS),
         HttpModule,
+        LogModule,
         IdentityModule,
         PatientModule,
         PrescribingModule,
         DispensingModule,
         AdherenceModule,
+        ChainsModule,
         ReconciliationModule,
       ],
     };

@@ -33,6 +33,12 @@ export const settings = z
       .default('info')
       .describe('least severe log line'),
     RELAY_POLL_SECONDS: seconds(1).describe('how often the relay looks for entries of other processes'),
+    PUBLISH_SECONDS: z.coerce
+      .number()
+      .min(0.05)
+      .max(86_400)
+      .optional()
+      .describe('how often the public checkpoint may move; in production 10, otherwise 1'),
     SWEEP_SECONDS: seconds(60).describe('how often time-driven work and missed entries are looked for'),
     WRITER_BATCH: count(256, 2000).describe('most commands in one commit'),
     WRITER_QUEUE: count(4096, 1_000_000).describe('most commands waiting; beyond that 503'),
@@ -52,7 +58,10 @@ export const settings = z
       .optional()
       .describe('one password for all demo accounts (development only)'),
   })
-  .transform((env) => ({ ...env, production: env.NODE_ENV === 'production' }));
+  .transform((env) => {
+    const production = env.NODE_ENV === 'production';
+    return { ...env, production, PUBLISH_SECONDS: env.PUBLISH_SECONDS ?? (production ? 10 : 1) };
+  });
 
 type Settings = z.output<typeof settings>;
 

@@ -40,6 +40,8 @@ export const REQUEST_REFUSALS = {
     status: 503,
     title: 'The ledger cannot answer now; ask again with the same Idempotency-Key',
   },
+  'log.malformed': { status: 400, title: 'The address is not one of the log: a number or a tile is spelled otherwise' },
+  'log.not-there': { status: 404, title: 'The published log does not reach so far' },
   'jobs.unknown': { status: 404, title: 'There is no such failed job' },
   'jobs.unavailable': { status: 503, title: 'The queues are away; nothing is lost by it' },
   'health.not-ready': { status: 503, title: 'This process cannot serve yet' },

@@ -1,3 +1,4 @@
 import { Foundation1790000000000 } from './1790000000000-foundation.js';
+import { Published1790000200000 } from './1790000200000-published.js';
 
-export const migrations = [Foundation1790000000000];
+export const migrations = [Foundation1790000000000, Published1790000200000];

@@ -16,14 +16,14 @@ interface Files {
 const entryAt = (index: number): Uint8Array => utf8(`entry ${index}`);
 
 function filesOf(size: number): Files {
-  const leaves = Array.from({ length: size }, (_, index) => nodeHasher.leaf(entryAt(index)));
+  const leaves: Uint8Array[] = Array.from({ length: size }, (_, index) => nodeHasher.leaf(entryAt(index)));
   const files = new Map<string, Uint8Array>();
   for (let bundle = 0; bundle * TILE_WIDTH < size; bundle++) {
     const width = tileWidth(0, bundle, size);
     const entries = Array.from({ length: width }, (_, at) => entryAt(bundle * TILE_WIDTH + at));
     files.set(entriesPath(bundle, width), encodeBundle(entries));
   }
-  let row = leaves;
+  let row: readonly Uint8Array[] = leaves;
   for (let level = 0; completeAt(size, 8 * level) > 0; level++) {
     const above: Uint8Array[] = [];
     for (let index = 0; index * TILE_WIDTH < row.length; index++) {

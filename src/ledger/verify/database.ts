@@ -8,6 +8,7 @@ import { bytes, integer } from './cells.js';
 import { ChainAudit } from './chains.js';
 import { EntryAudit, TileAudit } from './entries.js';
 import { checkHead, headToVerify, rememberedCheckpoint, type Signed, sizeToVerify } from './head.js';
+import { PublishedAudit } from './published.js';
 import { Findings, type Progress, type VerifyReport } from './report.js';
 import { RequestMarks, verifyRequests } from './requests.js';
 import { verifySubjects } from './subjects.js';
@@ -70,7 +71,8 @@ async function verifySnapshot(
   const size = await sizeToVerify(db, head, signed, findings);
   const audit = new EntryAudit(head.origin, findings, 'entry');
   const remembered = rememberedCheckpoint(input.remembered, vkey, findings);
-  await verifyEntries(db, size, audit, signed, remembered, findings, (done) =>
+  const published = new PublishedAudit(db, vkey, findings);
+  await verifyEntries(db, size, audit, signed, remembered, published, findings, (done) =>
     progress({ step: 'entries', done, total: size }),
   );
   checkTime(head, audit, findings);
@@ -146,6 +148,7 @@ async function verifyEntries(
   audit: EntryAudit,
   signed: Signed | null,
   remembered: Signed | null,
+  published: PublishedAudit,
   findings: Findings,
   progress: (done: number) => void,
 ): Promise<void> {
@@ -158,7 +161,8 @@ async function verifyEntries(
     return row ? bytes(row.hashes) : null;
   };
   const tiles = new TileAudit(readTile, tileFindings);
-  const atRemembered = (): void => {
+  const atSize = (): void => {
+    published.at(audit.tree);
     if (remembered && audit.tree.size === remembered.size && !Buffer.from(audit.tree.root()).equals(remembered.root)) {
       findings.add(
         'tampered',
@@ -168,13 +172,15 @@ async function verifyEntries(
       );
     }
   };
-  atRemembered();
+  await published.read(-1, 0);
+  atSize();
   for (let from = 0; from < size; from += PAGE) {
     const to = Math.min(from + PAGE, size);
     const rows = await db.query<{ idx: number; chain: number; seq: number; entry: Buffer }>(
       'SELECT idx, chain, seq, entry FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx',
       [from, to],
     );
+    await published.read(from, to);
     let at = 0;
     for (let index = from; index < to; index++) {
       const row = rows[at];
@@ -190,13 +196,14 @@ async function verifyEntries(
         if (entry && row.seq !== entry.seq)
           findings.add('tampered', 'entry', { index }, 'column seq is not that of the entry');
       }
-      atRemembered();
+      atSize();
     }
     await tiles.take(audit.tree);
     audit.tree.settle();
     progress(to);
   }
   await tiles.finish(size);
+  await published.finish(size);
   const root = Buffer.from(audit.tree.root());
   if (signed && !root.equals(signed.root)) {
     findings.add('tampered', 'entry', {}, 'the entries do not give the root that is signed');

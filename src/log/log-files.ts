@@ -1,0 +1,64 @@
+import { Injectable } from '@nestjs/common';
+import { HASH_BYTES } from '../ledger/core/hasher.js';
+import { consistencyProof, inclusionProof } from '../ledger/core/merkle.js';
+import { encodeBundle, TILE_WIDTH, tileNodeReader } from '../ledger/core/tiles.js';
+import { encodeHashes, encodeTlogProof } from '../ledger/core/tlog-proof.js';
+import { LedgerReader } from '../ledger/ledger.reader.js';
+import { nodeHasher } from '../ledger/node-hasher.js';
+import { tileReader } from '../ledger/tip.js';
+import { Published } from './published.js';
+
+/**
+ * The log as files (C2SP tlog-tiles): what the published tree holds, and null for whatever it does not hold, be it
+ * stored already or not. Authorises nothing: the routes do.
+ */
+@Injectable()
+export class LogFiles {
+  constructor(
+    private readonly reader: LedgerReader,
+    private readonly published: Published,
+  ) {}
+
+  /** The first `width` hashes of a tile. A partial one is the beginning of what is stored. */
+  async tile(level: number, index: number, width: number): Promise<Uint8Array | null> {
+    const leaves = (index * TILE_WIDTH + width) * 256 ** level;
+    if (!(await this.published.reaches(leaves))) return null;
+    const stored = await tileReader(this.reader.db)(level, index);
+    if (stored.length < width * HASH_BYTES) throw new Error('a tile is narrower than the published tree');
+    return stored.subarray(0, width * HASH_BYTES);
+  }
+
+  /** The bundle of the first `width` entries of a level 0 tile. */
+  async bundle(index: number, width: number): Promise<Uint8Array | null> {
+    const first = index * TILE_WIDTH;
+    if (!(await this.published.reaches(first + width))) return null;
+    const rows = await this.reader.db.query<{ entry: Buffer }>(
+      'SELECT entry FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx',
+      [first, first + width],
+    );
+    if (rows.length !== width) throw new Error('a bundle has fewer entries than the published tree');
+    return encodeBundle(rows.map(({ entry }) => entry));
+  }
+
+  /** A tlog-proof of the entry at that index, against the newest published checkpoint. */
+  async proof(index: number): Promise<string | null> {
+    const newest = await this.published.newest();
+    if (!newest || index >= newest.size) return null;
+    const proof = await inclusionProof(nodeHasher, index, newest.size, this.nodes());
+    return encodeTlogProof({ index, proof, checkpoint: newest.checkpoint });
+  }
+
+  /**
+   * The consistency proof between the trees of two sizes, a hash a line.
+   * @param older at most `newer`; of the empty tree there is nothing to prove, the proof has no lines
+   */
+  async consistency(older: number, newer: number): Promise<string | null> {
+    if (!(await this.published.reaches(newer))) return null;
+    const proof = older === 0 ? [] : await consistencyProof(nodeHasher, older, newer, this.nodes());
+    return encodeHashes(proof);
+  }
+
+  private nodes() {
+    return tileNodeReader(nodeHasher, tileReader(this.reader.db));
+  }
+}

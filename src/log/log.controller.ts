@@ -1,0 +1,138 @@
+import { Controller, Get, Param, Query, Req } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
+import type { FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { refuseRequest } from '../http/problem.js';
+import { Action } from '../identity/access.js';
+import { parseTilePath, type TilePath } from '../ledger/core/tiles.js';
+import { LogFile } from './file.js';
+import { LogFiles } from './log-files.js';
+import { Published } from './published.js';
+
+const listQuery = z.strictObject({
+  before: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(Number.MAX_SAFE_INTEGER)
+    .default(Number.MAX_SAFE_INTEGER)
+    .describe('`next` of the page before'),
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+});
+const page = z.object({
+  items: z.array(
+    z
+      .object({
+        size: z.number().int().describe('number of entries'),
+        publishedAt: z.iso.datetime().describe('by the clock of the server; nothing proves it'),
+        checkpoint: z.string().describe('C2SP tlog-checkpoint in a signed note'),
+      })
+      .meta({ title: 'PublishedCheckpoint' }),
+  ),
+  next: z.string().nullable(),
+});
+
+const NUMBER = /^(?:0|[1-9][0-9]{0,15})$/;
+const number = { type: 'string', pattern: NUMBER.source } as const;
+const tileSchema = { type: 'string', example: '0/x001/x234/067.p/112' } as const;
+const bundleSchema = { type: 'string', example: 'x001/x234/067.p/112' } as const;
+
+/** The log as files, as C2SP tlog-tiles says, and proofs from them. Nothing beyond the newest published checkpoint. */
+@ApiTags('log')
+@Controller('log')
+export class LogController {
+  constructor(
+    private readonly files: LogFiles,
+    private readonly published: Published,
+  ) {}
+
+  @Get('checkpoint')
+  @Action('public')
+  @ApiOperation({ summary: 'The newest published checkpoint (C2SP tlog-checkpoint in a signed note)' })
+  @LogFile('text', 'moving', 'Signed note')
+  async checkpoint(): Promise<string> {
+    return found((await this.published.newest())?.checkpoint);
+  }
+
+  @Get('checkpoints')
+  @Action('public')
+  @ApiOperation({ summary: 'Every checkpoint that was published, newest first' })
+  @ApiOkResponse({ standardSchema: page })
+  async checkpoints(
+    @Query({ schema: listQuery }) { before, limit }: z.output<typeof listQuery>,
+  ): Promise<z.output<typeof page>> {
+    const rows = await this.published.page(before, limit);
+    const last = rows.length === limit ? rows.at(-1) : undefined;
+    return {
+      items: rows.map((row) => ({ ...row, publishedAt: new Date(row.publishedAt).toISOString() })),
+      next: last ? String(last.size) : null,
+    };
+  }
+
+  @Get('tile/entries/*')
+  @Action('ledger.read')
+  @ApiOperation({ summary: 'An entry bundle (C2SP tlog-tiles): each entry after its length, a big-endian uint16' })
+  @ApiParam({ name: 'path', schema: bundleSchema, description: '`<N>[.p/<W>]`, may hold slashes' })
+  @LogFile('bytes', 'guarded', 'Entry bundle')
+  async bundle(@Req() request: FastifyRequest): Promise<Uint8Array> {
+    const { level, index, width } = tileOf(request);
+    if (level !== 'entries') throw refuseRequest('log.malformed');
+    return found(await this.files.bundle(index, width));
+  }
+
+  @Get('tile/*')
+  @Action('public')
+  @ApiOperation({ summary: 'A hash tile (C2SP tlog-tiles, height 8): 32 bytes a hash' })
+  @ApiParam({ name: 'path', schema: tileSchema, description: '`<L>/<N>[.p/<W>]`, may hold slashes' })
+  @LogFile('bytes', 'immutable', 'Hash tile')
+  async tile(@Req() request: FastifyRequest): Promise<Uint8Array> {
+    const { level, index, width } = tileOf(request);
+    // Whatever the router takes for a tile: bundles are not public.
+    if (level === 'entries') throw refuseRequest('log.malformed');
+    return found(await this.files.tile(level, index, width));
+  }
+
+  @Get('proof/:index')
+  @Action('public')
+  @ApiOperation({ summary: 'Inclusion proof of an entry in the newest published tree (C2SP tlog-proof@v1)' })
+  @ApiParam({ name: 'index', schema: number, description: 'log index of the entry' })
+  @LogFile('text', 'moving', 'tlog-proof')
+  async proof(@Param('index') index: string): Promise<string> {
+    return found(await this.files.proof(numberOf(index)));
+  }
+
+  @Get('consistency/:old/:new')
+  @Action('public')
+  @ApiOperation({
+    summary: 'Consistency proof between two tree sizes (RFC 9162 section 2.1.4.1), base64, one hash a line',
+    description:
+      'Both sizes at most that of the newest published checkpoint, the old one first. No lines when the sizes are equal or the old one is 0: from the empty tree there is nothing to prove.',
+  })
+  @ApiParam({ name: 'old', schema: number, description: 'number of entries' })
+  @ApiParam({ name: 'new', schema: number, description: 'number of entries' })
+  @LogFile('text', 'immutable', 'Lines of base64, each ended by a newline')
+  async consistency(@Param('old') older: string, @Param('new') newer: string): Promise<string> {
+    const [size1, size2] = [numberOf(older), numberOf(newer)];
+    if (size1 > size2) throw refuseRequest('log.malformed');
+    return found(await this.files.consistency(size1, size2));
+  }
+}
+
+/** The tile that a request names: one spelling each, so the address as it was sent, not as a router decodes it. */
+function tileOf({ url }: FastifyRequest): TilePath {
+  const [path = ''] = url.split('?');
+  const tile = parseTilePath(path.replace(/^\/log\//, ''));
+  if (!tile) throw refuseRequest('log.malformed');
+  return tile;
+}
+
+function numberOf(text: string): number {
+  const value = Number(text);
+  if (!NUMBER.test(text) || !Number.isSafeInteger(value)) throw refuseRequest('log.malformed');
+  return value;
+}
+
+function found<T>(file: T | null | undefined): T {
+  if (file === null || file === undefined) throw refuseRequest('log.not-there');
+  return file;
+}
