@@ -13,7 +13,7 @@ import { run } from './program.js';
 import { runRotateKek } from './rotate-kek.js';
 import { ProgressLine, type Terminal } from './terminal.js';
 
-const COMMANDS = ['serve', 'demo', 'import', 'export', 'vkey', 'verify', 'rotate-kek'];
+const COMMANDS = ['serve', 'demo', 'import', 'export', 'vkey', 'verify', 'rotate-kek', 'keygen'];
 
 describe('rxledger', () => {
   let folder = '';

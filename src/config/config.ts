@@ -51,6 +51,12 @@ export const settings = z
       .default(0.75)
       .describe('share of the supply that must be used before a refill is not early (D13)'),
     SIGN_IN_PER_MINUTE: count(60, 1_000_000).describe('sign-in attempts per address and minute'),
+    PUBLIC_URL: z
+      .string()
+      .regex(/^https?:\/\/[^\s?#@]+$/, 'must be an http or https address without user, query and fragment')
+      .transform((url) => url.replace(/\/+$/, ''))
+      .optional()
+      .describe('address under which clients reach the service; without it only this machine can be their audience'),
     DEMO_PASSWORD: z
       .string()
       .min(8)

@@ -7,7 +7,7 @@ import { PROBLEM_TYPE } from './problem.js';
 export const DOCUMENT_PATH = '/api/openapi.json';
 export const PAGE_PATH = '/api/docs';
 
-const problem = z
+export const problem = z
   .looseObject({
     type: z.string(),
     title: z.string(),

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { Refusal } from '../ledger/model.js';
 import { asUnavailable, type LedgerUnavailable } from '../ledger/unavailable.js';
 import { describeError } from './logging.js';
+import { asOauthError, speaksOauth } from './oauth.js';
 import { type Problem, PROBLEM_TYPE, problemOf, RefusalException } from './problem.js';
 import type { RequestRefusalCode } from './request-refusals.js';
 
@@ -47,7 +48,9 @@ export class ProblemFilter implements ExceptionFilter {
     if (problem.status === 401) void reply.header('www-authenticate', 'Bearer');
     if (outage) void reply.header('retry-after', String(outage.retryAfterSeconds));
     if (outage && outage !== error) this.logOutage(outage, reply);
-    sendProblem(reply, problem);
+    const oauthError = speaksOauth(reply.request) ? asOauthError(problem) : null;
+    if (oauthError) void reply.code(problem.status).send(oauthError);
+    else sendProblem(reply, problem);
   }
 
   private refusalOf(error: unknown, reply: FastifyReply): Refusal {

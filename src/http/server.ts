@@ -15,13 +15,17 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/config.js';
 import { answerClientError } from './client-error.js';
 import { NestLogger } from './logging.js';
+import { speaksOauth } from './oauth.js';
 import { PAGE_PATH, serveDocument } from './openapi.js';
 import { ProblemFilter, sendProblem } from './problem.filter.js';
 import { problemOf, refuseRequest } from './problem.js';
 import { SchemaPipe } from './schema.pipe.js';
+import { parseStrictForm } from './strict-form.js';
 import { parseStrictJson } from './strict-json.js';
 
 const BODY_LIMIT = 1_048_576;
+/** A form holds one JWT and a few words. */
+const FORM_LIMIT = 16_384;
 /** From the first byte of a request to its last: ends connections that trickle. */
 const REQUEST_TIMEOUT = 10_000;
 const HEADERS_TIMEOUT = 5000;
@@ -35,8 +39,8 @@ const PAGE_POLICY =
   "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 /**
- * The HTTP side of the service, not listening yet: strict JSON only, problems for every error, security
- * headers, the API document. The module brings the routes and the guard.
+ * The HTTP side of the service, not listening yet: strict JSON only (forms where a route speaks OAuth), problems
+ * for every error, security headers, the API document. The module brings the routes and the guard.
  */
 export async function createServer(
   root: Type | DynamicModule,
@@ -87,6 +91,17 @@ function prepare(fastify: FastifyInstance, logger: Logger): void {
     { parseAs: 'buffer', bodyLimit: BODY_LIMIT },
     (_request, body: Buffer, done) => {
       const parsed = parseStrictJson(body);
+      if ('refused' in parsed) done(refuseRequest(parsed.refused));
+      else done(null, parsed.value);
+    },
+  );
+  fastify.addContentTypeParser(
+    'application/x-www-form-urlencoded',
+    { parseAs: 'buffer', bodyLimit: FORM_LIMIT },
+    (request, body: Buffer, done) => {
+      const parsed = speaksOauth(request)
+        ? parseStrictForm(body)
+        : ({ refused: 'request.unsupported-media-type' } as const);
       if ('refused' in parsed) done(refuseRequest(parsed.refused));
       else done(null, parsed.value);
     },

@@ -8,7 +8,7 @@ import type { Idempotency } from '../ledger/model.js';
 import { type SubjectKey, Vault } from '../ledger/vault.js';
 import { type Made, once, sideJob } from './idempotent.js';
 import { hashPassword } from './passwords.js';
-import type { Account, NewAccount } from './people.js';
+import type { Account, Holder, NewAccount } from './people.js';
 
 /**
  * Accounts whose names can be read: with a patient who was erased their account is gone as well, though its row
@@ -26,15 +26,15 @@ interface AccountRow {
   disabled: number;
 }
 
-/** An account to be stored, its password hashed already. */
+/** An account to be stored, its password hashed already; null for one that nobody can sign in to by password. */
 export interface AccountToStore {
   readonly id: string;
-  readonly account: NewAccount;
-  readonly password: string;
+  readonly account: Holder;
+  readonly password: string | null;
   readonly demo: boolean;
 }
 
-/** People who may sign in. Names stand sealed under their organisation's, their patient's or their own subject key. */
+/** Who may sign in. Names stand sealed under their organisation's, their patient's or their own subject key. */
 @Injectable()
 export class Accounts {
   constructor(
@@ -132,7 +132,7 @@ async function subjectOf(
   db: Db,
   vault: Vault,
   id: string,
-  account: NewAccount,
+  account: Holder,
 ): Promise<SubjectKey | Extract<Made, { refusal: unknown }>> {
   if ('org' in account) {
     const [org] = await db.query<{ kind: string }>('SELECT kind FROM organisation WHERE id = ?', [account.org]);

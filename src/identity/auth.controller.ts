@@ -1,10 +1,22 @@
-import { Body, Controller, Get, HttpCode, Post } from '@nestjs/common';
+import { Body, Controller, Get, Header, HttpCode, Post, Req } from '@nestjs/common';
 import { RouteConfig } from '@nestjs/platform-fastify';
-import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import {
+  ApiBadRequestResponse,
+  ApiConsumes,
+  ApiOkResponse,
+  ApiOperation,
+  ApiTags,
+  ApiUnauthorizedResponse,
+} from '@nestjs/swagger';
+import type { FastifyRequest } from 'fastify';
 import type { JWK } from 'jose';
 import { z } from 'zod';
-import { RefusalException } from '../http/problem.js';
+import { Config } from '../config/config.js';
+import { oauthProblem } from '../http/oauth.js';
+import { RefusalException, refuseRequest } from '../http/problem.js';
 import { Action } from './access.js';
+import { ASSERTION_TYPE, audiencesOf } from './client-assertion.js';
+import { ClientSignIn } from './client-sign-in.js';
 import { SignIn } from './sign-in.js';
 import { Tokens } from './tokens.js';
 
@@ -14,12 +26,34 @@ const signedIn = z.object({
   expiresIn: z.number().int().describe('seconds'),
 });
 
+/** RFC 6749 section 4.4.2 with RFC 7523 section 2.2. Other parameters are ignored (RFC 6749 section 3.2). */
+const tokenRequest = z.object({
+  grant_type: z.string().max(200).describe('`client_credentials`'),
+  client_assertion_type: z.string().max(200).optional().describe(`\`${ASSERTION_TYPE}\``),
+  client_assertion: z
+    .string()
+    .max(8192)
+    .optional()
+    .describe(
+      'a JWT that a registered key has signed: iss and sub are the client id, aud this endpoint, exp at most 5 minutes ahead, jti used once',
+    ),
+  client_id: z.string().max(200).optional().describe('not needed; where it is there, that of the assertion'),
+  scope: z.string().max(200).optional().describe('there are none: the role says what the client may'),
+});
+const tokenAnswer = z.object({
+  access_token: z.string().describe('JWT, EdDSA; for the Authorization header as Bearer'),
+  token_type: z.literal('Bearer'),
+  expires_in: z.number().int().describe('seconds'),
+});
+
 @ApiTags('people')
 @Controller()
 export class AuthController {
   constructor(
     private readonly signIn: SignIn,
     private readonly tokens: Tokens,
+    private readonly clientSignIn: ClientSignIn,
+    private readonly config: Config,
   ) {}
 
   @Post('api/auth/sign-in')
@@ -33,6 +67,31 @@ export class AuthController {
     const actor = await this.signIn.check(body.username, body.password);
     if ('refusal' in actor) throw new RefusalException(actor.refusal);
     return this.tokens.issue(actor);
+  }
+
+  @Post('api/auth/token')
+  @HttpCode(200)
+  @Action('public')
+  @RouteConfig({ rateLimit: {}, oauth: true })
+  @Header('pragma', 'no-cache')
+  @ApiOperation({ summary: 'Sign in as a machine: OAuth 2.0 client credentials with private_key_jwt' })
+  @ApiConsumes('application/x-www-form-urlencoded', 'application/json')
+  @ApiOkResponse({ standardSchema: tokenAnswer })
+  @ApiBadRequestResponse({ standardSchema: oauthProblem, description: 'RFC 6749 section 5.2' })
+  @ApiUnauthorizedResponse({ standardSchema: oauthProblem, description: 'invalid_client' })
+  async token(
+    @Req() { socket }: FastifyRequest,
+    @Body({ schema: tokenRequest }) body: z.output<typeof tokenRequest>,
+  ): Promise<z.output<typeof tokenAnswer>> {
+    if (body.grant_type !== 'client_credentials') throw refuseRequest('identity.grant-unsupported');
+    if (body.scope !== undefined) throw refuseRequest('identity.scope-unknown');
+    // RFC 6749 has one word for a wrong kind of authentication and for none.
+    const assertion = body.client_assertion_type === ASSERTION_TYPE ? body.client_assertion : undefined;
+    const audiences = audiencesOf(this.config.env.PUBLIC_URL, socket.localPort);
+    const actor = await this.clientSignIn.check(assertion, body.client_id, audiences);
+    if ('refusal' in actor) throw new RefusalException(actor.refusal);
+    const { accessToken, expiresIn } = await this.tokens.issue(actor);
+    return { access_token: accessToken, token_type: 'Bearer', expires_in: expiresIn };
   }
 
   @Get('.well-known/jwks.json')

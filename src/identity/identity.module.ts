@@ -7,14 +7,19 @@ import { AccessGuard } from './access.guard.js';
 import { AccountsController } from './accounts.controller.js';
 import { Accounts } from './accounts.js';
 import { AuthController } from './auth.controller.js';
+import { ClientSignIn } from './client-sign-in.js';
+import { ClientsController } from './clients.controller.js';
+import { Clients } from './clients.js';
 import { Organisations } from './organisations.js';
 import { SignIn } from './sign-in.js';
 import { Tokens } from './tokens.js';
 
 @Module({
-  controllers: [AuthController, AccountsController],
+  controllers: [AuthController, AccountsController, ClientsController],
   providers: [
     Accounts,
+    Clients,
+    ClientSignIn,
     Organisations,
     SignIn,
     {

@@ -10,7 +10,7 @@ export function hashPassword(password: string): Promise<string> {
   return hash(password, OPTIONS);
 }
 
-/** @param stored null for a user that does not exist: false, after as long as for one that does */
+/** @param stored null for a user that does not exist or has none: false, after as long as for one that does */
 export async function passwordFits(stored: string | null, password: string): Promise<boolean> {
   const fits = await verify(stored ?? (await nobody), password);
   return stored !== null && fits;

@@ -8,7 +8,7 @@ export const uuid = z.uuid({ version: 'v4' });
 /** An organisation keeps the UUID that it was imported with, of whatever version. */
 export const organisationId = z.guid().toLowerCase();
 
-const name = z.string().trim().min(1).max(200);
+export const name = z.string().trim().min(1).max(200);
 
 export const newOrganisation = z.strictObject({
   kind: z.enum(['practice', 'pharmacy']),
@@ -45,6 +45,9 @@ export const newAccount = z.discriminatedUnion('role', [
   z.strictObject({ ...person, role: z.literal('administrator') }),
 ]);
 export type NewAccount = z.output<typeof newAccount>;
+
+/** An account without its password, which not every account has. */
+export type Holder = NewAccount extends infer Each ? (Each extends unknown ? Omit<Each, 'password'> : never) : never;
 
 export const account = z.object({
   id: uuid,

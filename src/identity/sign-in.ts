@@ -34,7 +34,7 @@ export class SignIn {
 
   /** @returns whom user name and password stand for; `identity.sign-in-refused` otherwise, after the same time */
   async check(username: string, password: string): Promise<Actor | { readonly refusal: Refusal }> {
-    const [row] = await this.reader.db.query<Actor & { password: string; disabled: number }>(
+    const [row] = await this.reader.db.query<Actor & { password: string | null; disabled: number }>(
       `SELECT a.id, a.role, a.org, a.patient, a.password, a.disabled FROM ${LIVING_ACCOUNT} WHERE a.username_index = ?`,
       [usernameIndex(this.vault, username)],
     );

@@ -1,4 +1,5 @@
 import { Foundation1790000000000 } from './1790000000000-foundation.js';
+import { Clients1790000100000 } from './1790000100000-clients.js';
 import { Published1790000200000 } from './1790000200000-published.js';
 
-export const migrations = [Foundation1790000000000, Published1790000200000];
+export const migrations = [Foundation1790000000000, Clients1790000100000, Published1790000200000];

@@ -1,0 +1,97 @@
+/** Client assertions: JWTs by which machines sign in (RFC 7523 section 3, `private_key_jwt` of OpenID Connect). Pure but for jose. */
+import { createLocalJWKSet, decodeJwt, errors, jwtVerify, type JSONWebKeySet } from 'jose';
+import { z } from 'zod';
+import { ASSERTION_ALGORITHMS, type Jwks } from './client-keys.js';
+import { uuid } from './people.js';
+
+export const TOKEN_PATH = '/api/auth/token';
+export const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+
+/** How far ahead an assertion may end (as SMART Backend Services has it): so long its `jti` is remembered. */
+export const LONGEST_LIFE_SECONDS = 300;
+/** How far the client's clock may be off. */
+export const SKEW_SECONDS = 30;
+
+/** `typ` says nothing in most assertions; where it says something else, the JWT was made for another purpose. */
+const TYPES = [undefined, 'jwt', 'client-authentication+jwt'];
+
+/** In its only spelling. */
+const id = uuid.refine((text) => text === text.toLowerCase());
+const jti = z.string().min(1).max(255);
+
+/**
+ * What is wrong with an assertion. `unproven`: nothing shows that the client made it, so that the answer says no more
+ * than it says of a client that does not exist. All others concern what the client's own key has signed.
+ */
+export type AssertionFault = 'unproven' | 'typ' | 'iss' | 'sub' | 'aud' | 'exp' | 'nbf' | 'iat' | 'jti' | 'used';
+
+export type CheckedAssertion =
+  | { readonly jti: string; readonly expiresAt: number }
+  | { readonly fault: AssertionFault };
+
+/** @returns which client the assertion says that it is of; null when it is no JWT or names none */
+export function claimedClient(assertion: string): string | null {
+  try {
+    return id.safeParse(decodeJwt(assertion).iss).data ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Whom an assertion may be addressed to: the token endpoint (RFC 7523, SMART) or the issuer (OpenID Connect).
+ * Never what the request says of its own address (`Host`, `X-Forwarded-Host`): whoever relays an assertion that was
+ * made for another server would say what fits. Without a public address it is this machine, by its names.
+ * @param localPort port that the request arrived at
+ */
+export function audiencesOf(publicUrl: string | undefined, localPort: number | undefined): string[] {
+  const issuers =
+    publicUrl === undefined
+      ? ['localhost', '127.0.0.1', '[::1]'].map((host) => `http://${host}:${localPort}`)
+      : [publicUrl];
+  return issuers.flatMap((issuer) => [issuer, issuer + TOKEN_PATH]);
+}
+
+/**
+ * Checks an assertion against the keys of the client that it names; whether it was used already is the caller's.
+ * @param now ms since 1970
+ * @returns its `jti` and its end (ms since 1970), or the first fault
+ */
+export async function checkAssertion(
+  assertion: string,
+  { client, keys, audiences, now }: { client: string; keys: Jwks; audiences: readonly string[]; now: number },
+): Promise<CheckedAssertion> {
+  let verified;
+  try {
+    verified = await jwtVerify(assertion, createLocalJWKSet(keys as JSONWebKeySet), {
+      algorithms: ASSERTION_ALGORITHMS,
+      issuer: client,
+      subject: client,
+      audience: [...audiences],
+      requiredClaims: ['exp', 'jti'],
+      clockTolerance: SKEW_SECONDS,
+      currentDate: new Date(now),
+    });
+  } catch (error) {
+    return { fault: faultOf(error) };
+  }
+  const { payload, protectedHeader } = verified;
+  if (!TYPES.includes(protectedHeader.typ?.toLowerCase())) return { fault: 'typ' };
+  // One that names several servers could be used by each of them at the others.
+  if (Array.isArray(payload.aud) && payload.aud.length !== 1) return { fault: 'aud' };
+  const seconds = now / 1000;
+  const { exp = Number.NaN, iat = seconds } = payload;
+  if (!(exp <= seconds + LONGEST_LIFE_SECONDS + SKEW_SECONDS)) return { fault: 'exp' };
+  if (!(iat <= seconds + SKEW_SECONDS)) return { fault: 'iat' };
+  const single = jti.safeParse(payload.jti);
+  return single.success ? { jti: single.data, expiresAt: exp * 1000 } : { fault: 'jti' };
+}
+
+const CLAIMS = z.enum(['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti']);
+
+/** jose looks at claims only once the signature holds. */
+function faultOf(error: unknown): AssertionFault {
+  if (error instanceof errors.JWTExpired) return 'exp';
+  if (error instanceof errors.JWTClaimValidationFailed) return CLAIMS.safeParse(error.claim).data ?? 'unproven';
+  return 'unproven';
+}

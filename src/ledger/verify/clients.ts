@@ -1,0 +1,33 @@
+import { type Db, DbError } from '../../database/db.js';
+import type { Vault } from '../vault.js';
+import { bytes, text } from './cells.js';
+import type { Findings } from './report.js';
+
+/** Every account without a password has public keys, and they are those that were stored for it: machines are few. */
+export async function verifyClients(db: Db, vault: Vault | null, findings: Findings): Promise<void> {
+  const lacking = await db.query<{ id: unknown }>(
+    `SELECT a.id FROM account a WHERE a.password IS NULL AND NOT EXISTS (SELECT 1 FROM client c WHERE c.id = a.id)`,
+  );
+  for (const { id } of lacking)
+    findings.add('missing', 'client', { id: text(id) }, 'there are no keys of this account');
+  const rows = await db.query<{ id: unknown; account: unknown; subject: unknown; keys: unknown }>(
+    `SELECT c.id, a.id AS account, coalesce(a.org, a.id) AS subject, c.keys
+     FROM client c LEFT JOIN account a ON a.id = c.id AND a.password IS NULL ORDER BY c.id`,
+  );
+  for (const row of rows) {
+    const id = text(row.id);
+    if (row.account === null) findings.add('tampered', 'client', { id }, 'there is no such account of a machine');
+    else if (vault && !(await opens(db, vault, text(row.subject), id, bytes(row.keys))))
+      findings.add('tampered', 'client', { id }, 'its keys are not those that were stored');
+  }
+}
+
+async function opens(db: Db, vault: Vault, subject: string, id: string, keys: Buffer): Promise<boolean> {
+  try {
+    vault.open(await vault.subjectKey(db, subject), id, 'keys', keys);
+    return true;
+  } catch (error) {
+    if (error instanceof DbError) throw error;
+    return false;
+  }
+}
