@@ -39,11 +39,21 @@ export class HeadCache {
     this.nextSubject = Math.max(row?.highest ?? 0, 0) + 1;
   }
 
-  /** Takes over what a batch leaves, before it is written: {@link clear} if it never is. */
+  /** Takes over what a batch leaves, before it is written: {@link retract} if it never is. */
   put(staging: Staging): void {
     for (const { head } of staging.changed.values()) this.keep(head);
     for (const subject of staging.madeSubjects) this.vault.remember(subject);
     this.nextSubject += staging.madeSubjects.length;
+  }
+
+  /** Takes back what {@link put} took over. */
+  retract(staging: Staging): void {
+    for (const [id, { before }] of staging.changed) {
+      if (before) this.keep(before);
+      else this.heads.delete(id);
+    }
+    for (const subject of staging.madeSubjects) this.vault.forget(subject.id);
+    this.nextSubject -= staging.madeSubjects.length;
   }
 
   clear(): void {

@@ -50,6 +50,8 @@ export class LogEnd {
   /** The batch that is being written, until its outcome is known. */
   private written: Draft | null = null;
   private broken = false;
+  /** A batch was not written: others may have changed the log since {@link tip}. */
+  private behind = false;
   /** Raised when a batch fails: what was decided on the state that it would have left counts for nothing. */
   private epoch = 0;
 
@@ -59,7 +61,7 @@ export class LogEnd {
     private readonly models: readonly ChainModel[],
     private readonly clock: Clock,
     /** Decrypted chain heads kept in memory. */
-    cached: number,
+    private readonly cached: number,
     /** How long the outcome of a lost batch is looked for, in milliseconds. */
     private readonly resolveMs: number,
     private readonly report: Report,
@@ -92,7 +94,6 @@ export class LogEnd {
           this.written = null;
           return draft;
         }
-        this.forget();
         this.clockChecked = Number.NEGATIVE_INFINITY;
       } catch (error) {
         const fault = error instanceof DbError ? error.fault : null;
@@ -104,7 +105,6 @@ export class LogEnd {
         // A name, a chain id or an idempotency key was taken after all: read them this time.
         if (fault !== 'conflict' || careful) throw error;
         careful = true;
-        this.forget();
       }
     }
     throw new LedgerUnavailable('the log is busy');
@@ -113,7 +113,7 @@ export class LogEnd {
   /** Opens a batch behind the one that is on its way; null when anything is out of order: {@link put} finds out what. */
   openAhead(): Ahead | null {
     const { tip } = this;
-    if (!tip || this.broken || this.clockIsDue) return null;
+    if (!tip || this.behind || this.broken || this.clockIsDue) return null;
     const clock = this.clock.now() + this.clockOffset;
     if (tip.time > clock + CLOCK_TOLERANCE_MS) return null;
     const now = Math.max(clock, tip.time);
@@ -163,7 +163,7 @@ export class LogEnd {
       this.noteLoss(error);
       throw error;
     } finally {
-      // Keys and states of the subject leave memory, too.
+      // Keys and states of the subject leave memory, too, and what stood in for them while its chains were ended.
       this.forget();
     }
   }
@@ -183,12 +183,24 @@ export class LogEnd {
   forget(): void {
     this.epoch++;
     this.tip = null;
+    this.behind = false;
     this.cache.clear();
+  }
+
+  /**
+   * Takes a draft back that was not written. What is in memory then was right at its `before` and stays; the next batch
+   * looks for what others changed since.
+   */
+  private retract({ before, staging }: Draft): void {
+    this.epoch++;
+    this.tip = before;
+    this.behind = true;
+    this.cache.retract(staging);
   }
 
   /** Reads and decides. */
   private async draft(batch: readonly Item[], careful: boolean, locked: boolean): Promise<Draft> {
-    if (locked) await this.catchUp();
+    if (locked || this.behind) await this.catchUp();
     const tip = (this.tip ??= await this.load());
     const now = this.now(tip);
     const commands = batch.map(({ command }) => command);
@@ -212,16 +224,22 @@ export class LogEnd {
   private async write(draft: Draft, locked: boolean, departed: () => void): Promise<Draft | null> {
     if (!draft.rows) {
       // Refusals too must rest on the newest state: another process may have written since it was read.
-      return locked || (await this.isCurrent(draft.before)) ? draft : null;
+      if (locked || (await this.isCurrent(draft.before))) return draft;
+      this.retract(draft);
+      return null;
     }
     this.written = draft;
     departed();
     try {
       if (await this.store.write(draft.before, draft.after, draft.rows)) return draft;
       this.written = null;
+      this.retract(draft);
       return null;
     } catch (error) {
-      if (!(error instanceof DbError && error.fault === 'lost')) this.written = null;
+      if (!(error instanceof DbError && error.fault === 'lost')) {
+        this.written = null;
+        this.retract(draft);
+      }
       throw error;
     }
   }
@@ -233,18 +251,28 @@ export class LogEnd {
     return tip;
   }
 
-  /** Drops what others changed since our tip, and takes the new one. */
+  /**
+   * Drops what others changed since our tip, and takes the new one. Without the head's lock others may go on meanwhile:
+   * what is read after this may be newer than the tip, and then the compare-and-set on the tip fails, and this runs
+   * again from there. So memory never holds a chain that was changed before the tip and is not as it was then.
+   */
   private async catchUp(): Promise<void> {
     const before = this.tip;
     const tip = await loadTip(this.store.db);
     if (!tip) throw new LedgerUnavailable('the log has no head');
-    if (before && tip.size === before.size && tip.root.equals(before.root)) {
+    const grown = before ? tip.size - before.size : 0;
+    if (before && grown === 0 && tip.root.equals(before.root)) {
+      // Nobody wrote: then it was our clock.
       this.clockChecked = Number.NEGATIVE_INFINITY;
-      return;
+    } else if (before && grown > 0 && grown <= this.cached) {
+      await this.cache.dropSince(before.size);
+    } else {
+      // To look for that many changes would cost more than to read anew.
+      this.cache.clear();
+      await this.cache.begin();
     }
-    if (before) await this.cache.dropSince(before.size);
-    else await this.cache.begin();
     this.tip = tip;
+    this.behind = false;
   }
 
   private async isCurrent(tip: Tip): Promise<boolean> {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { readHeadFile } from '../../src/ledger/head-file.js';
 import { openCheckpoint } from '../../src/ledger/core/checkpoint.js';
 import { verifyReceipt } from '../../src/ledger/core/receipt.js';
@@ -7,6 +7,7 @@ import type { Outcome } from '../../src/ledger/model.js';
 import type { Ledger } from '../../src/ledger/open-ledger.js';
 import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
 import type { Config } from '../../src/config/config.js';
+import { verified } from '../faults/verified.js';
 import { sharedPostgres } from '../support/engines.js';
 import {
   count,
@@ -288,6 +289,53 @@ describe.each([
       expect(codeOf(await ledger.writer.commit(count(id, -1)))).toBe('counter.below-zero');
       await ledger.writer.commit(count(id, 1));
       expect(codeOf(await other.writer.commit(count(id, -1)))).toBe('accepted');
+    } finally {
+      await other.close();
+    }
+  });
+
+  it('reads anew only the chains that another process changed', async () => {
+    const [mine, theirs, unread] = [randomUUID(), randomUUID(), randomUUID()];
+    const bystanders = Array.from({ length: 20 }, () => randomUUID());
+    const other = await openTestLedger(config);
+    try {
+      for (const id of [mine, theirs, ...bystanders]) await ledger.writer.commit(count(id, 1));
+      const opened = vi.spyOn(ledger.vault, 'unwrapDataKey');
+      const readAnew = () => [...new Set(opened.mock.calls.splice(0).map(([, chain]) => chain))];
+      // Each time the first attempt is lost, also with a subject that it made.
+      await other.writer.commit(count(theirs, 5));
+      const [, second] = await Promise.all([mine, unread].map((id) => ledger.writer.commit(count(id, 1)).then(good)));
+      expect(second?.states).toEqual([{ label: unread, total: 1 }]);
+      expect(readAnew()).toEqual([]);
+      await other.writer.commit(count(theirs, 5));
+      expect(good(await ledger.writer.commit(count(theirs, 1))).states).toEqual([{ label: theirs, total: 12 }]);
+      expect(readAnew()).toEqual([theirs]);
+      // A key that is taken is found out by the write, and that too leaves the others in memory.
+      await ledger.writer.commit(count(mine, 1, idempotent('twice')));
+      expect(good(await ledger.writer.commit(count(mine, 1, idempotent('twice')))).replayed).toBe(true);
+      readAnew();
+      for (const id of bystanders) await ledger.writer.commit(count(id, 1));
+      expect(readAnew()).toEqual([]);
+      expect((await verified(config, [counterModel])).findings).toEqual([]);
+    } finally {
+      await other.close();
+    }
+  });
+
+  it('never decides on what it had written for an attempt that was lost', async () => {
+    const ids = Array.from({ length: 6 }, () => randomUUID());
+    const other = await openTestLedger(config);
+    try {
+      let expected = 0;
+      for (let round = 0; round < 30; round++) {
+        const writes = [ledger, other, ledger, other].flatMap(({ writer }, at) =>
+          ids.map((id, i) => writer.commit(count(id, i % 2 === 0 ? 2 : at - 2)).then(codeOf)),
+        );
+        expected += (await Promise.all(writes)).filter((code) => code === 'accepted').length;
+      }
+      const events = (await Promise.all(ids.map((id) => ledger.reader.events(id)))).flat();
+      expect(events).toHaveLength(expected);
+      expect((await verified(config, [counterModel])).findings).toEqual([]);
     } finally {
       await other.close();
     }
