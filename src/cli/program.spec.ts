@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bundle, encounter, order, organisation, patient, practitioner } from '../import/bundle.fixture.js';
 import { Config } from '../config/config.js';
+import { newJwks } from '../identity/client-keys.js';
 import { openWriter } from '../database/data-source.js';
 import { failureOf } from './failures.js';
 import { run } from './program.js';
@@ -206,6 +207,24 @@ describe('rxledger', () => {
     expect(JSON.parse(said.join(''))).toEqual({ kek: '0004', rewrapped, destroyed: ['0001', '0002', '0003'] });
     expect((await readdir(join(data, 'keys'))).filter((name) => name.startsWith('kek-'))).toEqual(['kek-0004']);
     expect(await rx(['verify'])).toMatchObject({ code: 0 });
+  });
+
+  it('makes a key file once, and prints its public key alone', async () => {
+    const file = join(folder, 'made', 'follower.key');
+    const made = await rx(['keygen', '--json', file]);
+    expect(made).toMatchObject({ code: 0, err: '' });
+    const jwks = newJwks.parse(JSON.parse(made.out));
+    expect(jwks.keys).toMatchObject([{ kty: 'OKP', crv: 'Ed25519', alg: 'EdDSA' }]);
+    const seed = await readFile(file);
+    expect({ length: seed.length, mode: (await stat(file)).mode & 0o777 }).toEqual({ length: 32, mode: 0o600 });
+    expect(made.out).not.toContain(seed.toString('base64url'));
+    expect(JSON.parse((await rx(['keygen', file])).out)).toEqual(jwks);
+    expect(await readFile(file)).toEqual(seed);
+    await chmod(file, 0o644);
+    expect(await rx(['keygen', file])).toMatchObject({ code: 3, out: '', err: expect.stringContaining('0600') });
+    await chmod(file, 0o600);
+    await writeFile(file, 'not a key');
+    expect(await rx(['keygen', file])).toMatchObject({ code: 3, out: '', err: expect.stringContaining('32 bytes') });
   });
 
   it('tells nothing of an unexpected error but its name', () => {

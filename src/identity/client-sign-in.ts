@@ -20,7 +20,7 @@ const DESCRIPTIONS: Readonly<Record<Exclude<AssertionFault, 'unproven'>, string>
   typ: 'typ is that of another kind of JWT',
   iss: 'iss must be the client id',
   sub: 'sub must be the client id',
-  aud: 'aud must be the address of this endpoint, alone',
+  aud: 'aud must be the public address of this endpoint, alone',
   exp: 'exp must lie ahead, by 5 minutes at most',
   nbf: 'nbf lies ahead',
   iat: 'iat must be a time that does not lie ahead',
