@@ -1,7 +1,7 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { publicJwk } from '../../src/cli/client-token.js';
-import { TOKEN_PATH } from '../../src/identity/client-assertion.js';
+import { SKEW_SECONDS, TOKEN_PATH } from '../../src/identity/client-assertion.js';
 import { accepted, type Answer, type Api, refusalOf, startApi } from '../support/api.js';
 import { askToken, assertionOf, register, sendForm, tokenForm, tokenOf } from '../support/machines.js';
 
@@ -56,8 +56,13 @@ describe('an assertion', () => {
       const [row] = await api.reader.db.query<{ n: number }>('SELECT count(*) AS n FROM used_assertion');
       return row?.n ?? 0;
     };
-    await tokenOf(api, machine);
+    const late = await assertionOf(api, machine);
+    expect((await askToken(api, late)).status).toBe(200);
     expect(await count()).toBeGreaterThan(1);
+    // It has ended, but a clock that is a little behind still takes it.
+    api.clock.advance((60 + SKEW_SECONDS - 1) * 1000);
+    await tokenOf(api, machine);
+    expect((await askToken(api, late)).body.error_description).toContain('used already');
     api.clock.advance(15 * 60_000);
     await tokenOf(api, machine);
     expect(await count()).toBe(1);

@@ -115,7 +115,7 @@ describe('machines on SQLite', () => {
     [
       'keys for a person',
       "INSERT INTO client (id, keys) SELECT id, x'00' FROM account WHERE password IS NOT NULL LIMIT 1",
-      { kind: 'tampered', table: 'client' },
+      { table: 'client', what: 'there is no such account of a machine' },
     ],
     ['an id that is none', "UPDATE client SET id = x'00' WHERE id = $one", { kind: 'tampered', table: 'client' }],
     [
