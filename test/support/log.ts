@@ -1,0 +1,33 @@
+/** The public log from the outside, and logs that are long before the service starts. */
+import { randomUUID } from 'node:crypto';
+import type { FetchFile } from '../../src/ledger/core/log-client.js';
+import { count, openTestLedger, testConfig } from './ledger.js';
+
+/**
+ * Writes entries through the real writer, so that a service can be started on the folder. They are of chains that no
+ * module of the service knows.
+ */
+export async function fillLog(folder: string, entries: number, env: Record<string, string> = {}): Promise<void> {
+  const ledger = await openTestLedger(testConfig(folder, { WRITER_BATCH: '2000', ...env }));
+  const chains = Array.from({ length: Math.min(entries, 1000) }, () => randomUUID());
+  for (let done = 0; done < entries;) {
+    const some = Math.min(4000, entries - done);
+    await Promise.all(
+      Array.from({ length: some }, (_, at) => ledger.writer.commit(count(chains[(done + at) % chains.length]!, 1))),
+    );
+    done += some;
+  }
+  await ledger.close();
+}
+
+/** Files of the log that a server serves. @param token an auditor's, for entry bundles; @throws {Error} but for 200 and 404 */
+export function filesOf(address: string, token?: string): FetchFile {
+  return async (path) => {
+    const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    const answer = await fetch(`${address}/log/${path}`, { headers });
+    const body = new Uint8Array(await answer.arrayBuffer());
+    if (answer.status === 404) return null;
+    if (answer.status !== 200) throw new Error(`${path}: ${answer.status}`);
+    return body;
+  };
+}
