@@ -1,9 +1,7 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { CHAIN_MODELS } from '../chain-models.js';
 import { Clock } from '../config/clock.js';
 import { Config } from '../config/config.js';
 import { type Ledger, openLedger } from '../ledger/open-ledger.js';
-import { KEK_SETTLES_MS } from '../ledger/vault.js';
 import { type CommonOptions, EXIT, type ExitCode, ProgressLine, type Terminal } from './terminal.js';
 
 export interface RotateOptions extends CommonOptions {
@@ -13,15 +11,8 @@ export interface RotateOptions extends CommonOptions {
 /** Subject keys that are rewrapped in one transaction: others write between them. */
 const CHUNK = 500;
 
-/**
- * `rxledger rotate-kek`: a new key-encryption key, all subject keys rewrapped under it, beside a service at work.
- * @param settlesMs how long batches of other processes may be on their way
- */
-export async function runRotateKek(
-  options: RotateOptions,
-  terminal: Terminal,
-  settlesMs: number = KEK_SETTLES_MS,
-): Promise<ExitCode> {
+/** `rxledger rotate-kek`: a new key-encryption key, all subject keys rewrapped under it, beside a service at work. */
+export async function runRotateKek(options: RotateOptions, terminal: Terminal): Promise<ExitCode> {
   const line = new ProgressLine(terminal, options);
   const ledger = await openLedger(Config.parse(terminal.env), new Clock(), CHAIN_MODELS, (event, detail) =>
     terminal.err(`${event} ${JSON.stringify(detail)}`),
@@ -33,16 +24,14 @@ export async function runRotateKek(
       line.show(() => `rewrapping: ${rewrapped} subject keys`);
     };
     const kek = ledger.vault.addKek();
-    const settled = performance.now() + settlesMs;
-    await rewrap(ledger, count);
     let destroyed: string[] = [];
+    await rewrap(ledger, count);
     if (options.destroyOld) {
-      for (let left = settled - performance.now(); left > 0; left = settled - performance.now()) {
-        line.show(() => `waiting ${Math.ceil(left / 1000)} s for writes that began before`);
-        await pause(Math.min(left, 1000));
-      }
+      const { writer, vault } = ledger;
+      await writer.side((db) => vault.retireOldKeks(db));
+      // What was written under an old one up to that moment.
       await rewrap(ledger, count);
-      destroyed = await ledger.writer.side((db) => ledger.vault.destroyOldKeks(db));
+      destroyed = await writer.side((db) => vault.destroyOldKeks(db));
     }
     line.done();
     if (options.json) terminal.out(JSON.stringify({ kek, rewrapped, destroyed }));

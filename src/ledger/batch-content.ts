@@ -19,6 +19,7 @@ export function contentOf(staging: Staging, vault: Vault, tables: readonly Batch
   for (const subject of staging.madeSubjects) {
     const { kek, wrapped } = vault.wrapSubjectKey(subject);
     rows.add(T.subject, [subject.num, subject.id, kek, wrapped]);
+    rows.needsKek(kek);
   }
   for (const [key, request] of staging.remembered) rows.add(T.idempotency, requestRow(vault, key, request));
   return rows;

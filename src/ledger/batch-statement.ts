@@ -15,7 +15,11 @@ export interface BatchTable {
 
 export type BatchValue = string | number | null | Uint8Array;
 
-/** Where the batch begins: the statement does nothing unless the head is still there. */
+/**
+ * Where the batch begins: the statement does nothing unless the head is still there (and the KEKs that the rows need
+ * may still wrap, which column `oldest_kek` of the head says: on PostgreSQL the row that was waited for is looked at
+ * again, another table would be seen as it was before).
+ */
 export interface HeadBefore {
   readonly size: number;
   readonly root: Uint8Array;
@@ -36,6 +40,8 @@ export class BatchRows {
   private readonly rows: unknown[][][];
   private readonly buffers: Uint8Array[] = [];
   private length = 0;
+  /** The oldest KEK that wraps a key in these rows; null when none does. */
+  private kek: string | null = null;
 
   constructor(private readonly tables: readonly BatchTable[]) {
     this.rows = tables.map(() => []);
@@ -56,9 +62,15 @@ export class BatchRows {
     this.rows[table]?.push(row);
   }
 
+  /** Says that a row holds a key wrapped under this KEK: the batch is refused once it may be destroyed. */
+  needsKek(kek: string): void {
+    if (this.kek === null || kek < this.kek) this.kek = kek;
+  }
+
   /** One JSON text a table, then the bytes. */
-  params(): { texts: string[]; blobs: Buffer } {
-    return { texts: this.rows.map((rows) => JSON.stringify(rows)), blobs: Buffer.concat(this.buffers, this.length) };
+  params(): { texts: string[]; blobs: Buffer; kek: string | null } {
+    const texts = this.rows.map((rows) => JSON.stringify(rows));
+    return { texts, blobs: Buffer.concat(this.buffers, this.length), kek: this.kek };
   }
 
   get tableCount(): number {
@@ -98,6 +110,7 @@ export function sqliteSetup(tables: readonly BatchTable[]): string[] {
     'time',
     'checkpoint',
     'blobs',
+    'kek',
     ...tables.map((_, i) => `t${i}`),
   ];
   const inserts = tables.map((table, i) => {
@@ -109,7 +122,8 @@ export function sqliteSetup(tables: readonly BatchTable[]): string[] {
   return [
     `CREATE TEMP VIEW batch AS SELECT ${inputs.map((name) => `NULL AS ${name}`).join(', ')}`,
     `CREATE TEMP TRIGGER batch_commit INSTEAD OF INSERT ON batch BEGIN
-       SELECT RAISE(ABORT, 'head-moved') WHERE NOT EXISTS (SELECT 1 FROM log_head WHERE size = NEW.old_size AND root = NEW.old_root);
+       SELECT RAISE(ABORT, 'head-moved') WHERE NOT EXISTS (SELECT 1 FROM log_head
+         WHERE size = NEW.old_size AND root = NEW.old_root AND (NEW.kek IS NULL OR oldest_kek <= NEW.kek));
        UPDATE log_head SET size = NEW.size, root = NEW.root, time = NEW.time, checkpoint = NEW.checkpoint;
        ${inserts.join('\n       ')}
      END`,
@@ -117,16 +131,16 @@ export function sqliteSetup(tables: readonly BatchTable[]): string[] {
 }
 
 export function sqliteStatement(tables: readonly BatchTable[]): string {
-  return `INSERT INTO batch VALUES (${Array.from({ length: 7 + tables.length }, () => '?').join(', ')})`;
+  return `INSERT INTO batch VALUES (${Array.from({ length: 8 + tables.length }, () => '?').join(', ')})`;
 }
 
 /** Parameters in the order of {@link sqliteStatement} and {@link postgresStatement}. */
 export function statementParams(before: HeadBefore, after: HeadAfter, rows: BatchRows): unknown[] {
-  const { texts, blobs } = rows.params();
-  return [before.size, before.root, after.size, after.root, after.time, after.checkpoint, blobs, ...texts];
+  const { texts, blobs, kek } = rows.params();
+  return [before.size, before.root, after.size, after.root, after.time, after.checkpoint, blobs, kek, ...texts];
 }
 
-/** Answers one row when the batch is committed, none when the head moved or the clocks disagree. */
+/** Answers one row when the batch is committed, none when the head moved, a KEK may not wrap any more, or the clocks disagree. */
 export function postgresStatement(tables: readonly BatchTable[]): string {
   const types = { integer: 'bigint', text: 'text', uuid: 'uuid' } as const;
   const inserts = tables.map((table, i) => {
@@ -135,11 +149,12 @@ export function postgresStatement(tables: readonly BatchTable[]): string {
         ? `substring($7::bytea FROM (r.v ->> ${at})::int + 1 FOR (r.v ->> ${at + 1})::int)`
         : `(r.v ->> ${at})::${types[type]}`,
     );
-    return `w${i} AS (INSERT INTO ${table.table} (${names(table)}) SELECT ${list} FROM head, jsonb_array_elements($${8 + i}::jsonb) AS r(v)${conflictClause(table)})`;
+    return `w${i} AS (INSERT INTO ${table.table} (${names(table)}) SELECT ${list} FROM head, jsonb_array_elements($${9 + i}::jsonb) AS r(v)${conflictClause(table)})`;
   });
   return `WITH head AS (
       UPDATE log_head SET size = $3, root = $4, time = $5, checkpoint = $6
       WHERE size = $1 AND root = $2 AND abs(extract(epoch FROM clock_timestamp()) * 1000 - $5::bigint) < ${CLOCK_TOLERANCE_MS}
+        AND ($8::text IS NULL OR oldest_kek <= $8::text)
       RETURNING 1),
     ${inserts.join(',\n    ')}
     SELECT 1 AS done FROM head`;

@@ -17,7 +17,7 @@ export interface Store {
   readonly db: Db;
   /**
    * Writes one batch in one transaction.
-   * @returns false when the head moved or (PostgreSQL) the clocks disagree: nothing was written
+   * @returns false when the head moved, a KEK may not wrap any more or (PostgreSQL) the clocks disagree: nothing was written
    * @throws {DbError} `lost` when the outcome is not known
    */
   write(before: HeadBefore, after: HeadAfter, rows: BatchRows): Promise<boolean>;

@@ -13,11 +13,6 @@ const KEY = 32;
 /** Unwrapped subject keys kept in memory. */
 const CACHED_SUBJECTS = 50_000;
 const KEK_FILE = /^kek-\d{4}$/;
-/**
- * How long after a new KEK was made no batch is on its way any more that wraps under an older one, in ms: longer than
- * the database's time limits (20 s) and the search for a lost batch's outcome (15 s) together.
- */
-export const KEK_SETTLES_MS = 60_000;
 
 /** What a ciphertext is bound to besides its key (design 3): moving it elsewhere makes it unreadable. */
 export type Purpose = 'payload' | 'state' | 'field' | 'key';
@@ -156,6 +151,11 @@ export class Vault {
     return this.newest;
   }
 
+  /** Whether the keys folder held this KEK when it was last looked at. */
+  hasKek(id: string): boolean {
+    return this.keks.has(id);
+  }
+
   /**
    * Wraps under the newest KEK of the folder, whoever made it: under one that is being destroyed the subject's data
    * would be lost.
@@ -247,9 +247,10 @@ export class Vault {
    * Its number is negative, so that it never meets the numbers that the ledger gives.
    */
   async newSubject(db: Db, subject: string): Promise<SubjectKey> {
+    const oldest = await holdKeks(db);
     const [row] = await db.query<{ lowest: number | null }>('SELECT min(num) AS lowest FROM subject');
     const fresh = this.freshSubject(Math.min(row?.lowest ?? 0, 0) - 1, subject);
-    const { kek, wrapped } = this.wrapSubjectKey(fresh);
+    const { kek, wrapped } = mayWrap(this.wrapSubjectKey(fresh), oldest);
     await db.query('INSERT INTO subject (num, id, kek, wrapped_key) VALUES (?, ?, ?, ?)', [
       fresh.num,
       subject,
@@ -283,25 +284,36 @@ export class Vault {
    * @returns how many were rewrapped
    */
   async rewrapSubjects(db: Db, limit: number): Promise<number> {
+    const oldest = await holdKeks(db);
     this.followFolder();
     const rows = await db.query<SubjectRow>(
       'SELECT num, id, kek, wrapped_key FROM subject WHERE kek <> ? ORDER BY num LIMIT ?',
       [this.newest, limit],
     );
     for (const row of rows) {
-      const { kek, wrapped } = this.wrapSubjectKey(this.unwrapSubjectKey(row));
+      const { kek, wrapped } = mayWrap(this.wrapSubjectKey(this.unwrapSubjectKey(row)), oldest);
       await db.query('UPDATE subject SET kek = ?, wrapped_key = ? WHERE num = ?', [kek, wrapped, row.num]);
     }
     return rows.length;
   }
 
   /**
-   * Destroys every KEK but the newest: what only they wrapped is gone for good. A batch of another process that was
-   * sealed before the newest was made may still be on its way: wait {@link KEK_SETTLES_MS} and rewrap once more first.
-   * @throws {VaultError} while a subject key still needs one of them
+   * From the commit of this on no process wraps under a KEK older than the newest: a batch that was sealed before is
+   * refused and sealed anew. Call it inside `writer.side`; then {@link rewrapSubjects} what came before it.
+   */
+  async retireOldKeks(db: Db): Promise<void> {
+    this.followFolder();
+    await db.query('UPDATE log_head SET oldest_kek = ? WHERE oldest_kek < ?', [this.newest, this.newest]);
+  }
+
+  /**
+   * Destroys every KEK but the newest, once {@link retireOldKeks} is committed: what only they wrapped is gone for good.
+   * @throws {VaultError} while a subject key still needs one of them, or may come to
    */
   async destroyOldKeks(db: Db): Promise<string[]> {
+    const oldest = await holdKeks(db);
     this.followFolder();
+    if (oldest < this.newest) throw new VaultError('an older key-encryption key may still wrap');
     const [row] = await db.query<{ n: number }>('SELECT count(*) AS n FROM subject WHERE kek <> ?', [this.newest]);
     if ((row?.n ?? 0) > 0) throw new VaultError('subject keys are still wrapped by an older key-encryption key');
     const old = [...this.keks.keys()].filter((id) => id !== this.newest);
@@ -309,6 +321,23 @@ export class Vault {
     this.loadKeks();
     return old;
   }
+}
+
+/**
+ * The oldest KEK that may wrap; until the transaction ends it stays that. Asked before the transaction locks anything
+ * else, as an erasure does.
+ */
+async function holdKeks(db: Db): Promise<string> {
+  // On SQLite the transaction has the database to itself.
+  const lock = db.dialect === 'postgres' ? ' FOR SHARE' : '';
+  const [row] = await db.query<{ oldest_kek: string }>(`SELECT oldest_kek FROM log_head WHERE id = 1${lock}`);
+  return row?.oldest_kek ?? '';
+}
+
+/** @throws {LedgerUnavailable} when this KEK is being destroyed, and the keys folder does not show the newer one yet */
+function mayWrap<T extends { kek: string }>(wrapped: T, oldest: string): T {
+  if (wrapped.kek < oldest) throw new LedgerUnavailable('the keys folder lacks the newest key-encryption key', 5);
+  return wrapped;
 }
 
 /** Ids of the KEKs in the folder, oldest first. */

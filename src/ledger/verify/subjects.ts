@@ -9,7 +9,10 @@ const { MIN_SAFE_INTEGER: LOWEST, MAX_SAFE_INTEGER: HIGHEST } = Number;
 
 /** Every subject's key opens, and whoever's names are encrypted has one. */
 export async function verifySubjects(db: Db, vault: Vault | null, findings: Findings): Promise<void> {
-  if (vault) await verifyKeys(db, vault, findings);
+  if (vault) {
+    await verifyKeys(db, vault, findings);
+    await verifyOldestKek(db, vault, findings);
+  }
   // Patients' subjects are their chains' and may be erased; all others are never taken away.
   const lacking = await db.query<{ id: unknown }>(
     `SELECT id FROM organisation WHERE id NOT IN (SELECT id FROM subject) UNION
@@ -37,4 +40,12 @@ async function verifyKeys(db: Db, vault: Vault, findings: Findings): Promise<voi
     if (!last || rows.length < PAGE) return;
     after = last.num;
   }
+}
+
+/** Older keys are destroyed once it is raised to the newest: it is the first there ever was, or it is still there. */
+async function verifyOldestKek(db: Db, vault: Vault, findings: Findings): Promise<void> {
+  const [head] = await db.query<{ oldest_kek: unknown }>('SELECT oldest_kek FROM log_head');
+  const oldest = text(head?.oldest_kek);
+  if (head && oldest !== '0001' && !vault.hasKek(oldest))
+    findings.add('tampered', 'log_head', {}, 'oldest_kek is no key-encryption key that is there');
 }
