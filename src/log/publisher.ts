@@ -5,7 +5,7 @@ import { isConflict } from '../database/db.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { readHead } from '../ledger/tip.js';
-import { asUnavailable } from '../ledger/unavailable.js';
+import { faultOf } from '../reconciliation/fault.js';
 import { Published } from './published.js';
 
 /** Stands for the size before the first published checkpoint. */
@@ -85,7 +85,6 @@ export class Publisher implements OnApplicationBootstrap, BeforeApplicationShutd
   }
 
   private tell(error: unknown): void {
-    const outage = asUnavailable(error);
-    this.logger.warn(`not published: ${outage ? outage.message : error instanceof Error ? error.name : 'unknown'}`);
+    this.logger.warn(`not published: ${faultOf(error)}`);
   }
 }

@@ -222,6 +222,28 @@ describe('the log as files', () => {
   });
 });
 
+describe('the document of the API', () => {
+  it('has the routes of the log, with what they answer', async () => {
+    interface Operation {
+      'x-action': string;
+      responses: Record<string, { content: Record<string, object> }>;
+    }
+    const { body } = await api.request.get('/api/openapi.json').expect(200);
+    const { paths } = body as { paths: Record<string, { get: Operation }> };
+    const routes = Object.entries(paths).filter(([path]) => path.startsWith('/log/'));
+    expect(
+      routes.map(([path, { get }]) => [path, get['x-action'], ...Object.keys(get.responses['200']!.content)]),
+    ).toEqual([
+      ['/log/checkpoint', 'public', 'text/plain; charset=utf-8'],
+      ['/log/checkpoints', 'public', 'application/json'],
+      ['/log/tile/entries/{path}', 'ledger.read', 'application/octet-stream'],
+      ['/log/tile/{path}', 'public', 'application/octet-stream'],
+      ['/log/proof/{index}', 'public', 'text/plain; charset=utf-8'],
+      ['/log/consistency/{old}/{new}', 'public', 'text/plain; charset=utf-8'],
+    ]);
+  });
+});
+
 describe('proofs', () => {
   it('show every published entry', async () => {
     const entries = [0, 1, 2].flatMap((n) => decodeBundle(files.get(`tile/entries/00${n}${n === 2 ? '.p/88' : ''}`)!));
