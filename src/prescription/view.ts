@@ -22,12 +22,15 @@ export const medication = z
   })
   .meta({ title: 'Medication' });
 
+const FOUR_DIGIT_YEAR = /^(?!0000)\d{4}-/;
+
 /** A legal date. */
 export const date = z.iso.date();
-/** RFC 3339 with any offset; kept as UTC with milliseconds. */
+/** RFC 3339 with any offset; kept as UTC with milliseconds. In UTC too its year is one of four digits, and not 0000. */
 export const instant = z.iso
   .datetime({ offset: true })
   .transform((text) => new Date(text).toISOString())
+  .refine((utc) => FOUR_DIGIT_YEAR.test(utc), 'must be in the years 0001 to 9999')
   .meta({ type: 'string', format: 'date-time' });
 
 const issueView = z.object({
