@@ -19,6 +19,7 @@ import {
   THE_PATIENT,
   timer,
 } from '../../test/support/domain.js';
+import { MOST_REPORTS } from './decide-afterwards.js';
 
 const AFTER_VALIDITY = '2027-01-16T12:00:00.000Z';
 const filled = [issue(), claim(), dispense('30', 'd1')];
@@ -196,6 +197,18 @@ describe('afterwards', () => {
     for (const other of ['d1', 'nothing']) {
       expect(tell(story, reverse(other, PHARMACY_B)).refusal?.code).toBe('ledger.chain-unknown');
     }
+  });
+
+  it('of the reports of one pharmacy there is an end, whoever else reports', () => {
+    const reports = Array.from({ length: MOST_REPORTS }, (_, n) => report('1', `d${n}`, {}, PHARMACY_B));
+    const full = given(issue(), ...reports, reverse('d0', PHARMACY_B));
+    expect(tell(full, report('1', 'more', {}, PHARMACY_B)).refusal).toEqual({
+      code: 'dispense.too-many-reports',
+      facts: { most: MOST_REPORTS },
+    });
+    expect(tell(full, report('1', 'd1', {}, PHARMACY_B)).refusal?.code).toBe('dispense.duplicate');
+    expect(tell(full, report('1', 'theirs')).refusal).toBeNull();
+    expect(tell(full, claim()).refusal).toBeNull();
   });
 
   it('a report keeps what the pharmacy said, and gives it nothing to hold', () => {

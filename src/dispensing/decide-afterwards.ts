@@ -10,6 +10,13 @@ import type { RefusalCode } from '../prescription/refusals.js';
 import { expireAll } from '../prescription/timer.js';
 import { pendingCancel } from './decide.js';
 
+/**
+ * Most reports of one pharmacy on one chain, those that were taken back included: an order with all its refills and
+ * parts needs far fewer, and each stays in the state that every later write of the chain decrypts and stores. Of each
+ * pharmacy, so that none can use up what another needs.
+ */
+export const MOST_REPORTS = 100;
+
 /** Why a recorded dispense does not stand. */
 export const REVERSAL_REASONS = ['not-collected', 'wrong-entry', 'wrong-product', 'returned', 'other'] as const;
 
@@ -86,6 +93,8 @@ export function decideReport(
   if (!isQuantity(command.quantity)) return refuse('quantity.invalid');
   if (Date.parse(command.whenHandedOver) > ctx.now + CLOCK_GRACE_MS) return refuse('dispense.in-future');
   if (state?.dispenses.some(({ dispenseId }) => dispenseId === command.dispenseId)) return refuse('dispense.duplicate');
+  const told = state?.dispenses.filter(({ reported, pharmacy }) => reported && pharmacy === org).length ?? 0;
+  if (told >= MOST_REPORTS) return refuse('dispense.too-many-reports', { most: MOST_REPORTS });
   const reported: NewEventOf<DispenseReported> = {
     chain: ctx.chain,
     type: 'dispense.reported/1',

@@ -45,6 +45,7 @@ export const REFUSALS = {
   'claim.secret-wrong': { status: 403, title: 'The claim secret is wrong' },
 
   'dispense.duplicate': { status: 409, title: 'There is a dispense with this id' },
+  'dispense.too-many-reports': { status: 409, title: 'Your pharmacy has reported too many dispenses of this order' },
   'dispense.in-future': { status: 422, title: 'The handing-over is in the future' },
   'dispense.before-claim': { status: 422, title: 'The handing-over is before the claim' },
   'dispense.too-early': { status: 409, title: 'The handing-over is before the earliest fill date' },
