@@ -20,6 +20,8 @@ export interface RedisSearch {
   /** `DATA_DIR`; a Redis of our own lives in its folder `redis`. */
   readonly dataDir: string;
   readonly log: Say;
+  /** False: only one that is named or found is taken; none is started or installed (default true). */
+  readonly mayStart?: boolean;
   /** Where an unnamed Redis is looked for. */
   readonly standardPort?: number;
 }
@@ -33,10 +35,16 @@ const OLDEST_REDIS = 6;
 /**
  * The Redis of this process, in this order: the one that is named; the one that runs in this data folder;
  * one on the standard port that is fit for queues; a `redis-server` started as a child; the same after
- * installing it (root on Debian or Ubuntu).
+ * installing it (root on Debian or Ubuntu). In production the operator sees to it: none is started.
  * @throws {RedisMissing} when there is none to be had.
  */
-export async function findRedis({ url, dataDir, log, standardPort = 6379 }: RedisSearch): Promise<FoundRedis> {
+export async function findRedis({
+  url,
+  dataDir,
+  log,
+  standardPort = 6379,
+  mayStart = true,
+}: RedisSearch): Promise<FoundRedis> {
   if (url) return { url, stop: async () => {} };
 
   const dir = join(dataDir, 'redis');
@@ -52,6 +60,7 @@ export async function findRedis({ url, dataDir, log, standardPort = 6379 }: Redi
     return { url: standard, stop: async () => {} };
   }
 
+  if (!mayStart) throw new RedisMissing(`No Redis found at ${standard}: name one in REDIS_URL.`);
   return startIn(dir, which('redis-server') ?? (await install(log)), log);
 }
 

@@ -17,6 +17,7 @@ export async function runServe({ json }: CommonOptions, terminal: Terminal): Pro
     url: asked.env.REDIS_URL,
     dataDir: asked.dataDir,
     log: (line) => terminal.err(line),
+    mayStart: !asked.env.production,
   });
   try {
     const config = Config.parse({ ...terminal.env, REDIS_URL: redis.url });

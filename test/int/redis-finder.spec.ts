@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -122,6 +122,20 @@ describe.skipIf(program.missing)('findRedis', () => {
     expect(ours.url).not.toContain(`:${port}`);
     await ours.stop();
     await rm(elsewhere, { recursive: true });
+  });
+
+  it('starts none where that is not wanted, but takes one that runs', async () => {
+    const [port, own] = [await freePort(), await mkdtemp(join(tmpdir(), 'rxledger-finder-'))];
+    const search = { dataDir, log, standardPort: port, mayStart: false };
+    await expect(findRedis(search)).rejects.toThrow(
+      new RedisMissing(`No Redis found at redis://127.0.0.1:${port}: name one in REDIS_URL.`),
+    );
+    expect(lines).toEqual([]);
+    expect(await readdir(dataDir)).toEqual([]);
+    const running = await findRedis({ dataDir: own, log, standardPort: port });
+    expect((await findRedis({ ...search, dataDir: own })).url).toBe(running.url);
+    await running.stop();
+    await rm(own, { recursive: true });
   });
 
   it('says in one line what to install where nothing can be had', async () => {
