@@ -37,7 +37,7 @@ export class JobsController {
   @Post('failed/:id/retry')
   @HttpCode(200)
   @Action('jobs.retry')
-  @ApiOperation({ summary: 'Run a failed job again, with all its attempts' })
+  @ApiOperation({ summary: 'Run a failed job again, with all its attempts; a repeat changes nothing' })
   @ApiOkResponse({ standardSchema: retried })
   async retry(@Param('id', { schema: jobId }) id: string): Promise<z.output<typeof retried>> {
     if (!(await asked(() => this.jobs.retry(id)))) throw refuseRequest('jobs.unknown');

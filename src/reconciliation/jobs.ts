@@ -137,8 +137,9 @@ export class Jobs implements OnApplicationShutdown {
   }
 
   /**
-   * Puts a failed job back into its queue with all its attempts.
-   * @returns false when there is no such failed job
+   * Puts a failed job back into its queue with all its attempts. One that was put back already, and may be done and gone
+   * since, is left as it is: the repeat answers like the first.
+   * @returns false when there never was such a job
    * @throws {JobsUnavailable}
    */
   async retry(id: string): Promise<boolean> {
@@ -146,10 +147,22 @@ export class Jobs implements OnApplicationShutdown {
     if (queue === null) return false;
     return this.ask(async (queues) => {
       const job: Job | undefined = await queues[queue].getJob(jobId);
-      if (!job || !(await job.isFailed())) return false;
-      await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true });
+      if (!job) return this.wasGiven(queues[queue], jobId);
+      if (!(await job.isFailed())) return true;
+      try {
+        await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true });
+      } catch (error) {
+        // Another retry of it was quicker.
+        if (await job.isFailed()) throw error;
+      }
       return true;
     });
+  }
+
+  /** Whether the queue gave a job this number: it counts them. Sweeps bear their instant, and are not known once gone. */
+  private async wasGiven(queue: Queue, jobId: string): Promise<boolean> {
+    if (!/^[1-9]\d{0,14}$/.test(jobId)) return false;
+    return Number(jobId) <= Number((await this.redis?.get(queue.toKey('id'))) ?? 0);
   }
 
   /** @throws {JobsUnavailable} */

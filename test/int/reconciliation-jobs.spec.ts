@@ -80,6 +80,15 @@ describe.skipIf(program.missing)('jobs', () => {
 
     reconcile.mockRestore();
     expect(await running.jobs.retry('reconcile.nonsense')).toBe(false);
+    for (const never of ['reconcile.0', 'reconcile.01', 'reconcile.999999', 'timers.1']) {
+      expect(await running.jobs.retry(never)).toBe(false);
+    }
+    // Repeated at once, one after the other, and when the job is done and gone.
+    for (const { id } of failed) {
+      expect(await Promise.all([running.jobs.retry(id), running.jobs.retry(id)])).toEqual([true, true]);
+      expect(await running.jobs.retry(id)).toBe(true);
+    }
+    await settled(running);
     for (const { id } of failed) expect(await running.jobs.retry(id)).toBe(true);
     await settled(running);
     expect(await discrepancies(running, patient)).toMatchObject([{ class: 'D07', status: 'open' }]);
