@@ -40,6 +40,12 @@ export async function serve(
       logger: new NestLogger(logger),
       abortOnError: false,
     });
+    try {
+      await checkAccounts(config, app.get(LedgerReader).db);
+    } catch (error) {
+      await app.close();
+      throw error;
+    }
     app.enableShutdownHooks();
     return { app, address: null, signIns: [], close: () => app.close() };
   }

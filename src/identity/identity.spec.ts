@@ -13,6 +13,7 @@ import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { Vault } from '../ledger/vault.js';
 import { DEMO_ORGANISATIONS, type DemoSeed, type DemoSignIn, seedDemo } from './demo-accounts.js';
 import { enrolDemoPatient } from './demo-patients.js';
+import { serve } from '../main.js';
 import { checkAccounts, checkMode } from './mode.js';
 import { FIRST_LOCK_MS, FREE_FAILURES, lockMilliseconds, LONGEST_LOCK_MS } from './sign-in.js';
 import { RECHECK_SECONDS } from './tokens.js';
@@ -282,6 +283,10 @@ describe('identity', () => {
     const production = Config.parse({ DATA_DIR: dir, NODE_ENV: 'production' });
     const { db } = app.get(LedgerReader);
     await expect(checkAccounts(production, db)).rejects.toThrow(ConfigError);
+    for (const ROLE of ['api', 'worker', 'all']) {
+      const role = Config.parse({ DATA_DIR: dir, NODE_ENV: 'production', LOG_LEVEL: 'silent', PORT: '0', ROLE });
+      await expect(serve(role, clock)).rejects.toThrow('the database holds demo accounts');
+    }
     await expect(checkAccounts(config, db)).resolves.toBeUndefined();
     expect(() => checkMode(production)).not.toThrow();
     expect(() => checkMode(Config.parse({ NODE_ENV: 'production', DEMO_PASSWORD: PASSWORD }))).toThrow(ConfigError);
