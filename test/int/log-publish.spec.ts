@@ -84,7 +84,10 @@ describe.each([
     const { config, ledger } = await open();
     const others = [await openTestLedger(config), await openTestLedger(config)];
     closers.push(...others.map((other) => () => other.close()));
-    const all = [ledger, ...others].map((each) => publisher(config, each));
+    // Of different paces, so that they do not look at the same moments.
+    const all = [ledger, ...others].map((each, at) =>
+      publisher(testConfig(config.dataDir, { PUBLISH_SECONDS: String((PERIOD + 17 * at) / 1000) }), each),
+    );
     await Promise.all(all.map((each) => each.onApplicationBootstrap()));
     expect(await rowsOf(ledger)).toMatchObject([{ size: 0, previous: -1 }]);
     const rows = await until(async () => {
