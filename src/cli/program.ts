@@ -1,8 +1,10 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { DemoOptions } from './demo.js';
+import type { ProofVerifyOptions } from './proof.js';
 import type { RotateOptions } from './rotate-kek.js';
 import type { VerifyOptions } from './verify.js';
 import type { ExportOptions } from './export.js';
+import type { VkeyOptions } from './vkey.js';
 import type { WitnessOptions } from './witness.js';
 import type { ImportCommandOptions } from './import.js';
 import { type CommonOptions, EXIT, type ExitCode, type Terminal } from './terminal.js';
@@ -100,9 +102,17 @@ export function buildProgram(terminal: Terminal, done: (code: ExitCode) => void)
   program
     .command('vkey')
     .description("print the log's verifier key, for auditors to pin")
+    .option('--chain-heads', 'the key of signed chain heads and lists instead')
     .addOption(json())
-    .addHelpText('after', help(['rxledger vkey', 'origin+key id+public key'], ['rxledger vkey --json', '{log, vkey}']))
-    .action(async (options: CommonOptions) => done(await (await import('./vkey.js')).runVkey(options, terminal)));
+    .addHelpText(
+      'after',
+      help(
+        ['rxledger vkey', 'origin+key id+public key'],
+        ['rxledger vkey --json', '{log, vkey}'],
+        ['rxledger vkey --chain-heads', 'for `rxledger proof verify --chain-head-vkey`'],
+      ),
+    )
+    .action(async (options: VkeyOptions) => done(await (await import('./vkey.js')).runVkey(options, terminal)));
 
   program
     .command('verify')
@@ -131,6 +141,49 @@ database or export itself, which then vouches for itself: pin the key that \`rxl
     )
     .action(async (path: string | undefined, options: VerifyOptions) =>
       done(await (await import('./verify.js')).runVerify(path, options, terminal)),
+    );
+
+  program
+    .command('proof')
+    .description('check what people keep to show what was recorded')
+    .command('verify')
+    .description(
+      'check receipts, tlog-proofs, signed chain heads and lists offline: no ledger, no network, no settings',
+    )
+    .argument('<file...>', 'answers as they were saved, receipts, .tlog-proof files, chain heads and lists')
+    .option('--vkey <vkey>', "the log's verifier key to trust")
+    .option('--policy <file>', 'trusted logs, witnesses and the quorum that is needed (C2SP tlog-policy)')
+    .option('--entry <file>', 'the bytes of the entry that a tlog-proof is about')
+    .option('--chain-head-vkey <vkey>', 'the verifier key of chain heads and lists to trust')
+    .addOption(json())
+    .addHelpText(
+      'after',
+      help(
+        ['rxledger proof verify answer.json --vkey "$VKEY"', 'the saved answer to a write, or its receipt'],
+        ['rxledger proof verify answer.json --policy policy.txt --json', 'only with a quorum of witnesses'],
+        ['rxledger proof verify e.tlog-proof --entry e.jcs --vkey "$VKEY"', 'a proof and its entry'],
+        ['rxledger proof verify answer.json head.json --vkey "$VKEY" --chain-head-vkey "$HEADS"', 'is it withheld?'],
+      ),
+    )
+    .addHelpText(
+      'after',
+      `
+Trust comes from the options alone, never from the files: pin the keys that \`rxledger vkey\` and
+\`rxledger vkey --chain-heads\` printed, or write a policy:
+
+  log <vkey of the log>
+  witness w1 <vkey>
+  witness w2 <vkey>
+  witness w3 <vkey>
+  group witnesses 2 w1 w2 w3
+  quorum witnesses
+
+committed: the log has signed a tree with this entry. witnessed: a quorum of the policy's witnesses has cosigned it.
+What does not hold is named: form, checkpoint, log, entry, inclusion, payload, quorum, signature; and between a
+receipt and a chain head or list: withheld, unlisted, differs.`,
+    )
+    .action(async (files: string[], options: ProofVerifyOptions) =>
+      done(await (await import('./proof.js')).runProofVerify(files, options, terminal)),
     );
 
   program

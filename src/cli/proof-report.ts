@@ -1,0 +1,142 @@
+/** What `rxledger proof verify` has to say about files that people kept, and against each other. */
+import type { Comparison } from '../ledger/core/chain-head-compare.js';
+import type { SignedChainList } from '../ledger/core/chain-head-list.js';
+import type { ChainHeadReason, SignedChainHead } from '../ledger/core/chain-head.js';
+import { toBase64 } from '../ledger/core/bytes.js';
+import type { ReceiptReason, VerifiedReceipt } from '../ledger/core/receipt.js';
+
+export type ProofResult = { readonly file: string } & (
+  | { readonly ok: true; readonly kind: 'receipt' | 'tlog-proof'; readonly shown: VerifiedReceipt }
+  | { readonly ok: true; readonly kind: 'chain-head'; readonly shown: SignedChainHead }
+  | { readonly ok: true; readonly kind: 'chain-list'; readonly shown: SignedChainList }
+  | { readonly ok: false; readonly kind: string; readonly reason: ReceiptReason | ChainHeadReason }
+);
+
+/** A receipt against a chain head or list that was given with it. */
+export interface ProofComparison {
+  readonly receipt: string;
+  readonly against: string;
+  readonly chain: string;
+  readonly comparison: Exclude<Comparison, 'unrelated'>;
+}
+
+export interface ProofReport {
+  readonly results: readonly ProofResult[];
+  readonly comparisons: readonly ProofComparison[];
+}
+
+const REASONS: Readonly<Record<ReceiptReason | ChainHeadReason, string>> = {
+  form: 'it has not the form of a receipt, a proof, a chain head or a list',
+  checkpoint: 'no trusted log has signed the checkpoint, or a signature on it by a known key does not hold',
+  log: 'it is of another log than the key or the policy',
+  entry: 'the bytes are no entry',
+  inclusion: "the entry does not stand at that index in the checkpoint's tree",
+  payload: 'the payload is not what the entry commits to',
+  quorum: 'the witnesses that the policy demands have not cosigned the checkpoint',
+  signature: 'the key of chain heads has not signed it',
+};
+
+const COMPARISONS: Readonly<Record<ProofComparison['comparison'], string>> = {
+  agrees: 'agrees',
+  older: 'nothing follows: it was signed before the entry was recorded, ask for a newer one',
+  withheld: 'the entry stood in the log when this was signed, and is left out',
+  unlisted: "the chain is left out: withheld, unless it was erased or is not one of the owner's",
+  differs: 'it says of the chain what cannot be true beside the receipt: the chain was given another past',
+};
+
+const AT_FAULT: ReadonlySet<Comparison> = new Set(['withheld', 'unlisted', 'differs']);
+
+/** Whether everything holds and nothing is left out. */
+export function holds({ results, comparisons }: ProofReport): boolean {
+  return results.every(({ ok }) => ok) && !comparisons.some(({ comparison }) => AT_FAULT.has(comparison));
+}
+
+/** The report as one JSON value: bytes in base64, times of witnesses in RFC 3339. */
+export function inJson(report: ProofReport): object {
+  const { results, comparisons } = report;
+  return { ok: holds(report), results: results.map(resultInJson), comparisons };
+}
+
+function resultInJson(result: ProofResult): object {
+  if (!result.ok) return result;
+  const { file, kind, ok } = result;
+  if (result.kind === 'chain-head') {
+    return { file, kind, ok, ...result.shown, leaf: toBase64(result.shown.leaf) };
+  }
+  if (result.kind === 'chain-list') {
+    const chains = result.shown.chains.map((one) => ({ ...one, leaf: toBase64(one.leaf) }));
+    return { file, kind, ok, ...result.shown, chains };
+  }
+  const { state, entry, index, size, witnesses, payload } = result.shown;
+  const { log, chain, seq, time } = entry;
+  return {
+    file,
+    kind,
+    ok,
+    state,
+    log,
+    size,
+    index,
+    entry: { chain, seq, time },
+    witnesses: witnesses.map(({ name, key, time: seconds }) => ({ name, key: key.name, time: instant(seconds) })),
+    ...(payload && { payload }),
+  };
+}
+
+/** The report in lines for people. */
+export function inWords({ results, comparisons }: ProofReport): string[] {
+  return [
+    ...results.flatMap(resultInWords),
+    ...comparisons.map(({ receipt, against, chain, comparison }) => {
+      const bad = AT_FAULT.has(comparison) ? `DOES NOT HOLD (${comparison})  ` : '';
+      return `${bad}${receipt} and ${against}, chain ${chain}: ${COMPARISONS[comparison]}`;
+    }),
+  ].map(visible);
+}
+
+function resultInWords(result: ProofResult): string[] {
+  const { file } = result;
+  if (!result.ok) return [`DOES NOT HOLD (${result.reason})  ${file}: ${REASONS[result.reason]}`];
+  if (result.kind === 'chain-head') {
+    const { origin, chain, seq, size } = result.shown;
+    return [`holds: ${file}`, `  signed: in ${origin} at ${size} entries, chain ${chain} ended with seq ${seq}`];
+  }
+  if (result.kind === 'chain-list') {
+    const { origin, owner, chains, after, through, size } = result.shown;
+    return [
+      `holds: ${file}`,
+      `  signed: in ${origin} at ${size} entries, ${chains.length} chains were those of ${owner}`,
+      `  range   ${after} to ${through}`,
+    ];
+  }
+  const { state, entry, index, size, witnesses, payload } = result.shown;
+  return [
+    `holds: ${file}`,
+    `  ${state}: ${entry.log}, ${size} entries`,
+    ...witnesses.map(({ name, key, time }) => `  cosigned by ${name} (${key.name}) at ${instant(time)}`),
+    `  entry   chain ${entry.chain}, seq ${entry.seq}, time ${entry.time}, index ${index}`,
+    ...(payload
+      ? [
+          '  payload',
+          ...JSON.stringify(payload, null, 2)
+            .split('\n')
+            .map((line) => `    ${line}`),
+        ]
+      : ['  payload not disclosed']),
+  ];
+}
+
+/** Latest instant of a `Date`, POSIX seconds. */
+const LAST_DATE = 8_640_000_000_000n;
+
+/** RFC 3339 UTC; seconds since 1970 where that has no such form. */
+function instant(seconds: bigint): string {
+  return seconds > LAST_DATE ? String(seconds) : `${new Date(Number(seconds) * 1000).toISOString().slice(0, -5)}Z`;
+}
+
+/** A file may hold what would move the cursor of a terminal or turn its text round. */
+function visible(line: string): string {
+  return line.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => {
+    return `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`;
+  });
+}

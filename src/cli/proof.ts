@@ -1,0 +1,160 @@
+import { readFile } from 'node:fs/promises';
+import { EncodingError, toBase64 } from '../ledger/core/bytes.js';
+import { compareWithHead, compareWithList } from '../ledger/core/chain-head-compare.js';
+import { verifyChainList } from '../ledger/core/chain-head-list.js';
+import { ChainHeadError, parseChainHeadKey, verifyChainHead } from '../ledger/core/chain-head.js';
+import { CheckpointError } from '../ledger/core/checkpoint.js';
+import { decodeEntry, EntryError } from '../ledger/core/entry.js';
+import { NoteError, parseVerifierKey, type VerifierKey } from '../ledger/core/note.js';
+import { logOnly, parsePolicy, type Policy, PolicyError } from '../ledger/core/policy.js';
+import { verifyReceipt } from '../ledger/core/receipt.js';
+import type { TlogProof } from '../ledger/core/tlog-proof.js';
+import type { Receipt } from '../ledger/model.js';
+import { documentsIn, type ProofDocument } from './proof-documents.js';
+import { holds, inJson, inWords, type ProofComparison, type ProofReport, type ProofResult } from './proof-report.js';
+import { type CommonOptions, EnvironmentError, EXIT, type ExitCode, type Terminal, UsageError } from './terminal.js';
+
+export interface ProofVerifyOptions extends CommonOptions {
+  readonly vkey?: string;
+  /** A file in the form of C2SP tlog-policy. */
+  readonly policy?: string;
+  readonly chainHeadVkey?: string;
+  /** The entry's bytes in a file, for a tlog-proof. */
+  readonly entry?: string;
+}
+
+/** What the verifier has pinned; what stands in the files is never trusted. */
+interface Trust {
+  readonly policy: Policy | null;
+  readonly chainHeadKey: VerifierKey | null;
+  readonly entry: Uint8Array | null;
+}
+
+/** `rxledger proof verify`: needs files alone: no settings, no database, no network. */
+export async function runProofVerify(
+  files: readonly string[],
+  options: ProofVerifyOptions,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const trust = await trustOf(options);
+  const documents: { file: string; document: ProofDocument }[] = [];
+  for (const file of files) {
+    const found = documentsIn(await contentOf(file));
+    for (const [at, document] of found.entries()) {
+      documents.push({ file: found.length > 1 ? `${file} (${at + 1} of ${found.length})` : file, document });
+    }
+  }
+  // What is unknown may be a proof that is broken, and is told as that.
+  const kinds = documents.map(({ document }) => document.kind);
+  const proofs = kinds.filter((kind) => kind === 'tlog-proof').length;
+  if (trust.entry && (proofs > 1 || (proofs === 0 && !kinds.includes('unknown'))))
+    throw new UsageError('--entry is the entry of one tlog-proof');
+  const results = documents.map(({ file, document }) => check(file, document, trust));
+  const report: ProofReport = { results, comparisons: compared(results) };
+  if (options.json) terminal.out(JSON.stringify(inJson(report)));
+  else for (const line of inWords(report)) terminal.out(line);
+  return holds(report) ? EXIT.ok : EXIT.finding;
+}
+
+function check(file: string, document: ProofDocument, trust: Trust): ProofResult {
+  if (document.kind === 'unknown') return { file, kind: document.kind, ok: false, reason: 'form' };
+  if (document.kind === 'chain-head' || document.kind === 'chain-list') return checkStatement(file, document, trust);
+  if (!trust.policy) throw new UsageError(`${file} is checked with --vkey <vkey> or --policy <file>`);
+  if (document.kind === 'receipt') return checkReceipt(file, document.kind, document.receipt as Receipt, trust.policy);
+  const receipt = receiptOf(file, document.proof, trust);
+  if (!receipt) return { file, kind: document.kind, ok: false, reason: 'entry' };
+  return checkReceipt(file, document.kind, receipt, trust.policy);
+}
+
+function checkReceipt(file: string, kind: 'receipt' | 'tlog-proof', receipt: Receipt, policy: Policy): ProofResult {
+  const result = verifyReceipt(receipt, policy);
+  return result.ok ? { file, kind, ok: true, shown: result } : { file, kind, ...result };
+}
+
+function checkStatement(
+  file: string,
+  { kind, note }: Extract<ProofDocument, { note: string }>,
+  { chainHeadKey }: Trust,
+): ProofResult {
+  if (!chainHeadKey) throw new UsageError(`${file} is checked with --chain-head-vkey <vkey>`);
+  if (kind === 'chain-head') {
+    const result = verifyChainHead(note, chainHeadKey);
+    return result.ok ? { file, kind, ok: true, shown: result.head } : { file, kind, ...result };
+  }
+  const result = verifyChainList(note, chainHeadKey);
+  return result.ok ? { file, kind, ok: true, shown: result.list } : { file, kind, ...result };
+}
+
+/** What a tlog-proof leaves out, the entry itself says. @returns null when the bytes are no entry */
+function receiptOf(file: string, { index, proof, checkpoint }: TlogProof, { entry: bytes }: Trust): Receipt | null {
+  if (!bytes) throw new UsageError(`${file} is checked with --entry <file>, the entry's bytes`);
+  try {
+    const { log } = decodeEntry(bytes);
+    return { v: 1, log, index, entry: toBase64(bytes), proof: proof.map(toBase64), checkpoint };
+  } catch (error) {
+    if (error instanceof EntryError || error instanceof EncodingError) return null;
+    throw error;
+  }
+}
+
+/** Every receipt that holds with every chain head and list that holds, as far as they speak of the same chain. */
+function compared(results: readonly ProofResult[]): ProofComparison[] {
+  return results.flatMap((receipt) => {
+    if (!receipt.ok || (receipt.kind !== 'receipt' && receipt.kind !== 'tlog-proof')) return [];
+    const { chain } = receipt.shown.entry;
+    return results.flatMap((other): ProofComparison[] => {
+      if (!other.ok || (other.kind !== 'chain-head' && other.kind !== 'chain-list')) return [];
+      const comparison =
+        other.kind === 'chain-head'
+          ? compareWithHead(receipt.shown, other.shown)
+          : compareWithList(receipt.shown, other.shown);
+      return comparison === 'unrelated' ? [] : [{ receipt: receipt.file, against: other.file, chain, comparison }];
+    });
+  });
+}
+
+async function trustOf({ vkey, policy, chainHeadVkey, entry }: ProofVerifyOptions): Promise<Trust> {
+  const log = vkey === undefined ? null : usable('--vkey', () => logOnly(parseVerifierKey(vkey)));
+  const file = policy === undefined ? null : await contentOf(policy);
+  const read = file && usable('--policy', () => parsePolicy(file));
+  return {
+    policy: read ? narrowed(read, log) : log,
+    chainHeadKey:
+      chainHeadVkey === undefined ? null : usable('--chain-head-vkey', () => parseChainHeadKey(chainHeadVkey)),
+    entry: entry === undefined ? null : await contentOf(entry),
+  };
+}
+
+/** A policy may leave the log to the caller; one that names logs is not widened. */
+function narrowed(policy: Policy, log: Policy | null): Policy {
+  if (policy.logs.length === 0) {
+    if (!log) throw new UsageError('--policy names no log: say which with --vkey <vkey>');
+    return { ...policy, logs: log.logs };
+  }
+  const [only] = log?.logs ?? [];
+  if (!only) return policy;
+  const same = policy.logs.filter(
+    ({ key }) => key.name === only.key.name && toBase64(key.publicKey) === toBase64(only.key.publicKey),
+  );
+  if (same.length === 0) throw new UsageError('--vkey: not a log of the policy');
+  return { ...policy, logs: same };
+}
+
+function usable<T>(option: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if ([NoteError, CheckpointError, ChainHeadError, PolicyError].some((kind) => error instanceof kind)) {
+      throw new UsageError(`${option}: ${(error as Error).message}`);
+    }
+    throw error;
+  }
+}
+
+async function contentOf(file: string): Promise<Uint8Array> {
+  try {
+    return await readFile(file);
+  } catch (error) {
+    throw new EnvironmentError(`${file} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`);
+  }
+}
