@@ -5,7 +5,7 @@ import type { ChainPosition } from '../ledger/core/chain-head.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import type { Actor } from '../ledger/model.js';
 import { ChainHeadKey } from './chain-head-key.js';
-import { listedChains, mayHaveHead } from './related-chains.js';
+import { listedChains, relatedToChain } from './related-chains.js';
 
 /** The log of the moment at which something about its chains was so. */
 export interface LogState {
@@ -58,7 +58,7 @@ export class ChainsService {
    * @throws {RefusalException} `ledger.chain-unknown` when there is none or the actor has no relation to it
    */
   async head(actor: Actor, id: string): Promise<ChainHeadAnswer> {
-    const related = mayHaveHead(actor);
+    const related = relatedToChain(actor, 'chain.head');
     const [row] = await this.reader.db.query<Row>(
       `SELECT h.size, h.checkpoint, c.id, c.seq, c.leaf FROM log_head h JOIN chain c ON c.id = ? AND (${related.text})`,
       [id, ...related.values],

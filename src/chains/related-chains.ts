@@ -61,14 +61,14 @@ export function listedChains(actor: Actor): Sql {
   };
 }
 
-/** Condition on chain `c`: whether the actor may have its head. */
-export function mayHaveHead(actor: Actor): Sql {
-  if (may(actor.role, 'chain.head')) return { text: '1 = 1', values: [] };
-  const sources = sourcesOf(actor, 'chain.head');
+/** Condition on chain `c`: whether the actor is related to it as the action needs. */
+export function relatedToChain(actor: Actor, action: 'chain.head' | 'receipt.read'): Sql {
+  if (may(actor.role, action)) return { text: '1 = 1', values: [] };
+  const sources = sourcesOf(actor, action);
   const { role, org } = actor;
-  // A patient's chain is not on the lists of staff, but the relations to a patient let them have its head.
-  if (org !== null && may(role, 'chain.head', ['practice'])) sources.push(patientsOfPractice(org));
-  if (org !== null && may(role, 'chain.head', ['holder'])) sources.push(patientsOfHolder(org));
+  // A patient's chain is not on the lists of staff, but the relations to a patient hold for it too.
+  if (org !== null && may(role, action, ['practice'])) sources.push(patientsOfPractice(org));
+  if (org !== null && may(role, action, ['holder'])) sources.push(patientsOfHolder(org));
   if (sources.length === 0) return { text: '1 = 0', values: [] };
   return {
     text: sources

@@ -39,6 +39,10 @@ export const settings = z
       .max(86_400)
       .optional()
       .describe('how often the public checkpoint may move; in production 10, otherwise 1'),
+    WITNESS_POLICY: z
+      .string()
+      .optional()
+      .describe('path of a tlog-policy file: its witnesses are asked for cosignatures, its quorum is what is served'),
     SWEEP_SECONDS: seconds(60).describe('how often time-driven work and missed entries are looked for'),
     WRITER_BATCH: count(256, 2000).describe('most commands in one commit'),
     WRITER_QUEUE: count(4096, 1_000_000).describe('most commands waiting; beyond that 503'),

@@ -4,8 +4,8 @@ import { Injectable } from '@nestjs/common';
 export interface ReadinessCheck {
   /** For example `database`, `redis`, `relay`. */
   readonly name: string;
-  /** Whether the part can serve now, and numbers that help an operator. A throw or no answer in time means down. */
-  check(): Promise<{ up: boolean } & Readonly<Record<string, number | boolean>>>;
+  /** Whether the part can serve now, and what helps an operator. A throw or no answer in time means down. */
+  check(): Promise<{ up: boolean } & Readonly<Record<string, number | boolean | string>>>;
 }
 
 /** Modules add their checks in `onModuleInit`, so that health need not import them. */

@@ -1,5 +1,6 @@
 /** Receipts as answers carry them. */
 import { z } from 'zod';
+import type { ReceiptState } from '../ledger/core/policy.js';
 import type { Receipt } from '../ledger/model.js';
 
 const base64 = z.string().describe('base64');
@@ -14,6 +15,9 @@ export const receipt = z
     checkpoint: z.string().describe('C2SP tlog-checkpoint in a signed note'),
     payload: base64.optional(),
     salt: base64.optional(),
+    state: z
+      .enum(['committed', 'witnessed'])
+      .describe("whether the quorum of the service's witnesses has cosigned the checkpoint; your own policy decides"),
   })
   .meta({ title: 'Receipt', description: 'Can be checked offline with nothing but the log’s verifier key' });
 
@@ -23,10 +27,14 @@ export const receipts = {
   receipts: z.array(receipt).optional().describe('of all its events, when there are several'),
 };
 
-export type Receipts = { receipt: Receipt; receipts?: Receipt[] };
+/** A receipt as it is answered. */
+export type AnsweredReceipt = Receipt & { readonly state: ReceiptState };
+export type Receipts = { receipt: AnsweredReceipt; receipts?: AnsweredReceipt[] };
 
 export function receiptsOf(all: readonly Receipt[]): Receipts {
-  const last = all.at(-1);
+  // The batch's own checkpoint: nobody but the log has signed it yet.
+  const answered = all.map((one) => ({ ...one, state: 'committed' as const }));
+  const last = answered.at(-1);
   if (!last) throw new Error('a write without an event has no receipt');
-  return all.length > 1 ? { receipt: last, receipts: [...all] } : { receipt: last };
+  return answered.length > 1 ? { receipt: last, receipts: answered } : { receipt: last };
 }

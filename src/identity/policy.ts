@@ -75,6 +75,7 @@ const TABLE = {
   // Entries: bundles of them, and where a chain stands. Tiles, checkpoints and proofs are public.
   'ledger.read': { auditor: ['none'] },
   'chain.head': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'], auditor: ['none'] },
+  'receipt.read': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'], auditor: ['none'] },
   'chain.list': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'] },
   'payload.read': { auditor: ['granted'] },
 

@@ -21,6 +21,18 @@ export interface ChainView<S> {
   readonly state: S;
 }
 
+/** A tree that a receipt shows an entry in. */
+export interface ReceiptTree {
+  readonly size: number;
+  /** Of that size; a signed note. */
+  readonly checkpoint: string;
+}
+
+export interface ReceiptOptions {
+  readonly tree?: ReceiptTree | undefined;
+  readonly disclose?: (event: CommittedEvent) => boolean;
+}
+
 /** Reads chains, events and proofs on a connection of its own. Authorises nothing: its callers do. */
 export class LedgerReader {
   constructor(
@@ -63,13 +75,23 @@ export class LedgerReader {
   }
 
   /**
-   * The receipt of an entry in the tree of now, without its payload.
+   * The receipt of an entry.
+   * @param options.tree its checkpoint holds the entry and is of a tree of this log; default: the tree of now
+   * @param options.disclose whether payload and salt are given; an erased chain's are gone
    * @throws RangeError when the log has no such entry
    */
-  async receipt(index: number): Promise<Receipt> {
-    const [row] = await this.db.query<{ entry: Buffer }>('SELECT entry FROM entry WHERE idx = ?', [index]);
+  async receipt(index: number, { tree, disclose = () => false }: ReceiptOptions = {}): Promise<Receipt> {
+    const [row] = await this.db.query<{ entry: Buffer; chain: number }>(
+      'SELECT entry, chain FROM entry WHERE idx = ?',
+      [index],
+    );
     if (!row) throw new RangeError('the log has no such entry');
-    return this.prove(index, row.entry);
+    const receipt = await this.prove(index, row.entry, tree);
+    const chains = await this.rows('c.num', [row.chain]);
+    if (chains.some(isErased)) return receipt;
+    const byNumber = new Map(chains.map((chain) => [chain.num, chain]));
+    const [event] = await readEventsAt(this.db, this.vault, [index], byNumber);
+    return event && disclose(toCommitted(event)) ? { ...receipt, ...disclosedOf(event) } : receipt;
   }
 
   /** Rebuilds the answer to a request that was already carried out: its events and the state then; the proof may be newer. */
@@ -90,17 +112,13 @@ export class LedgerReader {
     }
     const receipts: Receipt[] = [];
     for (const event of events) {
-      receipts.push({
-        ...(await this.prove(event.index, event.entry)),
-        payload: Buffer.from(event.text).toString('base64'),
-        salt: event.salt.toString('base64'),
-      });
+      receipts.push({ ...(await this.prove(event.index, event.entry)), ...disclosedOf(event) });
     }
     return { ok: true, replayed: true, events: events.map(toCommitted), receipts, ids, states };
   }
 
-  private async prove(index: number, entry: Buffer): Promise<Receipt> {
-    const head = await readHead(this.db);
+  private async prove(index: number, entry: Buffer, tree?: ReceiptTree): Promise<Receipt> {
+    const head = tree ?? (await readHead(this.db));
     if (!head) throw new Error('the log has no head');
     const proof = await inclusionProof(nodeHasher, index, head.size, tileNodeReader(nodeHasher, tileReader(this.db)));
     return {
@@ -136,6 +154,10 @@ export class LedgerReader {
       state: state as S,
     };
   }
+}
+
+function disclosedOf({ text, salt }: StoredEvent): { payload: string; salt: string } {
+  return { payload: Buffer.from(text).toString('base64'), salt: salt.toString('base64') };
 }
 
 function toCommitted({ entry: _entry, salt: _salt, text: _text, ...event }: StoredEvent): CommittedEvent {

@@ -6,23 +6,23 @@ import { encodeHashes, encodeTlogProof } from '../ledger/core/tlog-proof.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { nodeHasher } from '../ledger/node-hasher.js';
 import { tileReader } from '../ledger/tip.js';
-import { Published } from './published.js';
+import { Served } from './rounds-served.js';
 
 /**
- * The log as files (C2SP tlog-tiles): what the published tree holds, and null for whatever it does not hold, be it
+ * The log as files (C2SP tlog-tiles): what the served tree holds, and null for whatever it does not hold, be it
  * stored already or not. Authorises nothing: the routes do.
  */
 @Injectable()
 export class LogFiles {
   constructor(
     private readonly reader: LedgerReader,
-    private readonly published: Published,
+    private readonly served: Served,
   ) {}
 
   /** The first `width` hashes of a tile. A partial one is the beginning of what is stored. */
   async tile(level: number, index: number, width: number): Promise<Uint8Array | null> {
     const leaves = (index * TILE_WIDTH + width) * 256 ** level;
-    if (!(await this.published.reaches(leaves))) return null;
+    if (!(await this.served.reaches(leaves))) return null;
     const stored = await tileReader(this.reader.db)(level, index);
     if (stored.length < width * HASH_BYTES) throw new Error('a tile is narrower than the published tree');
     return stored.subarray(0, width * HASH_BYTES);
@@ -31,7 +31,7 @@ export class LogFiles {
   /** The bundle of the first `width` entries of a level 0 tile. */
   async bundle(index: number, width: number): Promise<Uint8Array | null> {
     const first = index * TILE_WIDTH;
-    if (!(await this.published.reaches(first + width))) return null;
+    if (!(await this.served.reaches(first + width))) return null;
     const rows = await this.reader.db.query<{ entry: Buffer }>(
       'SELECT entry FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx',
       [first, first + width],
@@ -40,9 +40,9 @@ export class LogFiles {
     return encodeBundle(rows.map(({ entry }) => entry));
   }
 
-  /** A tlog-proof of the entry at that index, against the newest published checkpoint. */
+  /** A tlog-proof of the entry at that index, against the checkpoint that is served. */
   async proof(index: number): Promise<string | null> {
-    const newest = await this.published.newest();
+    const newest = await this.served.newest();
     if (!newest || index >= newest.size) return null;
     const proof = await inclusionProof(nodeHasher, index, newest.size, this.nodes());
     return encodeTlogProof({ index, proof, checkpoint: newest.checkpoint });
@@ -53,7 +53,7 @@ export class LogFiles {
    * @param older at most `newer`; of the empty tree there is nothing to prove, the proof has no lines
    */
   async consistency(older: number, newer: number): Promise<string | null> {
-    if (!(await this.published.reaches(newer))) return null;
+    if (!(await this.served.reaches(newer))) return null;
     const proof = older === 0 ? [] : await consistencyProof(nodeHasher, older, newer, this.nodes());
     return encodeHashes(proof);
   }

@@ -7,7 +7,7 @@ import { Action } from '../identity/access.js';
 import { parseTilePath, type TilePath } from '../ledger/core/tiles.js';
 import { LogFile } from './file.js';
 import { LogFiles } from './log-files.js';
-import { Published } from './published.js';
+import { Served } from './rounds-served.js';
 
 const listQuery = z.strictObject({
   before: z.coerce
@@ -25,7 +25,8 @@ const page = z.object({
       .object({
         size: z.number().int().describe('number of entries'),
         publishedAt: z.iso.datetime().describe('by the clock of the server; nothing proves it'),
-        checkpoint: z.string().describe('C2SP tlog-checkpoint in a signed note'),
+        checkpoint: z.string().describe('C2SP tlog-checkpoint in a signed note, with the cosignatures that it has'),
+        witnessed: z.boolean().describe('whether they are the quorum of `WITNESS_POLICY`'),
       })
       .meta({ title: 'PublishedCheckpoint' }),
   ),
@@ -37,21 +38,24 @@ const number = { type: 'string', pattern: NUMBER.source } as const;
 const tileSchema = { type: 'string', example: '0/x001/x234/067.p/112' } as const;
 const bundleSchema = { type: 'string', example: 'x001/x234/067.p/112' } as const;
 
-/** The log as files, as C2SP tlog-tiles says, and proofs from them. Nothing beyond the newest published checkpoint. */
+/** The log as files, as C2SP tlog-tiles says, and proofs from them. Nothing beyond the checkpoint that is served. */
 @ApiTags('log')
 @Controller('log')
 export class LogController {
   constructor(
     private readonly files: LogFiles,
-    private readonly published: Published,
+    private readonly served: Served,
   ) {}
 
   @Get('checkpoint')
   @Action('public')
-  @ApiOperation({ summary: 'The newest published checkpoint (C2SP tlog-checkpoint in a signed note)' })
+  @ApiOperation({
+    summary:
+      'The newest published checkpoint, with witnesses the newest at quorum (C2SP tlog-checkpoint in a signed note)',
+  })
   @LogFile('text', 'moving', 'Signed note')
   async checkpoint(): Promise<string> {
-    return found((await this.published.newest())?.checkpoint);
+    return found((await this.served.newest())?.checkpoint);
   }
 
   @Get('checkpoints')
@@ -61,7 +65,7 @@ export class LogController {
   async checkpoints(
     @Query({ schema: listQuery }) { before, limit }: z.output<typeof listQuery>,
   ): Promise<z.output<typeof page>> {
-    const rows = await this.published.page(before, limit);
+    const rows = await this.served.page(before, limit);
     const last = rows.length === limit ? rows.at(-1) : undefined;
     return {
       items: rows.map((row) => ({ ...row, publishedAt: new Date(row.publishedAt).toISOString() })),
@@ -94,7 +98,7 @@ export class LogController {
 
   @Get('proof/:index')
   @Action('public')
-  @ApiOperation({ summary: 'Inclusion proof of an entry in the newest published tree (C2SP tlog-proof@v1)' })
+  @ApiOperation({ summary: 'Inclusion proof of an entry in the served tree (C2SP tlog-proof@v1)' })
   @ApiParam({ name: 'index', schema: number, description: 'log index of the entry' })
   @LogFile('text', 'moving', 'tlog-proof')
   async proof(@Param('index') index: string): Promise<string> {
@@ -106,7 +110,7 @@ export class LogController {
   @ApiOperation({
     summary: 'Consistency proof between two tree sizes (RFC 9162 section 2.1.4.1), base64, one hash a line',
     description:
-      'Both sizes at most that of the newest published checkpoint, the old one first. No lines when the sizes are equal or the old one is 0: from the empty tree there is nothing to prove.',
+      'Both sizes at most that of `/log/checkpoint`, the old one first. No lines when the sizes are equal or the old one is 0: from the empty tree there is nothing to prove.',
   })
   @ApiParam({ name: 'old', schema: number, description: 'number of entries' })
   @ApiParam({ name: 'new', schema: number, description: 'number of entries' })

@@ -1,13 +1,37 @@
 import { Module } from '@nestjs/common';
 import { LogController } from './log.controller.js';
 import { LogFiles } from './log-files.js';
+import { Config } from '../config/config.js';
+import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { Published } from './published.js';
 import { Publisher } from './publisher.js';
+import { ReceiptsController } from './receipts.controller.js';
+import { ReceiptsService } from './receipts.service.js';
+import { Rounds } from './rounds.js';
+import { loadWitnessPolicy, WITNESS_POLICY } from './rounds-policy.js';
+import { RoundsQueue } from './rounds-queue.js';
+import { Witnessing } from './rounds-readiness.js';
+import { Served } from './rounds-served.js';
 
 /** What the outside sees of the log, and when (design 3). Needs the modules of configuration, ledger and HTTP. */
 @Module({
-  controllers: [LogController],
-  providers: [LogFiles, Published, Publisher],
-  exports: [Published],
+  controllers: [LogController, ReceiptsController],
+  providers: [
+    LogFiles,
+    Published,
+    Publisher,
+    ReceiptsService,
+    Rounds,
+    RoundsQueue,
+    Served,
+    Witnessing,
+    {
+      provide: WITNESS_POLICY,
+      inject: [Config, LedgerWriter],
+      useFactory: ({ env }: Config, { vkey }: LedgerWriter) =>
+        env.WITNESS_POLICY === undefined ? null : loadWitnessPolicy(env.WITNESS_POLICY, vkey),
+    },
+  ],
+  exports: [Published, Served],
 })
 export class LogModule {}

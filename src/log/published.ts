@@ -33,6 +33,15 @@ export class Published {
     return size <= this.reached || size <= ((await this.newest())?.size ?? -1);
   }
 
+  /** The smallest published checkpoint of more than that many entries; null when there is none. */
+  async firstAfter(size: number): Promise<PublishedCheckpoint | null> {
+    const [first] = await this.reader.db.query<PublishedCheckpoint>(
+      `SELECT ${COLUMNS} FROM published WHERE size > ? ORDER BY size LIMIT 1`,
+      [size],
+    );
+    return first ?? null;
+  }
+
   /** Published checkpoints of fewer than `before` entries, largest first. */
   page(before: number, limit: number): Promise<PublishedCheckpoint[]> {
     return this.reader.db.query<PublishedCheckpoint>(

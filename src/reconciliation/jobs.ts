@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { type Job, Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { Config } from '../config/config.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { faultOf } from './fault.js';
+import { queueName } from './queue-name.js';
 
 /** A reconcile job names a subject by number, a sweep nothing: what stands in Redis says nothing about anybody. */
 export type ReconcileJob = { subject: number };
@@ -43,7 +43,7 @@ export class JobsUnavailable extends Error {
 
 /**
  * The queues as producers see them: each command fails at once while Redis is away, so that nobody waits
- * for it. The names begin with a hash of the origin: several ledgers may share one Redis.
+ * for it.
  */
 @Injectable()
 export class Jobs implements OnApplicationShutdown {
@@ -80,7 +80,7 @@ export class Jobs implements OnApplicationShutdown {
 
   /** Name of a queue in Redis. */
   nameOf(queue: JobQueue): string {
-    return `rxledger-${createHash('sha256').update(this.writer.origin).digest('hex').slice(0, 12)}-${queue}`;
+    return queueName(this.writer.origin, queue);
   }
 
   /**

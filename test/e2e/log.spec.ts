@@ -213,7 +213,7 @@ describe('the log as files', () => {
   it('lists what was published', async () => {
     const { body } = await api.request.get('/log/checkpoints').expect(200);
     expect(body).toEqual({
-      items: [{ size: SIZE, publishedAt: expect.any(String), checkpoint: await text('checkpoint') }],
+      items: [{ size: SIZE, publishedAt: expect.any(String), checkpoint: await text('checkpoint'), witnessed: false }],
       next: null,
     });
     expect((await api.request.get(`/log/checkpoints?before=${SIZE}`)).body).toEqual({ items: [], next: null });

@@ -7,6 +7,7 @@ import type { Vault } from '../vault.js';
 import { bytes, integer } from './cells.js';
 import { ChainAudit } from './chains.js';
 import { verifyClients } from './clients.js';
+import { verifyCosignatures } from './cosignatures.js';
 import { EntryAudit, TileAudit } from './entries.js';
 import { checkHead, headToVerify, rememberedCheckpoint, type Signed, sizeToVerify } from './head.js';
 import { PublishedAudit } from './published.js';
@@ -78,6 +79,7 @@ async function verifySnapshot(
   );
   checkTime(head, audit, findings);
   if (remembered) checkLength(head, size, remembered, findings);
+  await verifyCosignatures(db, findings);
   await verifySubjects(db, input.vault, findings);
   await verifyClients(db, input.vault, findings);
   const checked = input.vault

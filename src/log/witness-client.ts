@@ -1,0 +1,95 @@
+import { encodeHashes } from '../ledger/core/tlog-proof.js';
+import type { AskedWitness } from './rounds-policy.js';
+
+/** How long one request may take, to its last byte. */
+const REQUEST_MS = 10_000;
+/** A few signature lines; whoever sends more is cut off. */
+const ANSWER_BYTES = 16_384;
+const SIZE = /^(0|[1-9][0-9]{0,15})\n$/;
+
+/** What a witness said to a submission; nothing of it is verified. */
+export type WitnessAnswer =
+  /** Signature lines, it says. */
+  | { readonly kind: 'cosigned'; readonly lines: string }
+  /** It has cosigned a tree of that size last, it says. */
+  | { readonly kind: 'conflict'; readonly size: number }
+  | { readonly kind: 'failed'; readonly failure: WitnessFailure };
+
+/** Why there is no cosignature: a code that says nothing else, for the database, the log and readiness. */
+export type WitnessFailure =
+  | 'unreachable'
+  | 'timeout'
+  /** Not an answer of C2SP tlog-witness. */
+  | 'malformed'
+  /** Its signature of this checkpoint does not hold or is not there. */
+  | 'bad-cosignature'
+  /** 409 with a size that this log had when the submission was under way; the next round begins there. */
+  | 'newer'
+  /** 409 with a size that this log never had: a tree was shown to it that is not this one. */
+  | 'ahead'
+  /** 422: the tree that it has cosigned is not the beginning of this one. */
+  | 'inconsistent'
+  | `http-${number}`;
+
+/** Whether the failure says that the log stands forked, or was set back. */
+export function isAlarm(failure: string | null): boolean {
+  return failure === 'ahead' || failure === 'inconsistent';
+}
+
+/**
+ * `POST <url>/add-checkpoint` (C2SP tlog-witness). Never rejects, and ends in time whatever the other side does.
+ * @param old size of the tree that the witness cosigned last
+ * @param proof consistency proof from there, 32 bytes each
+ * @param checkpoint signed note
+ * @param signal ends it at once
+ */
+export async function addCheckpoint(
+  { url }: Pick<AskedWitness, 'url'>,
+  old: number,
+  proof: readonly Uint8Array[],
+  checkpoint: string,
+  signal: AbortSignal,
+): Promise<WitnessAnswer> {
+  const timeout = AbortSignal.timeout(REQUEST_MS);
+  try {
+    const answer = await fetch(`${url}/add-checkpoint`, {
+      method: 'POST',
+      headers: { 'content-type': 'text/plain; charset=utf-8' },
+      body: `old ${old}\n${encodeHashes(proof)}\n${checkpoint}`,
+      redirect: 'manual',
+      signal: AbortSignal.any([timeout, signal]),
+    });
+    return understand(answer.status, await bodyOf(answer));
+  } catch {
+    return failed(timeout.aborted ? 'timeout' : 'unreachable');
+  }
+}
+
+function understand(status: number, body: string | null): WitnessAnswer {
+  if (status === 200) return body === null ? failed('malformed') : { kind: 'cosigned', lines: body };
+  if (status === 422) return failed('inconsistent');
+  if (status !== 409) return failed(`http-${status}`);
+  const size = Number(SIZE.exec(body ?? '')?.[1]);
+  return Number.isSafeInteger(size) ? { kind: 'conflict', size } : failed('malformed');
+}
+
+/** @returns null when it is longer than any answer, or no UTF-8 */
+async function bodyOf({ body }: Response): Promise<string | null> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const part of body ?? []) {
+    length += part.length;
+    // Leaving the loop ends the connection.
+    if (length > ANSWER_BYTES) return null;
+    parts.push(part);
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.concat(parts));
+  } catch {
+    return null;
+  }
+}
+
+function failed(failure: WitnessFailure): WitnessAnswer {
+  return { kind: 'failed', failure };
+}
