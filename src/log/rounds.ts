@@ -27,9 +27,9 @@ type Result = { readonly line: string } | { readonly failure: WitnessFailure };
 @Injectable()
 export class Rounds {
   private readonly logger = new Logger('Rounds');
-  private readonly stopping = new AbortController();
-  /** Requests of this process by witness: one that hangs is not asked again meanwhile. */
-  private readonly asking = new Map<string, Promise<boolean>>();
+  private stopped = false;
+  /** What is under way in this process, by witness: one that hangs is not asked again meanwhile. */
+  private readonly asking = new Map<string, { readonly asked: Promise<boolean>; abort(): void }>();
   /** What was last said of a witness in the log. */
   private readonly told = new Map<string, WitnessFailure | null>();
 
@@ -52,6 +52,7 @@ export class Rounds {
     const wanted = policy.witnesses.filter(({ vkey }) => !cosigned.has(vkey) && !this.asking.has(vkey));
     if (wanted.length === 0) return;
     const contacts = await readContacts(this.reader.db, vkeys);
+    if (this.stopped) return;
     const done = () =>
       reaches(
         policy.policy,
@@ -66,21 +67,25 @@ export class Rounds {
         if (await this.ask(witness, known, newest)) cosigned.add(witness.vkey);
         if (!late && done()) over();
       });
-      void Promise.all(all).then(() => over());
-      this.stopping.signal.addEventListener('abort', () => over(), { once: true });
-      void Promise.all(all).then(() => clearTimeout(timer));
+      void Promise.all(all).finally(() => {
+        clearTimeout(timer);
+        over();
+      });
     });
   }
 
   /** Ends what is under way and asks no more. */
   async stop(): Promise<void> {
-    this.stopping.abort();
-    await Promise.all(this.asking.values());
+    this.stopped = true;
+    const all = [...this.asking.values()];
+    for (const each of all) each.abort();
+    await Promise.all(all.map(({ asked }) => asked));
   }
 
   /** Asks one witness and stores what came of it. Never rejects. @returns whether its cosignature is stored */
   private ask(witness: AskedWitness, known: number, newest: PublishedCheckpoint): Promise<boolean> {
-    const asked = this.submit(witness, known, newest)
+    const controller = new AbortController();
+    const asked = this.submit(witness, known, newest, controller.signal)
       .then((result) => this.store(witness, newest.size, result))
       .catch((error: unknown) => {
         const outage = asUnavailable(error);
@@ -88,7 +93,7 @@ export class Rounds {
         return false;
       })
       .finally(() => this.asking.delete(witness.vkey));
-    this.asking.set(witness.vkey, asked);
+    this.asking.set(witness.vkey, { asked, abort: () => controller.abort() });
     return asked;
   }
 
@@ -97,10 +102,11 @@ export class Rounds {
     witness: AskedWitness,
     known: number,
     { size, checkpoint }: PublishedCheckpoint,
+    signal: AbortSignal,
   ): Promise<Result> {
     let old = Math.min(known, size);
     for (let request = 1; ; request++) {
-      const answer = await addCheckpoint(witness, old, await this.proof(old, size), checkpoint, this.stopping.signal);
+      const answer = await addCheckpoint(witness, old, await this.proof(old, size), checkpoint, signal);
       if (answer.kind === 'failed') return answer;
       if (answer.kind === 'cosigned') return cosignatureIn(answer.lines, checkpoint, witness.key);
       if (answer.size > size) return { failure: (await this.hasHad(answer.size)) ? 'newer' : 'ahead' };
@@ -120,7 +126,7 @@ export class Rounds {
   }
 
   private async store({ name, vkey }: AskedWitness, size: number, result: Result): Promise<boolean> {
-    if ('failure' in result && this.stopping.signal.aborted) return false;
+    if ('failure' in result && this.stopped) return false;
     const failure = 'failure' in result ? result.failure : null;
     this.tell(name, failure, size);
     const now = this.clock.now();

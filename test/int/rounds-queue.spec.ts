@@ -1,0 +1,103 @@
+import { randomUUID } from 'node:crypto';
+import pino from 'pino';
+import { describe, expect, it } from 'vitest';
+import { Clock } from '../../src/config/clock.js';
+import { ConfigError } from '../../src/config/config.js';
+import { Published } from '../../src/log/published.js';
+import { Served } from '../../src/log/rounds-served.js';
+import { Witnessing } from '../../src/log/rounds-readiness.js';
+import { serve, type Service } from '../../src/main.js';
+import { redisProgram, sharedPostgres } from '../support/engines.js';
+import { count, openTestLedger, temporaryFolder, testConfig } from '../support/ledger.js';
+import { startRedis } from '../support/redis.js';
+import { until } from '../support/wait.js';
+import { logVkey, writePolicy } from '../support/witnesses.js';
+import { closers, honest, liar, linesOf, noteIn } from './rounds-support.js';
+
+const program = await redisProgram();
+const postgres = await sharedPostgres();
+const logger = pino({ level: 'silent' });
+
+/** A policy of one witness, and workers on one database that follow it. */
+async function start(processes: number, witness: Awaited<ReturnType<typeof honest>>, env: Record<string, string>) {
+  const folder = temporaryFolder();
+  closers.push(() => folder.remove());
+  const policy = writePolicy(folder.path, logVkey(folder.path), [witness], 1);
+  const all = { PUBLISH_SECONDS: '0.1', ROLE: 'worker', WITNESS_POLICY: policy, ...env };
+  const config = testConfig(folder.path, all);
+  const ledger = await openTestLedger(testConfig(folder.path, env));
+  closers.push(() => ledger.close());
+  const services: Service[] = [];
+  for (let at = 0; at < processes; at++) {
+    const service = await serve(config, new Clock(), logger);
+    closers.push(() => service.close());
+    services.push(service);
+  }
+  const [first] = services as [Service];
+  const servedSize = async () => (await first.app.get(Served).newest())?.size ?? -1;
+  const add = () => ledger.writer.commit(count(randomUUID(), 1));
+  return { ledger, services, first, servedSize, add };
+}
+
+describe.skipIf(program.missing)('rounds as jobs', () => {
+  it('go on after a Redis that was away and came back empty', async () => {
+    const redis = await startRedis();
+    closers.push(() => redis.stop());
+    const { first, servedSize, add } = await start(1, await honest(1), { REDIS_URL: redis.url });
+    await add();
+    await until(async () => (await servedSize()) === 1);
+    await redis.kill();
+    await add();
+    await until(() => first.app.get(Published).reaches(2));
+    expect(await servedSize()).toBe(1);
+    const state = () => first.app.get(Witnessing).state(Date.now() + 60_000);
+    expect(await state()).toMatchObject({ up: true, degraded: true, behind: 1, failing: '' });
+    await redis.start(true);
+    await until(async () => (await servedSize()) === 2);
+    await redis.flush();
+    await add();
+    await until(async () => (await servedSize()) === 3);
+    expect(await state()).toMatchObject({ up: true, degraded: false, behind: 0 });
+  }, 60_000);
+
+  it.skipIf(postgres.missing)(
+    'of two processes are one at a time, and store nothing twice',
+    async () => {
+      const redis = await startRedis();
+      closers.push(() => redis.stop());
+      let [now, most] = [0, 0];
+      const witness = await liar(1, ({ body, response }) => {
+        most = Math.max(most, ++now);
+        // Long enough for the other process to begin, if it would.
+        setTimeout(() => {
+          now--;
+          response.end(linesOf(noteIn(body), 1));
+        }, 150);
+      });
+      const env = { REDIS_URL: redis.url, DATABASE_URL: await postgres.createDatabase() };
+      const { ledger, servedSize, add } = await start(2, witness, env);
+      for (let size = 1; size <= 8; size++) {
+        await add();
+        await until(async () => (await servedSize()) >= size);
+      }
+      expect(most).toBe(1);
+      expect(new Set(witness.submissions).size).toBe(witness.submissions.length);
+      const rows = await ledger.reader.db.query<{ n: number; sizes: number }>(
+        'SELECT count(*) AS n, count(DISTINCT size) AS sizes FROM cosignature',
+      );
+      expect(rows[0]?.n).toBe(rows[0]?.sizes);
+      expect(rows[0]?.n).toBe(witness.submissions.length);
+    },
+    60_000,
+  );
+});
+
+describe('a service with a policy', () => {
+  it('that is not for its log does not start', async () => {
+    const [folder, other] = [temporaryFolder(), temporaryFolder()];
+    const policy = writePolicy(folder.path, logVkey(other.path), [await honest(1)], 1);
+    const config = testConfig(folder.path, { ROLE: 'worker', WITNESS_POLICY: policy });
+    await expect(serve(config, new Clock(), logger)).rejects.toThrow(ConfigError);
+    for (const each of [folder, other]) each.remove();
+  });
+});
