@@ -1,0 +1,26 @@
+import type { Careless } from './careless.js';
+import type { Party } from './parties.js';
+import type { HonestWorld } from './world.js';
+
+/** One thing that an operator with root may do, and what is true of it. */
+export interface Attack {
+  readonly name: string;
+  /** `naive` edits bytes; `clever` makes again, with the log's own keys, whatever the name does not leave undone. */
+  readonly form: 'naive' | 'clever';
+  /** Does it for real, on a data folder of its own. */
+  mutate(folder: string, world: HonestWorld): Promise<void>;
+  /** Everybody who notices; all other parties do not, and the suite holds them to it. */
+  readonly caughtBy: readonly Party[];
+  /** What `verify` blames: a table and, where it is one row, its place. */
+  blames?(world: HonestWorld): { readonly table: string; readonly where?: Readonly<Record<string, number>> };
+  /** A careless verifier, as others were written, that takes it for honest. */
+  readonly fools?: Careless;
+  /** Caught by none of the parties that there are: who will. */
+  readonly waitsFor?: string;
+}
+
+export const entryAt = (index: number) => ({ table: 'entry', where: { index } });
+export const payloadAt = (index: number) => ({ table: 'payload', where: { index } });
+
+/** Whoever kept something from before the attack: who rewrites everything is caught by nobody else. */
+export const MEMORY = ['auditor state', 'witness', 'receipt'] as const satisfies Party[];

@@ -1,0 +1,141 @@
+import { randomUUID } from 'node:crypto';
+import { cpSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { dbOf } from '../../src/database/db.js';
+import { openSqliteReadOnly } from '../../src/database/data-source.js';
+import type { Receipt } from '../../src/ledger/model.js';
+import { readHead } from '../../src/ledger/tip.js';
+import { accepted, type Answer, type Api, newOrder, startApi, tablets } from '../support/api.js';
+import { temporaryFolder } from '../support/ledger.js';
+
+/** What others got from the honest log and kept, out of the operator's reach. */
+export interface Kept {
+  /** The log's verifier key, pinned. */
+  readonly vkey: string;
+  /** The signed checkpoint that the auditor verified last, and the witness cosigned last. */
+  readonly checkpoint: string;
+  /** Of the target's entries and of the log's last one, as the writes answered them. */
+  readonly receipts: readonly Receipt[];
+}
+
+/** Log indexes of one order's entries: issued, claimed, dispensed, two doses. */
+export type OrderEntries = readonly [issued: number, claimed: number, dispensed: number, dose: number, dose: number];
+
+/** A log that grew honestly, through the running service, and what is attacked in it. */
+export interface HonestWorld {
+  /** Data folder: database, keys, head file. */
+  readonly folder: string;
+  /** Its backup from an earlier day, head file included. */
+  readonly backup: string;
+  /** Data folder of another log of the same operator, under the same keys. */
+  readonly other: string;
+  readonly kept: Kept;
+  /** Number of entries, when the backup was made and at the end. */
+  readonly backupSize: number;
+  readonly size: number;
+  /** The order that the attacks aim at, in the first full tile, and another one like it. */
+  readonly target: OrderEntries;
+  readonly neighbour: OrderEntries;
+  /** Two of the target's entries that stand under one node of the tree. */
+  readonly siblings: readonly [left: number, right: number];
+  /** A copy of the log's data folder to attack. */
+  copy(): string;
+  remove(): void;
+}
+
+const ORIGIN = 'ledger.example/attacked';
+/** The clock moves on after each order, so that entries have times to tell apart. */
+const BETWEEN_ORDERS_MS = 2 * 60_000;
+/** Orders of five entries each: the first full tile is closed before the backup is made. */
+const ORDERS = { beforeBackup: 55, beforeCheckpoint: 8, afterCheckpoint: 2 };
+const TARGET = 20;
+
+export async function honestWorld(): Promise<HonestWorld> {
+  const root = temporaryFolder();
+  const at = (name: string): string => join(root.path, name);
+  const [folder, backup, other] = [at('log'), at('backup'), at('other')];
+
+  const orders: Receipt[][] = [];
+  await serving(folder, ORIGIN, async (api) => {
+    for (let n = 0; n < ORDERS.beforeBackup; n++) orders.push(await wholeOrder(api));
+  });
+  cpSync(folder, backup, { recursive: true });
+
+  let kept = '';
+  let vkey = '';
+  await serving(folder, ORIGIN, async (api) => {
+    vkey = api.vkey;
+    for (let n = 0; n < ORDERS.beforeCheckpoint; n++) orders.push(await wholeOrder(api));
+    kept = (await readHead(api.reader.db))?.checkpoint ?? '';
+    for (let n = 0; n < ORDERS.afterCheckpoint; n++) orders.push(await wholeOrder(api));
+  });
+
+  mkdirSync(other);
+  cpSync(join(folder, 'keys'), join(other, 'keys'), { recursive: true });
+  // Not as long as the log: what is longer is refused for its size alone.
+  await serving(other, 'ledger.example/other', async (api) => {
+    for (let n = 0; n < 3; n++) await wholeOrder(api);
+  });
+
+  const entriesOf = (n: number): OrderEntries => orders[n]?.map(({ index }) => index) as unknown as OrderEntries;
+  const last = orders.at(-1)?.at(-1);
+  if (!last) throw new Error('the honest log is empty');
+  const target = entriesOf(TARGET);
+  const left = target[1] + (target[1] % 2);
+  let copies = 0;
+  return {
+    folder,
+    backup,
+    other,
+    kept: { vkey, checkpoint: kept, receipts: [...(orders[TARGET] ?? []), last] },
+    backupSize: await sizeOf(backup),
+    size: await sizeOf(folder),
+    target,
+    siblings: [left, left + 1],
+    neighbour: entriesOf(TARGET + 1),
+    copy() {
+      const copy = at(`copy-${copies++}`);
+      cpSync(folder, copy, { recursive: true });
+      return copy;
+    },
+    remove: () => root.remove(),
+  };
+}
+
+/** Runs the service on that data folder while `work` goes on; afterwards the folder is whole and nobody's. */
+async function serving(folder: string, origin: string, work: (api: Api) => Promise<void>): Promise<void> {
+  const api = await startApi({ DATA_DIR: folder, LOG_ORIGIN: origin });
+  try {
+    const { time } = (await readHead(api.reader.db)) ?? { time: 0 };
+    api.clock.set(Math.max(api.clock.now(), time) + BETWEEN_ORDERS_MS);
+    await work(api);
+  } finally {
+    await api.close();
+  }
+}
+
+/** One order's life as its people write it, each write with an idempotency key. @returns the receipts that they get */
+async function wholeOrder(api: Api): Promise<Receipt[]> {
+  const receipts: Receipt[] = [];
+  const write = async (who: string, path: string, body: object): Promise<Answer['body']> => {
+    const answer = accepted(await api.as(who).post(path, body, randomUUID()));
+    receipts.push(answer.body.receipt);
+    return answer.body;
+  };
+  const { prescription, token } = await write('prescriber', '/api/prescriptions', newOrder(api));
+  const path = `/api/prescriptions/${prescription.id}`;
+  const { claim } = await write('pharmacist', `${path}/claim`, { token });
+  await write('pharmacist', `${path}/dispenses`, { secret: claim.secret, quantity: tablets('30') });
+  for (let dose = 0; dose < 2; dose++) await write('patient', `${path}/doses`, { outcome: 'taken' });
+  api.clock.advance(BETWEEN_ORDERS_MS);
+  return receipts;
+}
+
+async function sizeOf(folder: string): Promise<number> {
+  const source = await openSqliteReadOnly(join(folder, 'rxledger.sqlite'));
+  try {
+    return (await readHead(dbOf(source)))?.size ?? 0;
+  } finally {
+    await source.destroy();
+  }
+}
