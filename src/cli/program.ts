@@ -1,6 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { DemoOptions } from './demo.js';
 import type { ProofVerifyOptions } from './proof.js';
+import type { FollowCommandOptions } from './follow.js';
 import type { RotateOptions } from './rotate-kek.js';
 import type { VerifyOptions } from './verify.js';
 import type { ExportOptions } from './export.js';
@@ -270,7 +271,65 @@ All processes of the log must see the same keys folder; they take the new key ov
       done(await (await import('./witness.js')).runWitness(options, terminal)),
     );
 
+  program
+    .command('follow')
+    .description('check a log as an auditor does, again and again, and remember what it has signed')
+    .argument('<url>', 'where the service is reached, https://…')
+    .requiredOption('--dir <folder>', 'where what was checked stays, and evidence; one log, one folder')
+    .option('--vkey <vkey>', "the log's verifier key to trust")
+    .option('--policy <file>', 'trusted log, witnesses and the quorum that is needed (C2SP tlog-policy)')
+    .option('--client-id <id>', 'sign in as this machine, an auditor: entries are not public')
+    .option('--key <file>', 'its private key (`rxledger keygen` makes one)')
+    .option('--audience <url>', 'what the service calls itself (its PUBLIC_URL), where that is not <url>')
+    .option('--once', 'look once')
+    .addOption(new Option('--interval <seconds>', 'pause between two looks').argParser(readSeconds).default(10))
+    .option('--replica', 'keep tiles and entries in <folder>/log too, and serve them as /log (not with --once)')
+    .option('--host <host>', "the replica's address", '127.0.0.1')
+    .addOption(new Option('--port <port>', "the replica's port; 0 takes a free one").argParser(readPort).default(7381))
+    .addOption(json())
+    .addOption(progress())
+    .addHelpText(
+      'after',
+      help(
+        ['rxledger follow https://rx.example --dir rx --vkey "$VKEY" --client-id … --key f.key', 'until an alarm'],
+        ['rxledger follow https://rx.example --dir rx --policy policy.txt --once --json …', 'one look, one line'],
+        ['rxledger follow https://rx.example --dir rx --vkey "$VKEY" --replica --port 8080 …', 'an own copy'],
+      ),
+    )
+    .addHelpText(
+      'after',
+      `
+Ends with 1 at the first alarm; what shows it is in <folder>/evidence (\`rxledger evidence\` checks it elsewhere).
+Alarms: signature, log (another log answers), rollback, fork, quorum (of --policy is not met), files (a tile or bundle
+is not the signed one), entry (one breaks a rule). A log that is away ends a look with 3 under --once; without it the
+next look is waited for. With --json a line a look.`,
+    )
+    .action(async (url: string, options: FollowCommandOptions) =>
+      done(await (await import('./follow.js')).runFollow(url, options, terminal)),
+    );
+
+  program
+    .command('evidence')
+    .description('whether a file of evidence that `follow` kept convicts the log by its own signatures')
+    .argument('<file>', 'from the folder evidence of a follower')
+    .option('--vkey <vkey>', "the log's verifier key to trust")
+    .option('--policy <file>', 'trusted log, witnesses and quorum (C2SP tlog-policy)')
+    .addOption(json())
+    .addHelpText(
+      'after',
+      help(['rxledger evidence rx/evidence/fork-….json --vkey "$VKEY"', '0: proved, 1: not proved by itself']),
+    )
+    .action(async (file: string, options: CommonOptions & { vkey?: string; policy?: string }) =>
+      done(await (await import('./follow.js')).runEvidence(file, options, terminal)),
+    );
+
   return program;
+}
+
+function readSeconds(text: string): number {
+  const seconds = /^\d{1,6}(?:\.\d{1,3})?$/.test(text) ? Number(text) : 0;
+  if (seconds > 0) return seconds;
+  throw new InvalidArgumentError('seconds are a number above 0');
 }
 
 function readPort(text: string): number {

@@ -12,8 +12,8 @@ export const RECHECK_SECONDS = 30;
 /** Verified tokens kept: checking an EdDSA signature anew costs about 240 µs. */
 const CACHED_TOKENS = 10_000;
 
-const ISSUER = 'rxledger';
-const AUDIENCE = 'rxledger-api';
+export const ISSUER = 'rxledger';
+export const AUDIENCE = 'rxledger-api';
 
 const claims = z.object({
   sub: z.string(),

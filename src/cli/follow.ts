@@ -1,0 +1,198 @@
+import { readFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { pino } from 'pino';
+import { Clock } from '../config/clock.js';
+import { Config } from '../config/config.js';
+import { checkEvidence, evidenceSchema } from '../follow/evidence.js';
+import { Follower, type Poll, type Standing } from '../follow/follower.js';
+import { createReplicaServer, tokensOf } from '../follow/replica-server.js';
+import { Replica } from '../follow/replica.js';
+import { httpFiles, SourceError } from '../follow/source.js';
+import { FollowFolderError } from '../follow/store.js';
+import { createLogger } from '../http/logging.js';
+import { CheckpointError } from '../ledger/core/checkpoint.js';
+import { NoteError, parseVerifierKey } from '../ledger/core/note.js';
+import { logOnly, parsePolicy, type Policy, PolicyError } from '../ledger/core/policy.js';
+import { loadKey } from '../ledger/key-files.js';
+import { nodeHasher } from '../ledger/node-hasher.js';
+import { ClientToken } from './client-token.js';
+import {
+  type CommonOptions,
+  EnvironmentError,
+  EXIT,
+  type ExitCode,
+  ProgressLine,
+  type Terminal,
+  UsageError,
+} from './terminal.js';
+
+interface TrustOptions extends CommonOptions {
+  readonly vkey?: string;
+  readonly policy?: string;
+}
+
+export interface FollowCommandOptions extends TrustOptions {
+  readonly dir: string;
+  readonly clientId?: string;
+  readonly key?: string;
+  /** What the server calls itself, where that is not the URL. */
+  readonly audience?: string;
+  readonly once?: boolean;
+  /** Seconds between two looks. */
+  readonly interval: number;
+  readonly replica?: boolean;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `rxledger follow`: ends at the first alarm, or after one look with `once`, or by a signal. */
+export async function runFollow(url: string, options: FollowCommandOptions, terminal: Terminal): Promise<ExitCode> {
+  const { dir, json } = options;
+  checkUrl(url);
+  const policy = await policyOf(options);
+  const clock = new Clock();
+  const token = await tokenOf(url, options, clock);
+  const line = new ProgressLine(terminal, options);
+  const stop = new AbortController();
+  const end = () => stop.abort();
+  process.once('SIGINT', end).once('SIGTERM', end);
+  const opened: { close(): Promise<unknown> }[] = [];
+  try {
+    const replica = options.replica ? await Replica.open(join(dir, 'log')) : undefined;
+    const follower = await Follower.open(dir, {
+      policy,
+      fetch: httpFiles(url, token && (() => token.get()), stop.signal),
+      url,
+      clock,
+      ...(replica ? { replica } : {}),
+      progress: (done, total) => line.show(() => `checking entries: ${done} of ${total}`),
+    });
+    opened.push(follower);
+    if (replica && !options.once) {
+      const server = createReplicaServer(
+        replica,
+        tokensOf(url),
+        createLogger(Config.parse(terminal.env), pino.destination(2)),
+      );
+      opened.unshift(server);
+      const address = await server.listen({ host: options.host, port: options.port });
+      terminal.out(json ? JSON.stringify({ event: 'listening', address }) : `replica listens on ${address}`);
+    }
+    return await follow(follower, options, terminal, line, stop.signal);
+  } catch (error) {
+    if (error instanceof FollowFolderError) throw new EnvironmentError(`${dir}: ${error.message}`);
+    throw error;
+  } finally {
+    process.off('SIGINT', end).off('SIGTERM', end);
+    for (const one of opened) await one.close();
+  }
+}
+
+async function follow(
+  follower: Follower,
+  { once, interval, json }: FollowCommandOptions,
+  terminal: Terminal,
+  line: ProgressLine,
+  signal: AbortSignal,
+): Promise<ExitCode> {
+  for (;;) {
+    try {
+      const poll = await follower.poll();
+      line.done();
+      if (json) terminal.out(JSON.stringify(asJson(poll)));
+      else for (const words of inWords(poll)) terminal.out(words);
+      if (!poll.ok) return EXIT.finding;
+    } catch (error) {
+      if (signal.aborted) return EXIT.ok;
+      if (once || !(error instanceof SourceError || error instanceof EnvironmentError)) throw asOutage(error);
+      line.done();
+      if (json) terminal.out(JSON.stringify({ event: 'away', reason: error.message }));
+      else terminal.err(`away: ${error.message}`);
+    }
+    if (once || !(await waited(interval, signal))) return EXIT.ok;
+  }
+}
+
+/** @returns false when the signal ends the waiting */
+function waited(seconds: number, signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve(false);
+    const ended = () => {
+      clearTimeout(timer);
+      resolve(false);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', ended);
+      resolve(true);
+    }, seconds * 1000);
+    signal.addEventListener('abort', ended, { once: true });
+  });
+}
+
+const asOutage = (error: unknown) => (error instanceof SourceError ? new EnvironmentError(error.message) : error);
+
+function asJson(poll: Poll): object {
+  return poll.ok
+    ? { event: 'followed', ...poll.standing }
+    : { event: 'alarm', alarm: poll.alarm, what: poll.what, evidence: poll.evidence };
+}
+
+function inWords(poll: Poll): string[] {
+  if (!poll.ok) return [`ALARM ${poll.alarm}: ${poll.what}`, `  evidence: ${poll.evidence}`];
+  const { origin, checked, size, entries, lag, witnesses, cosignatureAge, evidence }: Standing = poll.standing;
+  const age = cosignatureAge === null ? '' : `, cosigned ${cosignatureAge} s ago by ${witnesses.join(', ')}`;
+  const behind = lag.entries === 0 ? 'nothing new' : `${entries} new, was ${lag.seconds} s behind`;
+  return [
+    `${origin}: ${checked} of ${size} entries checked (${behind})${age}`,
+    ...(evidence > 0 ? [`  evidence of ${evidence} earlier alarms is kept`] : []),
+  ];
+}
+
+/** `rxledger evidence`: whether a file of evidence convicts the log by itself. */
+export async function runEvidence(file: string, options: TrustOptions, terminal: Terminal): Promise<ExitCode> {
+  const policy = await policyOf(options);
+  let content: unknown;
+  try {
+    content = JSON.parse(await readFile(file, 'utf8'));
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new UsageError(`${file} is not JSON`);
+    throw error;
+  }
+  const { data } = evidenceSchema.safeParse(content);
+  if (!data) throw new UsageError(`${file} is no evidence of \`rxledger follow\``);
+  const { proved, says } = checkEvidence(nodeHasher, policy, data);
+  if (options.json) terminal.out(JSON.stringify({ alarm: data.alarm, proved, says }));
+  else terminal.out(`${proved ? 'PROVED' : 'not proved'}: ${says}`);
+  return proved ? EXIT.ok : EXIT.finding;
+}
+
+function checkUrl(url: string): void {
+  const { protocol, username, password, search, hash } = URL.canParse(url) ? new URL(url) : ({} as Partial<URL>);
+  if (!protocol || !/^https?:$/.test(protocol) || username || password || search || hash)
+    throw new UsageError('the URL is that of a service: https://host, without user, query or fragment');
+}
+
+async function policyOf({ vkey, policy }: TrustOptions): Promise<Policy> {
+  if ((vkey === undefined) === (policy === undefined))
+    throw new UsageError('whom to trust: either --vkey <vkey> or --policy <file>');
+  try {
+    if (vkey !== undefined) return logOnly(parseVerifierKey(vkey));
+    const parsed = parsePolicy(await readFile(policy ?? ''));
+    if (parsed.logs.length === 0) throw new UsageError('--policy: it names no log');
+    return parsed;
+  } catch (error) {
+    if (error instanceof PolicyError) throw new UsageError(`--policy: ${error.message}`);
+    if (error instanceof NoteError || error instanceof CheckpointError)
+      throw new UsageError('--vkey: not the verifier key of a log (`rxledger vkey` prints one)');
+    throw error;
+  }
+}
+
+/** @returns null when no machine signs in */
+async function tokenOf(url: string, { clientId, key, audience }: FollowCommandOptions, clock: Clock) {
+  if (clientId === undefined && key === undefined) return null;
+  if (clientId === undefined || key === undefined) throw new UsageError('--client-id and --key go together');
+  const seed = loadKey(dirname(key), basename(key));
+  if (!seed) throw new UsageError(`there is no ${key} (\`rxledger keygen\` makes one)`);
+  return new ClientToken(url, clientId, seed, clock, audience);
+}

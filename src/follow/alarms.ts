@@ -1,0 +1,97 @@
+import { createHash } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { toBase64 } from '../ledger/core/bytes.js';
+import type { Checkpoint } from '../ledger/core/checkpoint.js';
+import { type LogClient, LogFileError } from '../ledger/core/log-client.js';
+import { consistencyProof, inclusionProof } from '../ledger/core/merkle.js';
+import { tileNodeReader } from '../ledger/core/tiles.js';
+import { nodeHasher } from '../ledger/node-hasher.js';
+import { writeDurably } from './durable.js';
+import type { AlarmKind, Evidence } from './evidence.js';
+
+/** Something is wrong with the log. It carries what the evidence file will say. */
+export class Alarm extends Error {
+  override readonly name = 'Alarm';
+
+  constructor(
+    readonly kind: AlarmKind,
+    readonly what: string,
+    readonly more: Pick<Evidence, 'prefix' | 'entries' | 'file'> = {},
+  ) {
+    super(`${kind}: ${what}`);
+  }
+}
+
+const FOLDER = 'evidence';
+
+/** Where evidence stays; nothing is ever removed from it. */
+export class EvidenceFolder {
+  constructor(private readonly folder: string) {}
+
+  /** @returns the file, durable. The same evidence again is the same file: what it was called at first stays. */
+  async keep(evidence: Evidence): Promise<string> {
+    const { at: _, ...content } = evidence;
+    const name = createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 16);
+    const file = join(this.folder, FOLDER, `${evidence.alarm}-${name}.json`);
+    const known = (await this.names()).includes(`${evidence.alarm}-${name}.json`);
+    if (!known) await writeDurably(file, `${JSON.stringify(evidence, null, 2)}\n`);
+    return file;
+  }
+
+  async count(): Promise<number> {
+    return (await this.names()).length;
+  }
+
+  private async names(): Promise<string[]> {
+    try {
+      return (await readdir(join(this.folder, FOLDER))).filter((name) => name.endsWith('.json'));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw error;
+    }
+  }
+}
+
+/** What shows that the tree of `size` entries does not begin with another tree of `older` entries. */
+export async function prefixOf(
+  client: LogClient,
+  older: number,
+  size: number,
+): Promise<NonNullable<Evidence['prefix']>> {
+  const root = await client.rootAt(older);
+  const proof = older === 0 ? [] : await consistencyProof(nodeHasher, older, size, nodesOf(client));
+  return { root: toBase64(root), proof: proof.map(toBase64) };
+}
+
+/** Entries of the signed tree, each with its inclusion proof. */
+export async function entriesOf(
+  client: LogClient,
+  { size }: Pick<Checkpoint, 'size'>,
+  indexes: readonly number[],
+): Promise<NonNullable<Evidence['entries']>> {
+  const shown: NonNullable<Evidence['entries']> = [];
+  for (const index of indexes) {
+    const proof = await inclusionProof(nodeHasher, index, size, nodesOf(client));
+    for await (const { entries } of client.bundles(index)) {
+      shown.push({ index, entry: toBase64(entries[0]!), proof: proof.map(toBase64) });
+      break;
+    }
+  }
+  return shown;
+}
+
+/** @param bytes of a file as it was served last, if it is known */
+export function fileAlarm(error: LogFileError, bytes: (path: string) => Uint8Array | null | undefined): Alarm {
+  const { path, reason } = error;
+  const served = bytes(path);
+  const words = { missing: 'is not there', length: 'has another length', hash: 'is not the one that is signed' }[
+    reason
+  ];
+  const file = served === undefined ? {} : { file: { path, bytes: served && toBase64(served) } };
+  return new Alarm('files', `${path} ${words}`, file);
+}
+
+function nodesOf(client: LogClient) {
+  return tileNodeReader(nodeHasher, (level, index) => client.tile(level, index));
+}

@@ -1,0 +1,138 @@
+import { z } from 'zod';
+import { EncodingError, equal, fromBase64 } from '../ledger/core/bytes.js';
+import { type Checkpoint, CheckpointError } from '../ledger/core/checkpoint.js';
+import { decodeEntry, type Entry, EntryError } from '../ledger/core/entry.js';
+import type { Hasher } from '../ledger/core/hasher.js';
+import { NoteError } from '../ledger/core/note.js';
+import { openWitnessed, type Policy, type Quorum } from '../ledger/core/policy.js';
+import { verifyConsistency, verifyInclusion } from '../ledger/core/proof.js';
+import { violationOf } from './rules.js';
+
+const hash = z.string().describe('32 bytes, base64');
+
+/** What a follower keeps of an alarm, in a file of its own; notes are verbatim. */
+export const evidenceSchema = z.object({
+  format: z.literal('rxledger-evidence/1'),
+  alarm: z.enum(['signature', 'log', 'rollback', 'fork', 'quorum', 'files', 'entry']),
+  what: z.string(),
+  /** By the follower's clock; nothing proves it. */
+  at: z.iso.datetime(),
+  url: z.string(),
+  /** The signed checkpoint that was served. */
+  found: z.string(),
+  /** The signed checkpoint that the follower had kept. */
+  kept: z.string().nullable(),
+  /**
+   * Of a fork: the root that the larger checkpoint's tree had at the smaller one's size, and the consistency proof
+   * between the two (RFC 9162 section 2.1.4).
+   */
+  prefix: z.object({ root: hash, proof: z.array(hash) }).optional(),
+  /** The entry that breaks a rule, then the one that it contradicts, with inclusion proofs against `found`. */
+  entries: z.array(z.object({ index: z.number().int().min(0), entry: z.string(), proof: z.array(hash) })).optional(),
+  /** A file that is not the one that `found` signs; bytes in base64, null when it was not there. */
+  file: z.object({ path: z.string(), bytes: z.string().nullable() }).optional(),
+});
+export type Evidence = z.output<typeof evidenceSchema>;
+export type AlarmKind = Evidence['alarm'];
+
+/** What a file of evidence shows to somebody who trusts nobody but the policy. */
+export interface Verdict {
+  /** Whether the log's own signatures convict it. Otherwise it is what the follower says that it was served. */
+  readonly proved: boolean;
+  readonly says: string;
+}
+
+/** Checks evidence from nothing but itself and a policy. Never throws for what it holds. */
+export function checkEvidence(hasher: Hasher, policy: Policy, evidence: Evidence): Verdict {
+  try {
+    if (evidence.alarm === 'fork') return forkVerdict(hasher, policy, evidence);
+    if (evidence.alarm === 'entry') return entryVerdict(hasher, policy, evidence);
+    if (evidence.alarm === 'quorum') return quorumVerdict(policy, evidence);
+    return { proved: false, says: 'what was served when is signed by nobody: this is the word of the follower' };
+  } catch (error) {
+    if (error instanceof NoteError || error instanceof CheckpointError)
+      return { proved: false, says: `a checkpoint is not one of the policy's: ${error.message}` };
+    if (error instanceof EncodingError) return { proved: false, says: 'a hash or an entry is not base64' };
+    throw error;
+  }
+}
+
+function forkVerdict(hasher: Hasher, policy: Policy, { found, kept, prefix }: Evidence): Verdict {
+  const opened = [found, ...(kept === null ? [] : [kept])].map((note) => openWitnessed(policy, note).checkpoint);
+  const [small, large] = opened.toSorted((a, b) => a.size - b.size);
+  if (!small || !large || small.origin !== large.origin)
+    return { proved: false, says: 'there are no two checkpoints of one log' };
+  if (small.size === large.size) {
+    return equal(small.root, large.root)
+      ? { proved: false, says: 'both checkpoints sign the same tree' }
+      : { proved: true, says: `the log has signed two trees of ${small.size} entries` };
+  }
+  if (!prefix) return { proved: false, says: 'what the larger tree begins with is not shown' };
+  const root1 = fromBase64(prefix.root);
+  const proof = prefix.proof.map(fromBase64);
+  const { ok } = verifyConsistency(hasher, { size1: small.size, size2: large.size, root1, root2: large.root, proof });
+  if (!ok || equal(root1, small.root)) return { proved: false, says: 'the two trees may be consistent' };
+  return {
+    proved: true,
+    says: `the log has signed ${small.size} entries, and ${large.size} entries that do not continue them`,
+  };
+}
+
+function quorumVerdict(policy: Policy, { found }: Evidence): Verdict {
+  const { quorum } = openWitnessed(policy, found);
+  return quorum.met
+    ? { proved: false, says: 'the quorum of this policy is met' }
+    : { proved: true, says: `the log's checkpoint has no quorum of this policy (${quorumInWords(policy, quorum)})` };
+}
+
+function entryVerdict(hasher: Hasher, policy: Policy, { found, entries = [] }: Evidence): Verdict {
+  const { checkpoint } = openWitnessed(policy, found);
+  const shown = entries.map((one) => shownEntry(hasher, checkpoint, one));
+  const [culprit, other] = shown;
+  if (!culprit || shown.includes(null))
+    return { proved: false, says: 'an entry is not shown to be in the signed tree' };
+  const { index, entry } = culprit;
+  if (other && (other.index >= index || !other.entry))
+    return { proved: false, says: 'the other entry is not an earlier one' };
+  const chain =
+    other?.entry && other.entry.chain === entry?.chain
+      ? { seq: other.entry.seq, leaf: other.leaf, index: other.index }
+      : undefined;
+  const violation = violationOf(checkpoint.origin, { size: index, time: other?.entry?.time ?? '' }, chain, entry);
+  if (!violation) return { proved: false, says: 'these entries break no rule' };
+  // That no entry stands between is for the whole log to show.
+  const proved = violation.rule !== 'first' && violation.rule !== 'gap';
+  return {
+    proved,
+    says: `entry ${index} breaks the rule "${violation.rule}"${proved ? '' : ', if the log has no other of its chain'}`,
+  };
+}
+
+/** @returns null when it is not shown to be in the tree */
+function shownEntry(
+  hasher: Hasher,
+  { size, root }: Checkpoint,
+  { index, entry: base64, proof }: NonNullable<Evidence['entries']>[number],
+): { index: number; leaf: Uint8Array; entry: Entry | null } | null {
+  const bytes = fromBase64(base64);
+  const leaf = hasher.leaf(bytes);
+  const { ok } = verifyInclusion(hasher, { index, size, leaf, root, proof: proof.map(fromBase64) });
+  return ok ? { index, leaf, entry: entryOf(bytes) } : null;
+}
+
+/** @returns null when the bytes are no entry */
+export function entryOf(bytes: Uint8Array): Entry | null {
+  try {
+    return decodeEntry(bytes);
+  } catch (error) {
+    if (error instanceof EntryError || error instanceof EncodingError) return null;
+    throw error;
+  }
+}
+
+/** Which witnesses have cosigned and which have not, for people. */
+export function quorumInWords(policy: Policy, { witnesses }: Quorum): string {
+  const there = new Set(witnesses.map(({ name }) => name));
+  const missing = policy.witnesses.filter(({ name }) => !there.has(name)).map(({ name }) => name);
+  return `cosigned by ${[...there].join(', ') || 'none'}; not by ${missing.join(', ') || 'none'}`;
+}

@@ -1,0 +1,242 @@
+import { join } from 'node:path';
+import type { Clock } from '../config/clock.js';
+import { EncodingError, equal, fromUtf8 } from '../ledger/core/bytes.js';
+import { type Checkpoint, CheckpointError, parseCheckpoint } from '../ledger/core/checkpoint.js';
+import { type FetchFile, LogClient, LogFileError } from '../ledger/core/log-client.js';
+import { NoteError, splitNote } from '../ledger/core/note.js';
+import { openWitnessed, type Policy, type Quorum } from '../ledger/core/policy.js';
+import { nodeHasher } from '../ledger/node-hasher.js';
+import { Alarm, EvidenceFolder, fileAlarm, prefixOf } from './alarms.js';
+import { catchUp } from './catch-up.js';
+import { readIfThere, writeDurably } from './durable.js';
+import { type AlarmKind, quorumInWords } from './evidence.js';
+import type { Replica } from './replica.js';
+import { SourceError } from './source.js';
+import { FollowFolderError, FollowStore } from './store.js';
+
+/** File of the folder that holds the newest checkpoint that was found consistent, as it was served. */
+const KEPT = 'checkpoint';
+
+/** A signed checkpoint under the policy. */
+interface Signed {
+  readonly note: string;
+  readonly checkpoint: Checkpoint;
+  readonly quorum: Quorum;
+}
+
+/** How the log and the follower stand after a poll without alarm. */
+export interface Standing {
+  readonly origin: string;
+  /** Number of entries that the newest checkpoint signs. */
+  readonly size: number;
+  /** base64 */
+  readonly root: string;
+  /** Entries that are checked. */
+  readonly checked: number;
+  /** Entries that this poll has checked. */
+  readonly entries: number;
+  /** What the log had grown when the poll began, entries, and the age of the last entry known then, seconds. */
+  readonly lag: { readonly entries: number; readonly seconds: number };
+  /** Names of the policy's witnesses that have cosigned. */
+  readonly witnesses: readonly string[];
+  /** Age of the newest cosignature, seconds; null without one. */
+  readonly cosignatureAge: number | null;
+  /** Files of evidence in the folder, from all times. */
+  readonly evidence: number;
+}
+
+export type Poll =
+  | { readonly ok: true; readonly standing: Standing }
+  | {
+      readonly ok: false;
+      readonly alarm: AlarmKind;
+      readonly what: string;
+      /** Where the evidence is. */ readonly evidence: string;
+    };
+
+export interface FollowOptions {
+  /** Whoever runs the log has no part in it: it is the follower's own. */
+  readonly policy: Policy;
+  readonly fetch: FetchFile;
+  /** Named in evidence. */
+  readonly url: string;
+  readonly clock: Clock;
+  readonly replica?: Replica;
+  readonly progress?: (done: number, total: number) => void;
+}
+
+/**
+ * The auditor's monitor of one log. It never forgets the newest checkpoint that it has found consistent with the ones
+ * before: that is on the disk before any entry of it is asked for. Entries are checked up to it, step by step.
+ */
+export class Follower {
+  private readonly evidence: EvidenceFolder;
+  /** The files of this poll that were served last, for evidence. */
+  private readonly served = new Map<string, Uint8Array | null>();
+
+  private constructor(
+    private readonly folder: string,
+    private readonly store: FollowStore,
+    private readonly options: FollowOptions,
+    private kept: Signed | null,
+  ) {
+    this.evidence = new EvidenceFolder(folder);
+  }
+
+  /** Keeps the folder for this process. @throws {FollowFolderError} when it is not one of this policy's log */
+  static async open(folder: string, options: FollowOptions): Promise<Follower> {
+    const store = await FollowStore.open(folder);
+    try {
+      const kept = await readKept(folder, options.policy);
+      if ((await store.progress()).size > (kept?.checkpoint.size ?? 0))
+        throw new FollowFolderError('follow.sqlite is ahead of the checkpoint beside it: one of them was replaced');
+      return new Follower(folder, store, options, kept);
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.store.close();
+  }
+
+  /**
+   * Looks once, and checks everything that is new. An alarm's evidence is durable before this resolves.
+   * @throws {SourceError} when the log is away; what was checked until then is not asked for again
+   * @throws {FollowFolderError}
+   */
+  async poll(): Promise<Poll> {
+    const found = await this.fetchNote();
+    const { kept } = this;
+    const fetch: FetchFile = async (path) => {
+      const file = await this.options.fetch(path);
+      // The last few are enough: what is at fault was just served.
+      this.served.delete(path);
+      this.served.set(path, file);
+      for (const old of this.served.keys()) if (this.served.size > 16) this.served.delete(old);
+      return file;
+    };
+    try {
+      return { ok: true, standing: await this.check(this.openFound(found), fetch) };
+    } catch (error) {
+      const alarm = error instanceof LogFileError ? fileAlarm(error, (path) => this.served.get(path)) : error;
+      if (!(alarm instanceof Alarm)) throw error;
+      const evidence = await this.evidence.keep({
+        format: 'rxledger-evidence/1',
+        alarm: alarm.kind,
+        what: alarm.what,
+        at: new Date(this.options.clock.now()).toISOString(),
+        url: this.options.url,
+        found,
+        kept: kept?.note ?? null,
+        ...alarm.more,
+      });
+      return { ok: false, alarm: alarm.kind, what: alarm.what, evidence };
+    } finally {
+      this.served.clear();
+    }
+  }
+
+  private async fetchNote(): Promise<string> {
+    const file = await this.options.fetch('checkpoint');
+    if (!file) throw new SourceError('checkpoint: not there');
+    try {
+      const note = fromUtf8(file);
+      parseCheckpoint(splitNote(note).text);
+      return note;
+    } catch (error) {
+      if (error instanceof EncodingError || error instanceof NoteError || error instanceof CheckpointError)
+        throw new SourceError('checkpoint: not a signed checkpoint');
+      throw error;
+    }
+  }
+
+  private openFound(note: string): Signed {
+    try {
+      return { note, ...openWitnessed(this.options.policy, note) };
+    } catch (error) {
+      if (error instanceof NoteError || error instanceof CheckpointError) throw new Alarm('signature', error.message);
+      throw error;
+    }
+  }
+
+  private async check(found: Signed, fetch: FetchFile): Promise<Standing> {
+    const { policy, clock } = this.options;
+    const { checkpoint, quorum } = found;
+    if (this.kept && this.kept.checkpoint.origin !== checkpoint.origin)
+      throw new Alarm('log', `another log answers: ${checkpoint.origin}`);
+    if (this.kept && checkpoint.size < this.kept.checkpoint.size) await this.rolledBack(this.kept, found, fetch);
+    if (this.kept?.checkpoint.size === checkpoint.size && !equal(this.kept.checkpoint.root, checkpoint.root))
+      throw new Alarm('fork', `two signed trees of ${checkpoint.size} entries`);
+    const client = await LogClient.open(nodeHasher, fetch, checkpoint);
+    if (this.kept) await continues(this.kept.checkpoint, checkpoint, client);
+    if (!quorum.met) throw new Alarm('quorum', quorumInWords(policy, quorum));
+    await this.keep(found);
+
+    const before = await this.store.progress();
+    if (!equal(await client.rootAt(before.size), before.tree.root()))
+      throw new FollowFolderError('follow.sqlite does not fit the checkpoint beside it: one of them was replaced');
+    const now = Math.floor(clock.now() / 1000);
+    const { replica, progress } = this.options;
+    await replica?.fill(client, before.size);
+    await catchUp({ origin: checkpoint.origin, checkpoint, client, store: this.store, before, replica, progress });
+    await replica?.publish(found.note, checkpoint, client);
+    const lag = checkpoint.size - before.size;
+    const cosigned = quorum.witnesses.map(({ time }) => Number(time));
+    return {
+      origin: checkpoint.origin,
+      size: checkpoint.size,
+      root: Buffer.from(checkpoint.root).toString('base64'),
+      checked: checkpoint.size,
+      entries: lag,
+      lag: { entries: lag, seconds: lag === 0 || before.time === '' ? 0 : now - Date.parse(before.time) / 1000 },
+      witnesses: quorum.witnesses.map(({ name }) => name),
+      cosignatureAge: cosigned.length === 0 ? null : now - Math.max(...cosigned),
+      evidence: await this.evidence.count(),
+    };
+  }
+
+  /**
+   * The log shows less than it has signed. Where it still serves the tree that it seems to have lost, the two are
+   * compared, since a smaller tree of another root is a fork, and provable.
+   */
+  private async rolledBack(kept: Signed, found: Signed, fetch: FetchFile): Promise<never> {
+    const words = `${found.checkpoint.size} entries after ${kept.checkpoint.size}`;
+    let client: LogClient;
+    try {
+      client = await LogClient.open(nodeHasher, fetch, kept.checkpoint);
+      await continues(found.checkpoint, kept.checkpoint, client);
+    } catch (error) {
+      if (error instanceof LogFileError) throw new Alarm('rollback', `${words}; the rest is not served any more`);
+      throw error;
+    }
+    throw new Alarm('rollback', `${words}; the rest is still served, so that this may be an old answer`);
+  }
+
+  private async keep(found: Signed): Promise<void> {
+    if (this.kept?.note === found.note) return;
+    await writeDurably(join(this.folder, KEPT), found.note);
+    this.kept = found;
+  }
+}
+
+/** @throws {Alarm} when the newer tree, whose files `client` reads, does not begin with the older one */
+async function continues(older: Checkpoint, newer: Checkpoint, client: LogClient): Promise<void> {
+  if (equal(await client.rootAt(older.size), older.root)) return;
+  const prefix = await prefixOf(client, older.size, newer.size);
+  throw new Alarm('fork', `${newer.size} signed entries do not continue ${older.size} signed entries`, { prefix });
+}
+
+async function readKept(folder: string, policy: Policy): Promise<Signed | null> {
+  const file = await readIfThere(join(folder, KEPT));
+  if (!file) return null;
+  try {
+    const note = fromUtf8(file);
+    return { note, ...openWitnessed(policy, note) };
+  } catch (error) {
+    if (error instanceof NoteError || error instanceof CheckpointError || error instanceof EncodingError)
+      throw new FollowFolderError(`its checkpoint is not one of this policy's log: ${error.message}`);
+    throw error;
+  }
+}
