@@ -32,7 +32,10 @@ export class HealthController {
 
   @Get('ready')
   @Action('public')
-  @ApiOperation({ summary: 'Database, Redis and relay are in order; 503 with the same details when one is not' })
+  @ApiOperation({
+    summary:
+      'Database, Redis and relay are in order, and how witnessing stands; 503 with the same details when one is not',
+  })
   async ready(): Promise<HealthCheckResult['details']> {
     try {
       const { details } = await this.health.check(this.readiness.checks.map((check) => () => this.ask(check)));

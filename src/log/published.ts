@@ -13,7 +13,7 @@ export interface PublishedCheckpoint {
 
 const COLUMNS = 'size, checkpoint, published_at AS "publishedAt"';
 
-/** What the outside may know of the log: nothing beyond the newest published checkpoint. */
+/** The published checkpoints. Which of them is served is for `Served` to say. */
 @Injectable()
 export class Published {
   /** What is published stays so: a size that was reached once need not be asked for again. */

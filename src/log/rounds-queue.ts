@@ -22,7 +22,7 @@ const ROUND = 'round';
 /** How often it is made sure that rounds are scheduled, ms; more often when they are. */
 const SCHEDULE_CHECK_MS = 10_000;
 /** A round of a process that died is taken for lost after this time: until then there is no other. */
-const LOCK_MS = 15_000;
+export const LOCK_MS = 9000;
 const COMMAND_TIMEOUT_MS = 5000;
 
 /**

@@ -110,6 +110,8 @@ export class Rounds {
       if (answer.kind === 'failed') return answer;
       if (answer.kind === 'cosigned') return cosignatureIn(answer.lines, checkpoint, witness.key);
       if (answer.size > size) return { failure: (await this.hasHad(answer.size)) ? 'newer' : 'ahead' };
+      // So a witness answers, by the text of the specification, when the roots of one size differ.
+      if (answer.size === old && old === size) return { failure: 'inconsistent' };
       if (answer.size === old || request === REQUESTS) return { failure: 'malformed' };
       old = answer.size;
     }

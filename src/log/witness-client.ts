@@ -27,7 +27,7 @@ export type WitnessFailure =
   | 'newer'
   /** 409 with a size that this log never had: a tree was shown to it that is not this one. */
   | 'ahead'
-  /** 422: the tree that it has cosigned is not the beginning of this one. */
+  /** 422, or 409 at equal sizes: the tree that it has cosigned is not the beginning of this one. */
   | 'inconsistent'
   | `http-${number}`;
 

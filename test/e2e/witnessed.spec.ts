@@ -64,6 +64,7 @@ describe.skipIf(redis.missing)('a service with three witnesses as processes, two
     accepted(await api.as(who).get(`/api/receipts/${index}`)).body as Receipt & { state: string };
   const witnessed = (receipt: Receipt) =>
     until(async () => (await receiptOf(receipt)).state === 'witnessed', { what: 'the receipt is witnessed' });
+  const sees = async (who: string, receipt: Receipt) => (await receiptOf(receipt, who)).payload !== undefined;
   /** What `/log/checkpoint` serves, which is at quorum whenever there is any. */
   async function served(): Promise<number> {
     const file = await filesOf(api.address)('checkpoint');
@@ -107,6 +108,19 @@ describe.skipIf(redis.missing)('a service with three witnesses as processes, two
       expect(refusalOf(await api.as(who).get('/api/receipts/9007199254740991'))).toBe('404 ledger.chain-unknown');
     for (const index of ['-1', '1.5', 'x', '9007199254740992', '%00'])
       expect(refusalOf(await api.as('auditor').get(`/api/receipts/${index}`))).toBe('400 request.invalid');
+  });
+
+  it('tells of a payload to its author, and of a patient’s own chain to nobody else', async () => {
+    const issued = accepted(await api.as('prescriber').post('/api/prescriptions', newOrder(api))).body;
+    const path = `/api/prescriptions/${issued.prescription.id}/claim`;
+    const claimed = accepted(await api.as('pharmacist').post(path, { token: issued.token })).body.receipt;
+    expect([await sees('pharmacist', claimed), await sees('pharmacist', issued.receipt)]).toEqual([true, false]);
+    expect([await sees('prescriber', claimed), await sees('patient', claimed)]).toEqual([false, true]);
+    const [own] = await api.reader.db.query<{ idx: number }>('SELECT num AS idx FROM chain WHERE id = ?', [
+      api.patients.patient,
+    ]);
+    for (const who of ['patient', 'prescriber', 'pharmacist', 'auditor'])
+      expect([who, await sees(who, { index: own!.idx } as Receipt)]).toEqual([who, false]);
   });
 
   it('goes on with one witness down', async () => {

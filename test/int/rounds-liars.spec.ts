@@ -107,6 +107,7 @@ describe('a round', () => {
     ['that the signature is bad', 'http-403', ({ response }) => response.writeHead(403).end('signature\n')],
     ['a redirect', 'http-307', ({ response }) => response.writeHead(307, { location: '/x' }).end()],
     ['a conflict without a size', 'malformed', ({ response }) => response.writeHead(409).end('five\n')],
+    ['the same size again', 'inconsistent', ({ response }) => response.writeHead(409).end('5\n')],
     ['the size that it was told', 'malformed', ({ response }) => response.writeHead(409).end('0\n')],
     [
       'sizes that go round',

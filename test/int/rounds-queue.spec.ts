@@ -1,12 +1,15 @@
 import { randomUUID } from 'node:crypto';
+import { Worker } from 'bullmq';
 import pino from 'pino';
 import { describe, expect, it } from 'vitest';
 import { Clock } from '../../src/config/clock.js';
 import { ConfigError } from '../../src/config/config.js';
 import { Published } from '../../src/log/published.js';
+import { LOCK_MS } from '../../src/log/rounds-queue.js';
 import { Served } from '../../src/log/rounds-served.js';
 import { Witnessing } from '../../src/log/rounds-readiness.js';
 import { serve, type Service } from '../../src/main.js';
+import { queueName } from '../../src/reconciliation/queue-name.js';
 import { redisProgram, sharedPostgres } from '../support/engines.js';
 import { count, openTestLedger, temporaryFolder, testConfig } from '../support/ledger.js';
 import { startRedis } from '../support/redis.js';
@@ -58,6 +61,35 @@ describe.skipIf(program.missing)('rounds as jobs', () => {
     await add();
     await until(async () => (await servedSize()) === 3);
     expect(await state()).toMatchObject({ up: true, degraded: false, behind: 0 });
+  }, 60_000);
+
+  it('end with the process though Redis is away', async () => {
+    const redis = await startRedis();
+    closers.push(() => redis.stop());
+    const { first, servedSize, add } = await start(1, await honest(1), { REDIS_URL: redis.url });
+    await add();
+    await until(async () => (await servedSize()) === 1);
+    await redis.kill();
+    const began = Date.now();
+    await first.close();
+    expect(Date.now() - began).toBeLessThan(15_000);
+  }, 60_000);
+
+  it('go on after a process that died in the midst of one', async () => {
+    const redis = await startRedis();
+    closers.push(() => redis.stop());
+    const one = await start(1, await honest(1), { REDIS_URL: redis.url });
+    await one.add();
+    await until(async () => (await one.servedSize()) === 1);
+    // Takes a round as a worker does, and is not heard of again.
+    const dead = new Worker(queueName(one.ledger.writer.origin, 'witnesses'), null, {
+      connection: { url: redis.url, maxRetriesPerRequest: null },
+      lockDuration: LOCK_MS,
+    });
+    closers.push(() => dead.close(true));
+    await until(() => dead.getNextJob('dead', { block: false }));
+    await one.add();
+    expect(await until(async () => (await one.servedSize()) === 2, { timeout: 40_000 })).toBe(true);
   }, 60_000);
 
   it.skipIf(postgres.missing)(

@@ -1,8 +1,12 @@
+import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { openSqliteReadOnly } from '../../src/database/data-source.js';
+import { openCheckpoint } from '../../src/ledger/core/checkpoint.js';
 import { openWitnessed } from '../../src/ledger/core/policy.js';
+import { verifyReceipt } from '../../src/ledger/core/receipt.js';
 import { verifyDatabase } from '../../src/ledger/verify/database.js';
 import { sharedPostgres } from '../support/engines.js';
+import { count, testActor } from '../support/ledger.js';
 import { until } from '../support/wait.js';
 import type { PolicyLine } from '../support/witnesses.js';
 import { closers, failureOf, honest, openLog, publish, rowsOf, three, witnessing } from './rounds-support.js';
@@ -108,6 +112,29 @@ describe('what is served', () => {
         await db.query("INSERT INTO cosignature (size, witness, line) VALUES (?, ?, '')", [size, one.vkey]);
     });
     expect((await witnessing(log, [one, two], 2).served.newest())?.size).toBe(5);
+  });
+});
+
+const disclose = (): boolean => true;
+
+describe('a receipt asked for later', () => {
+  it('stands in the tree that is asked for, and tells what may be told', async () => {
+    const { ledger } = await openLog();
+    const subject = randomUUID();
+    await ledger.writer.commit(count(subject, 1));
+    const { checkpoint } = await ledger.reader.receipt(0);
+    const { size } = openCheckpoint(checkpoint, ledger.writer.vkey);
+    await ledger.writer.commit(count(randomUUID(), 1));
+    const plain = await ledger.reader.receipt(0, { tree: { size, checkpoint } });
+    expect(plain).not.toHaveProperty('payload');
+    expect(verifyReceipt(plain, ledger.writer.vkey)).toMatchObject({ ok: true, size: 1 });
+    const told = await ledger.reader.receipt(0, { disclose });
+    expect(verifyReceipt(told, ledger.writer.vkey)).toMatchObject({ ok: true, size: 2, payload: { kind: 'patient' } });
+    await ledger.writer.erase(subject, testActor);
+    const erased = await ledger.reader.receipt(0, { disclose });
+    expect(erased).not.toHaveProperty('payload');
+    expect(verifyReceipt(erased, ledger.writer.vkey)).toMatchObject({ ok: true, size: 3 });
+    await expect(ledger.reader.receipt(3)).rejects.toThrow(RangeError);
   });
 });
 
