@@ -28,6 +28,11 @@ export function erasureOf({ body, entry, seq }: EventRow, chain: string): Ledger
   }
 }
 
+/** @returns whether an entry's time is the minute of the instant at which its payload was recorded */
+export function isMinuteOf(time: string, recordedAt: unknown): boolean {
+  return typeof recordedAt === 'string' && `${recordedAt.slice(0, 16)}:00Z` === time;
+}
+
 /** The row with every value of its type, whatever the columns hold. */
 export function readable(row: ChainRow): ChainRow {
   return {

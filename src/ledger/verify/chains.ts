@@ -20,7 +20,7 @@ import { nodeHasher } from '../node-hasher.js';
 import { openEvent, splitPayload } from '../payload.js';
 import { decrypt, type Vault } from '../vault.js';
 import { bytes, integer } from './cells.js';
-import { erasureOf, type EventRow, groupBy, readable } from './chain-rows.js';
+import { erasureOf, type EventRow, groupBy, isMinuteOf, readable } from './chain-rows.js';
 import type { ChainEnd } from './entries.js';
 import type { Findings } from './report.js';
 import type { RequestMarks } from './requests.js';
@@ -196,6 +196,7 @@ export class ChainAudit {
       return;
     }
     this.payloads++;
+    this.checkTime(last.idx, decodeEntry(last.entry).time, erasure);
     this.noteInstant(last.idx, erasure);
     if (erasure.kind !== row.kind) this.findings.add('tampered', 'chain', where, 'kind is not that of its events');
     if (row.subject_id !== null)
@@ -218,6 +219,11 @@ export class ChainAudit {
     this.erased++;
   }
 
+  private checkTime(index: number, time: string, { recordedAt }: LedgerEvent): void {
+    if (!isMinuteOf(time, recordedAt))
+      this.findings.add('tampered', 'entry', { index }, 'time is not when its payload was recorded');
+  }
+
   private noteInstant(index: number, { recordedAt }: LedgerEvent): void {
     if (index <= this.lastIndex) return;
     this.lastIndex = index;
@@ -234,8 +240,10 @@ export class ChainAudit {
       const aad = this.vault.aad('payload', chain.id, seq, 'payload');
       const { salt, keyed, text } = splitPayload(decrypt(dataKey, aad, body));
       const { commitment } = commit(nodeHasher, salt, parsePayload(text));
-      if (!Buffer.from(commitment).equals(decodeEntry(entry).commitment)) throw new Error('commitment');
+      const { commitment: committed, time } = decodeEntry(entry);
+      if (!Buffer.from(commitment).equals(committed)) throw new Error('commitment');
       const opened = openEvent(text, chain.id, seq);
+      this.checkTime(idx, time, opened);
       this.payloads++;
       this.noteInstant(idx, opened);
       this.marks.read(idx, keyed);

@@ -7,6 +7,7 @@ import { openCheckpoint } from '../core/checkpoint.js';
 import { commit, parsePayload } from '../core/commitment.js';
 import { nodeHasher } from '../node-hasher.js';
 import { splitExported } from '../payload.js';
+import { isMinuteOf } from './chain-rows.js';
 import { EntryAudit } from './entries.js';
 import { Findings, type Progress, type VerifyReport } from './report.js';
 
@@ -72,7 +73,10 @@ export async function verifyExport(
     if (item.payload !== undefined && entry) {
       if (isCommitted(bytesOf(item.payload, number), entry.commitment)) {
         payloads++;
-        if (isErasure(bytesOf(item.payload, number))) {
+        const { recordedAt, type } = payloadIn(bytesOf(item.payload, number));
+        if (!isMinuteOf(entry.time, recordedAt))
+          findings.add('tampered', 'export', { index: item.index }, 'time is not when its payload was recorded');
+        if (type === ERASED) {
           erased++;
           bare.delete(entry.chain);
         }
@@ -135,8 +139,8 @@ function bytesOf(text: string, number: number): Buffer {
 }
 
 /** @param bytes salt || payload, committed to */
-function isErasure(bytes: Buffer): boolean {
-  return parsePayload(splitExported(bytes).text)['type'] === ERASED;
+function payloadIn(bytes: Buffer): Record<string, unknown> {
+  return parsePayload(splitExported(bytes).text);
 }
 
 function isCommitted(bytes: Buffer, commitment: Uint8Array): boolean {
