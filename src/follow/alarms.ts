@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toBase64 } from '../ledger/core/bytes.js';
 import type { Checkpoint } from '../ledger/core/checkpoint.js';
-import { type LogClient, LogFileError } from '../ledger/core/log-client.js';
+import type { LogClient, LogFileError } from '../ledger/core/log-client.js';
 import { consistencyProof, inclusionProof } from '../ledger/core/merkle.js';
 import { tileNodeReader } from '../ledger/core/tiles.js';
 import { nodeHasher } from '../ledger/node-hasher.js';
@@ -17,7 +17,7 @@ export class Alarm extends Error {
   constructor(
     readonly kind: AlarmKind,
     readonly what: string,
-    readonly more: Pick<Evidence, 'prefix' | 'entries' | 'file'> = {},
+    readonly more: Pick<Evidence, 'prefix' | 'entries' | 'files'> = {},
   ) {
     super(`${kind}: ${what}`);
   }
@@ -81,15 +81,19 @@ export async function entriesOf(
   return shown;
 }
 
-/** @param bytes of a file as it was served last, if it is known */
-export function fileAlarm(error: LogFileError, bytes: (path: string) => Uint8Array | null | undefined): Alarm {
-  const { path, reason } = error;
-  const served = bytes(path);
+/** @param served the files that were served last, by path */
+export function fileAlarm({ path, reason }: LogFileError, served: ReadonlyMap<string, Uint8Array | null>): Alarm {
   const words = { missing: 'is not there', length: 'has another length', hash: 'is not the one that is signed' }[
     reason
   ];
-  const file = served === undefined ? {} : { file: { path, bytes: served && toBase64(served) } };
-  return new Alarm('files', `${path} ${words}`, file);
+  // The right edge of the tree was asked for as a whole: which of its tiles is at fault nobody can tell.
+  const edge = path === 'checkpoint';
+  const files = [...served].flatMap(([name, bytes]) =>
+    edge || name === path ? [{ path: name, bytes: bytes && toBase64(bytes) }] : [],
+  );
+  return new Alarm('files', edge ? 'the tiles at the right edge do not give the signed root' : `${path} ${words}`, {
+    files,
+  });
 }
 
 function nodesOf(client: LogClient) {

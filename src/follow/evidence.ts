@@ -29,8 +29,8 @@ export const evidenceSchema = z.object({
   prefix: z.object({ root: hash, proof: z.array(hash) }).optional(),
   /** The entry that breaks a rule, then the one that it contradicts, with inclusion proofs against `found`. */
   entries: z.array(z.object({ index: z.number().int().min(0), entry: z.string(), proof: z.array(hash) })).optional(),
-  /** A file that is not the one that `found` signs; bytes in base64, null when it was not there. */
-  file: z.object({ path: z.string(), bytes: z.string().nullable() }).optional(),
+  /** The file that is not the one that `found` signs, or several of which one is not; base64, null: not there. */
+  files: z.array(z.object({ path: z.string(), bytes: z.string().nullable() })).optional(),
 });
 export type Evidence = z.output<typeof evidenceSchema>;
 export type AlarmKind = Evidence['alarm'];

@@ -120,7 +120,7 @@ export class Follower {
     try {
       return { ok: true, standing: await this.check(this.openFound(found), fetch) };
     } catch (error) {
-      const alarm = error instanceof LogFileError ? fileAlarm(error, (path) => this.served.get(path)) : error;
+      const alarm = error instanceof LogFileError ? fileAlarm(error, this.served) : error;
       if (!(alarm instanceof Alarm)) throw error;
       const evidence = await this.evidence.keep({
         format: 'rxledger-evidence/1',
@@ -179,7 +179,6 @@ export class Follower {
       throw new FollowFolderError('follow.sqlite does not fit the checkpoint beside it: one of them was replaced');
     const now = Math.floor(clock.now() / 1000);
     const { replica, progress } = this.options;
-    await replica?.fill(client, before.size);
     await catchUp({ origin: checkpoint.origin, checkpoint, client, store: this.store, before, replica, progress });
     await replica?.publish(found.note, checkpoint, client);
     const lag = checkpoint.size - before.size;

@@ -14,6 +14,7 @@ import {
   TILE_WIDTH,
   type TilePath,
   tilePath,
+  tileWidth,
 } from '../ledger/core/tiles.js';
 import { readIfThere, writeDurably } from './durable.js';
 
@@ -47,21 +48,10 @@ export class Replica {
     await this.write(entriesPath(index, entries.length), encodeBundle(entries));
   }
 
-  /** Fetches bundles before `size` that are missing: of a folder that was no replica at first. */
-  async fill(client: LogClient, size: number): Promise<void> {
-    for (let index = Math.floor(this.size / TILE_WIDTH); (index + 1) * TILE_WIDTH <= size; index++) {
-      // Written last.
-      if (await isThere(join(this.folder, entriesPath(index)))) continue;
-      for await (const bundle of client.bundles(index * TILE_WIDTH)) {
-        await this.keep(bundle);
-        break;
-      }
-    }
-  }
-
-  /** Moves to a checkpoint whose entries are kept. @param client of that checkpoint */
+  /** Moves to a checkpoint whose entries are checked. @param client of that checkpoint */
   async publish(note: string, { size }: Checkpoint, client: LogClient): Promise<void> {
     if (note === this.note) return;
+    await this.fill(client, size);
     for (let level = 1; completeAt(size, level * TILE_HEIGHT) > 0; level++) {
       const nodes = completeAt(size, level * TILE_HEIGHT);
       const from = Math.floor(completeAt(this.size, level * TILE_HEIGHT) / TILE_WIDTH);
@@ -76,8 +66,7 @@ export class Replica {
 
   /** A file of the published tree. A partial one may be the beginning of one that is wider. @returns null: not there */
   async read({ level, index, width }: TilePath): Promise<Uint8Array | null> {
-    const height = level === 'entries' ? 0 : level * TILE_HEIGHT;
-    const there = Math.min(TILE_WIDTH, completeAt(this.size, height) - index * TILE_WIDTH);
+    const there = tileWidth(level === 'entries' ? 0 : level, index, this.size);
     if (width > there) return null;
     for (const stored of new Set([width, there, TILE_WIDTH])) {
       const path = level === 'entries' ? entriesPath(index, stored) : tilePath(level, index, stored);
@@ -85,6 +74,18 @@ export class Replica {
       if (file) return level === 'entries' ? firstEntries(file, width) : file.subarray(0, width * HASH_BYTES);
     }
     return null;
+  }
+
+  /** Fetches the bundles that are missing: of a folder that was no replica at first. */
+  private async fill(client: LogClient, size: number): Promise<void> {
+    for (let index = Math.floor(this.size / TILE_WIDTH); index * TILE_WIDTH < size; index++) {
+      // Written after its tile.
+      if (await isThere(join(this.folder, entriesPath(index, tileWidth(0, index, size))))) continue;
+      for await (const bundle of client.bundles(index * TILE_WIDTH)) {
+        await this.keep(bundle);
+        break;
+      }
+    }
   }
 
   private async write(path: string, bytes: Uint8Array): Promise<void> {
