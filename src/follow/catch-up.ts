@@ -1,5 +1,5 @@
 import type { Checkpoint } from '../ledger/core/checkpoint.js';
-import { type Entry, LOG_CHAIN } from '../ledger/core/entry.js';
+import type { Entry } from '../ledger/core/entry.js';
 import type { Bundle, LogClient } from '../ledger/core/log-client.js';
 import { TILE_WIDTH } from '../ledger/core/tiles.js';
 import { Alarm, entriesOf } from './alarms.js';
@@ -60,7 +60,7 @@ async function take({ origin, checkpoint, client, store, replica }: CatchUp, fro
       first + at < from.size ? [] : [{ index: first + at, leaf: leaves[at]!, entry: entryOf(bytes) }],
     ),
   );
-  const chains = new Set(fresh.map(({ entry }) => entry?.chain ?? LOG_CHAIN));
+  const chains = new Set(fresh.flatMap(({ entry }) => entry?.chain ?? []));
   const ends = await store.ends([...chains]);
   let { time } = from;
   for (const { index, leaf, entry } of fresh) {

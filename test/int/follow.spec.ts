@@ -11,6 +11,7 @@ import { readHead } from '../../src/ledger/tip.js';
 import { accepted, type Api, startApi } from '../support/api.js';
 import { temporaryFolder } from '../support/ledger.js';
 import { fillLog } from '../support/log.js';
+import { startNode } from '../support/process.js';
 import { until } from '../support/wait.js';
 
 /** The service's folder, copies of it, and the follower's: all of them an operator with root could reach but the last. */
@@ -60,8 +61,8 @@ async function look(more: readonly string[] = [], key = vkey) {
 }
 
 /** The service on the data folder, once it has published all that it holds. */
-async function served<T>(use: (service: Api) => Promise<T>): Promise<T> {
-  const service = await startApi({ DATA_DIR: at('data'), PUBLISH_SECONDS: '1' });
+async function served<T>(use: (service: Api) => Promise<T>, port = '0'): Promise<T> {
+  const service = await startApi({ DATA_DIR: at('data'), PUBLISH_SECONDS: '1', PORT: port });
   ({ address } = service);
   api = service;
   try {
@@ -124,6 +125,34 @@ describe('rxledger follow and a service', () => {
     expect(evidence.kept).toBe(kept);
     expect(openCheckpoint(kept, vkey).size - openCheckpoint(evidence.found, vkey).size).toBe(10);
     expect(await command(['evidence', said.evidence, '--vkey', vkey])).toMatchObject({ code: 1 });
+  });
+
+  it('waits for a service that is away, and ends at the first look that finds it set back', async () => {
+    copy('data', 'before');
+    await fillLog(at('data'), 10);
+    const signIn = ['--client-id', client.id, '--key', client.key];
+    const { port, follower } = await served(async () => {
+      const args = [
+        'follow',
+        address,
+        '--dir',
+        at('auditor'),
+        '--vkey',
+        vkey,
+        '--interval',
+        '0.1',
+        '--json',
+        ...signIn,
+      ];
+      const started = startNode('bin/rxledger.js', args);
+      await started.line(/"event":"followed"/);
+      return { port: new URL(address).port, follower: started };
+    });
+    await follower.line(/"event":"away"/);
+    putBack('before');
+    await served(() => follower.line(/"event":"alarm","alarm":"rollback"/), port);
+    expect((await follower.ended).code).toBe(1);
+    expect(evidenceFiles()).toHaveLength(1);
   });
 
   it.each([
