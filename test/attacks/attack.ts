@@ -8,11 +8,14 @@ export interface Attack {
   /** `naive` edits bytes; `clever` makes again, with the log's own keys, whatever the name does not leave undone. */
   readonly form: 'naive' | 'clever';
   /** Does it for real, on a data folder of its own. */
-  mutate(folder: string, world: HonestWorld): Promise<void>;
+  readonly mutate: (folder: string, world: HonestWorld) => Promise<void>;
   /** Everybody who notices; all other parties do not, and the suite holds them to it. */
   readonly caughtBy: readonly Party[];
   /** What `verify` blames: a table and, where it is one row, its place. */
-  blames?(world: HonestWorld): { readonly table: string; readonly where?: Readonly<Record<string, number>> };
+  readonly blames?: (world: HonestWorld) => {
+    readonly table: string;
+    readonly where?: Readonly<Record<string, number>>;
+  };
   /** A careless verifier, as others were written, that takes it for honest. */
   readonly fools?: Careless;
   /** Caught by none of the parties that there are: who will. */

@@ -1,15 +1,39 @@
+import { createHash } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openSqliteReadOnly } from '../../src/database/data-source.js';
+import { fromBase64 } from '../../src/ledger/core/bytes.js';
+import { openCheckpoint } from '../../src/ledger/core/checkpoint.js';
+import { type Hasher, nobleHasher } from '../../src/ledger/core/hasher.js';
+import { rootOf } from '../../src/ledger/core/merkle.js';
+import { verifyInclusion } from '../../src/ledger/core/proof.js';
+import { verifyReceipt } from '../../src/ledger/core/receipt.js';
+import { exportLog } from '../../src/ledger/export.js';
+import { loadKey } from '../../src/ledger/key-files.js';
+import { LedgerReader } from '../../src/ledger/ledger.reader.js';
+import { LogKey } from '../../src/ledger/log-key.js';
+import type { Receipt } from '../../src/ledger/model.js';
+import { Vault } from '../../src/ledger/vault.js';
+import { verifyExport } from '../../src/ledger/verify/export-file.js';
+import type { Attack } from './attack.js';
 import { ATTACKS, attackTable } from './attacks.js';
 import { CARELESS } from './careless.js';
-import { asOperator, rewriting } from './forging.js';
+import { rewriting } from './forging.js';
+import { signedAnew, strayBits } from './on-the-log.js';
 import { PARTIES, type Party, PARTY_NAMES, show, verifyReport } from './parties.js';
 import { honestWorld, type HonestWorld } from './world.js';
 
 let world: HonestWorld;
+/** Attacks of which everything was as the suite says. */
+const held = new Set<Attack>();
 beforeAll(async () => {
   world = await honestWorld();
 });
-afterAll(() => world.remove());
+afterAll(() => {
+  world.remove();
+  console.log(table());
+});
 
 /** What each party says of a data folder; null where it sees nothing. */
 async function whatTheySay(folder: string): Promise<Map<Party, string | null>> {
@@ -25,6 +49,59 @@ async function whatTheySay(folder: string): Promise<Map<Party, string | null>> {
 
 const nothing = new Map<Party, string | null>(PARTY_NAMES.map((party) => [party, null]));
 
+function attackOf(name: string, form: Attack['form']): Attack {
+  const attack = ATTACKS.find((each) => each.name === name && each.form === form);
+  if (!attack) throw new Error(`there is no attack ${name}`);
+  return attack;
+}
+
+async function attacked(name: string, form: Attack['form']): Promise<string> {
+  const folder = world.copy();
+  await attackOf(name, form).mutate(folder, world);
+  return folder;
+}
+
+function table(): string {
+  const rows = attackTable().map(({ attack, form, caughtBy, notSeenBy, waitsFor }) => [
+    `${attack} (${form})`,
+    waitsFor ? `nobody yet: ${waitsFor}` : caughtBy.join(', '),
+    notSeenBy.join(', '),
+  ]);
+  const lines = [['attack', 'caught by', 'not seen by'], ...rows];
+  const widths = [0, 1].map((at) => Math.max(...lines.map((line) => line[at]?.length ?? 0)));
+  const printed = lines.map((line) =>
+    line
+      .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+      .join(' | ')
+      .trimEnd(),
+  );
+  const caught = [...held].filter(({ waitsFor }) => !waitsFor).length;
+  const waiting = held.size - caught;
+  return [...printed, `${caught} attacks, each caught by the party it names; ${waiting} that no party sees yet`].join(
+    '\n',
+  );
+}
+
+const sha256 = (...parts: Uint8Array[]): Uint8Array =>
+  new Uint8Array(createHash('sha256').update(Buffer.concat(parts)).digest());
+
+/** Hashes leaves and nodes alike, as a log without RFC 6962's prefixes would. */
+const ALIKE: Hasher = { ...nobleHasher, leaf: (entry) => sha256(entry), node: (left, right) => sha256(left, right) };
+
+/** Whether the tree of four leaves can be shown as one of two, whose first leaf is the node above the first two. */
+function takesNodeForLeaf(hasher: Hasher): boolean {
+  const leaves = ['a', 'b', 'c', 'd'].map((text) => hasher.leaf(Buffer.from(text)));
+  const [a, b, c, d] = leaves as [Uint8Array, Uint8Array, Uint8Array, Uint8Array];
+  const leaf = hasher.leaf(Buffer.concat([a, b]));
+  const proof = [hasher.node(c, d)];
+  return verifyInclusion(hasher, { index: 0, size: 2, leaf, proof, root: rootOf(hasher, leaves) }).ok;
+}
+
+/** The same bytes in base64 that no encoder writes. */
+const respelt = (base64: string): string => (base64.endsWith('=') ? strayBits(base64) : `${base64}====`);
+
+const firstReceipt = (): Receipt => world.kept.receipts[0] as Receipt;
+
 describe('without an attack', () => {
   it('nobody sees anything, and nobody careless is in doubt', async () => {
     expect(await whatTheySay(world.folder)).toEqual(nothing);
@@ -33,27 +110,37 @@ describe('without an attack', () => {
     await close();
   });
 
-  it('an operator who rewrites everything as it was gives the same log', async () => {
+  it.each<[string, Attack['mutate']]>([
+    ['rewrites everything as it was', rewriting((items) => items)],
+    ['signs the checkpoint again as it was', signedAnew((lines) => lines)],
+  ])('an operator who %s gives the same log', async (_, mutate) => {
     const folder = world.copy();
-    await rewriting((items) => items)(folder, world);
+    await mutate(folder, world);
     expect(await whatTheySay(folder)).toEqual(nothing);
     expect((await verifyReport(folder)).report).toEqual((await verifyReport(world.folder)).report);
   });
 });
 
-describe.each(ATTACKS)('$form: $name', ({ mutate, caughtBy, blames, fools, form, name, waitsFor }) => {
-  it(waitsFor ? `is seen by nobody yet: it waits for ${waitsFor}` : `is caught by ${caughtBy.join(', ')}`, async () => {
+const OUTCOMES = ATTACKS.map((attack) => ({
+  ...attack,
+  attack,
+  outcome: attack.waitsFor
+    ? `is seen by nobody yet: it waits for ${attack.waitsFor}`
+    : `is caught by ${attack.caughtBy.join(', ')}, and by nobody else`,
+}));
+
+describe('an attack', () => {
+  it.each(OUTCOMES)('$form: $name $outcome', async ({ attack, mutate, caughtBy, blames, fools }) => {
     const folder = world.copy();
     await mutate(folder, world);
     const said = await whatTheySay(folder);
-    const caught = PARTY_NAMES.filter((party) => said.get(party) !== null);
-    if (process.env['SAY']) console.log(form, name, said);
-    expect(caught).toEqual(PARTY_NAMES.filter((party) => caughtBy.includes(party)));
+    const wrong = PARTY_NAMES.filter((party) => (said.get(party) !== null) !== caughtBy.includes(party));
+    expect(wrong.map((party) => `${party}: ${said.get(party)}`)).toEqual([]);
     expect(blames === undefined).toBe(!caughtBy.includes('verify'));
     if (blames) {
-      const { table, where = {} } = blames(world);
+      const { table: name, where = {} } = blames(world);
       expect((await verifyReport(folder)).report.findings).toContainEqual(
-        expect.objectContaining({ table, where: expect.objectContaining(where) as object }),
+        expect.objectContaining({ table: name, where: expect.objectContaining(where) as object }),
       );
     }
     if (fools) {
@@ -61,5 +148,93 @@ describe.each(ATTACKS)('$form: $name', ({ mutate, caughtBy, blames, fools, form,
       expect(await CARELESS[fools](shown, world.kept.vkey)).toBe(true);
       await close();
     }
+    held.add(attack);
+  });
+});
+
+describe('the table', () => {
+  it('names each attack once, and who catches it or what it waits for', () => {
+    const rows = attackTable();
+    expect(new Set(rows.map(({ attack, form }) => `${form} ${attack}`)).size).toBe(rows.length);
+    for (const { caughtBy, notSeenBy, waitsFor } of rows) {
+      expect(caughtBy.length === 0).toBe(waitsFor !== null);
+      expect([...caughtBy, ...notSeenBy].toSorted()).toEqual(PARTY_NAMES.toSorted());
+    }
+    // A party that catches nothing would be no party.
+    for (const party of PARTY_NAMES) expect(rows.some(({ caughtBy }) => caughtBy.includes(party))).toBe(true);
+  });
+});
+
+describe('a leaf that looks like a node', () => {
+  it('would stand in for two leaves if both were hashed alike; as they are, it proves nothing', () => {
+    expect([takesNodeForLeaf(ALIKE), takesNodeForLeaf(nobleHasher)]).toEqual([true, false]);
+  });
+});
+
+describe('receipts', () => {
+  it.each<[string, (receipt: Receipt) => object, string]>([
+    ['an entry in base64 that is not canonical', ({ entry }) => ({ entry: respelt(entry) }), 'entry'],
+    [
+      'a proof in base64 that is not canonical',
+      ({ proof: [hash = '', ...rest] }) => ({ proof: [strayBits(hash), ...rest] }),
+      'inclusion',
+    ],
+    ['a salt in base64 that is not canonical', ({ salt = '' }) => ({ salt: strayBits(salt) }), 'payload'],
+    ['a hash more', ({ proof }) => ({ proof: [...proof, proof[0]] }), 'inclusion'],
+    ['an index as text', ({ index }) => ({ index: String(index) }), 'form'],
+    ['an index that is none', ({ index }) => ({ index: index + 0.5 }), 'form'],
+    ['an index from the end', () => ({ index: -1 }), 'inclusion'],
+  ])('do not hold with %s', (_, change, reason) => {
+    expect(verifyReceipt(firstReceipt(), world.kept.vkey).ok).toBe(true);
+    const receipt = { ...firstReceipt(), ...change(firstReceipt()) } as Receipt;
+    expect(verifyReceipt(receipt, world.kept.vkey)).toEqual({ ok: false, reason });
+  });
+
+  it('the other spelling is of the same bytes', () => {
+    const [hash = ''] = firstReceipt().proof;
+    expect(strayBits(hash)).not.toBe(hash);
+    expect(Buffer.from(strayBits(hash), 'base64')).toEqual(Buffer.from(hash, 'base64'));
+  });
+
+  it('hold for no other log of the same key', () => {
+    const seed = loadKey(join(world.folder, 'keys'), 'log.key');
+    const { vkey } = new LogKey('ledger.example/other', seed ?? Buffer.alloc(0));
+    expect(verifyReceipt(firstReceipt(), vkey)).toEqual({ ok: false, reason: 'log' });
+  });
+
+  it.each([
+    ["replay another log's entry", 'log'],
+    ['a leaf that looks like a node', 'entry'],
+  ])('cannot be made of: %s', async (name, reason) => {
+    const folder = await attacked(name, 'clever');
+    const index = reason === 'log' ? world.size : world.siblings[0];
+    const { shown, close } = await show(folder);
+    const { origin } = openCheckpoint(shown.checkpoint, world.kept.vkey);
+    const vault = Vault.openExisting(join(folder, 'keys'), origin) as Vault;
+    const receipt = await new LedgerReader(shown.db, vault, origin).receipt(index);
+    await close();
+    expect(verifyReceipt(receipt, world.kept.vkey)).toEqual({ ok: false, reason });
+    // The tree holds it, as far as trees go.
+    const { size, root } = openCheckpoint(receipt.checkpoint, world.kept.vkey);
+    const [leaf, proof] = [nobleHasher.leaf(fromBase64(receipt.entry)), receipt.proof.map(fromBase64)];
+    expect(verifyInclusion(nobleHasher, { index, size, leaf, proof, root }).ok).toBe(true);
+  });
+});
+
+describe('an export with its payloads', () => {
+  it('shows an entry whose time is not that of its payload', async () => {
+    const folder = await attacked('edit an entry, its payload left', 'clever');
+    const file = join(folder, 'export');
+    const source = await openSqliteReadOnly(join(folder, 'rxledger.sqlite'));
+    const vault = Vault.openExisting(
+      join(folder, 'keys'),
+      openCheckpoint(world.kept.checkpoint, world.kept.vkey).origin,
+    );
+    const lines: string[] = [];
+    for await (const line of exportLog(source, vault)) lines.push(line);
+    await source.destroy();
+    writeFileSync(file, lines.join('\n'));
+    const { findings } = await verifyExport(file, world.kept.vkey);
+    expect(findings).toMatchObject([{ table: 'export', where: { index: world.target[0] } }]);
   });
 });

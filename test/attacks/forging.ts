@@ -63,7 +63,8 @@ export function at(item: Item, instant: number): Item {
   return { ...reworded(item, () => ({ occurredAt: said, recordedAt: said })), time: entryTime(instant) };
 }
 
-export const instantOf = ({ text }: Item): number => Date.parse((JSON.parse(text) as { recordedAt: string }).recordedAt);
+export const instantOf = ({ text }: Item): number =>
+  Date.parse((JSON.parse(text) as { recordedAt: string }).recordedAt);
 
 /** A dose that nobody ever took, told as `like` tells one. */
 export function invented(like: Item, instant = instantOf(like)): Item {
@@ -83,8 +84,7 @@ export function minuteEarlier(entry: Uint8Array): Uint8Array {
 export const leafOf = (entry: Uint8Array): Uint8Array => nodeHasher.leaf(entry);
 
 /** What two leaves look like to the node above them. */
-export const asNode = (left: Item, right: Item): Uint8Array =>
-  concat(leafOf(left.stored), leafOf(right.stored));
+export const asNode = (left: Item, right: Item): Uint8Array => concat(leafOf(left.stored), leafOf(right.stored));
 
 /** Stores an entry with its payload at an index, and repairs nothing. */
 export async function store(op: Operator, index: number, item: Item, entry: Uint8Array): Promise<void> {

@@ -17,29 +17,36 @@ import {
   store,
 } from './forging.js';
 import { decodeEntry, encodeEntry } from '../../src/ledger/core/entry.js';
-import type { Item } from './operator.js';
+import type { Item, Operator } from './operator.js';
+import type { HonestWorld } from './world.js';
 
 const TABLES_OF_A_CHAIN = ['entry', 'name', 'prescription_row', 'custody'];
 
-/** The tails of two orders exchanged: each keeps its first entry. */
-function grafted(items: readonly Item[], a: readonly number[], b: readonly number[], graft: (item: Item) => Item): Item[] {
-  const [chainA, chainB] = [itemAt(items, a[0] ?? -1).chain, itemAt(items, b[0] ?? -1).chain];
-  return items.map((item) => {
-    const place = Math.max(a.indexOf(item.index), b.indexOf(item.index));
-    if (place < 1) return item;
-    const moved = { ...item, chain: item.chain === chainA ? chainB : chainA };
-    return place === 1 ? graft(moved) : moved;
+/** A later chain's tail, all but its first entry, on an earlier chain. @param first what becomes of the tail's first */
+const graft = (first: (item: Item) => Item): Attack['mutate'] =>
+  rewriting((items, { target, neighbour: [, begin, ...rest] }) => {
+    const { chain } = itemAt(items, target[0]);
+    return replaced(items, [begin, ...rest], (item) => {
+      const moved = { ...item, chain };
+      return item.index === begin ? first(moved) : moved;
+    });
   });
-}
 
-/** What another log of the same operator holds. */
-async function othersEntries(folder: string): Promise<readonly Item[]> {
-  let items: readonly Item[] = [];
-  await asOperator(folder, async (op) => {
-    items = await op.read();
-  });
-  return items;
-}
+/** What opens a chain in another log of the same operator is brought over, with room for its chain. */
+const crossLog =
+  (replay: (op: Operator, theirs: Item, size: number) => Promise<void>): Attack['mutate'] =>
+  async (folder, { other, size, target }) => {
+    let theirs: Item | undefined;
+    await asOperator(other, async (op) => {
+      theirs = (await op.read()).findLast(({ stored }) => decodeEntry(stored).seq === 0);
+    });
+    await asOperator(folder, async (op) => {
+      const like = (await op.chains()).find(({ num }) => num === target[0]);
+      if (!theirs || !like) throw new Error('there is nothing to replay');
+      await op.adopt(theirs.chain, like);
+      await replay(op, theirs, size);
+    });
+  };
 
 export const ON_ENTRIES: readonly Attack[] = [
   {
@@ -89,8 +96,10 @@ export const ON_ENTRIES: readonly Attack[] = [
     form: 'naive',
     mutate: sql(
       ({ target: [num] }) => `DELETE FROM payload WHERE idx IN (SELECT idx FROM entry WHERE chain = ${num})`,
-      ...TABLES_OF_A_CHAIN.map((table) => ({ target: [num] }: { target: readonly number[] }) =>
-        `DELETE FROM ${table} WHERE chain = ${num}`,
+      ...TABLES_OF_A_CHAIN.map(
+        (table) =>
+          ({ target: [num] }: HonestWorld) =>
+            `DELETE FROM ${table} WHERE chain = ${num}`,
       ),
       ({ target: [num] }) => `DELETE FROM chain WHERE num = ${num}`,
     ),
@@ -108,11 +117,9 @@ export const ON_ENTRIES: readonly Attack[] = [
     form: 'naive',
     mutate: sql(
       ...['entry', 'payload'].flatMap((table) => [
-        ({ target }: { target: readonly number[] }) => `UPDATE ${table} SET idx = -1 WHERE idx = ${target[4]}`,
-        ({ target, neighbour }: { target: readonly number[]; neighbour: readonly number[] }) =>
-          `UPDATE ${table} SET idx = ${target[4]} WHERE idx = ${neighbour[0]}`,
-        ({ neighbour }: { neighbour: readonly number[] }) =>
-          `UPDATE ${table} SET idx = ${neighbour[0]} WHERE idx = -1`,
+        ({ target }: HonestWorld) => `UPDATE ${table} SET idx = -1 WHERE idx = ${target[4]}`,
+        ({ target, neighbour }: HonestWorld) => `UPDATE ${table} SET idx = ${target[4]} WHERE idx = ${neighbour[0]}`,
+        ({ neighbour }: HonestWorld) => `UPDATE ${table} SET idx = ${neighbour[0]} WHERE idx = -1`,
       ]),
     ),
     caughtBy: ['root rebuild', 'verify', 'auditor state', 'receipt'],
@@ -145,7 +152,7 @@ export const ON_ENTRIES: readonly Attack[] = [
         await store(op, target[4] + 1, item, edited(last.stored, { seq: seq + 1, prev: leafOf(last.stored) }));
       }),
     caughtBy: ['root rebuild', 'verify', 'commitment', 'auditor state', 'receipt'],
-    blames: ({ target }) => entryAt(target[4] + 1),
+    blames: ({ target }) => entryAt(target[4] + 2),
   },
   {
     name: 'insert a backdated entry',
@@ -159,30 +166,27 @@ export const ON_ENTRIES: readonly Attack[] = [
     name: "graft one chain's tail on another",
     form: 'naive',
     mutate: sql(
-      ({ target }) => `UPDATE entry SET chain = -1 WHERE chain = ${target[0]} AND seq > 0`,
-      ({ target, neighbour }) => `UPDATE entry SET chain = ${target[0]} WHERE chain = ${neighbour[0]} AND seq > 0`,
-      ({ neighbour }) => `UPDATE entry SET chain = ${neighbour[0]} WHERE chain = -1`,
+      ({ target, neighbour }) =>
+        `UPDATE entry SET chain = ${target[0]}, seq = seq + 4 WHERE chain = ${neighbour[0]} AND seq > 0`,
     ),
     caughtBy: ['verify', 'commitment'],
-    blames: ({ target }) => entryAt(target[1]),
+    blames: ({ neighbour }) => entryAt(neighbour[1]),
   },
   {
     name: "graft one chain's tail on another, the link at the graft left",
     form: 'clever',
-    mutate: rewriting((items, { target, neighbour }) =>
-      grafted(items, target, neighbour, (item) => ({
-        ...item,
-        bytes: (made) => encodeEntry({ ...made, prev: decodeEntry(item.stored).prev }),
-      })),
-    ),
+    mutate: graft((item) => ({
+      ...item,
+      bytes: (made) => encodeEntry({ ...made, prev: decodeEntry(item.stored).prev }),
+    })),
     caughtBy: ['root rebuild', 'verify', ...MEMORY],
-    blames: ({ target }) => entryAt(target[1]),
+    blames: ({ neighbour }) => entryAt(neighbour[1]),
     fools: 'trusts middle links',
   },
   {
     name: "graft one chain's tail on another",
     form: 'clever',
-    mutate: rewriting((items, { target, neighbour }) => grafted(items, target, neighbour, (item) => item)),
+    mutate: graft((item) => item),
     caughtBy: MEMORY,
   },
   {
@@ -222,37 +226,27 @@ export const ON_ENTRIES: readonly Attack[] = [
   {
     name: 'replay an entry',
     form: 'clever',
-    mutate: rewriting((items, { target }) => [...items, { ...asStored(itemAt(items, target[4])), index: -1, keyed: false }]),
+    // The last one, whose time it is still: only its place in its chain gives it away.
+    mutate: rewriting((items, { size }) => [
+      ...items,
+      { ...asStored(itemAt(items, size - 1)), index: -1, keyed: false },
+    ]),
     caughtBy: ['root rebuild', 'verify', 'auditor state'],
     blames: ({ size }) => entryAt(size),
   },
   {
     name: "replay another log's entry",
     form: 'naive',
-    mutate: async (folder, { other, size, target }) => {
-      const [theirs] = (await othersEntries(other)).slice(-5);
-      await asOperator(folder, async (op) => {
-        const like = (await op.chains()).find(({ num }) => num === target[0]);
-        if (!theirs || !like) throw new Error('there is nothing to replay');
-        await op.adopt(theirs.chain, like);
-        await store(op, size, theirs, theirs.stored);
-      });
-    },
+    mutate: crossLog((op, theirs, size) => store(op, size, theirs, theirs.stored)),
     caughtBy: ['verify'],
     blames: ({ size }) => entryAt(size),
   },
   {
     name: "replay another log's entry",
     form: 'clever',
-    mutate: async (folder, { other, size, target }) => {
-      const [theirs] = (await othersEntries(other)).slice(-5);
-      await asOperator(folder, async (op) => {
-        const like = (await op.chains()).find(({ num }) => num === target[0]);
-        if (!theirs || !like) throw new Error('there is nothing to replay');
-        await op.adopt(theirs.chain, like);
-        await op.rewrite([...(await op.read()), { ...asStored(theirs), index: -1, keyed: false }]);
-      });
-    },
+    mutate: crossLog(async (op, theirs) =>
+      op.rewrite([...(await op.read()), { ...asStored(theirs), index: -1, keyed: false }]),
+    ),
     caughtBy: ['root rebuild', 'verify', 'auditor state'],
     blames: ({ size }) => entryAt(size),
   },

@@ -5,16 +5,19 @@ import { jcs } from '../../src/ledger/core/jcs.js';
 import type { JsonObject } from '../../src/ledger/model.js';
 import { encrypt } from '../../src/ledger/vault.js';
 import { type Attack, MEMORY, payloadAt } from './attack.js';
-import { asOperator, asStored, itemAt, replaced, reworded, rewriting, sql } from './forging.js';
+import { asOperator, asStored, at, instantOf, itemAt, replaced, reworded, rewriting, sql } from './forging.js';
 import type { Item, Operator } from './operator.js';
 
 /** Half of what was handed over: the rest went elsewhere. */
 const halved = (item: Item): Item =>
-  reworded(item, ({ data }) => ({ data: { ...data, quantity: { ...(data?.['quantity'] as JsonObject), value: '15' } } }));
+  reworded(item, ({ data }) => ({
+    data: { ...data, quantity: { ...(data?.['quantity'] as JsonObject), value: '15' } },
+  }));
+
+const said = ({ salt, text }: Item) => ({ salt, text });
 
 /** The list with what two entries say exchanged. */
 function exchanged(items: readonly Item[], a: number, b: number): Item[] {
-  const said = ({ salt, text }: Item) => ({ salt, text });
   return items.map((item) => {
     if (item.index === a) return { ...item, ...said(itemAt(items, b)) };
     if (item.index === b) return { ...item, ...said(itemAt(items, a)) };
@@ -90,9 +93,12 @@ export const ON_PAYLOADS: readonly Attack[] = [
   {
     name: 'swap payloads',
     form: 'clever',
-    mutate: rewriting((items, { target, neighbour }) => exchanged(items, target[2], neighbour[2])),
-    caughtBy: ['verify', ...MEMORY],
-    blames: ({ target }) => payloadAt(target[2]),
+    mutate: rewriting((items, { target, neighbour }) =>
+      replaced(exchanged(items, target[2], neighbour[2]), [target[2], neighbour[2]], (item) =>
+        at(item, instantOf(itemAt(items, item.index))),
+      ),
+    ),
+    caughtBy: MEMORY,
   },
   {
     name: 'swap a snapshot for a payload',

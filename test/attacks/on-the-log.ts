@@ -14,14 +14,14 @@ const HASH = 32;
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 
 /** The same bytes in base64 that no encoder writes: the last character's unused bits are set. */
-function strayBits(base64: string): string {
+export function strayBits(base64: string): string {
   const pad = base64.indexOf('=');
   const last = ALPHABET[ALPHABET.indexOf(base64[pad - 1] ?? 'A') + 1] ?? '';
   return base64.slice(0, pad - 1) + last + base64.slice(pad);
 }
 
 /** The checkpoint's text in another spelling, signed by the log's own key. */
-const signedAnew =
+export const signedAnew =
   (change: (lines: [origin: string, size: string, root: string]) => string[]): Attack['mutate'] =>
   (folder) =>
     asOperator(folder, async (op) => {

@@ -19,12 +19,12 @@ import {
 } from '../../src/ledger/chain-head.js';
 import { commit, parsePayload } from '../../src/ledger/core/commitment.js';
 import { decodeEntry, encodeEntry, type Entry, ZERO32 } from '../../src/ledger/core/entry.js';
-import { completeAt, GrowingTree } from '../../src/ledger/core/merkle.js';
+import { completeAt, GrowingTree, rootAt } from '../../src/ledger/core/merkle.js';
 import { TILE_WIDTH } from '../../src/ledger/core/tiles.js';
 import { dataKeyOf } from '../../src/ledger/history.js';
 import { loadKey } from '../../src/ledger/key-files.js';
 import { LogKey } from '../../src/ledger/log-key.js';
-import type { ChainModel, LedgerEvent } from '../../src/ledger/model.js';
+import type { ChainModel } from '../../src/ledger/model.js';
 import { nodeHasher } from '../../src/ledger/node-hasher.js';
 import { openEvent, payloadBytes, splitPayload } from '../../src/ledger/payload.js';
 import { requestOf, requestSeal } from '../../src/ledger/requests.js';
@@ -140,6 +140,7 @@ export class Operator {
       const chains = (JSON.parse(request.chains) as number[]).map((num) => growing.get(ids.get(num) ?? '')?.num);
       if (now >= 0) await this.remember(request, now, chains);
     }
+    await this.publishAnew(tree);
     const last = items.at(-1);
     const time = last ? Date.parse(openEvent(last.text, last.chain, 0).recordedAt) : 0;
     await this.sign(tree.size, tree.root(), time);
@@ -231,6 +232,18 @@ export class Operator {
           at / TILE_WIDTH,
           Buffer.concat(hashes.slice(at, at + TILE_WIDTH)),
         ]);
+    }
+  }
+
+  /** Signs each published checkpoint again for the tree that is there now; those beyond it were never published. */
+  private async publishAnew(tree: GrowingTree): Promise<void> {
+    const rows = await this.db.query<{ size: number }>('SELECT size FROM published ORDER BY size');
+    const nodes = async (level: number, index: number): Promise<Uint8Array> =>
+      tree.completed(level).hashes[index] as Uint8Array;
+    await this.db.query('DELETE FROM published WHERE size > ?', [tree.size]);
+    for (const { size } of rows.filter((row) => row.size <= tree.size)) {
+      const checkpoint = this.key.checkpoint(size, await rootAt(nodeHasher, size, nodes));
+      await this.db.query('UPDATE published SET checkpoint = ? WHERE size = ?', [checkpoint, size]);
     }
   }
 

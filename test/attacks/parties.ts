@@ -2,6 +2,7 @@
  * Who may catch an operator, each as the check that it makes for real, with nothing but what it kept itself and
  * what the log shows it now. Actors' signatures are not among them: no event carries one yet.
  */
+import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DataSource } from 'typeorm';
 import { runVerify } from '../../src/cli/verify.js';
@@ -9,7 +10,7 @@ import { EXIT } from '../../src/cli/terminal.js';
 import { openSqliteReadOnly } from '../../src/database/data-source.js';
 import { type Db, dbOf } from '../../src/database/db.js';
 import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow } from '../../src/ledger/chain-head.js';
-import { fromBase64 } from '../../src/ledger/core/bytes.js';
+import { fromBase64, toBase64 } from '../../src/ledger/core/bytes.js';
 import { type Checkpoint, openCheckpoint } from '../../src/ledger/core/checkpoint.js';
 import { commit, parsePayload } from '../../src/ledger/core/commitment.js';
 import { decodeEntry } from '../../src/ledger/core/entry.js';
@@ -24,6 +25,8 @@ import { readHead, tileReader } from '../../src/ledger/tip.js';
 import { decrypt, Vault } from '../../src/ledger/vault.js';
 import { EntryAudit, TileAudit } from '../../src/ledger/verify/entries.js';
 import { Findings, type VerifyReport } from '../../src/ledger/verify/report.js';
+import { temporaryFolder } from '../support/ledger.js';
+import { submit } from './witness.js';
 import type { Kept } from './world.js';
 
 /** What the log shows to the world: checkpoint, tiles, entries; payloads to whoever is cleared. */
@@ -52,7 +55,7 @@ export type Party = keyof typeof PARTIES;
 export const PARTY_NAMES = Object.keys(PARTIES) as Party[];
 
 /** Opens what a data folder shows, as the service over it would. */
-export async function show(folder: string): Promise<{ shown: Shown; close(): Promise<void> }> {
+export async function show(folder: string): Promise<{ shown: Shown; close: () => Promise<void> }> {
   const source: DataSource = await openSqliteReadOnly(join(folder, 'rxledger.sqlite'));
   const db = dbOf(source);
   const head = await readHead(db);
@@ -120,20 +123,32 @@ async function auditor(shown: Shown, { vkey, checkpoint }: Kept): Promise<string
   const kept = openCheckpoint(checkpoint, vkey);
   const forked = await continues(shown, kept, today);
   if (forked) return forked;
-  const leaves = Array.from({ length: kept.size }, (_, at) => nobleHasher.leaf(shown.entries.get(at) ?? Buffer.alloc(0)));
+  const leaves = Array.from({ length: kept.size }, (_, at) =>
+    nobleHasher.leaf(shown.entries.get(at) ?? Buffer.alloc(0)),
+  );
   if (!same(rootOf(nobleHasher, leaves), kept.root)) return 'the entries do not give the root that was kept';
   return everyLeaf(shown, today);
 }
 
 /**
- * A witness as C2SP tlog-witness has it: it sees checkpoints and consistency proofs, never an entry, and cosigns
- * only what continues the last one that it cosigned.
+ * The witness itself, with the checkpoint in its folder that it cosigned last. It sees checkpoints and consistency
+ * proofs, never an entry; it is asked in every way that may make it cosign.
  */
-async function witness(shown: Shown, { vkey, checkpoint }: Kept): Promise<string | null> {
-  const today = signedBy(vkey, shown.checkpoint);
-  if (!today) return 'no cosignature: the checkpoint is not signed by the key';
-  const forked = await continues(shown, openCheckpoint(checkpoint, vkey), today);
-  return forked && `no cosignature: ${forked}`;
+async function witness(shown: Shown, { vkey, checkpoint, witness: folder }: Kept): Promise<string | null> {
+  const { size: size1 } = openCheckpoint(checkpoint, vkey);
+  const size2 = sizeIn(shown.checkpoint);
+  const proof = await attempt(() => consistencyProof(nobleHasher, size1, size2, nodesOf(shown)));
+  const lines = (proof ?? []).map((hash) => `${toBase64(hash)}\n`).join('');
+  const refused: number[] = [];
+  for (const body of [`old ${size1}\n${lines}\n${shown.checkpoint}`, `old 0\n\n${shown.checkpoint}`]) {
+    const copy = temporaryFolder();
+    cpSync(folder, copy.path, { recursive: true });
+    const { status } = await submit(copy.path, vkey, body);
+    copy.remove();
+    if (status === 200) return null;
+    refused.push(status);
+  }
+  return `no cosignature: ${refused.join(', ')}`;
 }
 
 /** Whoever wrote an entry: holds the receipt against what the log shows at that index today. */
@@ -189,6 +204,8 @@ async function continues(shown: Shown, earlier: Checkpoint, today: Checkpoint): 
   return result?.ok ? null : `no proof leads from ${size1} to ${size2} entries`;
 }
 
+/** Of a checkpoint whatever signs it; NaN where it names none. */
+const sizeIn = (note: string): number => Number(note.split('\n')[1]);
 const nodesOf = ({ tile }: Shown) => tileNodeReader(nobleHasher, tile);
 const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.from(a).equals(b);
 

@@ -7,6 +7,7 @@ import type { Receipt } from '../../src/ledger/model.js';
 import { readHead } from '../../src/ledger/tip.js';
 import { accepted, type Answer, type Api, newOrder, startApi, tablets } from '../support/api.js';
 import { temporaryFolder } from '../support/ledger.js';
+import { submit } from './witness.js';
 
 /** What others got from the honest log and kept, out of the operator's reach. */
 export interface Kept {
@@ -16,6 +17,8 @@ export interface Kept {
   readonly checkpoint: string;
   /** Of the target's entries and of the log's last one, as the writes answered them. */
   readonly receipts: readonly Receipt[];
+  /** Folder of a witness that has cosigned that checkpoint, and no later one. */
+  readonly witness: string;
 }
 
 /** Log indexes of one order's entries: issued, claimed, dispensed, two doses. */
@@ -70,6 +73,9 @@ export async function honestWorld(): Promise<HonestWorld> {
     for (let n = 0; n < ORDERS.afterCheckpoint; n++) orders.push(await wholeOrder(api));
   });
 
+  const cosigned = await submit(at('witness'), vkey, `old 0\n\n${kept}`);
+  if (cosigned.status !== 200) throw new Error('the witness refuses the honest log');
+
   mkdirSync(other);
   cpSync(join(folder, 'keys'), join(other, 'keys'), { recursive: true });
   // Not as long as the log: what is longer is refused for its size alone.
@@ -87,7 +93,7 @@ export async function honestWorld(): Promise<HonestWorld> {
     folder,
     backup,
     other,
-    kept: { vkey, checkpoint: kept, receipts: [...(orders[TARGET] ?? []), last] },
+    kept: { vkey, checkpoint: kept, receipts: [...(orders[TARGET] ?? []), last], witness: at('witness') },
     backupSize: await sizeOf(backup),
     size: await sizeOf(folder),
     target,
@@ -104,7 +110,7 @@ export async function honestWorld(): Promise<HonestWorld> {
 
 /** Runs the service on that data folder while `work` goes on; afterwards the folder is whole and nobody's. */
 async function serving(folder: string, origin: string, work: (api: Api) => Promise<void>): Promise<void> {
-  const api = await startApi({ DATA_DIR: folder, LOG_ORIGIN: origin });
+  const api = await startApi({ DATA_DIR: folder, LOG_ORIGIN: origin, PUBLISH_SECONDS: '0.1' });
   try {
     const { time } = (await readHead(api.reader.db)) ?? { time: 0 };
     api.clock.set(Math.max(api.clock.now(), time) + BETWEEN_ORDERS_MS);
