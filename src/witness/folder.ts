@@ -67,7 +67,7 @@ export function checkpointFile(origin: string): string {
  * containers that share the folder. The file stays empty.
  */
 async function lockFile(file: string): Promise<DataSource> {
-  const options = { type: 'sqlite', database: file, driver: quietSqlite, busyTimeout: 0 };
+  const options = { type: 'sqlite', database: file, driver: quietSqlite };
   const source = await new DataSource(options as never).initialize();
   try {
     await source.query('BEGIN EXCLUSIVE');

@@ -30,21 +30,21 @@ const OLD = /^old (0|[1-9][0-9]{0,15})$/;
  * Reads the body of `POST /add-checkpoint` (C2SP tlog-witness): `old <size>`, up to 63 lines of base64, an empty
  * line, a signed checkpoint. What is refused here does not depend on what was cosigned before.
  * @returns 400 when it is malformed or its old size is beyond the checkpoint's, 404 for a log that is not
- *   among `logs`, 403 when no key of the log has signed, or one of them wrongly
+ *   among `logs`, 403 when no key of the log has signed, one of them wrongly, or a signature line is malformed
  */
 export function readSubmission(body: Uint8Array, logs: ReadonlyMap<string, TrustedLog>): Submission | Refusal {
   const parts = readParts(body);
   if (typeof parts === 'string') return { status: 400, reason: parts };
-  const { oldSize, proof, text, lines, checkpoint } = parts;
+  const { oldSize, proof, text, signed, checkpoint } = parts;
   const log = logs.get(checkpoint.origin);
   if (!log) return { status: 404, reason: 'unknown log' };
-  const note = signedBy(log.keys, text, lines);
+  const note = signedBy(log.keys, signed);
   if (note === null) return { status: 403, reason: 'invalid signature: none that holds by a known key of the log' };
   if (oldSize > checkpoint.size) return { status: 400, reason: 'old size is beyond the size of the checkpoint' };
   return { log, oldSize, proof, checkpoint, text, note };
 }
 
-/** @returns the parts, or what is malformed */
+/** @returns the parts, or what is malformed; what the signature lines hold is not looked at */
 function readParts(body: Uint8Array) {
   try {
     const whole = fromUtf8(body);
@@ -56,11 +56,14 @@ function readParts(body: Uint8Array) {
     if (hashes.length > MAX_PROOF) return `malformed request: more than ${MAX_PROOF} proof lines`;
     const proof = hashes.map(fromBase64);
     if (proof.some((hash) => hash.length !== HASH_BYTES)) return 'malformed request: a proof line is not 32 bytes';
-    const { text, lines } = splitNote(whole.slice(end + 2));
-    return { oldSize, proof, text, lines, checkpoint: parseCheckpoint(text) };
+    const signed = whole.slice(end + 2);
+    const textEnd = signed.lastIndexOf('\n\n');
+    if (textEnd < 0 || !signed.endsWith('\n')) return 'malformed checkpoint: not a note';
+    const text = signed.slice(0, textEnd + 1);
+    return { oldSize, proof, text, signed, checkpoint: parseCheckpoint(text) };
   } catch (error) {
     if (error instanceof EncodingError) return `malformed request: ${error.message}`;
-    if (error instanceof NoteError || error instanceof CheckpointError) return `malformed checkpoint: ${error.message}`;
+    if (error instanceof CheckpointError) return `malformed checkpoint: ${error.message}`;
     throw error;
   }
 }
@@ -68,17 +71,14 @@ function readParts(body: Uint8Array) {
 /**
  * The note with the signature lines of these keys alone, each once: somebody else's line costs no verification,
  * and one that is given in our own name never stands in a note that we keep.
- * @returns null when there is none, or one does not hold
+ * @returns null when there is none, one does not hold, or a line is none
  */
-function signedBy(
-  keys: readonly VerifierKey[],
-  text: string,
-  lines: ReturnType<typeof splitNote>['lines'],
-): string | null {
-  const known = lines.filter(({ name, id }) => keys.some((key) => key.name === name && equal(key.keyId, id)));
-  if (known.length === 0) return null;
-  const note = `${text}\n${[...new Set(known.map(({ line }) => `${line}\n`))].join('')}`;
+function signedBy(keys: readonly VerifierKey[], signed: string): string | null {
   try {
+    const { text, lines } = splitNote(signed);
+    const known = lines.filter(({ name, id }) => keys.some((key) => key.name === name && equal(key.keyId, id)));
+    if (known.length === 0) return null;
+    const note = `${text}\n${[...new Set(known.map(({ line }) => `${line}\n`))].join('')}`;
     openNote(note, keys);
     return note;
   } catch (error) {
