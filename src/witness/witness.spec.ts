@@ -154,6 +154,9 @@ describe('a witness', () => {
     const witness = await witnessOf(log);
     await add(witness, await log.request(0, 4));
     const fork = log.fork(3, 'forked');
+    const full = vi.spyOn(folder, 'write').mockRejectedValueOnce(Object.assign(new Error('full'), { code: 'ENOSPC' }));
+    expect(await add(witness, await log.fork(1, 'a', 'b', 'c').request(4))).toMatchObject({ status: 422 });
+    full.mockRestore();
     expect(await add(witness, await fork.request(4))).toMatchObject({ status: 422 });
     expect(await add(witness, await log.fork(2, 'and', 'again').request(4))).toMatchObject({ status: 422 });
     const kept = await readFile(join(folder.path, `${checkpointFile(log.origin)}.fork`), 'utf8');

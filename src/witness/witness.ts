@@ -110,7 +110,12 @@ export class Witness {
   private async keepFork(latest: Cosigned, { log, note }: Submission): Promise<void> {
     const file = `${checkpointFile(log.origin)}.fork`;
     this.logger.error({ origin: log.origin, size: latest.size, file }, 'the log has signed two trees of one size');
-    if ((await this.folder.read(file)) === null) await this.folder.write(file, `${latest.note}\n${note}`);
+    try {
+      if ((await this.folder.read(file)) === null) await this.folder.write(file, `${latest.note}\n${note}`);
+    } catch (error) {
+      // The refusal is due all the same.
+      this.logger.error({ origin: log.origin, ...describeError(error) }, 'the proof of a fork is not kept');
+    }
   }
 }
 
