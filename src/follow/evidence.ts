@@ -82,7 +82,11 @@ function quorumVerdict(policy: Policy, { found }: Evidence): Verdict {
   const { quorum } = openWitnessed(policy, found);
   return quorum.met
     ? { proved: false, says: 'the quorum of this policy is met' }
-    : { proved: true, says: `the log's checkpoint has no quorum of this policy (${quorumInWords(policy, quorum)})` };
+    : // Cosignatures stand outside of what the log signs: whoever passes a note on can leave them out.
+      {
+        proved: false,
+        says: `no quorum of this policy (${quorumInWords(policy, quorum)}), if that is how the log served it`,
+      };
 }
 
 function entryVerdict(hasher: Hasher, policy: Policy, { found, entries = [] }: Evidence): Verdict {
