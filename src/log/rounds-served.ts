@@ -1,8 +1,9 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { LedgerReader } from '../ledger/ledger.reader.js';
+import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { Published, type PublishedCheckpoint } from './published.js';
 import { reaches, WITNESS_POLICY, type WitnessPolicy } from './rounds-policy.js';
-import { type Cosignature, readCosignatures } from './rounds-store.js';
+import { type Cosignature, readCosignatures, readServed, storeServed } from './rounds-store.js';
 
 /** A published checkpoint with the cosignatures of the policy's witnesses at its end. */
 export interface ServedCheckpoint extends PublishedCheckpoint {
@@ -15,28 +16,33 @@ const PAGE = 1000;
 
 /**
  * What the outside is served: with `WITNESS_POLICY` the newest published checkpoint at its quorum and nothing beyond,
- * otherwise the newest published one (design 3).
+ * otherwise the newest published one (design 3). Never less than was served before, by whichever process and under
+ * whichever policy: to a monitor that would be a log set back.
  */
 @Injectable()
 export class Served {
   /** Largest size known to be at quorum: it stays so under this policy. */
   private size = -1;
+  /** Largest size known to have been served; it is on the disk before it is served. */
+  private floor = -1;
   private searched = false;
 
   constructor(
     private readonly reader: LedgerReader,
+    private readonly writer: LedgerWriter,
     private readonly published: Published,
     @Inject(WITNESS_POLICY) private readonly policy: WitnessPolicy | null,
   ) {}
 
-  /** @returns null when there is none yet */
+  /** @returns null when there is none yet, or what was served under another policy is not at the quorum of this one yet */
   async newest(): Promise<ServedCheckpoint | null> {
     if (!this.policy) {
       const newest = await this.published.newest();
+      if (newest) await this.raise(newest.size);
       return newest && { ...newest, witnessed: false };
     }
     await this.search(this.policy);
-    const [newest] = this.size < 0 ? [] : await this.page(this.size + 1, 1);
+    const [newest] = this.size < Math.max(this.floor, 0) ? [] : await this.page(this.size + 1, 1);
     return newest ?? null;
   }
 
@@ -48,8 +54,9 @@ export class Served {
   /** Whether a tree of that many entries is served. */
   async reaches(size: number): Promise<boolean> {
     if (!this.policy) return this.published.reaches(size);
-    if (size > this.size) await this.search(this.policy);
-    return size <= this.size;
+    // What was served once is still asked for by whoever has that checkpoint.
+    if (size > Math.max(this.size, this.floor)) await this.search(this.policy);
+    return size <= Math.max(this.size, this.floor);
   }
 
   /** Published checkpoints of fewer than `before` entries, served already or not, largest first. */
@@ -69,17 +76,28 @@ export class Served {
 
   /** Looks for a larger size at quorum: once among all, later among what was cosigned last. */
   private async search(policy: WitnessPolicy): Promise<void> {
+    this.floor = Math.max(this.floor, await readServed(this.reader.db));
+    const from = Math.max(this.size + 1, this.floor);
     for (let to = Number.MAX_SAFE_INTEGER; ;) {
-      const rows = await readCosignatures(this.reader.db, vkeysOf(policy), this.size + 1, to, PAGE);
+      const rows = await readCosignatures(this.reader.db, vkeysOf(policy), from, to, PAGE);
       const sizes = [...new Set(rows.map(({ size }) => size))];
       const full = rows.length === PAGE;
       // Of a full page the last size may have more rows: the next page begins with it.
       const found = (full ? sizes.slice(0, -1) : sizes).find((size) => atQuorum(policy, rows, size));
-      if (found !== undefined) this.size = Math.max(this.size, found);
+      if (found !== undefined) {
+        await this.raise(found);
+        this.size = Math.max(this.size, found);
+      }
       if (found !== undefined || !full || this.searched) break;
       to = sizes.at(-1)!;
     }
     this.searched = true;
+  }
+
+  private async raise(size: number): Promise<void> {
+    if (size <= this.floor) return;
+    await this.writer.side((db) => storeServed(db, size));
+    this.floor = Math.max(this.floor, size);
   }
 }
 

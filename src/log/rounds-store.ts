@@ -71,3 +71,14 @@ export async function storeFailure(db: Db, witness: string, failure: WitnessFail
     [witness, answered ? now : null, failure, now],
   );
 }
+
+/** @returns size of the largest checkpoint that any process has served; -1: none */
+export async function readServed(db: Db): Promise<number> {
+  const [row] = await db.query<{ size: number }>('SELECT size FROM served WHERE id = 1');
+  return row?.size ?? -1;
+}
+
+/** Stores that a checkpoint of that size is going to be served. For the writer's side jobs. */
+export async function storeServed(db: Db, size: number): Promise<void> {
+  await db.query('UPDATE served SET size = ? WHERE id = 1 AND size < ?', [size, size]);
+}

@@ -78,7 +78,7 @@ export function witnessing(log: Log, witnesses: readonly PolicyLine[], threshold
   const policy = loadWitnessPolicy(path, ledger.writer.vkey);
   const rounds = new Rounds(policy, published, ledger.reader, ledger.writer, new Clock());
   closers.push(() => rounds.stop());
-  const served = new Served(ledger.reader, published, policy);
+  const served = new Served(ledger.reader, ledger.writer, published, policy);
   const readiness = new Witnessing(config, ledger.reader, published, served, policy);
   return { policy: policy.policy, rounds, served, state: () => readiness.state(Date.now()) };
 }

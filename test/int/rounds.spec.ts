@@ -5,6 +5,7 @@ import { openCheckpoint } from '../../src/ledger/core/checkpoint.js';
 import { openWitnessed } from '../../src/ledger/core/policy.js';
 import { verifyReceipt } from '../../src/ledger/core/receipt.js';
 import { verifyDatabase } from '../../src/ledger/verify/database.js';
+import { Served } from '../../src/log/rounds-served.js';
 import { sharedPostgres } from '../support/engines.js';
 import { count, testActor } from '../support/ledger.js';
 import { until } from '../support/wait.js';
@@ -97,9 +98,34 @@ describe('what is served', () => {
     const sizeUnder = async (witnesses: PolicyLine[], threshold: number) =>
       (await witnessing(log, witnesses, threshold).served.newest())?.size;
     expect(await sizeUnder([one, two], 2)).toBe(5);
-    expect(await sizeUnder([one, two], 1)).toBe(6);
-    expect(await sizeUnder([two, third], 1)).toBe(5);
     expect(await sizeUnder([third], 1)).toBeUndefined();
+    expect(await sizeUnder([one, two], 1)).toBe(6);
+  });
+
+  it('never goes back, whichever policy comes after which', async () => {
+    const log = await openLog();
+    const [one, two] = [await honest(1), await honest(2)];
+    await publish(log, 5);
+    await witnessing(log, [one, two], 2).rounds.run();
+    const before = witnessing(log, [one, two], 2);
+    expect((await before.served.newest())?.size).toBe(5);
+    await publish(log, 1);
+    await witnessing(log, [one], 1).rounds.run();
+    expect((await witnessing(log, [one, two], 1).served.newest())?.size).toBe(6);
+    // Its quorum is there for 5 entries only; the process that has served those does not serve them any more.
+    const after = witnessing(log, [one, two], 2);
+    for (const { served } of [after, before]) {
+      expect(await served.newest()).toBeNull();
+      expect(await served.reaches(6)).toBe(true);
+      expect(await served.reaches(7)).toBe(false);
+    }
+    await after.rounds.run();
+    for (const { served } of [after, before]) expect((await served.newest())?.size).toBe(6);
+    // A log without a policy serves what is published, and that counts as served for the policy after it.
+    const { reader, writer } = log.ledger;
+    await publish(log, 1);
+    expect((await new Served(reader, writer, log.published, null).newest())?.size).toBe(7);
+    expect(await witnessing(log, [one, two], 2).served.newest()).toBeNull();
   });
 
   it('is found below thousands of checkpoints without a quorum', async () => {

@@ -3,6 +3,7 @@ import { Clients1790000100000 } from './1790000100000-clients.js';
 import { Published1790000200000 } from './1790000200000-published.js';
 import { OldestKek1790000300000 } from './1790000300000-oldest-kek.js';
 import { Cosignatures1790000500000 } from './1790000500000-cosignatures.js';
+import { Served1790000600000 } from './1790000600000-served.js';
 
 export const migrations = [
   Foundation1790000000000,
@@ -10,4 +11,5 @@ export const migrations = [
   Published1790000200000,
   OldestKek1790000300000,
   Cosignatures1790000500000,
+  Served1790000600000,
 ];
