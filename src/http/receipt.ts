@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { ReceiptState } from '../ledger/core/policy.js';
 import type { Receipt } from '../ledger/model.js';
+import { asciiText, JSON_TEXT } from './json-text.js';
 
 const base64 = z.string().describe('base64');
 
@@ -28,13 +29,33 @@ export const receipts = {
 };
 
 /** A receipt as it is answered. */
-export type AnsweredReceipt = Receipt & { readonly state: ReceiptState };
+export type AnsweredReceipt = Receipt & { readonly state: ReceiptState; readonly [JSON_TEXT]?: string };
 export type Receipts = { receipt: AnsweredReceipt; receipts?: AnsweredReceipt[] };
 
 export function receiptsOf(all: readonly Receipt[]): Receipts {
   // The batch's own checkpoint: nobody but the log has signed it yet.
-  const answered = all.map((one) => ({ ...one, state: 'committed' as const }));
+  const answered = all.map((one) => ({ state: 'committed' as const, [JSON_TEXT]: textOf(one), ...one }));
   const last = answered.at(-1);
   if (!last) throw new Error('a write without an event has no receipt');
   return answered.length > 1 ? { receipt: last, receipts: answered } : { receipt: last };
+}
+
+/** What the ledger made of bytes is base64, which needs no look for characters to escape. */
+function textOf({ v, log, index, entry, proof, checkpoint, payload, salt }: Receipt): string {
+  const hashes = proof.length === 0 ? '' : `"${proof.join('","')}"`;
+  const disclosed =
+    (payload === undefined ? '' : `"payload":"${payload}",`) + (salt === undefined ? '' : `"salt":"${salt}",`);
+  return `{"v":${v},"log":${asciiText(log)},"index":${index},"entry":"${entry}","proof":[${hashes}],"checkpoint":${noteText(checkpoint)},${disclosed}"state":"committed"}`;
+}
+
+let lastNote = '';
+let lastNoteText = '""';
+
+/** All receipts of a batch carry one checkpoint. */
+function noteText(checkpoint: string): string {
+  if (checkpoint !== lastNote) {
+    lastNoteText = asciiText(checkpoint);
+    lastNote = checkpoint;
+  }
+  return lastNoteText;
 }

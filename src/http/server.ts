@@ -14,6 +14,7 @@ import {
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.js';
 import { answerClientError } from './client-error.js';
+import { answerText } from './json-text.js';
 import { NestLogger } from './logging.js';
 import { speaksOauth } from './oauth.js';
 import { PAGE_PATH, serveDocument } from './openapi.js';
@@ -85,6 +86,7 @@ export async function createServer(
 
 function prepare(fastify: FastifyInstance, logger: Logger): void {
   fastify.decorateRequest('actor', null);
+  fastify.setReplySerializer(answerText);
   fastify.removeAllContentTypeParsers();
   fastify.addContentTypeParser(
     ['application/json', 'application/fhir+json'],

@@ -49,7 +49,6 @@ export class PrescribingService {
         },
         { id: said.patient, model: patientModel, mode: 'existing' },
       ],
-      ...(idempotency && { idempotency }),
       decide: ({ states, ids: [chain = id], now }) => {
         const [rx, patient] = states as [Prescription | null, Patient];
         if (patient.enrolledAt === null) return refuse('ledger.chain-unknown');
@@ -58,15 +57,16 @@ export class PrescribingService {
           rx,
           // Without a date it is today by the clock that records it, also around midnight.
           {
-            ...said,
-            writtenOn: said.writtenOn ?? localDate(now, practice.zone),
             name,
             tokenGeneration: FIRST_GENERATION,
             tokenHash,
+            ...said,
+            writtenOn: said.writtenOn ?? localDate(now, practice.zone),
           },
           { chain, now, actor, zone: practice.zone, findDrug, formularyVersion: FORMULARY_VERSION, settings },
         );
       },
+      ...(idempotency && { idempotency }),
     });
   }
 

@@ -203,12 +203,11 @@ function imported(rx: Prescription, { data, derived, actor, recordedAt }: OrderI
 }
 
 function refillsAfter(refills: number): Issue[] {
-  return Array.from({ length: refills }, (_, index) => ({
-    number: index + 1,
-    status: 'future',
-    earliestFillOn: null,
-    claim: null,
-  }));
+  const issues: Issue[] = [];
+  for (let number = 1; number <= refills; number++) {
+    issues.push({ number, status: 'future', earliestFillOn: null, claim: null });
+  }
+  return issues;
 }
 
 function cancelRequested(rx: Prescription, { data, derived, actor, recordedAt }: OrderCancelRequested): Prescription {

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { endChild } from '../../src/cli/redis-finder.js';
@@ -53,8 +54,15 @@ export async function startServer(script: string, env: Record<string, string>): 
   };
 }
 
+/** The flags that `rxledger` itself runs with: those of its first line. */
+function nodeFlags(): string[] {
+  const [line = ''] = readFileSync('bin/rxledger.js', 'utf8').split('\n', 1);
+  return line.split(' ').filter((word) => word.startsWith('--'));
+}
+
 function start(script: string, env: Record<string, string>): ChildProcess {
   const child = fork(fileURLToPath(new URL(script, import.meta.url)), {
+    execArgv: nodeFlags(),
     env: { ...process.env, ...env },
     // What a server logs is written, as in production, and thrown away.
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
