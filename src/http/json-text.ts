@@ -3,7 +3,10 @@
  * the engine hold, measure and encode all of their text in its wide form: twice the work on the way of every write.
  */
 
-/** A member under this name holds the JSON text of its object. `JSON.stringify` passes it over. */
+/**
+ * A member under this name holds the JSON text of its object. `JSON.stringify` passes it over; a spread takes it along,
+ * so that whoever changes a copy leaves it out.
+ */
 export const JSON_TEXT = Symbol('JSON text');
 
 interface Prepared {
