@@ -238,7 +238,7 @@ describe('rxledger', () => {
     const bin = join(folder, 'clone', 'bin', 'rxledger.js');
     await cp(fileURLToPath(new URL('../../bin/rxledger.js', import.meta.url)), bin);
     await writeFile(join(folder, 'clone', 'package.json'), '{"type":"module"}');
-    const { status, stdout, stderr } = spawnSync(process.execPath, [bin, 'vkey'], { encoding: 'utf8' });
+    const { status, stdout, stderr } = spawnSync(bin, ['vkey'], { encoding: 'utf8' });
     expect({ status, stdout }).toEqual({ status: 3, stdout: '' });
     expect(stderr).toBe('RxLedger is not built yet: run `npm run build` first.\n');
   });

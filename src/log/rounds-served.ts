@@ -25,6 +25,7 @@ export class Served {
   private size = -1;
   /** Largest size known to have been served; it is on the disk before it is served. */
   private floor = -1;
+  private raising: Promise<void> | null = null;
   private searched = false;
 
   constructor(
@@ -94,8 +95,15 @@ export class Served {
     this.searched = true;
   }
 
+  /** Anybody may ask, many at once: a size is stored once, whoever asks. */
   private async raise(size: number): Promise<void> {
-    if (size <= this.floor) return;
+    while (size > this.floor) {
+      this.raising ??= this.store(size).finally(() => (this.raising = null));
+      await this.raising;
+    }
+  }
+
+  private async store(size: number): Promise<void> {
     await this.writer.side((db) => storeServed(db, size));
     this.floor = Math.max(this.floor, size);
   }

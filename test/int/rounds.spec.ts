@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { openSqliteReadOnly } from '../../src/database/data-source.js';
 import { openCheckpoint } from '../../src/ledger/core/checkpoint.js';
 import { openWitnessed } from '../../src/ledger/core/policy.js';
 import { verifyReceipt } from '../../src/ledger/core/receipt.js';
+import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
 import { verifyDatabase } from '../../src/ledger/verify/database.js';
 import { Served } from '../../src/log/rounds-served.js';
 import { sharedPostgres } from '../support/engines.js';
@@ -126,6 +127,21 @@ describe('what is served', () => {
     await publish(log, 1);
     expect((await new Served(reader, writer, log.published, null).newest())?.size).toBe(7);
     expect(await witnessing(log, [one, two], 2).served.newest()).toBeNull();
+  });
+
+  it('is stored once, however many ask at once', async () => {
+    const log = await openLog();
+    await publish(log, 5);
+    const { reader, writer } = log.ledger;
+    const side = vi.spyOn(writer, 'side');
+    const served = new Served(reader, writer, log.published, null);
+    const asked = await Promise.all(Array.from({ length: 100 }, () => served.newest()));
+    expect(new Set(asked.map((one) => one?.size))).toEqual(new Set([5]));
+    expect(side).toHaveBeenCalledTimes(1);
+    await publish(log, 1);
+    side.mockRejectedValueOnce(new LedgerUnavailable('too many writes are waiting', 2));
+    await expect(served.newest()).rejects.toThrow(LedgerUnavailable);
+    expect((await served.newest())?.size).toBe(6);
   });
 
   it('is found below thousands of checkpoints without a quorum', async () => {
