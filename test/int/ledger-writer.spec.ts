@@ -1,5 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { openSqliteReadOnly } from '../../src/database/data-source.js';
+import { dbOf } from '../../src/database/db.js';
 import { readHeadFile } from '../../src/ledger/head-file.js';
 import { openCheckpoint } from '../../src/ledger/core/checkpoint.js';
 import { verifyReceipt } from '../../src/ledger/core/receipt.js';
@@ -19,6 +23,7 @@ import {
   testActor,
   testConfig,
 } from '../support/ledger.js';
+import { until } from '../support/wait.js';
 
 type Good = Extract<Outcome, { ok: true }>;
 const good = (outcome: Outcome): Good => {
@@ -338,6 +343,28 @@ describe.each([
       expect((await verified(config, [counterModel])).findings).toEqual([]);
     } finally {
       await other.close();
+    }
+  });
+});
+
+describe("SQLite's write-ahead log", () => {
+  it('is folded into the database file while writes go on', async () => {
+    const folder = temporaryFolder();
+    const config = testConfig(folder.path);
+    const ledger = await openTestLedger(config);
+    try {
+      for (let batch = 0; batch < 100; batch++) good(await ledger.writer.commit(count(randomUUID(), 1)));
+      const alone = join(folder.path, 'alone.sqlite');
+      await until(async () => {
+        copyFileSync(config.sqliteFile, alone);
+        const copy = await openSqliteReadOnly(alone);
+        const [row] = await dbOf(copy).query<{ n: number }>('SELECT count(*) AS n FROM entry');
+        await copy.destroy();
+        return (row?.n ?? 0) >= 64;
+      });
+    } finally {
+      await ledger.close();
+      folder.remove();
     }
   });
 });
