@@ -360,7 +360,7 @@ describe("SQLite's write-ahead log", () => {
         const copy = await openSqliteReadOnly(alone);
         const [row] = await dbOf(copy).query<{ n: number }>('SELECT count(*) AS n FROM entry');
         await copy.destroy();
-        return row?.n;
+        return row && row.n >= 64 ? row.n : null;
       });
       expect(folded).toBeGreaterThanOrEqual(64);
     } finally {
