@@ -10,8 +10,16 @@ const shared = {
   unstubGlobals: true,
 } as const;
 
-/** In a process of their own: files that replace what a process shares (fetch, PATH), and the longest, begun first. */
-const alone = ['test/faults/**/*.spec.ts', 'test/int/{follow,redis-finder}.spec.ts'];
+/**
+ * In a process of their own: the longest, begun first; files that replace what a process shares (fetch, PATH); and
+ * those that look for secrets in files, where nobody else's could stand.
+ */
+const alone = [
+  'test/faults/**/*.spec.ts',
+  'test/int/{follow,redis-finder}.spec.ts',
+  'test/e2e/byte-scan.spec.ts',
+  'src/identity/identity.spec.ts',
+];
 
 export default defineConfig({
   test: {
@@ -24,7 +32,7 @@ export default defineConfig({
     projects: [
       { test: { ...shared, name: 'alone', include: alone } },
       { test: { ...shared, name: 'system', include: ['test/**/*.spec.ts'], exclude: alone, isolate: false } },
-      { test: { ...shared, name: 'unit', include: ['src/**/*.spec.ts'], isolate: false } },
+      { test: { ...shared, name: 'unit', include: ['src/**/*.spec.ts'], exclude: alone, isolate: false } },
     ],
   },
 });
