@@ -12,7 +12,7 @@ import { type Db, dbOf } from '../../src/database/db.js';
 import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow } from '../../src/ledger/chain-head.js';
 import { fromBase64, toBase64 } from '../../src/ledger/core/bytes.js';
 import { type Checkpoint, openCheckpoint } from '../../src/ledger/core/checkpoint.js';
-import { commit, parsePayload } from '../../src/ledger/core/commitment.js';
+import { isCommitted, parsePayload } from '../../src/ledger/core/commitment.js';
 import { decodeEntry } from '../../src/ledger/core/entry.js';
 import { nobleHasher } from '../../src/ledger/core/hasher.js';
 import { consistencyProof, inclusionProof, rootOf } from '../../src/ledger/core/merkle.js';
@@ -96,8 +96,8 @@ async function commitment({ folder, db, entries }: Shown): Promise<string | null
       const row = chains.find(({ num }) => num === chain) as ChainRow;
       const sealed = decrypt(dataKeyOf(vault, row), vault.aad('payload', row.id, seq, 'payload'), body);
       const { salt, text } = splitPayload(sealed);
-      const found = commit(nobleHasher, salt, parsePayload(text)).commitment;
-      if (!Buffer.from(found).equals(decodeEntry(entries.get(idx) ?? Buffer.alloc(0)).commitment))
+      const { commitment: committed } = decodeEntry(entries.get(idx) ?? Buffer.alloc(0));
+      if (!isCommitted(nobleHasher, committed, salt, parsePayload(text)))
         return `payload ${idx} is not what its entry commits to`;
     } catch {
       return `payload ${idx} does not open, or its entry is none`;

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { fromBase64 } from '../core/bytes.js';
 import { ERASED } from '../chain-head.js';
 import { openCheckpoint } from '../core/checkpoint.js';
-import { commit, parsePayload } from '../core/commitment.js';
+import { isCommitted, parsePayload } from '../core/commitment.js';
 import { nodeHasher } from '../node-hasher.js';
 import { splitExported } from '../payload.js';
 import { isMinuteOf } from './chain-rows.js';
@@ -71,7 +71,7 @@ export async function verifyExport(
     const { entry } = audit.take(bytesOf(item.entry, number));
     if (item.payload === undefined && entry) bare.add(entry.chain);
     if (item.payload !== undefined && entry) {
-      if (isCommitted(bytesOf(item.payload, number), entry.commitment)) {
+      if (opens(bytesOf(item.payload, number), entry.commitment)) {
         payloads++;
         const { recordedAt, type } = payloadIn(bytesOf(item.payload, number));
         if (!isMinuteOf(entry.time, recordedAt))
@@ -143,10 +143,10 @@ function payloadIn(bytes: Buffer): Record<string, unknown> {
   return parsePayload(splitExported(bytes).text);
 }
 
-function isCommitted(bytes: Buffer, commitment: Uint8Array): boolean {
+function opens(bytes: Buffer, commitment: Uint8Array): boolean {
   try {
     const { salt, text } = splitExported(bytes);
-    return Buffer.from(commit(nodeHasher, salt, parsePayload(text)).commitment).equals(commitment);
+    return isCommitted(nodeHasher, commitment, salt, parsePayload(text));
   } catch {
     return false;
   }
