@@ -5,7 +5,7 @@
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DataSource } from 'typeorm';
-import { runVerify } from '../../src/cli/verify.js';
+import { runVerify, type VerifyOptions } from '../../src/cli/verify.js';
 import { EXIT } from '../../src/cli/terminal.js';
 import { openSqliteReadOnly } from '../../src/database/data-source.js';
 import { type Db, dbOf } from '../../src/database/db.js';
@@ -73,11 +73,14 @@ async function verify({ folder }: Shown): Promise<string | null> {
 }
 
 /** What the command line prints with `--json`. */
-export async function verifyReport(folder: string): Promise<{ exit: number; report: VerifyReport }> {
+export async function verifyReport(
+  folder: string,
+  options: VerifyOptions = {},
+): Promise<{ exit: number; report: VerifyReport }> {
   let printed = '';
   const quiet = { err: () => undefined, status: () => undefined, watched: false, env: {}, stdout: process.stdout };
   const terminal = { ...quiet, out: (line: string) => void (printed += line) };
-  const exit = await runVerify(folder, { json: true, progress: false }, terminal);
+  const exit = await runVerify(folder, { ...options, json: true, progress: false }, terminal);
   return { exit, report: JSON.parse(printed) as VerifyReport };
 }
 
@@ -176,20 +179,22 @@ async function everyLeaf({ entries }: Shown, today: Checkpoint): Promise<string 
   for (let index = 0; index < today.size; index++) {
     const bytes = entries.get(index);
     if (!bytes) return `entry ${index} is not shown`;
-    audit.take(bytes);
+    audit.take(leafInput(bytes));
   }
   const [first] = findings.listed;
   if (first) return `entry ${first.where['index']} ${first.what}`;
   return same(audit.tree.root(), today.root) ? null : 'the entries do not give the root that is signed';
 }
 
+/** As a leaf hash takes it (RFC 6962 section 2.1). */
+const leafInput = (entry: Uint8Array = new Uint8Array()): Buffer => Buffer.concat([Buffer.of(0), entry]);
+
 async function everyTile({ entries, tile }: Shown, today: Checkpoint): Promise<string | null> {
   const findings = new Findings();
   const audit = new EntryAudit(today.origin, findings, 'entry');
-  for (let index = 0; index < today.size; index++) audit.take(entries.get(index) ?? Buffer.alloc(0));
+  for (let index = 0; index < today.size; index++) audit.take(leafInput(entries.get(index)));
   const tiles = new TileAudit(tile, findings);
-  await tiles.take(audit.tree);
-  await tiles.finish(today.size);
+  await tiles.finish(audit.tree);
   const [first] = findings.listed;
   return first ? `${first.table} ${JSON.stringify(first.where)} ${first.what}` : null;
 }

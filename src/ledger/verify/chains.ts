@@ -141,7 +141,7 @@ export class ChainAudit {
     const wrong = (table: string, what: string): void => this.findings.add('tampered', table, where, what);
     if (row.num !== end.num) wrong('chain', 'num is not the log index of its first entry');
     if (row.seq !== end.seq) wrong('chain', 'seq is not that of its last entry');
-    if (!row.leaf.equals(end.leaf)) wrong('chain', 'leaf is not that of its last entry');
+    if (row.leaf.toString('base64') !== end.leaf) wrong('chain', 'leaf is not that of its last entry');
     const model = this.models.get(row.kind);
     if (!model) return wrong('chain', 'kind is not known');
     if (isErased(row)) return this.erasedChain(row, events, stored, names);
