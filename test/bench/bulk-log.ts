@@ -80,7 +80,7 @@ async function fill(source: DataSource, config: Config, size: number): Promise<v
     }
     await db.query('BEGIN');
     await db.query(
-      `INSERT INTO entry (idx, chain, seq, entry) VALUES ${new Array(to - from).fill('(?, ?, ?, ?)').join(', ')}`,
+      `INSERT INTO entry (idx, chain, seq, entry) VALUES ${Array.from({ length: to - from }, () => '(?, ?, ?, ?)').join(', ')}`,
       values,
     );
     const { written, partialTiles } = growTiles(tip, tree);
