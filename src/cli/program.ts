@@ -149,9 +149,12 @@ database or export itself, which then vouches for itself: pin the key that \`rxl
     .description('check what people keep to show what was recorded')
     .command('verify')
     .description(
-      'check receipts, tlog-proofs, signed chain heads and lists offline: no ledger, no network, no settings',
+      'check receipts, disclosures, tlog-proofs, signed chain heads and lists offline: no ledger, no network, no settings',
     )
-    .argument('<file...>', 'answers as they were saved, receipts, .tlog-proof files, chain heads and lists')
+    .argument(
+      '<file...>',
+      'answers as they were saved, receipts, disclosures, .tlog-proof files, chain heads and lists',
+    )
     .option('--vkey <vkey>', "the log's verifier key to trust")
     .option('--policy <file>', 'trusted logs, witnesses and the quorum that is needed (C2SP tlog-policy)')
     .option('--entry <file>', 'the bytes of the entry that a tlog-proof is about')
@@ -162,6 +165,7 @@ database or export itself, which then vouches for itself: pin the key that \`rxl
       help(
         ['rxledger proof verify answer.json --vkey "$VKEY"', 'the saved answer to a write, or its receipt'],
         ['rxledger proof verify answer.json --policy policy.txt --json', 'only with a quorum of witnesses'],
+        ['rxledger proof verify disclosure.json --vkey "$VKEY"', 'what it shows, and that the rest is withheld'],
         ['rxledger proof verify e.tlog-proof --entry e.jcs --vkey "$VKEY"', 'a proof and its entry'],
         ['rxledger proof verify answer.json head.json --vkey "$VKEY" --chain-head-vkey "$HEADS"', 'is it withheld?'],
       ),

@@ -3,13 +3,17 @@ import type { Comparison } from '../ledger/core/chain-head-compare.js';
 import type { SignedChainList } from '../ledger/core/chain-head-list.js';
 import type { ChainHeadReason, SignedChainHead } from '../ledger/core/chain-head.js';
 import { toBase64 } from '../ledger/core/bytes.js';
+import type { DisclosureReason, VerifiedDisclosure } from '../ledger/core/disclosure.js';
 import type { ReceiptReason, VerifiedReceipt } from '../ledger/core/receipt.js';
+
+type Reason = ReceiptReason | DisclosureReason | ChainHeadReason;
 
 export type ProofResult = { readonly file: string } & (
   | { readonly ok: true; readonly kind: 'receipt' | 'tlog-proof'; readonly shown: VerifiedReceipt }
+  | { readonly ok: true; readonly kind: 'disclosure'; readonly shown: VerifiedDisclosure }
   | { readonly ok: true; readonly kind: 'chain-head'; readonly shown: SignedChainHead }
   | { readonly ok: true; readonly kind: 'chain-list'; readonly shown: SignedChainList }
-  | { readonly ok: false; readonly kind: string; readonly reason: ReceiptReason | ChainHeadReason }
+  | { readonly ok: false; readonly kind: string; readonly reason: Reason }
 );
 
 /** A receipt against a chain head or list that was given with it. */
@@ -25,13 +29,14 @@ export interface ProofReport {
   readonly comparisons: readonly ProofComparison[];
 }
 
-const REASONS: Readonly<Record<ReceiptReason | ChainHeadReason, string>> = {
-  form: 'it has not the form of a receipt, a proof, a chain head or a list',
+const REASONS: Readonly<Record<Reason, string>> = {
+  form: 'it has not the form of a receipt, a disclosure, a proof, a chain head or a list',
   checkpoint: 'no trusted log has signed the checkpoint, or a signature on it by a known key does not hold',
   log: 'it is of another log than the key or the policy',
   entry: 'the bytes are no entry',
   inclusion: "the entry does not stand at that index in the checkpoint's tree",
   payload: 'the payload is not what the entry commits to',
+  members: 'the members are not those that the entry commits to',
   quorum: 'the witnesses that the policy demands have not cosigned the checkpoint',
   signature: 'the key of chain heads has not signed it',
 };
@@ -67,7 +72,7 @@ function resultInJson(result: ProofResult): object {
     const chains = result.shown.chains.map((one) => ({ ...one, leaf: toBase64(one.leaf) }));
     return { file, kind, ok, ...result.shown, chains };
   }
-  const { state, entry, index, size, witnesses, payload } = result.shown;
+  const { state, entry, index, size, witnesses } = result.shown;
   const { log, chain, seq, time } = entry;
   return {
     file,
@@ -79,8 +84,13 @@ function resultInJson(result: ProofResult): object {
     index,
     entry: { chain, seq, time },
     witnesses: witnesses.map(({ name, key, time: seconds }) => ({ name, key: key.name, time: instant(seconds) })),
-    ...(payload && { payload }),
+    ...contentInJson(result),
   };
+}
+
+function contentInJson({ kind, shown }: Extract<ProofResult, { shown: { entry: object } }>): object {
+  if (kind === 'disclosure') return { disclosed: shown.disclosed, withheld: shown.withheld };
+  return shown.payload ? { payload: shown.payload } : {};
 }
 
 /** The report in lines for people. */
@@ -109,22 +119,31 @@ function resultInWords(result: ProofResult): string[] {
       `  range   ${after} to ${through}`,
     ];
   }
-  const { state, entry, index, size, witnesses, payload } = result.shown;
+  const { state, entry, index, size, witnesses } = result.shown;
   return [
     `holds: ${file}`,
     `  ${state}: ${entry.log}, ${size} entries`,
     ...witnesses.map(({ name, key, time }) => `  cosigned by ${name} (${key.name}) at ${instant(time)}`),
     `  entry   chain ${entry.chain}, seq ${entry.seq}, time ${entry.time}, index ${index}`,
-    ...(payload
-      ? [
-          '  payload',
-          ...JSON.stringify(payload, null, 2)
-            .split('\n')
-            .map((line) => `    ${line}`),
-        ]
-      : ['  payload not disclosed']),
+    ...contentInWords(result),
   ];
 }
+
+function contentInWords({ kind, shown }: Extract<ProofResult, { shown: { entry: object } }>): string[] {
+  if (kind !== 'disclosure') {
+    return shown.payload ? ['  payload', ...valueInWords(shown.payload)] : ['  payload not disclosed'];
+  }
+  return [
+    '  disclosed',
+    ...valueInWords(shown.disclosed),
+    shown.withheld.length > 0 ? `  not disclosed: ${shown.withheld.join(', ')}` : '  nothing is withheld',
+  ];
+}
+
+const valueInWords = (value: object): string[] =>
+  JSON.stringify(value, null, 2)
+    .split('\n')
+    .map((line) => `    ${line}`);
 
 /** Latest instant of a `Date`, POSIX seconds. */
 const LAST_DATE = 8_640_000_000_000n;

@@ -4,6 +4,7 @@ import { compareWithHead, compareWithList } from '../ledger/core/chain-head-comp
 import { verifyChainList } from '../ledger/core/chain-head-list.js';
 import { ChainHeadError, parseChainHeadKey, verifyChainHead } from '../ledger/core/chain-head.js';
 import { CheckpointError } from '../ledger/core/checkpoint.js';
+import { verifyDisclosure } from '../ledger/core/disclosure.js';
 import { decodeEntry, EntryError } from '../ledger/core/entry.js';
 import { NoteError, parseVerifierKey, type VerifierKey } from '../ledger/core/note.js';
 import { logOnly, parsePolicy, type Policy, PolicyError } from '../ledger/core/policy.js';
@@ -60,6 +61,12 @@ function check(file: string, document: ProofDocument, trust: Trust): ProofResult
   if (document.kind === 'unknown') return { file, kind: document.kind, ok: false, reason: 'form' };
   if (document.kind === 'chain-head' || document.kind === 'chain-list') return checkStatement(file, document, trust);
   if (!trust.policy) throw new UsageError(`${file} is checked with --vkey <vkey> or --policy <file>`);
+  if (document.kind === 'disclosure') {
+    const result = verifyDisclosure(document.disclosure, trust.policy);
+    return result.ok
+      ? { file, kind: document.kind, ok: true, shown: result }
+      : { file, kind: document.kind, ...result };
+  }
   if (document.kind === 'receipt') return checkReceipt(file, document.kind, document.receipt as Receipt, trust.policy);
   const receipt = receiptOf(file, document.proof, trust);
   if (!receipt) return { file, kind: document.kind, ok: false, reason: 'entry' };
@@ -100,7 +107,7 @@ function receiptOf(file: string, { index, proof, checkpoint }: TlogProof, { entr
 /** Every receipt that holds with every chain head and list that holds, as far as they speak of the same chain. */
 function compared(results: readonly ProofResult[]): ProofComparison[] {
   return results.flatMap((receipt) => {
-    if (!receipt.ok || (receipt.kind !== 'receipt' && receipt.kind !== 'tlog-proof')) return [];
+    if (!receipt.ok || receipt.kind === 'chain-head' || receipt.kind === 'chain-list') return [];
     const { chain } = receipt.shown.entry;
     return results.flatMap((other): ProofComparison[] => {
       if (!other.ok || (other.kind !== 'chain-head' && other.kind !== 'chain-list')) return [];

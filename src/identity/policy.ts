@@ -77,7 +77,9 @@ const TABLE = {
   'chain.head': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'], auditor: ['none'] },
   'receipt.read': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'], auditor: ['none'] },
   'chain.list': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'] },
-  'payload.read': { auditor: ['granted'] },
+  // Members of a payload, for whoever wrote it and whose it is; auditors only what they were cleared for.
+  'payload.disclose': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'], auditor: ['granted'] },
+  'payload.clear': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'] },
 
   'organisation.create': { administrator: ['none'] },
   'account.create': { administrator: ['none'] },

@@ -1,10 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { HASH_BYTES } from '../ledger/core/hasher.js';
 import { consistencyProof, inclusionProof } from '../ledger/core/merkle.js';
-import { encodeBundle, TILE_WIDTH, tileNodeReader } from '../ledger/core/tiles.js';
+import { encodeBundle, TILE_WIDTH } from '../ledger/core/tiles.js';
 import { encodeHashes, encodeTlogProof } from '../ledger/core/tlog-proof.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
-import { nodeHasher } from '../ledger/node-hasher.js';
+import { proveFromTiles } from '../ledger/tile-proof.js';
 import { tileReader } from '../ledger/tip.js';
 import { Served } from './rounds-served.js';
 
@@ -44,7 +44,9 @@ export class LogFiles {
   async proof(index: number): Promise<string | null> {
     const newest = await this.served.newest();
     if (!newest || index >= newest.size) return null;
-    const proof = await inclusionProof(nodeHasher, index, newest.size, this.nodes());
+    const proof = await proveFromTiles(this.reader.db, (hasher, nodeAt) =>
+      inclusionProof(hasher, index, newest.size, nodeAt),
+    );
     return encodeTlogProof({ index, proof, checkpoint: newest.checkpoint });
   }
 
@@ -54,11 +56,9 @@ export class LogFiles {
    */
   async consistency(older: number, newer: number): Promise<string | null> {
     if (!(await this.served.reaches(newer))) return null;
-    const proof = older === 0 ? [] : await consistencyProof(nodeHasher, older, newer, this.nodes());
-    return encodeHashes(proof);
-  }
-
-  private nodes() {
-    return tileNodeReader(nodeHasher, tileReader(this.reader.db));
+    if (older === 0) return encodeHashes([]);
+    return encodeHashes(
+      await proveFromTiles(this.reader.db, (hasher, nodeAt) => consistencyProof(hasher, older, newer, nodeAt)),
+    );
   }
 }

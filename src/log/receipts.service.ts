@@ -36,7 +36,8 @@ export class ReceiptsService {
   }
 }
 
-function maySeePayload(actor: Actor, { kind, actor: author }: CommittedEvent): boolean {
+/** Whether the payload of an event of a chain to which the actor is related is theirs to have. */
+export function maySeePayload(actor: Actor, { kind, actor: author }: CommittedEvent): boolean {
   if (author.id === actor.id || (actor.org !== null && author.org === actor.org)) return true;
   // Their own chain holds what others say about them to others.
   return actor.patient !== null && (kind === 'prescription' || kind === 'supply');

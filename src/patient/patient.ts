@@ -36,6 +36,37 @@ export type AccessRecorded = LedgerEvent<
 /** Break-glass: access without a relation, for a reason, for a while. Committed before the answer. */
 export type AccessBreakGlass = LedgerEvent<'access.break-glass/1', { reason: string }, { until: string }>;
 
+/** Members of one entry's payload, by their names. */
+type MembersOfEntry = {
+  /** Log index of the entry. */
+  index: number;
+  /** Id of its chain. */
+  chain: string;
+  members: string[];
+};
+
+/** An auditor may have these members of one entry until `derived.until`. */
+export type AccessCleared = LedgerEvent<
+  'access.cleared/1',
+  MembersOfEntry & {
+    /** Account or client id. */
+    auditor: string;
+    reason: string;
+  },
+  { until: string }
+>;
+
+/** Members of one entry were given away, never their values here. Committed before the answer. */
+export type AccessDisclosed = LedgerEvent<
+  'access.disclosed/1',
+  MembersOfEntry & {
+    /** To whom, in the words of who gave it; null: to the actor. */
+    recipient: string | null;
+    reason: string;
+  },
+  Nothing
+>;
+
 /** Whose desk a discrepancy lands on. */
 export type Side = 'prescriber' | 'pharmacy' | 'both';
 export type DiscrepancyClass = 'D03' | 'D07' | 'D12' | 'D13';
@@ -83,6 +114,8 @@ export type PatientEvent =
   | PatientEnrolled
   | AccessRecorded
   | AccessBreakGlass
+  | AccessCleared
+  | AccessDisclosed
   | DiscrepancyOpened
   | DiscrepancyResolved;
 
@@ -104,4 +137,8 @@ export type Patient = {
   discrepancies: DiscrepancyState[];
   /** Break-glass grants that may still run. */
   grants: { actor: string; until: string }[];
+  /** What auditors may have, while it may still run. */
+  clearances: Clearance[];
 };
+
+export type Clearance = { auditor: string; index: number; members: string[]; until: string };

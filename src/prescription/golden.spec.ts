@@ -1,13 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import {
+  firstCommitments,
   goldenChain,
   goldenCommitments,
   goldenText,
   goldenTypes,
   SALT,
 } from '../../test/fixtures/golden/events/read.js';
-import { commit, parsePayload } from '../ledger/core/commitment.js';
-import { toBase64 } from '../ledger/core/bytes.js';
+import { commit, isCommitted, parsePayload } from '../ledger/core/commitment.js';
+import { fromBase64, toBase64 } from '../ledger/core/bytes.js';
 import { nobleHasher } from '../ledger/core/hasher.js';
 import { jcs } from '../ledger/core/jcs.js';
 import type { LedgerEvent } from '../ledger/model.js';
@@ -26,6 +27,8 @@ type Type = (PrescriptionEvent | SupplyEvent | PatientEvent)['type'] | typeof ER
 /** Every type and version there ever was; a compile error here means that one was forgotten. */
 const EVERY_TYPE: Readonly<Record<Type, true>> = {
   'access.break-glass/1': true,
+  'access.cleared/1': true,
+  'access.disclosed/1': true,
   'access.recorded/1': true,
   'discrepancy.opened/1': true,
   'discrepancy.resolved/1': true,
@@ -68,6 +71,11 @@ describe('golden payloads', () => {
       expect(toBase64(sealed.commitment)).toBe(goldenCommitments()[type]);
       expect(toBase64(commit(hasher, SALT, payload).commitment)).toBe(goldenCommitments()[type]);
     }
+  });
+
+  it.each(Object.entries(firstCommitments()))('%s: its commitment of before still holds', (type, commitment) => {
+    for (const hasher of [nobleHasher, nodeHasher])
+      expect(isCommitted(hasher, fromBase64(commitment), SALT, parsePayload(goldenText(type)))).toBe(true);
   });
 
   it.each(TYPES)('%s: a model reads it', (type) => {

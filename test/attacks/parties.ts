@@ -5,14 +5,14 @@
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DataSource } from 'typeorm';
-import { runVerify } from '../../src/cli/verify.js';
+import { runVerify, type VerifyOptions } from '../../src/cli/verify.js';
 import { EXIT } from '../../src/cli/terminal.js';
 import { openSqliteReadOnly } from '../../src/database/data-source.js';
 import { type Db, dbOf } from '../../src/database/db.js';
 import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow } from '../../src/ledger/chain-head.js';
 import { fromBase64, toBase64 } from '../../src/ledger/core/bytes.js';
 import { type Checkpoint, openCheckpoint } from '../../src/ledger/core/checkpoint.js';
-import { commit, parsePayload } from '../../src/ledger/core/commitment.js';
+import { isCommitted, parsePayload } from '../../src/ledger/core/commitment.js';
 import { decodeEntry } from '../../src/ledger/core/entry.js';
 import { nobleHasher } from '../../src/ledger/core/hasher.js';
 import { consistencyProof, inclusionProof, rootOf } from '../../src/ledger/core/merkle.js';
@@ -73,11 +73,14 @@ async function verify({ folder }: Shown): Promise<string | null> {
 }
 
 /** What the command line prints with `--json`. */
-export async function verifyReport(folder: string): Promise<{ exit: number; report: VerifyReport }> {
+export async function verifyReport(
+  folder: string,
+  options: VerifyOptions = {},
+): Promise<{ exit: number; report: VerifyReport }> {
   let printed = '';
   const quiet = { err: () => undefined, status: () => undefined, watched: false, env: {}, stdout: process.stdout };
   const terminal = { ...quiet, out: (line: string) => void (printed += line) };
-  const exit = await runVerify(folder, { json: true, progress: false }, terminal);
+  const exit = await runVerify(folder, { ...options, json: true, progress: false }, terminal);
   return { exit, report: JSON.parse(printed) as VerifyReport };
 }
 
@@ -96,8 +99,8 @@ async function commitment({ folder, db, entries }: Shown): Promise<string | null
       const row = chains.find(({ num }) => num === chain) as ChainRow;
       const sealed = decrypt(dataKeyOf(vault, row), vault.aad('payload', row.id, seq, 'payload'), body);
       const { salt, text } = splitPayload(sealed);
-      const found = commit(nobleHasher, salt, parsePayload(text)).commitment;
-      if (!Buffer.from(found).equals(decodeEntry(entries.get(idx) ?? Buffer.alloc(0)).commitment))
+      const { commitment: committed } = decodeEntry(entries.get(idx) ?? Buffer.alloc(0));
+      if (!isCommitted(nobleHasher, committed, salt, parsePayload(text)))
         return `payload ${idx} is not what its entry commits to`;
     } catch {
       return `payload ${idx} does not open, or its entry is none`;
@@ -176,20 +179,22 @@ async function everyLeaf({ entries }: Shown, today: Checkpoint): Promise<string 
   for (let index = 0; index < today.size; index++) {
     const bytes = entries.get(index);
     if (!bytes) return `entry ${index} is not shown`;
-    audit.take(bytes);
+    audit.take(leafInput(bytes));
   }
   const [first] = findings.listed;
   if (first) return `entry ${first.where['index']} ${first.what}`;
   return same(audit.tree.root(), today.root) ? null : 'the entries do not give the root that is signed';
 }
 
+/** As a leaf hash takes it (RFC 6962 section 2.1). */
+const leafInput = (entry: Uint8Array = new Uint8Array()): Buffer => Buffer.concat([Buffer.of(0), entry]);
+
 async function everyTile({ entries, tile }: Shown, today: Checkpoint): Promise<string | null> {
   const findings = new Findings();
   const audit = new EntryAudit(today.origin, findings, 'entry');
-  for (let index = 0; index < today.size; index++) audit.take(entries.get(index) ?? Buffer.alloc(0));
+  for (let index = 0; index < today.size; index++) audit.take(leafInput(entries.get(index)));
   const tiles = new TileAudit(tile, findings);
-  await tiles.take(audit.tree);
-  await tiles.finish(today.size);
+  await tiles.finish(audit.tree);
   const [first] = findings.listed;
   return first ? `${first.table} ${JSON.stringify(first.where)} ${first.what}` : null;
 }
