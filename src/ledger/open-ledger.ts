@@ -6,6 +6,8 @@ import { migrate, openReader, openWriter } from '../database/data-source.js';
 import { type Db, dbOf } from '../database/db.js';
 import { openCheckpoint } from './core/checkpoint.js';
 import { emptyRoot } from './core/merkle.js';
+import { ErasedFile } from './erased-file.js';
+import { forgetAgain } from './forget-again.js';
 import { HeadFile } from './head-file.js';
 import { loadOrCreateKey } from './key-files.js';
 import { LedgerReader } from './ledger.reader.js';
@@ -63,8 +65,10 @@ export async function openLedger(
     closers.splice(closers.length - 1, 1, () => store.close());
     const { WRITER_BATCH: batch, WRITER_QUEUE: queue, CHAIN_CACHE: cache } = config.env;
     const options = { batch, queue, cache, ...overrides };
-    const writer = new LedgerWriter(store, tables, models, vault, key, head, reader, clock, options, report);
+    const erased = new ErasedFile(config.erasedFile);
+    const writer = new LedgerWriter(store, tables, models, vault, key, head, erased, reader, clock, options, report);
     closers.unshift(() => writer.close());
+    await forgetAgain(dbOf(readerSource), erased, writer);
     return {
       writer,
       reader,

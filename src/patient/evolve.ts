@@ -10,6 +10,8 @@ const PATIENT_EVENTS: Readonly<Record<PatientEvent['type'], true>> = {
   'access.break-glass/1': true,
   'discrepancy.opened/1': true,
   'discrepancy.resolved/1': true,
+  'hold.placed/1': true,
+  'hold.released/1': true,
 };
 
 export function isPatientEvent(event: LedgerEvent): event is PatientEvent {
@@ -26,7 +28,17 @@ export function evolvePatient(before: Patient | null, event: LedgerEvent): Patie
   if (event.type === 'patient.enrolled/1') {
     const { name, birthDate, identifiers, address } = event.data;
     const enrolledAt = event.recordedAt;
-    return { id: event.chain, enrolledAt, name, birthDate, identifiers, address, discrepancies: [], grants: [] };
+    return {
+      id: event.chain,
+      enrolledAt,
+      name,
+      birthDate,
+      identifiers,
+      address,
+      discrepancies: [],
+      grants: [],
+      holds: [],
+    };
   }
   const state = before ?? provisional(event.chain);
   switch (event.type) {
@@ -64,6 +76,14 @@ export function evolvePatient(before: Patient | null, event: LedgerEvent): Patie
         ),
       };
     }
+    case 'hold.placed/1':
+      return { ...state, holds: [...state.holds, { ...event.data, placedAt: event.recordedAt, releasedAt: null }] };
+    case 'hold.released/1': {
+      const holds = state.holds.map((hold) =>
+        hold.holdId === event.data.holdId ? { ...hold, releasedAt: event.recordedAt } : hold,
+      );
+      return { ...state, holds };
+    }
     default:
       return unhandled(event);
   }
@@ -86,5 +106,6 @@ function provisional(id: string): Patient {
     address: null,
     discrepancies: [],
     grants: [],
+    holds: [],
   };
 }

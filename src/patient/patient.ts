@@ -1,5 +1,6 @@
-/** The state of a patient chain: who it is, what is open about them, who was let in. */
+/** The state of a patient chain: who it is, what is open about them, who was let in, what keeps it from erasure. */
 import type { LedgerEvent, Nothing } from '../ledger/model.js';
+import type { Hold, HoldPlaced, HoldReleased } from './holds.js';
 
 export type Identifier = { system: string; value: string };
 
@@ -84,7 +85,9 @@ export type PatientEvent =
   | AccessRecorded
   | AccessBreakGlass
   | DiscrepancyOpened
-  | DiscrepancyResolved;
+  | DiscrepancyResolved
+  | HoldPlaced
+  | HoldReleased;
 
 export type DiscrepancyState = Discrepancy & {
   status: 'open' | 'resolved';
@@ -104,4 +107,6 @@ export type Patient = {
   discrepancies: DiscrepancyState[];
   /** Break-glass grants that may still run. */
   grants: { actor: string; until: string }[];
+  /** Retention holds, those that are over among them. */
+  holds: Hold[];
 };

@@ -67,7 +67,17 @@ async function verifySnapshot(
     payloadsChecked: head !== null && input.vault !== null,
   } as const;
   if (!head) {
-    return { ...counts(findings), ...about, size: 0, root: '', entries: 0, payloads: 0, chains: 0, erased: 0 };
+    return {
+      ...counts(findings),
+      ...about,
+      size: 0,
+      root: '',
+      entries: 0,
+      payloads: 0,
+      chains: 0,
+      erased: 0,
+      incomplete: 0,
+    };
   }
   const signed = checkHead(head, vkey, findings);
   const size = await sizeToVerify(db, head, signed, findings);
@@ -98,6 +108,7 @@ async function verifySnapshot(
     payloads: checked?.payloads ?? 0,
     chains: checked?.chains ?? 0,
     erased: checked?.erased ?? 0,
+    incomplete: checked?.incomplete ?? 0,
   };
 }
 

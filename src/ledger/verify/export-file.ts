@@ -116,6 +116,7 @@ export async function verifyExport(
     payloads,
     chains: audit.chains.size,
     erased,
+    incomplete: 0,
     missing: findings.missing,
     tampered: findings.tampered,
     findings: findings.listed,
