@@ -23,14 +23,15 @@ export interface ErasureOptions {
 }
 
 /**
- * Who was forgotten: entries `first … first + chains - 1` ended their chains. No subjects and `first` -1 where the
+ * Who was forgotten: entries `first … first + chains - 1` ended their chains. No chains and `first` -1 where the
  * ledger never knew them.
  */
 export interface Erased {
   readonly ok: true;
-  readonly subjects: readonly string[];
   readonly first: number;
   readonly chains: number;
+  /** Of the subjects and of their chains: what a backup from before may know them by. */
+  readonly ids: readonly string[];
 }
 export type ErasureOutcome = Erased | { readonly ok: false; readonly refusal: Refusal };
 
@@ -124,12 +125,15 @@ export async function deleteErased(
 
 /** A patient's account is found by their user name, and the request that made it is known again by its MAC. */
 async function deleteAccounts(db: Db, subjects: readonly string[]): Promise<void> {
-  const theirs = `FROM account WHERE patient IN ${placeholders(subjects)}`;
-  await db.query(`UPDATE idempotent_request SET request = ? WHERE ref IN (SELECT CAST(id AS text) ${theirs})`, [
-    Buffer.alloc(0),
-    ...subjects,
-  ]);
-  await db.query(`DELETE ${theirs}`, subjects);
+  for (const subject of subjects) {
+    // A repeat of the request still makes no second account; it finds none, since no account has the patient's id.
+    await db.query(
+      `UPDATE idempotent_request SET request = ?, ref = ?
+       WHERE ref IN (SELECT CAST(id AS text) FROM account WHERE patient = ?)`,
+      [Buffer.alloc(0), subject, subject],
+    );
+    await db.query('DELETE FROM account WHERE patient = ?', [subject]);
+  }
 }
 
 /** Until the transaction ends nobody is erased: a row that names a subject which is there now is not left over. */
@@ -140,10 +144,16 @@ export async function holdErasures(db: Db): Promise<void> {
 
 /** The erasure in which this subject was forgotten; of nobody when it was not. */
 export async function erasureOf(db: Db, subject: string): Promise<Erased> {
-  const rows = await db.query<{ subject: string; first: number; count: number }>(
-    'SELECT o.subject, o.first, o.count FROM erasure e JOIN erasure o ON o.first = e.first WHERE e.subject = ? ORDER BY o.subject',
-    [subject],
+  const [row] = await db.query<{ first: number; count: number }>('SELECT first, count FROM erasure WHERE subject = ?', [
+    subject,
+  ]);
+  if (!row) return { ok: true, first: -1, chains: 0, ids: [] };
+  const { first, count } = row;
+  // A chain that was matched to the subject was another's before.
+  const known = await db.query<{ id: string }>(
+    `SELECT subject AS id FROM erasure WHERE first = ? UNION
+     SELECT c.id FROM entry e JOIN chain c ON c.num = e.chain WHERE e.idx >= ? AND e.idx < ?`,
+    [first, first, first + count],
   );
-  const [row] = rows;
-  return { ok: true, subjects: rows.map((each) => each.subject), first: row?.first ?? -1, chains: row?.count ?? 0 };
+  return { ok: true, first, chains: count, ids: known.map(({ id }) => id) };
 }

@@ -1,5 +1,6 @@
 import { type Db, placeholders } from '../database/db.js';
 import type { ErasedFile } from './erased-file.js';
+import { erasureOf } from './erasure.js';
 import type { LedgerWriter } from './ledger.writer.js';
 import { SYSTEM } from './model.js';
 
@@ -16,18 +17,24 @@ const RESTORED = 'restored';
  * @throws {LedgerUnavailable} what {@link LedgerWriter.erase} throws
  */
 export async function forgetAgain(db: Db, file: ErasedFile, writer: LedgerWriter): Promise<number> {
-  const erased = [...(await file.read())];
-  const living: string[] = [];
+  const filed = await file.read();
+  const erased = [...filed];
+  const living = new Set<string>();
   for (let at = 0; at < erased.length; at += PAGE) {
     const page = erased.slice(at, at + PAGE);
-    const rows = await db.query<{ id: string }>(`SELECT id FROM subject WHERE id IN ${placeholders(page)}`, page);
-    living.push(...rows.map(({ id }) => id));
+    const ids = placeholders(page);
+    const rows = await db.query<{ id: string }>(
+      `SELECT id FROM subject WHERE id IN ${ids} UNION
+       SELECT s.id FROM chain c JOIN subject s ON s.num = c.subject WHERE c.id IN ${ids} AND length(c.data_key) > 0`,
+      [...page, ...page],
+    );
+    for (const { id } of rows) living.add(id);
   }
   for (const subject of living) await writer.erase(subject, SYSTEM, { reason: RESTORED });
   const known = await db.query<{ subject: string }>(
     // A row about somebody who lives would have them erased at the next start: only what `erase` wrote counts.
     'SELECT subject FROM erasure WHERE subject NOT IN (SELECT id FROM subject)',
   );
-  await file.add(known.map(({ subject }) => subject));
-  return living.length;
+  for (const { subject } of known) if (!filed.has(subject)) await file.add((await erasureOf(db, subject)).ids);
+  return living.size;
 }

@@ -156,9 +156,9 @@ export class LedgerWriter {
    * read-model rows, names and the patient's accounts, in one transaction. The entries stay. Whether it may be done is
    * for `options.decide`. Whoever is erased already stays so: the outcome is that of the first time.
    *
-   * A resolved promise MUST mean, besides what {@link commit} promises, that the subjects stand in the file of erased
-   * subjects. Committed and not yet there, they are written there at the next start, or when this is asked again.
-   * @throws {LedgerUnavailable} on outage or a full queue; an outage of the head file or of the file of erased subjects
+   * A resolved promise MUST mean, besides what {@link commit} promises, that the subjects and their chains stand in the
+   * file of erased ids. Committed and not yet there, they are written there at the next start, or when this is asked again.
+   * @throws {LedgerUnavailable} on outage or a full queue; an outage of the head file or of the file of erased ids
    *   does not undo the erasure
    */
   erase(subject: string, actor: Actor, options: ErasureOptions = {}): Promise<ErasureOutcome> {
@@ -287,7 +287,7 @@ export class LedgerWriter {
       const { outcome, draft } = await this.end.erase(subject, actor, options);
       const forgotten = draft && (await this.finish([], draft));
       if (forgotten) throw forgotten;
-      if (outcome.ok && outcome.subjects.length > 0) await this.file(outcome.subjects);
+      if (outcome.ok && outcome.ids.length > 0) await this.file(outcome.ids);
       resolve(outcome);
     } catch (error) {
       reject(asUnavailable(error) ?? error);
@@ -295,11 +295,11 @@ export class LedgerWriter {
   }
 
   /** @throws {LedgerUnavailable} */
-  private async file(subjects: readonly string[]): Promise<void> {
+  private async file(ids: readonly string[]): Promise<void> {
     try {
-      await this.erased.add(subjects);
+      await this.erased.add(ids);
     } catch (error) {
-      const unavailable = new LedgerUnavailable(`the file of erased subjects cannot be written (${codeOf(error)})`, 5);
+      const unavailable = new LedgerUnavailable(`the file of erased ids cannot be written (${codeOf(error)})`, 5);
       this.report('ledger.outage', { reason: unavailable.message, commands: 1 });
       throw unavailable;
     }

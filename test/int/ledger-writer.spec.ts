@@ -205,7 +205,7 @@ describe.each([
     await ledger.writer.commit(count(gone, 2));
     await ledger.writer.commit(count(stays, 1));
     const erased = await ledger.writer.erase(gone, testActor);
-    expect(erased).toEqual({ ok: true, subjects: [gone], first: expect.any(Number), chains: 1 });
+    expect(erased).toEqual({ ok: true, first: expect.any(Number), chains: 1, ids: [gone] });
     expect(await ledger.writer.erase(gone, testActor)).toEqual(erased);
     // A stranger learns nothing: as a chain that never was. It is not opened again, and a repeat's own request is known.
     for (const id of [gone, randomUUID()]) {
