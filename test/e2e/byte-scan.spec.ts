@@ -63,7 +63,7 @@ describe.skipIf(program.missing)('what somebody sees who takes the disks', () =>
   ];
   let redis: TestRedis;
   let server: TestServer;
-  let patient: string;
+  let person: string;
   /** Files under DATA_DIR while the service ran, so that the write-ahead log is among them. */
   let running: Map<string, Buffer>;
 
@@ -77,7 +77,7 @@ describe.skipIf(program.missing)('what somebody sees who takes the disks', () =>
       DEMO_PASSWORD: PASSWORD,
       LOG_LEVEL: 'debug',
     });
-    patient = await life(server.address);
+    person = await life(server.address);
     running = filesUnder(folder.path);
   });
   afterAll(async () => {
@@ -252,14 +252,14 @@ describe.skipIf(program.missing)('what somebody sees who takes the disks', () =>
 
   it('nobody in any form once the patient is erased and the keys of then are destroyed', async () => {
     const source = await openReader(config);
-    const remains = await remainsOf(dbOf(source), patient, config.keysDir);
+    const remains = await remainsOf(dbOf(source), person, config.keysDir);
     await source.destroy();
     const seen = found(remains, filesUnder(folder.path)).map((line) => line.replace(/^.*: /, ''));
     expect([...new Set(seen)].toSorted()).toEqual([...remains.keys()].toSorted());
 
     const admin = await signIn(server.address, 'admin');
-    const erased = done(await admin.post(`/api/patients/${patient}/erase`, { reason: 'request' }, randomUUID()));
-    expect(erased).toMatchObject({ patient, complete: false });
+    const erased = done(await admin.post(`/api/patients/${person}/erase`, { reason: 'request' }, randomUUID()));
+    expect(erased).toMatchObject({ patient: person, complete: false });
     const said: string[] = [];
     const terminal = { out: (line: string) => said.push(line), err: (line: string) => said.push(line) };
     const env = { DATA_DIR: folder.path, LOG_ORIGIN: config.env.LOG_ORIGIN, LOG_LEVEL: 'silent' };

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { cpSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CHAIN_MODELS } from '../../src/chain-models.js';
+import { runRotateKek } from '../../src/cli/rotate-kek.js';
 import { Config } from '../../src/config/config.js';
 import { verifyReceipt } from '../../src/ledger/core/receipt.js';
 import { type Receipt, SYSTEM } from '../../src/ledger/model.js';
@@ -38,6 +39,26 @@ async function treated(api: Api, patient: string, who: string): Promise<string> 
   await dispense(api, rx, secret);
   accepted(await api.as(who).post(`${rx.path}/doses`, { outcome: 'taken' }));
   return rx.id;
+}
+
+/** What is told of whether a patient is there. */
+const patientHere = async (api: Api, id: string) => refusalOf(await api.as('admin').get(`/api/patients/${id}/holds`));
+
+/** Handed over, and reported of nobody. */
+async function suppliedToNobody(api: Api): Promise<{ supply: string; owner: string }> {
+  const report = {
+    medication: LISINOPRIL,
+    quantity: tablets('30'),
+    daysSupply: 30,
+    whenHandedOver: new Date(api.clock.now() - 86_400_000).toISOString(),
+    reason: 'outage',
+  };
+  const supply: string = accepted(await api.as('pharmacist').post('/api/dispense-reports', report)).body.id;
+  const [row] = await api.reader.db.query<{ id: string }>(
+    'SELECT s.id FROM subject s JOIN chain c ON c.subject = s.num WHERE c.id = ?',
+    [supply],
+  );
+  return { supply, owner: row?.id ?? '' };
 }
 
 describe('holds', () => {
@@ -109,27 +130,38 @@ describe('an erasure', () => {
   let api: Api;
   let patient: string;
   let order: string;
+  const folder = temporaryFolder();
   beforeAll(async () => {
-    api = await startApi();
+    api = await startApi({ DATA_DIR: folder.path });
     ({ patient } = api.patients);
     order = await treated(api, patient, 'patient');
     accepted(
       await api.as('patient').post('/api/doses', { medication: LISINOPRIL, outcome: 'taken', quantity: tablets('1') }),
     );
   });
-  afterAll(() => api.close());
+  afterAll(async () => {
+    await api.close();
+    folder.remove();
+  });
 
   it('ends every chain, answers repeats alike, and leaves nobody', async () => {
     const key = randomUUID();
     const other = await treated(api, api.patients.patient2, 'patient2');
+    const { supply, owner } = await suppliedToNobody(api);
+    accepted(await api.as('pharmacist').post(`/api/supplies/${supply}/match`, { prescription: order }));
     const issued = newOrder(api, { patient });
     const earlier = randomUUID();
     accepted(await api.as('prescriber').post('/api/prescriptions', issued, earlier));
 
+    // The file cannot be written: it is committed, not acknowledged, and filed when it is asked for again.
+    mkdirSync(join(folder.path, 'erased'));
+    expect(refusalOf(await erase(api, patient, key))).toBe('503 ledger.unavailable');
+    rmdirSync(join(folder.path, 'erased'));
     const erased = accepted(await erase(api, patient, key));
+    expect(readFileSync(join(folder.path, 'erased'), 'utf8')).toContain(`\n${patient}\n`);
     const { receipt, receipts, ...said } = erased.body;
-    // The patient, two orders and a supply of their own.
-    expect(said).toEqual({ patient, chains: 4, complete: false });
+    // The patient, two orders, a supply of their own and one that was nobody's.
+    expect(said).toEqual({ patient, chains: 5, complete: false });
     expect(receipts.at(-1)).toEqual(receipt);
     for (const each of receipts) {
       expect(verifyReceipt(each, api.vkey)).toMatchObject({ ok: true });
@@ -163,8 +195,23 @@ describe('an erasure', () => {
     expect(refusalOf(await api.as('admin').post('/api/accounts', account))).toBe('422 identity.patient-unknown');
     // The others are there as before.
     expect((await api.as('prescriber').get(`/api/prescriptions/${other}`)).status).toBe(200);
-    const report = await api.verify();
-    expect(report).toMatchObject({ ok: true, findings: [], erased: 4, incomplete: 4 });
+    expect(await api.verify()).toMatchObject({ ok: true, findings: [], erased: 5, incomplete: 5 });
+
+    // Completed beside the service: repeats are still known, though nobody can tell any more what was asked.
+    const told: string[] = [];
+    const quiet = { err: () => undefined, status: () => undefined, watched: false, stdout: process.stdout };
+    const terminal = {
+      ...quiet,
+      out: (line: string) => told.push(line),
+      env: { DATA_DIR: folder.path, LOG_LEVEL: 'silent' },
+    };
+    expect(await runRotateKek({ json: true, destroyOld: true }, terminal)).toBe(0);
+    expect(JSON.parse(told.join(''))).toMatchObject({ destroyed: ['0001'], emptied: true });
+    // The key of who was nobody, which an older backup holds the supply under.
+    expect(await api.reader.db.query('SELECT num FROM subject WHERE id = ?', [owner])).toEqual([]);
+    expect(await api.verify()).toMatchObject({ ok: true, findings: [], erased: 5, incomplete: 0 });
+    expect(accepted(await erase(api, patient, key)).body).toMatchObject({ patient, chains: 5, complete: true });
+    expect(refusalOf(await api.as('prescriber').post('/api/prescriptions', issued, earlier))).toBe('410 ledger.erased');
   });
 });
 
@@ -182,7 +229,6 @@ describe('an erasure over restarts', () => {
       await api.close();
     }
   };
-  const patientHere = async (api: Api, id: string) => refusalOf(await api.as('admin').get(`/api/patients/${id}/holds`));
 
   it('holds in a backup that is restored, and for a process that died before it was filed', async () => {
     const backup = join(root.path, 'backup');
@@ -240,23 +286,6 @@ describe('an erasure over restarts', () => {
     expect(await serving(async (api) => (await api.verify()).size)).toBe(size);
     expect(filed()).toEqual([...chains, other.owner].toSorted());
   });
-
-  /** Handed over, and reported of nobody. */
-  async function suppliedToNobody(api: Api): Promise<{ supply: string; owner: string }> {
-    const report = {
-      medication: LISINOPRIL,
-      quantity: tablets('30'),
-      daysSupply: 30,
-      whenHandedOver: new Date(api.clock.now() - 86_400_000).toISOString(),
-      reason: 'outage',
-    };
-    const supply: string = accepted(await api.as('pharmacist').post('/api/dispense-reports', report)).body.id;
-    const [row] = await api.reader.db.query<{ id: string }>(
-      'SELECT s.id FROM subject s JOIN chain c ON c.subject = s.num WHERE c.id = ?',
-      [supply],
-    );
-    return { supply, owner: row?.id ?? '' };
-  }
 
   /** What the worker records about a supply that is nobody's. */
   async function disagree(api: Api, owner: string, about: string): Promise<void> {

@@ -9,6 +9,7 @@ import { ChainAudit } from './chains.js';
 import { verifyClients } from './clients.js';
 import { verifyCosignatures } from './cosignatures.js';
 import { EntryAudit, TileAudit } from './entries.js';
+import { verifyErasures } from './erasures.js';
 import { checkHead, headToVerify, rememberedCheckpoint, type Signed, sizeToVerify } from './head.js';
 import { PublishedAudit } from './published.js';
 import { Findings, type Progress, type VerifyReport } from './report.js';
@@ -91,6 +92,7 @@ async function verifySnapshot(
   if (remembered) checkLength(head, size, remembered, findings);
   await verifyCosignatures(db, findings);
   await verifySubjects(db, input.vault, findings);
+  await verifyErasures(db, findings);
   await verifyClients(db, input.vault, findings);
   const checked = input.vault
     ? await verifyChains(db, input.vault, input.models, head, audit, findings, progress)
