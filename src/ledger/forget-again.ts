@@ -33,7 +33,7 @@ export async function forgetAgain(db: Db, file: ErasedFile, writer: LedgerWriter
   for (const subject of living) await writer.erase(subject, SYSTEM, { reason: RESTORED });
   const known = await db.query<{ subject: string }>(
     // A row about somebody who lives would have them erased at the next start: only what `erase` wrote counts.
-    'SELECT subject FROM erasure WHERE subject NOT IN (SELECT id FROM subject)',
+    'SELECT e.subject FROM erasure e WHERE NOT EXISTS (SELECT 1 FROM subject s WHERE s.id = e.subject)',
   );
   for (const { subject } of known) if (!filed.has(subject)) await file.add((await erasureOf(db, subject)).ids);
   return living.size;

@@ -1,11 +1,19 @@
 import { randomUUID } from 'node:crypto';
+import { EventEmitter, once } from 'node:events';
+import { appendFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CHAIN_MODELS } from '../../src/chain-models.js';
+import { runRotateKek } from '../../src/cli/rotate-kek.js';
+import { insertAccount } from '../../src/identity/accounts.js';
 import { RECHECK_SECONDS } from '../../src/identity/tokens.js';
+import { openLedger } from '../../src/ledger/open-ledger.js';
 import { verified } from '../faults/verified.js';
 import { accepted, type Api, issue, LISINOPRIL, newOrder, refusalOf, startApi, tablets } from '../support/api.js';
 import { sharedPostgres } from '../support/engines.js';
 import { temporaryFolder, testConfig } from '../support/ledger.js';
+import { until } from '../support/wait.js';
 
 const RACES = 12;
 const postgres = await sharedPostgres();
@@ -17,7 +25,7 @@ describe.skipIf(postgres.missing)('an erasure beside another process', () => {
   let one: Api;
   let other: Api;
   beforeAll(async () => {
-    env = { DATA_DIR: folder.path, DATABASE_URL: await postgres.createDatabase() };
+    env = { DATA_DIR: folder.path, DATABASE_URL: await postgres.createDatabase(), LOG_ORIGIN: 'test.example/log' };
     one = await startApi(env);
     other = await startApi(env);
   });
@@ -87,9 +95,51 @@ describe.skipIf(postgres.missing)('an erasure beside another process', () => {
     expect(refusalOf(await self.get('/api/prescriptions'))).toBe('401 access.unauthenticated');
   });
 
-  it('and all of it verifies', async () => {
+  it('takes an account with it that is made there at the same moment', async () => {
+    const patient = await enrolled();
+    const ledger = await openLedger(testConfig(folder.path, env), one.clock, CHAIN_MODELS);
+    const watch = new Client({ connectionString: env['DATABASE_URL'] });
+    await watch.connect();
+    try {
+      const signals = new EventEmitter();
+      const [made, gate] = [once(signals, 'made'), once(signals, 'go on')];
+      const account = { role: 'patient', username: 'at.once', name: 'At Once', patient } as const;
+      const making = ledger.writer.side(async (db) => {
+        await insertAccount(db, ledger.vault, { id: randomUUID(), account, password: null, demo: false }, 0);
+        signals.emit('made');
+        await gate;
+      });
+      await made;
+      const erasing = one.as('admin').post(`/api/patients/${patient}/erase`, { reason: 'request' });
+      const waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+      await until(async () => (await watch.query(waits)).rows.length > 0, { what: 'the erasure waits' });
+      signals.emit('go on');
+      await making;
+      expect((await erasing).status).toBe(200);
+      expect((await watch.query('SELECT id FROM account WHERE patient = $1', [patient])).rows).toEqual([]);
+    } finally {
+      await watch.end();
+      await ledger.close();
+    }
+  });
+
+  it('is made again at the start of a third, and completed beside them', async () => {
+    const living = await enrolled();
+    // As a backup from before an erasure would have it.
+    appendFileSync(join(folder.path, 'erased'), `\n${living}\n`);
+    await (await openLedger(testConfig(folder.path, env), one.clock, CHAIN_MODELS)).close();
+    expect(refusalOf(await other.as('admin').get(`/api/patients/${living}/holds`))).toBe('404 ledger.chain-unknown');
+
+    const said: string[] = [];
+    const quiet = { err: () => undefined, status: () => undefined, watched: false, stdout: process.stdout };
+    const terminal = { ...quiet, out: (line: string) => said.push(line), env: { ...env, LOG_LEVEL: 'silent' } };
+    expect(await runRotateKek({ json: true, destroyOld: true }, terminal)).toBe(0);
+    expect(JSON.parse(said.join(''))).toMatchObject({ destroyed: ['0001'] });
+    const { patient } = one.patients;
+    const again = await other.as('admin').post(`/api/patients/${patient}/erase`, { reason: 'request' }, 'the-same');
+    expect(again.body).toMatchObject({ patient, chains: 2, complete: true });
     const report = await verified(testConfig(folder.path, env), CHAIN_MODELS);
-    expect(report).toMatchObject({ ok: true, findings: [] });
-    expect(report.erased).toBeGreaterThan(1);
+    expect(report).toMatchObject({ ok: true, findings: [], incomplete: 0 });
+    expect(report.erased).toBeGreaterThan(3);
   });
 });
