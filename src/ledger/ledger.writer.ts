@@ -4,7 +4,7 @@ import type { BatchTable } from './batch-statement.js';
 import type { GrowingTree } from './core/merkle.js';
 import type { Draft, Result } from './draft.js';
 import type { ErasedFile } from './erased-file.js';
-import type { ErasureOptions, ErasureOutcome } from './erasure.js';
+import type { Erased, ErasureOptions, ErasureOutcome } from './erasure.js';
 import type { HeadFile } from './head-file.js';
 import type { LedgerReader } from './ledger.reader.js';
 import { type Ahead, type Item, LogEnd, nameOf, type Report } from './log-end.js';
@@ -168,6 +168,16 @@ export class LedgerWriter {
       this.erasures.push({ subject, actor, options, resolve, reject });
       this.wake();
     });
+  }
+
+  /**
+   * Another process erased: keys and states leave this one's memory, too, and the ids stand in its file.
+   * @throws {LedgerUnavailable}
+   */
+  async noteErased({ ids }: Erased): Promise<void> {
+    // As a side job, so that no batch is on its way.
+    await this.side(() => Promise.resolve(this.end.forget()));
+    await this.file(ids);
   }
 
   /** Calls the listener after each commit of this process with the log's new size. */

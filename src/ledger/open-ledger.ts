@@ -6,6 +6,7 @@ import { migrate, openReader, openWriter } from '../database/data-source.js';
 import { type Db, dbOf } from '../database/db.js';
 import { openCheckpoint } from './core/checkpoint.js';
 import { emptyRoot } from './core/merkle.js';
+import { ErasureWatch } from './erasure-watch.js';
 import { ErasedFile } from './erased-file.js';
 import { forgetAgain } from './forget-again.js';
 import { HeadFile } from './head-file.js';
@@ -69,6 +70,8 @@ export async function openLedger(
     const writer = new LedgerWriter(store, tables, models, vault, key, head, erased, reader, clock, options, report);
     closers.unshift(() => writer.close());
     await forgetAgain(dbOf(readerSource), erased, writer);
+    const watch = await ErasureWatch.start(dbOf(readerSource), writer, config.env.RELAY_POLL_SECONDS * 1000);
+    closers.unshift(() => watch.stop());
     return {
       writer,
       reader,

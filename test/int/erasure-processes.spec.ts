@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -9,6 +9,7 @@ import { runRotateKek } from '../../src/cli/rotate-kek.js';
 import { insertAccount } from '../../src/identity/accounts.js';
 import { RECHECK_SECONDS } from '../../src/identity/tokens.js';
 import { openLedger } from '../../src/ledger/open-ledger.js';
+import { patientModel } from '../../src/patient/model.js';
 import { verified } from '../faults/verified.js';
 import { accepted, type Api, issue, LISINOPRIL, newOrder, refusalOf, startApi, tablets } from '../support/api.js';
 import { sharedPostgres } from '../support/engines.js';
@@ -93,6 +94,25 @@ describe.skipIf(postgres.missing)('an erasure beside another process', () => {
     expect(refusalOf(await one.as('patient').get('/api/prescriptions'))).toBe('401 access.unauthenticated');
     other.clock.advance(RECHECK_SECONDS * 1000);
     expect(refusalOf(await self.get('/api/prescriptions'))).toBe('401 access.unauthenticated');
+  });
+
+  it('leaves the memory of another machine within a look, and is filed there, too', async () => {
+    const machine = temporaryFolder();
+    cpSync(join(folder.path, 'keys'), join(machine.path, 'keys'), { recursive: true });
+    const elsewhere = testConfig(machine.path, { ...env, DATA_DIR: machine.path, RELAY_POLL_SECONDS: '0.05' });
+    const ledger = await openLedger(elsewhere, one.clock, CHAIN_MODELS);
+    try {
+      const patient = await enrolled();
+      await ledger.reader.chain(patient, patientModel);
+      expect(ledger.vault.cachedSubject(patient)).toBeDefined();
+      accepted(await one.as('admin').post(`/api/patients/${patient}/erase`, { reason: 'request' }));
+      await until(() => Promise.resolve(ledger.vault.cachedSubject(patient) === undefined), { what: 'it forgets' });
+      const file = join(machine.path, 'erased');
+      await until(() => Promise.resolve(readFileSync(file, 'utf8').includes(patient)), { what: 'it files' });
+    } finally {
+      await ledger.close();
+      machine.remove();
+    }
   });
 
   it('takes an account with it that is made there at the same moment', async () => {
