@@ -201,7 +201,7 @@ receipt and a chain head or list: withheld, unlisted, differs.`,
       'after',
       help(
         ['rxledger rotate-kek --destroy-old', 'completes the erasures so far'],
-        ['rxledger rotate-kek --json', 'prints {kek, rewrapped, destroyed}'],
+        ['rxledger rotate-kek --json', 'prints {kek, rewrapped, destroyed, emptied}'],
       ),
     )
     .addHelpText(
@@ -211,6 +211,8 @@ An erasure is complete only once the key-encryption keys that were there before 
 backup of the database and those keys together give the erased data back. --destroy-old removes them from the keys
 folder and for good: a backup of the database from before can then be opened only with a backup of the keys folder,
 and as long as such a backup is kept, erasure is not complete. Never keep the keys in a backup of the database.
+What is remembered of erased patients' requests is forgotten with it, and SQLite's write-ahead log is emptied; while
+somebody reads the database that waits, and the command ends with 1: run it again.
 All processes of the log must see the same keys folder; they take the new key over by themselves.`,
     )
     .action(async (options: RotateOptions) =>

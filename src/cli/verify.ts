@@ -136,7 +136,8 @@ const VKEY_FROM: Readonly<Record<VerifyReport['vkeyFrom'], string>> = {
 };
 
 function inWords(report: VerifyReport): string[] {
-  const { ok, log, vkey, size, root, entries, payloads, chains, erased, missing, tampered, findings } = report;
+  const { ok, log, vkey, size, root, entries, payloads, chains, erased, incomplete, missing, tampered, findings } =
+    report;
   const listed = findings.map(({ kind, table, where, what }) => {
     const place = Object.entries(where).map(([name, value]) => `${name} ${value}`);
     return `${kind}  ${[table, ...place].join(', ')}: ${what}`;
@@ -151,6 +152,9 @@ function inWords(report: VerifyReport): string[] {
       ? []
       : ['  ENTRIES ONLY: not all payloads, and none of what follows from them, are checked']),
     ...(erased > 0 ? [`  ${erased} chains erased as they may be`] : []),
+    ...(incomplete > 0
+      ? [`  ${incomplete} of them not for good: key-encryption keys of then are still there (rotate-kek --destroy-old)`]
+      : []),
     `  root ${root}`,
     `  key  ${vkey} (${VKEY_FROM[report.vkeyFrom]})`,
   ];

@@ -41,6 +41,7 @@ const blank: Patient = {
   discrepancies: [],
   grants: [],
   clearances: [],
+  holds: [],
 };
 
 const wish = (members: string[], recipient: string | null = null, fault: DisclosureFault | null = null) => ({

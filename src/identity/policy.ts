@@ -68,6 +68,11 @@ const TABLE = {
   },
   'patient.break-glass': { prescriber: ['none'], pharmacist: ['none'] },
   'access.read': { patient: ['own'] },
+  // Neither shows anything clinical: codes, a day, who demands it.
+  'patient.erase': { administrator: ['none'] },
+  'hold.place': { administrator: ['none'] },
+  'hold.release': { administrator: ['none'] },
+  'hold.read': { administrator: ['none'] },
 
   'discrepancy.list': { prescriber: ['concerned'], pharmacist: ['concerned'] },
   'discrepancy.resolve': { prescriber: ['concerned'], pharmacist: ['concerned'] },

@@ -109,7 +109,7 @@ function unlessAbsent(error: unknown): void {
 }
 
 /** A file's name is durable once its folder is. */
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   const folder = await open(dirname(path), 'r');
   try {
     await folder.sync();

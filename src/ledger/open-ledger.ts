@@ -6,6 +6,9 @@ import { migrate, openReader, openWriter } from '../database/data-source.js';
 import { type Db, dbOf } from '../database/db.js';
 import { openCheckpoint } from './core/checkpoint.js';
 import { emptyRoot } from './core/merkle.js';
+import { ErasureWatch } from './erasure-watch.js';
+import { ErasedFile } from './erased-file.js';
+import { forgetAgain } from './forget-again.js';
 import { HeadFile } from './head-file.js';
 import { loadOrCreateKey } from './key-files.js';
 import { LedgerReader } from './ledger.reader.js';
@@ -63,8 +66,12 @@ export async function openLedger(
     closers.splice(closers.length - 1, 1, () => store.close());
     const { WRITER_BATCH: batch, WRITER_QUEUE: queue, CHAIN_CACHE: cache } = config.env;
     const options = { batch, queue, cache, ...overrides };
-    const writer = new LedgerWriter(store, tables, models, vault, key, head, reader, clock, options, report);
+    const erased = new ErasedFile(config.erasedFile);
+    const writer = new LedgerWriter(store, tables, models, vault, key, head, erased, reader, clock, options, report);
     closers.unshift(() => writer.close());
+    await forgetAgain(dbOf(readerSource), erased, writer);
+    const watch = await ErasureWatch.start(dbOf(readerSource), writer, config.env.RELAY_POLL_SECONDS * 1000);
+    closers.unshift(() => watch.stop());
     return {
       writer,
       reader,

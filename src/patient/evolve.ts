@@ -12,6 +12,8 @@ const PATIENT_EVENTS: Readonly<Record<PatientEvent['type'], true>> = {
   'access.disclosed/1': true,
   'discrepancy.opened/1': true,
   'discrepancy.resolved/1': true,
+  'hold.placed/1': true,
+  'hold.released/1': true,
 };
 
 export function isPatientEvent(event: LedgerEvent): event is PatientEvent {
@@ -72,6 +74,14 @@ export function evolvePatient(before: Patient | null, event: LedgerEvent): Patie
         ),
       };
     }
+    case 'hold.placed/1':
+      return { ...state, holds: [...state.holds, { ...event.data, placedAt: event.recordedAt, releasedAt: null }] };
+    case 'hold.released/1': {
+      const holds = state.holds.map((hold) =>
+        hold.holdId === event.data.holdId ? { ...hold, releasedAt: event.recordedAt } : hold,
+      );
+      return { ...state, holds };
+    }
     default:
       return unhandled(event);
   }
@@ -95,5 +105,6 @@ function provisional(id: string): Patient {
     discrepancies: [],
     grants: [],
     clearances: [],
+    holds: [],
   };
 }

@@ -39,6 +39,8 @@ describe('patients told by golden payloads', () => {
       'access.disclosed/1',
       'discrepancy.opened/1',
       'discrepancy.resolved/1',
+      'hold.placed/1',
+      'hold.released/1',
     );
     expect(patient).toEqual({
       id: ID,
@@ -57,6 +59,16 @@ describe('patients told by golden payloads', () => {
           index: 41,
           members: ['data', 'type'],
           until: '2026-02-22T10:00:00.000Z',
+        },
+      ],
+      holds: [
+        {
+          holdId: '7c1f0b64-2d3a-4c5e-8f6a-9b0c1d2e3f09',
+          reason: 'litigation',
+          until: '2026-05-31',
+          authority: 'District Court, Springfield: 26-CV-104',
+          placedAt: '2026-02-01T10:00:00.000Z',
+          releasedAt: '2026-03-01T10:00:00.000Z',
         },
       ],
       discrepancies: [{ ...FOUND, status: 'resolved', resolvedAt: '2026-01-22T09:00:00.000Z', resolution: 'accepted' }],

@@ -10,7 +10,7 @@ export function patientIdentifier({ system, value }: Identifier): OutsideName {
 
 export const patientModel: ChainModel<Patient> = {
   kind: 'patient',
-  // 2: discrepancies have reporters. 3: clearances.
+  // 2: discrepancies have reporters. 3: clearances, holds.
   stateVersion: 3,
   readModels: [
     {

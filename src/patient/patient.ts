@@ -1,5 +1,6 @@
-/** The state of a patient chain: who it is, what is open about them, who was let in. */
+/** The state of a patient chain: who it is, what is open about them, who was let in, what keeps it from erasure. */
 import type { LedgerEvent, Nothing } from '../ledger/model.js';
+import type { Hold, HoldPlaced, HoldReleased } from './holds.js';
 
 export type Identifier = { system: string; value: string };
 
@@ -117,7 +118,9 @@ export type PatientEvent =
   | AccessCleared
   | AccessDisclosed
   | DiscrepancyOpened
-  | DiscrepancyResolved;
+  | DiscrepancyResolved
+  | HoldPlaced
+  | HoldReleased;
 
 export type DiscrepancyState = Discrepancy & {
   status: 'open' | 'resolved';
@@ -139,6 +142,8 @@ export type Patient = {
   grants: { actor: string; until: string }[];
   /** What auditors may have, while it may still run. */
   clearances: Clearance[];
+  /** Retention holds, those that are over among them. */
+  holds: Hold[];
 };
 
 export type Clearance = { auditor: string; index: number; members: string[]; until: string };

@@ -42,6 +42,8 @@ const EVERY_TYPE: Readonly<Record<Type, true>> = {
   'dose.skipped/1': true,
   'dose.taken/1': true,
   'erased/1': true,
+  'hold.placed/1': true,
+  'hold.released/1': true,
   'issue.expired/1': true,
   'issue.readied/1': true,
   'order.cancel-requested/1': true,

@@ -72,6 +72,10 @@ export const REFUSALS = {
 
   'patient.already-enrolled': { status: 409, title: 'The patient is enrolled already' },
   'patient.name-missing': { status: 422, title: 'The name of the patient is missing' },
+  'patient.on-hold': { status: 409, title: 'A retention hold keeps the record from being erased' },
+  'hold.until-past': { status: 422, title: 'The last day of the hold is over' },
+  'hold.unknown': { status: 404, title: 'There is no such hold' },
+  'hold.already-released': { status: 409, title: 'The hold is released already' },
   'access.reason-missing': { status: 422, title: 'Access without a relation needs a reason' },
   'disclosure.recipient-missing': { status: 422, title: 'A disclosure says to whom it is given' },
   'disclosure.member-unknown': { status: 422, title: 'The payload has no such member' },

@@ -23,6 +23,7 @@ import { dataKeyOf } from '../../src/ledger/history.js';
 import { splitPayload } from '../../src/ledger/payload.js';
 import { readHead, tileReader } from '../../src/ledger/tip.js';
 import { decrypt, Vault } from '../../src/ledger/vault.js';
+import { erasureOf } from '../../src/ledger/verify/chain-rows.js';
 import { EntryAudit, TileAudit } from '../../src/ledger/verify/entries.js';
 import { Findings, type VerifyReport } from '../../src/ledger/verify/report.js';
 import { temporaryFolder } from '../support/ledger.js';
@@ -84,7 +85,10 @@ export async function verifyReport(
   return { exit, report: JSON.parse(printed) as VerifyReport };
 }
 
-/** Whoever is shown the payloads, and holds each against the entry beside it. */
+/**
+ * Whoever is shown the payloads, and holds each against the entry beside it. Of a chain that ends with its erasure, in
+ * the clear, nothing else may be shown.
+ */
 async function commitment({ folder, db, entries }: Shown): Promise<string | null> {
   const head = await readHead(db);
   const vault = head && Vault.openExisting(join(folder, 'keys'), head.origin);
@@ -93,7 +97,16 @@ async function commitment({ folder, db, entries }: Shown): Promise<string | null
   const rows = await db.query<{ idx: number; chain: number; seq: number; body: Buffer | null }>(
     'SELECT e.idx, e.chain, e.seq, p.body FROM entry e LEFT JOIN payload p ON p.idx = e.idx ORDER BY e.idx',
   );
+  const erased = new Map<number, number>();
+  for (const row of rows) {
+    const id = chains.find(({ num }) => num === row.chain)?.id ?? '';
+    if (erasureOf({ ...row, entry: entries.get(row.idx) ?? Buffer.alloc(0) }, id)) erased.set(row.chain, row.idx);
+  }
   for (const { idx, chain, seq, body } of rows) {
+    if (erased.has(chain)) {
+      if (body && idx !== erased.get(chain)) return `payload ${idx} is shown, though its chain was erased`;
+      continue;
+    }
     if (!body) return `payload ${idx} is not shown`;
     try {
       const row = chains.find(({ num }) => num === chain) as ChainRow;

@@ -177,7 +177,7 @@ describe.each([
     // There is room again for each.
     await writer.commit(count(randomUUID(), 1));
     await writer.side((db) => db.query('SELECT 1'));
-    expect(await writer.erase(randomUUID(), testActor)).toBe(0);
+    expect(await writer.erase(randomUUID(), testActor)).toMatchObject({ chains: 0 });
   });
 
   it('answers a repeat with the first answer even when the command would be refused now', async () => {
@@ -209,8 +209,9 @@ describe.each([
     const before = good(await ledger.writer.commit(count(gone, 1, idempotent('before'))));
     await ledger.writer.commit(count(gone, 2));
     await ledger.writer.commit(count(stays, 1));
-    expect(await ledger.writer.erase(gone, testActor)).toBe(1);
-    expect(await ledger.writer.erase(gone, testActor)).toBe(0);
+    const erased = await ledger.writer.erase(gone, testActor);
+    expect(erased).toEqual({ ok: true, first: expect.any(Number), chains: 1, ids: [gone] });
+    expect(await ledger.writer.erase(gone, testActor)).toEqual(erased);
     // A stranger learns nothing: as a chain that never was. It is not opened again, and a repeat's own request is known.
     for (const id of [gone, randomUUID()]) {
       expect(await ledger.writer.commit(countExisting(id))).toEqual({

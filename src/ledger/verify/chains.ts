@@ -2,6 +2,7 @@ import { type Db, placeholders } from '../../database/db.js';
 import {
   CHAIN_COLUMNS,
   type ChainRow,
+  ERASED,
   erasureSeal,
   isErased,
   namesOf,
@@ -28,6 +29,8 @@ import type { RequestMarks } from './requests.js';
 /** Read-model rows as stored: table, chain number, key. */
 type StoredRows = ReadonlyMap<string, ReadonlyMap<number, ReadonlyMap<string, StoredRow>>>;
 
+const BROUGHT_BACK = 'was erased, and is there again';
+
 /** Chains that are read together. */
 const PAGE = 200;
 
@@ -36,6 +39,8 @@ export class ChainAudit {
   payloads = 0;
   chains = 0;
   erased = 0;
+  /** Of the erased: those whose key-encryption key of then is still there. */
+  incomplete = 0;
   /** Rows that the refolded states ask for, by table. */
   readonly expectedRows = new Map<string, number>();
   private readonly models: ReadonlyMap<string, ChainModel>;
@@ -145,6 +150,8 @@ export class ChainAudit {
     const model = this.models.get(row.kind);
     if (!model) return wrong('chain', 'kind is not known');
     if (isErased(row)) return this.erasedChain(row, events, stored, names);
+    const [last] = events.slice(-1);
+    if (last && erasureOf(last, row.id)) wrong('chain', BROUGHT_BACK);
     let dataKey: Uint8Array;
     try {
       dataKey = dataKeyOf(this.vault, row);
@@ -162,6 +169,8 @@ export class ChainAudit {
         continue;
       }
       if (opened.kind !== row.kind) wrong('chain', 'kind is not that of its events');
+      // Encrypted anew, under the key that was put back.
+      if (opened.type === ERASED) wrong('chain', BROUGHT_BACK);
       if (whole) {
         try {
           state = model.evolve(state, opened);
@@ -217,6 +226,8 @@ export class ChainAudit {
     if (names.size > 0)
       this.findings.add('tampered', 'name', { chain: row.num }, 'is there after its chain was erased');
     this.erased++;
+    const { kek } = erasure.derived;
+    if (typeof kek === 'string' && this.vault.holdsUpTo(kek)) this.incomplete++;
   }
 
   private checkTime(index: number, time: string, { recordedAt }: LedgerEvent): void {

@@ -12,6 +12,7 @@ import { verifyClients } from './clients.js';
 import { verifyCosignatures } from './cosignatures.js';
 import { EntryAudit, TileAudit } from './entries.js';
 import { type EntryPage, readPage, readTile } from './entry-pages.js';
+import { verifyErasures } from './erasures.js';
 import { checkHead, headToVerify, rememberedCheckpoint, type Signed, sizeToVerify } from './head.js';
 import { PublishedAudit } from './published.js';
 import { Findings, type Progress, type VerifyReport } from './report.js';
@@ -70,7 +71,17 @@ async function verifySnapshot(
     payloadsChecked: head !== null && input.vault !== null,
   } as const;
   if (!head) {
-    return { ...counts(findings), ...about, size: 0, root: '', entries: 0, payloads: 0, chains: 0, erased: 0 };
+    return {
+      ...counts(findings),
+      ...about,
+      size: 0,
+      root: '',
+      entries: 0,
+      payloads: 0,
+      chains: 0,
+      erased: 0,
+      incomplete: 0,
+    };
   }
   const signed = checkHead(head, vkey, findings);
   const size = await sizeToVerify(db, head, signed, findings);
@@ -84,6 +95,7 @@ async function verifySnapshot(
   if (remembered) checkLength(head, size, remembered, findings);
   await verifyCosignatures(db, findings);
   await verifySubjects(db, input.vault, findings);
+  await verifyErasures(db, findings);
   await verifyClients(db, input.vault, findings);
   const checked = input.vault
     ? await verifyChains(db, input.vault, input.models, head, audit, findings, progress)
@@ -101,6 +113,7 @@ async function verifySnapshot(
     payloads: checked?.payloads ?? 0,
     chains: checked?.chains ?? 0,
     erased: checked?.erased ?? 0,
+    incomplete: checked?.incomplete ?? 0,
   };
 }
 

@@ -122,6 +122,7 @@ export async function verifyExport(
     payloads,
     chains: audit.chains.size,
     erased,
+    incomplete: 0,
     missing: findings.missing,
     tampered: findings.tampered,
     findings: findings.listed,
