@@ -1,6 +1,7 @@
 import type { Clock } from '../config/clock.js';
 import type { Db } from '../database/db.js';
 import type { BatchTable } from './batch-statement.js';
+import { LOG_CHAIN } from './core/entry.js';
 import type { GrowingTree } from './core/merkle.js';
 import type { Draft, Result } from './draft.js';
 import type { HeadFile } from './head-file.js';
@@ -152,8 +153,10 @@ export class LedgerWriter {
    * read-model rows and names, in one transaction. The entries stay. Whether it may be done is the caller's to know.
    * @returns how many chains were ended; 0 for a subject that is not known or is erased already
    * @throws {LedgerUnavailable} on outage or a full queue; an outage of the head file does not undo the erasure
+   * @throws {TypeError} for the log chain, which holds nobody's data and is never erased
    */
   erase(subject: string, actor: Actor): Promise<number> {
+    if (subject === LOG_CHAIN) return Promise.reject(new TypeError('the log chain is never erased'));
     const full = this.pushBack(this.erasures);
     if (full) return Promise.reject(full);
     return new Promise<number>((resolve, reject) => {

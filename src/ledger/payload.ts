@@ -1,7 +1,9 @@
-import { commitMembers, type Member, parsePayload, payloadText } from './core/commitment.js';
+import { commit, commitMembers, type Member, parsePayload, payloadText } from './core/commitment.js';
+import { decodeEntry } from './core/entry.js';
 import type { Hasher } from './core/hasher.js';
 import { jcs } from './core/jcs.js';
 import type { ChainKind, JsonObject, LedgerEvent } from './model.js';
+import { nodeHasher } from './node-hasher.js';
 import { VaultError } from './vault.js';
 
 const SALT = 32;
@@ -31,7 +33,8 @@ export function sealEvent(hasher: Hasher, salt: Uint8Array, event: LedgerEvent<s
 }
 
 /**
- * salt || mark || payload text, as it is encrypted (the last payload of an erased chain stands so in the clear).
+ * salt || mark || payload text, as it is encrypted (payloads of the log chain and the last one of an erased chain stand
+ * so in the clear).
  * @param keyed it is the first event of a command with an idempotency key: `verify` looks for the row that
  * remembers the request, for without it a retry would be recorded twice
  */
@@ -54,6 +57,18 @@ export function splitPayload(bytes: Buffer): { salt: Buffer; keyed: boolean; tex
   const mark = bytes[SALT];
   if (mark !== 0 && mark !== 1) throw new VaultError('a payload has no mark');
   return { salt: bytes.subarray(0, SALT), keyed: mark === 1, text: bytes.toString('utf8', SALT + 1) };
+}
+
+/**
+ * The parts of {@link payloadBytes} that stand in the clear. No key says that the writer wrote them: the entry does.
+ * @throws VaultError, PayloadError, EntryError when they are not what the entry commits to
+ */
+export function openClear(entry: Uint8Array, bytes: Buffer): ReturnType<typeof splitPayload> {
+  const parts = splitPayload(bytes);
+  const { commitment } = commit(nodeHasher, parts.salt, parsePayload(parts.text));
+  if (!Buffer.from(commitment).equals(decodeEntry(entry).commitment))
+    throw new VaultError('a payload is not what its entry commits to');
+  return parts;
 }
 
 /** salt || payload text, as it leaves the ledger: an export's, and what the commitment is checked with. */

@@ -1,5 +1,5 @@
 import { type ChainHead, ERASED, nameText, rowsOf, type StoredRow } from './chain-head.js';
-import { encodeEntry, entryTime, ZERO32 } from './core/entry.js';
+import { encodeEntry, entryTime, LOG_CHAIN, ZERO32 } from './core/entry.js';
 import type { GrowingTree } from './core/merkle.js';
 import type {
   Actor,
@@ -22,7 +22,7 @@ import { freshKey, type SubjectKey, type Vault } from './vault.js';
 
 /** One event that the batch adds to the log. */
 export interface StagedEvent {
-  /** Stored in the clear, as the last payload of an erased chain is. */
+  /** Stored in the clear: of the log chain, or the last payload of an erased chain. */
   readonly clear: boolean;
   readonly event: CommittedEvent;
   readonly entry: Uint8Array;
@@ -171,6 +171,8 @@ export class Staging {
         mode = 'existing';
       }
     }
+    // Nobody opens a chain in the place of the log's own.
+    if (id === LOG_CHAIN && wanted.model.kind !== 'log' && mode !== 'existing') return refusal('ledger.chain-taken');
     const head = this.head(id);
     if (head === null && mode === 'existing') return refusal('ledger.chain-unknown');
     if (head !== null && mode === 'new') return refusal('ledger.chain-taken');
@@ -256,6 +258,8 @@ export class Staging {
   private subjectFor(slot: Slot): SubjectKey {
     if (!slot.subject) throw new Error('a chain that is opened needs a subject');
     const id = 'subject' in slot.subject ? slot.subject.subject : slot.subject.newSubject;
+    if ((id === LOG_CHAIN) !== (slot.id === LOG_CHAIN))
+      throw new Error('the log chain is its own subject, and nothing else is');
     const known = this.subjects.get(id) ?? this.known.subjects.get(id) ?? this.subjectOfHead(id);
     if (known) return known;
     if ('subject' in slot.subject) throw new Error('a command names a subject that does not exist');
@@ -288,7 +292,7 @@ export class Staging {
     const state = model.evolve(head.state, recorded);
     const next: ChainHead = { ...head, seq: recorded.seq, leaf, state };
     // New members before what is spread: behind it they cost ten times as much.
-    return { next, leaf, item: { event: { index, ...recorded }, entry, body, clear: false } };
+    return { next, leaf, item: { event: { index, ...recorded }, entry, body, clear: head.id === LOG_CHAIN } };
   }
 
   /** Payload, commitment and entry of the next event of a chain. */

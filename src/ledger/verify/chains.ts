@@ -12,7 +12,7 @@ import {
   type StoredRow,
 } from '../chain-head.js';
 import { commit, parsePayload } from '../core/commitment.js';
-import { decodeEntry } from '../core/entry.js';
+import { decodeEntry, LOG_CHAIN } from '../core/entry.js';
 import { jcs } from '../core/jcs.js';
 import { dataKeyOf } from '../history.js';
 import type { ChainModel, LedgerEvent, ReadModel } from '../model.js';
@@ -144,6 +144,8 @@ export class ChainAudit {
     if (!row.leaf.equals(end.leaf)) wrong('chain', 'leaf is not that of its last entry');
     const model = this.models.get(row.kind);
     if (!model) return wrong('chain', 'kind is not known');
+    if ((row.kind === 'log') !== (row.id === LOG_CHAIN)) return wrong('chain', 'kind is not that of its id');
+    if (row.id === LOG_CHAIN && isErased(row)) return wrong('chain', 'the log chain is never erased');
     if (isErased(row)) return this.erasedChain(row, events, stored, names);
     let dataKey: Uint8Array;
     try {
@@ -238,7 +240,7 @@ export class ChainAudit {
     }
     try {
       const aad = this.vault.aad('payload', chain.id, seq, 'payload');
-      const { salt, keyed, text } = splitPayload(decrypt(dataKey, aad, body));
+      const { salt, keyed, text } = splitPayload(chain.id === LOG_CHAIN ? body : decrypt(dataKey, aad, body));
       const { commitment } = commit(nodeHasher, salt, parsePayload(text));
       const { commitment: committed, time } = decodeEntry(entry);
       if (!Buffer.from(commitment).equals(committed)) throw new Error('commitment');

@@ -5,6 +5,7 @@ import { fromBase64 } from '../core/bytes.js';
 import { ERASED } from '../chain-head.js';
 import { openCheckpoint } from '../core/checkpoint.js';
 import { commit, parsePayload } from '../core/commitment.js';
+import { LOG_CHAIN } from '../core/entry.js';
 import { nodeHasher } from '../node-hasher.js';
 import { splitExported } from '../payload.js';
 import { isMinuteOf } from './chain-rows.js';
@@ -69,14 +70,22 @@ export async function verifyExport(
         `line ${number} holds index ${item.index} in its place`,
       );
     const { entry } = audit.take(bytesOf(item.entry, number));
-    if (item.payload === undefined && entry) bare.add(entry.chain);
+    if (item.payload === undefined && entry) {
+      bare.add(entry.chain);
+      if (entry.chain === LOG_CHAIN)
+        findings.add('missing', 'export', { index: item.index }, 'an event of the log chain has no payload');
+    }
     if (item.payload !== undefined && entry) {
       if (isCommitted(bytesOf(item.payload, number), entry.commitment)) {
         payloads++;
-        const { recordedAt, type } = payloadIn(bytesOf(item.payload, number));
+        const { kind, recordedAt, type } = payloadIn(bytesOf(item.payload, number));
         if (!isMinuteOf(entry.time, recordedAt))
           findings.add('tampered', 'export', { index: item.index }, 'time is not when its payload was recorded');
-        if (type === ERASED) {
+        if ((kind === 'log') !== (entry.chain === LOG_CHAIN))
+          findings.add('tampered', 'export', { index: item.index }, 'kind is not that of its chain');
+        if (type === ERASED && entry.chain === LOG_CHAIN)
+          findings.add('tampered', 'export', { index: item.index }, 'the log chain is never erased');
+        else if (type === ERASED) {
           erased++;
           bare.delete(entry.chain);
         }
