@@ -14,6 +14,7 @@ import { IdentityModule } from './identity/identity.module.js';
 import { LedgerModule } from './ledger/ledger.module.js';
 import { LogModule } from './log/log.module.js';
 import { PatientModule } from './patient/patient.module.js';
+import { SigningModule } from './signing/signing.module.js';
 import { PrescribingModule } from './prescribing/prescribing.module.js';
 import { ReconciliationModule } from './reconciliation/reconciliation.module.js';
 
@@ -40,6 +41,7 @@ export class AppModule implements OnModuleInit {
         AdherenceModule,
         ChainsModule,
         ReconciliationModule,
+        SigningModule,
       ],
     };
   }

@@ -3,7 +3,7 @@ import type { Role } from '../ledger/model.js';
 
 /**
  * How the actor stands to what the action is about.
- * - `own`: it is about the actor, a patient
+ * - `own`: it is about the actor
  * - `practice`: the actor's organisation issued it (of a patient: has issued something to them)
  * - `holder`: the actor's pharmacy holds or held it; of a supply: it reported it
  * - `nominated`: the actor's pharmacy is nominated
@@ -78,6 +78,11 @@ const TABLE = {
   'receipt.read': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'], auditor: ['none'] },
   'chain.list': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'] },
   'payload.read': { auditor: ['granted'] },
+
+  // Keys that actors sign with. Everybody sees them on the log chain.
+  'actor-key.enrol': { prescriber: ['none'], pharmacist: ['none'] },
+  'actor-key.read': { prescriber: ['own'], pharmacist: ['own'], administrator: ['none'] },
+  'actor-key.revoke': { prescriber: ['own'], pharmacist: ['own'], administrator: ['none'] },
 
   'organisation.create': { administrator: ['none'] },
   'account.create': { administrator: ['none'] },

@@ -1,14 +1,26 @@
 /** Public keys of actors, as the log chain's events give them. Pure. */
+import type { PublicJwk } from './core/public-key.js';
 import type { LedgerEvent } from './model.js';
 
-/** A public key as JWK (RFC 7517): its required members alone, so that it has one spelling. Coordinates are base64url. */
-export type PublicJwk = { kty: 'OKP'; crv: 'Ed25519'; x: string } | { kty: 'EC'; crv: 'P-256'; x: string; y: string };
+/** Types of the log chain's events about actors' keys. */
+export const KEY_ENROLLED = 'actor-key.enrolled/1';
+export const KEY_REVOKED = 'actor-key.revoked/1';
 
 /** `kid` is the thumbprint of `jwk` (RFC 7638, SHA-256). `account` is a random id; nothing of this is personal. */
-export type KeyEnrolled = LedgerEvent<'actor-key.enrolled/1', { account: string; jwk: PublicJwk; kid: string }, object>;
+export type KeyEnrolled = LedgerEvent<
+  typeof KEY_ENROLLED,
+  { account: string; jwk: PublicJwk; kid: string },
+  Record<string, never>
+>;
+
+/** Why a key signs nothing more. */
+export const REVOCATION_REASONS = ['replaced', 'lost', 'compromised', 'left', 'other'] as const;
+export type RevocationReason = (typeof REVOCATION_REASONS)[number];
+
+/** By the actor, signed with a key in force, or by an administrator, who has none. */
 export type KeyRevoked = LedgerEvent<
-  'actor-key.revoked/1',
-  { account: string; kid: string; reason: string },
+  typeof KEY_REVOKED,
+  { account: string; kid: string; reason: RevocationReason },
   { by: 'self' | 'administrator' }
 >;
 

@@ -22,7 +22,7 @@ export async function draftErasure(
     subject,
   ]);
   if (rows.length === 0) return null;
-  const { tree, staging } = openStaging(desk, tip, now, 0);
+  const { tree, staging } = openStaging(desk, tip, now, 0, null);
   for (const row of rows) {
     const model = models.find(({ kind }) => kind === row.kind);
     if (!model) throw new Error(`no model of kind ${row.kind}`);

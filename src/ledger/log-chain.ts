@@ -3,7 +3,16 @@
  * salts, for they hold nothing personal. It has a subject of its own, with the nil UUID too, whose key protects its
  * state like that of every chain; it is never erased, never adopted, and nobody else's chain can be this one.
  */
-import { type ActorKeys, type KeyEnrolled, type KeyRevoked, NO_KEYS, withEnrolled, withRevoked } from './actor-keys.js';
+import {
+  type ActorKeys,
+  KEY_ENROLLED,
+  KEY_REVOKED,
+  type KeyEnrolled,
+  type KeyRevoked,
+  NO_KEYS,
+  withEnrolled,
+  withRevoked,
+} from './actor-keys.js';
 import { LOG_CHAIN } from './core/entry.js';
 import type { ChainModel, ChainRef, LedgerEvent } from './model.js';
 
@@ -16,22 +25,25 @@ const BEFORE: LogChain = { actorKeys: NO_KEYS };
 
 /** Every event type of the log chain and what it does to its state: a further type is a further line here. */
 const EVENTS: Readonly<Record<string, (log: LogChain, event: LedgerEvent) => LogChain>> = {
-  'actor-key.enrolled/1': (log, { data }) => ({
+  [KEY_ENROLLED]: (log, { data }) => ({
     ...log,
-    actorKeys: withEnrolled(log.actorKeys, data as KeyEnrolled['data']),
+    actorKeys: withEnrolled(log.actorKeys, data as unknown as KeyEnrolled['data']),
   }),
-  'actor-key.revoked/1': (log, { data }) => ({
+  [KEY_REVOKED]: (log, { data }) => ({
     ...log,
-    actorKeys: withRevoked(log.actorKeys, data as KeyRevoked['data']),
+    actorKeys: withRevoked(log.actorKeys, data as unknown as KeyRevoked['data']),
   }),
 };
+
+export const isLogEvent = ({ type }: LedgerEvent): boolean => Object.hasOwn(EVENTS, type);
 
 export const logModel: ChainModel<LogChain> = {
   kind: 'log',
   stateVersion: 1,
   readModels: [],
+  signable: [KEY_ENROLLED, KEY_REVOKED],
   evolve: (state, event) => {
-    const evolve = Object.hasOwn(EVENTS, event.type) ? EVENTS[event.type] : undefined;
+    const evolve = isLogEvent(event) ? EVENTS[event.type] : undefined;
     if (!evolve) throw new Error('an event that the log chain does not know');
     return evolve(state ?? BEFORE, event);
   },

@@ -2,7 +2,7 @@ import { commit, commitMembers, type Member, parsePayload, payloadText } from '.
 import { decodeEntry } from './core/entry.js';
 import type { Hasher } from './core/hasher.js';
 import { jcs } from './core/jcs.js';
-import type { ChainKind, JsonObject, LedgerEvent } from './model.js';
+import type { ChainKind, EventSignature, JsonObject, LedgerEvent } from './model.js';
 import { nodeHasher } from './node-hasher.js';
 import { VaultError } from './vault.js';
 
@@ -15,7 +15,7 @@ export interface SealedEvent {
 }
 
 /**
- * The payload of an event (design 3): JCS of `{actor, data, derived, kind, occurredAt, recordedAt, type}`
+ * The payload of an event (design 3): JCS of `{actor, data, derived, kind, occurredAt, recordedAt, signature?, type}`
  * and the commitment to it.
  * @throws JcsError when data or derived hold something that is not JSON
  */
@@ -29,6 +29,7 @@ export function sealEvent(hasher: Hasher, salt: Uint8Array, event: LedgerEvent<s
     ['recordedAt', jcs(event.recordedAt)],
     ['type', jcs(event.type)],
   ];
+  if (event.signature) members.push(['signature', jcs(event.signature)]);
   return { text: payloadText(members), commitment: commitMembers(hasher, salt, members) };
 }
 
@@ -93,5 +94,6 @@ export function openEvent(text: string, chain: string, seq: number): LedgerEvent
     actor: payload['actor'] as LedgerEvent['actor'],
     occurredAt: payload['occurredAt'] as string,
     recordedAt: payload['recordedAt'] as string,
+    ...(payload['signature'] !== undefined && { signature: payload['signature'] as EventSignature }),
   };
 }

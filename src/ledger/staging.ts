@@ -1,12 +1,16 @@
+import { NO_KEYS } from './actor-keys.js';
 import { type ChainHead, ERASED, nameText, rowsOf, type StoredRow } from './chain-head.js';
 import { encodeEntry, entryTime, LOG_CHAIN, ZERO32 } from './core/entry.js';
 import type { GrowingTree } from './core/merkle.js';
+import { decideSignature } from './decide-signature.js';
+import type { LogChain } from './log-chain.js';
 import type {
   Actor,
   ChainModel,
   ChainRef,
   Command,
   CommittedEvent,
+  Decision,
   LedgerEvent,
   NamedChainRef,
   NewEvent,
@@ -14,6 +18,7 @@ import type {
   Refusal,
   SubjectRef,
 } from './model.js';
+import { nodeCheck } from './node-check.js';
 import { nodeHasher } from './node-hasher.js';
 import { payloadBytes, sealEvent } from './payload.js';
 import { freshBytes } from './random.js';
@@ -65,6 +70,8 @@ export interface Known {
 
 const NOTHING = Buffer.alloc(0);
 
+type Accepted = Extract<Decision, { events: unknown }>;
+
 export const isNamed = (ref: ChainRef | NamedChainRef): ref is NamedChainRef => 'name' in ref;
 
 const refusal = (code: string): Staged => ({ kind: 'refusal', refusal: { code, facts: {} } });
@@ -110,7 +117,10 @@ export class Staging {
     private readonly now: number,
     /** Gives each subject that the batch makes its number. */
     private readonly nextSubject: number,
+    /** The log chain at the end of the log on which the batch is decided; null before its first event. */
+    log: ChainHead | null,
   ) {
+    if (log) this.known.heads.set(LOG_CHAIN, log);
     this.time = entryTime(now);
     this.recordedAt = new Date(now).toISOString();
   }
@@ -144,8 +154,24 @@ export class Staging {
       ids: slots.map((slot) => slot.id),
       now: this.now,
     });
-    if ('refusal' in decision) return { kind: 'refusal', refusal: decision.refusal };
-    return this.append(command, slots, decision.events, key, request);
+    const signed = 'refusal' in decision ? decision : this.signed(command, slots, decision);
+    if ('refusal' in signed) return { kind: 'refusal', refusal: signed.refusal };
+    return this.append(command, slots, signed.events, key, request);
+  }
+
+  /**
+   * What `decide` accepted, with the actor's signature, or why it is refused for want of one. No command has to name
+   * the log chain for that: its head is always known, exactly as it is where this batch begins ({@link HeadCache}),
+   * and earlier commands of the batch have changed it here. The batch is written only if the log's head has not moved
+   * since, so that an enrolment or a revocation by another process binds the next entry of the log, whoever writes it.
+   */
+  private signed(command: Command, slots: readonly Slot[], accepted: Accepted): Decision {
+    const log = this.head(LOG_CHAIN)?.state as LogChain | null | undefined;
+    const keys = log?.actorKeys ?? NO_KEYS;
+    if (command.signature === undefined && !Object.hasOwn(keys.inForce, command.actor.id)) return accepted;
+    const signable = ({ chain, type }: NewEvent): boolean =>
+      slots.find(({ id }) => id === chain)?.model.signable?.includes(type) ?? false;
+    return decideSignature(keys, command, accepted.events, signable, this.vault.origin, this.now, nodeCheck);
   }
 
   private blind(name: OutsideName): Buffer {
@@ -277,7 +303,7 @@ export class Staging {
 
   private seal(command: Command, model: ChainModel, head: ChainHead, event: NewEvent, index: number, keyed: boolean) {
     const { actor } = command;
-    const recorded: LedgerEvent = {
+    const unsigned: LedgerEvent = {
       kind: model.kind,
       chain: head.id,
       seq: head.seq + 1,
@@ -288,6 +314,7 @@ export class Staging {
       occurredAt: event.occurredAt ?? this.recordedAt,
       recordedAt: this.recordedAt,
     };
+    const recorded: LedgerEvent = event.signature ? { signature: event.signature, ...unsigned } : unsigned;
     const { body, entry, leaf } = this.enter(recorded, head, keyed);
     const state = model.evolve(head.state, recorded);
     const next: ChainHead = { ...head, seq: recorded.seq, leaf, state };

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CHAIN_MODELS } from '../../src/chain-models.js';
 import { openSqliteReadOnly } from '../../src/database/data-source.js';
 import { fromBase64 } from '../../src/ledger/core/bytes.js';
 import { openCheckpoint } from '../../src/ledger/core/checkpoint.js';
@@ -234,7 +235,7 @@ describe('an export with its payloads', () => {
     for await (const line of exportLog(source, vault)) lines.push(line);
     await source.destroy();
     writeFileSync(file, lines.join('\n'));
-    const { findings } = await verifyExport(file, world.kept.vkey);
+    const { findings } = await verifyExport(file, world.kept.vkey, CHAIN_MODELS);
     expect(findings).toMatchObject([{ table: 'export', where: { index: world.target[0] } }]);
   });
 });

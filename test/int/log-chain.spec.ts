@@ -9,29 +9,73 @@ import { dbOf } from '../../src/database/db.js';
 import { LOG_CHAIN } from '../../src/ledger/core/entry.js';
 import { exportLog } from '../../src/ledger/export.js';
 import { LOG_REF, type LogChain, logModel } from '../../src/ledger/log-chain.js';
-import type { Command, NewEvent } from '../../src/ledger/model.js';
+import type { Actor, ChainModel, Command, NewEvent, Outcome } from '../../src/ledger/model.js';
 import { type Ledger, openLedger } from '../../src/ledger/open-ledger.js';
 import { verifyExport } from '../../src/ledger/verify/export-file.js';
 import { verified } from '../faults/verified.js';
 import { sharedPostgres } from '../support/engines.js';
-import { count, counterModel, counterRef, temporaryFolder, testActor, testConfig } from '../support/ledger.js';
+import {
+  count,
+  type Counter,
+  counterModel,
+  counterRef,
+  temporaryFolder,
+  testActor,
+  testConfig,
+} from '../support/ledger.js';
+import { newSigner, type Signer } from '../support/signer.js';
 
-const MODELS = [counterModel, logModel];
+const LOG = 'test.example/log';
+/** A counter whose moves are signed by who signs. */
+const signedCounter: ChainModel<Counter> = { ...counterModel, signable: ['counter.moved/1'] };
+const MODELS = [signedCounter, logModel];
 const postgres = await sharedPostgres();
 
 const column = (name: string) => `UPDATE chain SET ${name} = ? WHERE id = '${LOG_CHAIN}'`;
-const enrolled = (kid: string, account = testActor.id): NewEvent => ({
-  chain: LOG_CHAIN,
-  type: 'actor-key.enrolled/1',
-  data: { account, jwk: { kty: 'OKP', crv: 'Ed25519', x: 'x' }, kid },
-  derived: {},
-});
-const enrol = (kid: string, more: Partial<Command> = {}): Command => ({
-  actor: testActor,
+const actorOf = (account: string): Actor => ({ id: account, role: 'prescriber', org: null, patient: null });
+const admin: Actor = { ...actorOf(randomUUID()), role: 'administrator' };
+
+/** A command as its actor signs it. */
+function signedBy(signer: Signer, command: Command, event: NewEvent): Command {
+  const { id, org, role } = command.actor;
+  const key = randomUUID();
+  const occurredAt = new Date().toISOString();
+  const jws = signer.sign({ log: LOG, ...event, actor: { id, org, role }, occurredAt, commandId: key });
+  return { ...command, idempotency: { client: id, key, request: '' }, signature: { jws, occurredAt } };
+}
+
+function enrol(account: string = randomUUID(), signer = newSigner(), more: Partial<Command> = {}): Command {
+  const data = { account, jwk: signer.jwk, kid: signer.kid };
+  const event: NewEvent = { chain: LOG_CHAIN, type: 'actor-key.enrolled/1', data, derived: {} };
+  const command = { actor: actorOf(account), chains: [LOG_REF], decide: () => ({ events: [event] }) };
+  return { ...signedBy(signer, command, event), ...more };
+}
+const revoke = (account: string, { kid }: Signer): Command => ({
+  actor: admin,
   chains: [LOG_REF],
-  decide: () => ({ events: [enrolled(kid)] }),
-  ...more,
+  decide: () => ({
+    events: [
+      {
+        chain: LOG_CHAIN,
+        type: 'actor-key.revoked/1',
+        data: { account, kid, reason: 'lost' },
+        derived: { by: 'administrator' },
+      },
+    ],
+  }),
 });
+/** A move of a counter of its own. */
+function move(account: string, signer: Signer | null): Command {
+  const id = randomUUID();
+  const command = count(id, 1, {
+    actor: actorOf(account),
+    chains: [{ ...counterRef(id), model: signedCounter }],
+    idempotency: { client: account, key: randomUUID(), request: '' },
+  });
+  const event = { chain: id, type: 'counter.moved/1', data: { by: 1, label: id }, derived: {} };
+  return signer ? signedBy(signer, command, event) : command;
+}
+const codeOf = (outcome: Outcome): string => (outcome.ok ? 'ok' : outcome.refusal.code);
 
 describe.each([
   ['SQLite', false],
@@ -70,36 +114,74 @@ describe.each([
 
   it.skipIf(onPostgres && postgres.missing)('is opened by its first event, also beside another chain', async () => {
     const chain = randomUUID();
-    const idempotency = { client: testActor.id, key: 'k1', request: 'r' };
+    const enrols = enrol();
     const both: Command = {
-      actor: testActor,
-      chains: [counterRef(chain), LOG_REF],
-      idempotency,
-      decide: ({ states }) => ({
-        events: [
-          { chain, type: 'counter.moved/1', data: { by: 1, label: chain }, derived: {} },
-          ...(states[1] === null ? [enrolled('first')] : []),
-        ],
-      }),
+      ...enrols,
+      chains: [{ ...counterRef(chain), model: signedCounter }, LOG_REF],
+      decide: (view) => {
+        const { events } = enrols.decide(view) as { events: NewEvent[] };
+        return { events: [{ chain, type: 'counter.noted/1', data: { by: 1, label: chain }, derived: {} }, ...events] };
+      },
     };
     const outcome = await ledger.writer.commit(both);
     expect(outcome).toMatchObject({ ok: true, replayed: false, ids: [chain, LOG_CHAIN] });
     // The answer is rebuilt from the payload in the clear.
     const again = await ledger.writer.commit(both);
     expect(again).toMatchObject({ ok: true, replayed: true, states: [{ total: 1 }, { actorKeys: { keys: {} } }] });
-    expect(await kids()).toEqual(['first']);
+    expect((await kids()).length).toBe(1);
     expect(await ledger.reader.receipt(1)).toMatchObject({ index: 1 });
   });
 
   it.skipIf(onPostgres && postgres.missing)('is written by two processes in turn', async () => {
     const other = await open();
     try {
-      const many = Array.from({ length: 10 }, (_unused, n) => (n % 2 ? ledger : other).writer.commit(enrol(`k${n}`)));
+      const many = Array.from({ length: 10 }, (_unused, n) => (n % 2 ? ledger : other).writer.commit(enrol()));
       expect((await Promise.all(many)).every(({ ok }) => ok)).toBe(true);
       expect((await kids()).length).toBe(11);
     } finally {
       await other.close();
     }
+  });
+
+  it.skipIf(onPostgres && postgres.missing)('binds the other process at once', async () => {
+    const other = await open();
+    const account = randomUUID();
+    const signer = newSigner('P-256');
+    try {
+      // Both have their idea of the end of the log, and of who signs.
+      expect(codeOf(await other.writer.commit(move(account, null)))).toBe('ok');
+      expect(codeOf(await ledger.writer.commit(enrol(account, signer)))).toBe('ok');
+      expect(codeOf(await other.writer.commit(move(account, null)))).toBe('signature.required');
+      expect(codeOf(await other.writer.commit(move(account, signer)))).toBe('ok');
+      expect(codeOf(await ledger.writer.commit(move(account, signer)))).toBe('ok');
+      expect(codeOf(await ledger.writer.commit(revoke(account, signer)))).toBe('ok');
+      expect(codeOf(await other.writer.commit(move(account, signer)))).toBe('signature.key-revoked');
+      expect(codeOf(await other.writer.commit(move(account, null)))).toBe('ok');
+    } finally {
+      await other.close();
+    }
+  });
+
+  it.skipIf(onPostgres && postgres.missing)('orders use and revocation, however they race', async () => {
+    const other = await open();
+    const account = randomUUID();
+    const signer = newSigner();
+    try {
+      await ledger.writer.commit(enrol(account, signer));
+      const uses = Array.from({ length: 40 }, async (_unused, n) => {
+        const outcome = await (n % 2 ? ledger : other).writer.commit(move(account, n % 4 < 2 ? signer : null));
+        return { index: outcome.ok ? outcome.events[0]!.index : null, signed: n % 4 < 2, code: codeOf(outcome) };
+      });
+      const revoked = await other.writer.commit(revoke(account, signer));
+      const end = revoked.ok ? revoked.events[0]!.index : Number.NaN;
+      for (const { index, signed, code } of await Promise.all(uses)) {
+        if (signed) expect(index === null ? code : index < end).toBe(index === null ? 'signature.key-revoked' : true);
+        else expect(index === null ? code : index > end).toBe(index === null ? 'signature.required' : true);
+      }
+    } finally {
+      await other.close();
+    }
+    expect((await verified(config, MODELS)).findings).toEqual([]);
   });
 
   it.skipIf(onPostgres && postgres.missing)('is never erased, adopted or taken', async () => {
@@ -112,13 +194,13 @@ describe.each([
     expect(await ledger.writer.commit(existing)).toMatchObject({ refusal: { code: 'ledger.chain-unknown' } });
     const id = randomUUID();
     await ledger.writer.commit(count(id, 1));
+    const thief = newSigner();
     const adopt = { subject: { subject: id }, adopt: true } as const;
-    await expect(ledger.writer.commit(enrol('adopted', { chains: [{ ...LOG_REF, ...adopt }] }))).rejects.toThrow(
-      'its own subject',
-    );
+    const adopted = enrol(id, thief, { chains: [{ ...LOG_REF, ...adopt }] });
+    await expect(ledger.writer.commit(adopted)).rejects.toThrow('its own subject');
     const into = { ...counterRef(id), subject: { subject: LOG_CHAIN }, adopt: true } as const;
     await expect(ledger.writer.commit(count(id, 1, { chains: [into] }))).rejects.toThrow('its own subject');
-    expect(await kids()).not.toContain('adopted');
+    expect(await kids()).not.toContain(thief.kid);
     await ledger.writer.erase(id, testActor);
   });
 
@@ -129,8 +211,9 @@ describe.each([
     await ledger.writer.side((db) => ledger.vault.destroyOldKeks(db));
     await ledger.close();
     ledger = await open();
-    expect(await ledger.writer.commit(enrol('later'))).toMatchObject({ ok: true });
-    expect(await kids()).toContain('later');
+    const later = newSigner();
+    expect(await ledger.writer.commit(enrol(randomUUID(), later))).toMatchObject({ ok: true });
+    expect(await kids()).toContain(later.kid);
     expect((await verified(config, MODELS)).findings).toEqual([]);
   });
 
@@ -140,7 +223,7 @@ describe.each([
     for await (const line of exportLog(ledger.source, null)) lines.push(line);
     const check = async (text: readonly string[]): Promise<string[]> => {
       writeFileSync(file, text.join('\n'));
-      const { findings } = await verifyExport(file, ledger.writer.vkey);
+      const { findings } = await verifyExport(file, ledger.writer.vkey, MODELS);
       return findings.map(({ what }) => what);
     };
     expect(await check(lines)).toEqual([]);
@@ -154,18 +237,19 @@ describe.each([
   it.skipIf(onPostgres && postgres.missing)('shows what somebody with the database did to it', async () => {
     const [row] = await ledger.reader.db.query<{ body: Buffer }>('SELECT body FROM payload WHERE idx = 1');
     const { body } = row!;
-    const edited = Buffer.from(body.toString('latin1').replace('"first"', '"thief"'), 'latin1');
+    const edited = Buffer.from(body.toString('latin1').replace('"crv":"Ed25519"', '"crv":"Ed25510"'), 'latin1');
     const edit = 'UPDATE payload SET body = ? WHERE idx = 1';
-    expect(await tampered(edit, [edited], edit, [body])).toEqual(['payload is not what its entry commits to']);
+    expect(await tampered(edit, [edited], edit, [body])).toContain('payload is not what its entry commits to');
     const [chain] = await ledger.reader.db.query<{ data_key: Buffer }>('SELECT data_key FROM chain WHERE id = ?', [
       LOG_CHAIN,
     ]);
-    expect(await tampered(column('data_key'), [Buffer.alloc(0)], column('data_key'), [chain!.data_key])).toEqual([
+    const key = [chain!.data_key];
+    expect(await tampered(column('data_key'), [Buffer.alloc(0)], column('data_key'), key)).toContain(
       'chain the log chain is never erased',
-    ]);
-    expect(await tampered(column('kind'), ['patient'], column('kind'), ['log'])).toEqual([
+    );
+    expect(await tampered(column('kind'), ['patient'], column('kind'), ['log'])).toContain(
       'chain kind is not that of its id',
-    ]);
+    );
     expect((await verified(config, MODELS)).findings).toEqual([]);
   });
 });

@@ -24,6 +24,7 @@ import { erasureOf, type EventRow, groupBy, isMinuteOf, readable } from './chain
 import type { ChainEnd } from './entries.js';
 import type { Findings } from './report.js';
 import type { RequestMarks } from './requests.js';
+import { SignatureAudit } from './signatures.js';
 
 /** Read-model rows as stored: table, chain number, key. */
 type StoredRows = ReadonlyMap<string, ReadonlyMap<number, ReadonlyMap<string, StoredRow>>>;
@@ -44,6 +45,7 @@ export class ChainAudit {
   lastInstant = '';
   /** Of {@link lastInstant}. */
   lastIndex = -1;
+  readonly signatures: SignatureAudit;
 
   constructor(
     private readonly db: Db,
@@ -52,6 +54,9 @@ export class ChainAudit {
     private readonly findings: Findings,
     private readonly marks: RequestMarks,
   ) {
+    this.signatures = new SignatureAudit(vault.origin, models, (index, what) =>
+      findings.add('tampered', 'payload', { index }, what),
+    );
     this.models = new Map(models.map((model) => [model.kind, model]));
     this.readModels = [
       ...new Map(models.flatMap((model) => model.readModels).map((each) => [each.table, each])).values(),
@@ -59,7 +64,10 @@ export class ChainAudit {
   }
 
   async run(ends: ReadonlyMap<string, ChainEnd>, progress: (done: number) => void): Promise<void> {
-    const ids = [...ends.keys()];
+    const ids = [...ends.keys()].filter((id) => id !== LOG_CHAIN);
+    // The log chain first: it says with which keys the others are signed.
+    const log = ends.get(LOG_CHAIN);
+    if (log) await this.page(new Map([[LOG_CHAIN, log]]));
     for (let at = 0; at < ids.length; at += PAGE) {
       await this.page(new Map(ids.slice(at, at + PAGE).map((id) => [id, ends.get(id) as ChainEnd])));
       progress(Math.min(at + PAGE, ids.length));
@@ -163,6 +171,7 @@ export class ChainAudit {
         whole = false;
         continue;
       }
+      this.signatures.take(event.idx, opened);
       if (opened.kind !== row.kind) wrong('chain', 'kind is not that of its events');
       if (whole) {
         try {

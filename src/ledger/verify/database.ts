@@ -67,7 +67,17 @@ async function verifySnapshot(
     payloadsChecked: head !== null && input.vault !== null,
   } as const;
   if (!head) {
-    return { ...counts(findings), ...about, size: 0, root: '', entries: 0, payloads: 0, chains: 0, erased: 0 };
+    return {
+      ...counts(findings),
+      ...about,
+      size: 0,
+      root: '',
+      entries: 0,
+      payloads: 0,
+      signatures: 0,
+      chains: 0,
+      erased: 0,
+    };
   }
   const signed = checkHead(head, vkey, findings);
   const size = await sizeToVerify(db, head, signed, findings);
@@ -96,6 +106,7 @@ async function verifySnapshot(
     root: Buffer.from(audit.tree.root()).toString('base64'),
     entries: audit.verified,
     payloads: checked?.payloads ?? 0,
+    signatures: checked?.signatures.verified ?? 0,
     chains: checked?.chains ?? 0,
     erased: checked?.erased ?? 0,
   };

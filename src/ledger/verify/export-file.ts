@@ -5,12 +5,14 @@ import { fromBase64 } from '../core/bytes.js';
 import { ERASED } from '../chain-head.js';
 import { openCheckpoint } from '../core/checkpoint.js';
 import { commit, parsePayload } from '../core/commitment.js';
-import { LOG_CHAIN } from '../core/entry.js';
+import { type Entry, LOG_CHAIN } from '../core/entry.js';
 import { nodeHasher } from '../node-hasher.js';
-import { splitExported } from '../payload.js';
+import type { ChainModel, LedgerEvent } from '../model.js';
+import { openEvent, splitExported } from '../payload.js';
 import { isMinuteOf } from './chain-rows.js';
 import { EntryAudit } from './entries.js';
 import { Findings, type Progress, type VerifyReport } from './report.js';
+import { SignatureAudit } from './signatures.js';
 
 /** First line of an export. */
 export const exportHeader = z.object({
@@ -37,11 +39,13 @@ export class ExportError extends Error {}
 /**
  * Verifies an export without any database, account or key but the log's verifier key.
  * @param vkey the key to trust; null takes the one that the file names, which proves less
+ * @param models which types of events are signed by actors who sign
  * @throws {ExportError} when the file is no export
  */
 export async function verifyExport(
   path: string,
   vkey: string | null,
+  models: readonly ChainModel[],
   progress: (step: Progress) => void = () => undefined,
 ): Promise<VerifyReport> {
   const findings = new Findings();
@@ -50,6 +54,7 @@ export async function verifyExport(
   let audit: EntryAudit | null = null;
   let payloads = 0;
   let erased = 0;
+  let signatures: SignatureAudit | null = null;
   /** Chains with an entry whose payload the file does not hold. */
   const bare = new Set<string>();
   let number = 0;
@@ -58,6 +63,9 @@ export async function verifyExport(
     if (!header) {
       header = parseLine(exportHeader, line, number);
       audit = new EntryAudit(header.log, findings, 'export');
+      signatures = new SignatureAudit(header.log, models, (index, what) =>
+        findings.add('tampered', 'export', { index }, what),
+      );
       continue;
     }
     const item = parseLine(exportLine, line, number);
@@ -76,20 +84,18 @@ export async function verifyExport(
         findings.add('missing', 'export', { index: item.index }, 'an event of the log chain has no payload');
     }
     if (item.payload !== undefined && entry) {
-      if (isCommitted(bytesOf(item.payload, number), entry.commitment)) {
+      const event = committedEvent(bytesOf(item.payload, number), entry);
+      if (!event) findings.add('tampered', 'export', { index: item.index }, 'payload is not what its entry commits to');
+      else {
         payloads++;
-        const { kind, recordedAt, type } = payloadIn(bytesOf(item.payload, number));
-        if (!isMinuteOf(entry.time, recordedAt))
-          findings.add('tampered', 'export', { index: item.index }, 'time is not when its payload was recorded');
-        if ((kind === 'log') !== (entry.chain === LOG_CHAIN))
-          findings.add('tampered', 'export', { index: item.index }, 'kind is not that of its chain');
-        if (type === ERASED && entry.chain === LOG_CHAIN)
-          findings.add('tampered', 'export', { index: item.index }, 'the log chain is never erased');
-        else if (type === ERASED) {
+        signatures?.take(item.index, event);
+        const fault = faultOf(event, entry);
+        if (fault) findings.add('tampered', 'export', { index: item.index }, fault);
+        else if (event.type === ERASED) {
           erased++;
           bare.delete(entry.chain);
         }
-      } else findings.add('tampered', 'export', { index: item.index }, 'payload is not what its entry commits to');
+      }
     }
     if (audit.tree.size % 4096 === 0) {
       audit.tree.settle();
@@ -123,6 +129,7 @@ export async function verifyExport(
     root: root.toString('base64'),
     entries: audit.verified,
     payloads,
+    signatures: signatures?.verified ?? 0,
     chains: audit.chains.size,
     erased,
     missing: findings.missing,
@@ -147,16 +154,20 @@ function bytesOf(text: string, number: number): Buffer {
   }
 }
 
-/** @param bytes salt || payload, committed to */
-function payloadIn(bytes: Buffer): Record<string, unknown> {
-  return parsePayload(splitExported(bytes).text);
-}
-
-function isCommitted(bytes: Buffer, commitment: Uint8Array): boolean {
+/** @param bytes salt || payload. @returns null when it is not what the entry commits to */
+function committedEvent(bytes: Buffer, { chain, seq, commitment }: Entry): LedgerEvent | null {
   try {
     const { salt, text } = splitExported(bytes);
-    return Buffer.from(commit(nodeHasher, salt, parsePayload(text)).commitment).equals(commitment);
+    const committed = commit(nodeHasher, salt, parsePayload(text)).commitment;
+    return Buffer.from(committed).equals(commitment) ? openEvent(text, chain, seq) : null;
   } catch {
-    return false;
+    return null;
   }
+}
+
+/** What a payload says that cannot stand under its entry. */
+function faultOf({ kind, type, recordedAt }: LedgerEvent, { chain, time }: Entry): string | null {
+  if (!isMinuteOf(time, recordedAt)) return 'time is not when its payload was recorded';
+  if ((kind === 'log') !== (chain === LOG_CHAIN)) return 'kind is not that of its chain';
+  return type === ERASED && chain === LOG_CHAIN ? 'the log chain is never erased' : null;
 }
