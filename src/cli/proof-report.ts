@@ -3,13 +3,22 @@ import type { Comparison } from '../ledger/core/chain-head-compare.js';
 import type { SignedChainList } from '../ledger/core/chain-head-list.js';
 import type { ChainHeadReason, SignedChainHead } from '../ledger/core/chain-head.js';
 import { toBase64 } from '../ledger/core/bytes.js';
+import type { ShownSignature } from '../ledger/core/event-signature.js';
 import type { ReceiptReason, VerifiedReceipt } from '../ledger/core/receipt.js';
 
+export type ProofReason = ReceiptReason | ChainHeadReason | 'actor-signature';
+
 export type ProofResult = { readonly file: string } & (
-  | { readonly ok: true; readonly kind: 'receipt' | 'tlog-proof'; readonly shown: VerifiedReceipt }
+  | {
+      readonly ok: true;
+      readonly kind: 'receipt' | 'tlog-proof';
+      readonly shown: VerifiedReceipt;
+      /** Of the actor; absent where the payload is not disclosed. */
+      readonly signature?: ShownSignature;
+    }
   | { readonly ok: true; readonly kind: 'chain-head'; readonly shown: SignedChainHead }
   | { readonly ok: true; readonly kind: 'chain-list'; readonly shown: SignedChainList }
-  | { readonly ok: false; readonly kind: string; readonly reason: ReceiptReason | ChainHeadReason }
+  | { readonly ok: false; readonly kind: string; readonly reason: ProofReason }
 );
 
 /** A receipt against a chain head or list that was given with it. */
@@ -25,7 +34,7 @@ export interface ProofReport {
   readonly comparisons: readonly ProofComparison[];
 }
 
-const REASONS: Readonly<Record<ReceiptReason | ChainHeadReason, string>> = {
+const REASONS: Readonly<Record<ProofReason, string>> = {
   form: 'it has not the form of a receipt, a proof, a chain head or a list',
   checkpoint: 'no trusted log has signed the checkpoint, or a signature on it by a known key does not hold',
   log: 'it is of another log than the key or the policy',
@@ -34,6 +43,7 @@ const REASONS: Readonly<Record<ReceiptReason | ChainHeadReason, string>> = {
   payload: 'the payload is not what the entry commits to',
   quorum: 'the witnesses that the policy demands have not cosigned the checkpoint',
   signature: 'the key of chain heads has not signed it',
+  'actor-signature': 'the key that the actor gave you has not signed what it says',
 };
 
 const COMPARISONS: Readonly<Record<ProofComparison['comparison'], string>> = {
@@ -80,6 +90,7 @@ function resultInJson(result: ProofResult): object {
     entry: { chain, seq, time },
     witnesses: witnesses.map(({ name, key, time: seconds }) => ({ name, key: key.name, time: instant(seconds) })),
     ...(payload && { payload }),
+    ...(result.signature && result.signature.state !== 'none' && { signature: result.signature }),
   };
 }
 
@@ -115,6 +126,7 @@ function resultInWords(result: ProofResult): string[] {
     `  ${state}: ${entry.log}, ${size} entries`,
     ...witnesses.map(({ name, key, time }) => `  cosigned by ${name} (${key.name}) at ${instant(time)}`),
     `  entry   chain ${entry.chain}, seq ${entry.seq}, time ${entry.time}, index ${index}`,
+    ...signatureInWords(result.signature),
     ...(payload
       ? [
           '  payload',
@@ -124,6 +136,13 @@ function resultInWords(result: ProofResult): string[] {
         ]
       : ['  payload not disclosed']),
   ];
+}
+
+function signatureInWords(signature: ShownSignature | undefined): string[] {
+  if (!signature || signature.state === 'none') return [];
+  const { state, kid } = signature;
+  if (state === 'wrong') return ['  signed  with what is no signature'];
+  return [`  signed  by its actor with key ${kid}${state === 'holds' ? '' : ', which was not checked (--actor-key)'}`];
 }
 
 /** Latest instant of a `Date`, POSIX seconds. */

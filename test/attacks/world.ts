@@ -159,6 +159,8 @@ async function wholeOrder(api: Api): Promise<Receipt[]> {
   return receipts;
 }
 
+const ids = ({ data }: Statement) => ({ dispenseId: data['dispenseId'] });
+
 /** An order, and another pharmacy's report of a dispense of it, which its pharmacist signs. @returns the report's index */
 async function signedReport(api: Api, signer: Signer): Promise<number> {
   const { number } = await issue(api);
@@ -170,7 +172,6 @@ async function signedReport(api: Api, signer: Signer): Promise<number> {
     whenHandedOver: new Date(api.clock.now()).toISOString(),
     reason: 'outage',
   };
-  const ids = ({ data }: Statement) => ({ dispenseId: data['dispenseId'] });
   const answer = await postSigned(api.as('pharmacist2'), signer, '/api/dispense-reports', report, randomUUID(), ids);
   api.clock.advance(BETWEEN_ORDERS_MS);
   return accepted(answer).body.receipt.index as number;
