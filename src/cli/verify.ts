@@ -151,7 +151,7 @@ function inWords(report: VerifyReport): string[] {
     ...(report.payloadsChecked
       ? []
       : ['  ENTRIES ONLY: not all payloads, and none of what follows from them, are checked']),
-    ...(signatures > 0 ? [`  ${signatures} actors' signatures hold`] : []),
+    ...(signatures > 0 ? [`  actors' signatures: ${signatures} hold`] : []),
     ...(erased > 0 ? [`  ${erased} chains erased as they may be`] : []),
     `  root ${root}`,
     `  key  ${vkey} (${VKEY_FROM[report.vkeyFrom]})`,

@@ -110,6 +110,19 @@ export const ON_SIGNATURES: readonly Attack[] = [
     blames,
   },
   {
+    name: 'invent what would follow from an event of somebody who signs: their order is cancelled',
+    form: 'clever',
+    mutate: appending((items, { signed: [report] }) => [
+      reworded(forged(itemAt(items, report)), () => ({
+        type: 'order.cancelled/1',
+        data: {},
+        derived: { cause: 'arrived' },
+      })),
+    ]),
+    caughtBy,
+    blames,
+  },
+  {
     // Its two events hold, as far as anybody knows who takes the log chain at its word. They stand there for ever.
     name: "revoke an actor's key as an administrator, enrol another in their name, and sign with that",
     form: 'clever',

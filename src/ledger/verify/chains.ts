@@ -72,6 +72,7 @@ export class ChainAudit {
       await this.page(new Map(ids.slice(at, at + PAGE).map((id) => [id, ends.get(id) as ChainEnd])));
       progress(Math.min(at + PAGE, ids.length));
     }
+    this.signatures.finish();
     const extra = await this.db.query<{ num: number; id: string }>('SELECT num, id FROM chain ORDER BY num');
     for (const { num, id } of extra) {
       if (!ends.has(id)) this.findings.add('tampered', 'chain', { num: integer(num) }, 'has no entry in the log');

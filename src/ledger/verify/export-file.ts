@@ -103,6 +103,7 @@ export async function verifyExport(
     }
   }
   if (!header || !audit) throw new ExportError('line 1: the file is empty');
+  signatures?.finish();
   const root = Buffer.from(audit.tree.root());
   const trusted = vkey ?? header.vkey;
   try {
