@@ -74,7 +74,7 @@ export class LogFiles {
     const newest = await this.served.newest();
     const rows = await this.reader.db.query<{ idx: number; entry: Buffer; body: Buffer }>(
       `SELECT e.idx, e.entry, p.body FROM entry e JOIN payload p ON p.idx = e.idx
-       WHERE e.chain = (SELECT num FROM chain WHERE id = ?) AND e.idx > ? AND e.idx < ? ORDER BY e.idx LIMIT ?`,
+       WHERE e.chain = (SELECT num FROM chain WHERE id = ?) AND e.idx > ? AND e.idx < ? ORDER BY e.seq LIMIT ?`,
       [LOG_CHAIN, after, newest?.size ?? 0, limit],
     );
     return rows.map(({ idx, entry, body }) => {

@@ -118,8 +118,11 @@ describe('enrolling a key', () => {
     expect((await api.as('prescriber').get('/api/actor-keys')).body).toEqual({
       items: [{ kid: doctor.kid, jwk: doctor.jwk }],
     });
-    const { body } = await api.as('admin').get('/api/actor-keys');
-    expect(body).toEqual({ items: [] });
+    const mine = (await api.as('prescriber').get('/api/self')).body.id as string;
+    const { body } = await api.as('admin').get(`/api/actor-keys?account=${mine}`);
+    expect(body).toEqual({ items: [{ kid: doctor.kid, jwk: doctor.jwk }] });
+    expect((await api.as('admin').get('/api/actor-keys')).body).toEqual({ items: [] });
+    expect(refusalOf(await api.as('pharmacist').get(`/api/actor-keys?account=${mine}`))).toBe('403 access.forbidden');
   });
 });
 
