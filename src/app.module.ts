@@ -15,6 +15,7 @@ import { IdentityModule } from './identity/identity.module.js';
 import { LedgerModule } from './ledger/ledger.module.js';
 import { LogModule } from './log/log.module.js';
 import { PatientModule } from './patient/patient.module.js';
+import { SigningModule } from './signing/signing.module.js';
 import { PrescribingModule } from './prescribing/prescribing.module.js';
 import { ReconciliationModule } from './reconciliation/reconciliation.module.js';
 
@@ -42,6 +43,7 @@ export class AppModule implements OnModuleInit {
         ChainsModule,
         DisclosureModule,
         ReconciliationModule,
+        SigningModule,
       ],
     };
   }

@@ -61,6 +61,9 @@ export function listedChains(actor: Actor): Sql {
   };
 }
 
+/** What everybody stands in: the log's own chain is about the log. */
+const PUBLIC = "c.kind = 'log'";
+
 /** Condition on chain `c`: whether the actor is related to it as the action needs. */
 export function relatedToChain(
   actor: Actor,
@@ -72,11 +75,11 @@ export function relatedToChain(
   // A patient's chain is not on the lists of staff, but the relations to a patient hold for it too.
   if (org !== null && may(role, action, ['practice'])) sources.push(patientsOfPractice(org));
   if (org !== null && may(role, action, ['holder'])) sources.push(patientsOfHolder(org));
-  if (sources.length === 0) return { text: '1 = 0', values: [] };
   return {
-    text: sources
-      .map(({ from, where }) => `EXISTS (SELECT 1 FROM ${from} WHERE t.chain = c.num AND ${where})`)
-      .join(' OR '),
+    text: [
+      PUBLIC,
+      ...sources.map(({ from, where }) => `EXISTS (SELECT 1 FROM ${from} WHERE t.chain = c.num AND ${where})`),
+    ].join(' OR '),
     values: sources.map(({ value }) => value),
   };
 }

@@ -4,16 +4,23 @@ import type { SignedChainList } from '../ledger/core/chain-head-list.js';
 import type { ChainHeadReason, SignedChainHead } from '../ledger/core/chain-head.js';
 import { toBase64 } from '../ledger/core/bytes.js';
 import type { DisclosureReason, VerifiedDisclosure } from '../ledger/core/disclosure.js';
+import type { ShownSignature } from '../ledger/core/event-signature.js';
 import type { ReceiptReason, VerifiedReceipt } from '../ledger/core/receipt.js';
 
-type Reason = ReceiptReason | DisclosureReason | ChainHeadReason;
+export type ProofReason = ReceiptReason | DisclosureReason | ChainHeadReason | 'actor-signature';
 
 export type ProofResult = { readonly file: string } & (
-  | { readonly ok: true; readonly kind: 'receipt' | 'tlog-proof'; readonly shown: VerifiedReceipt }
+  | {
+      readonly ok: true;
+      readonly kind: 'receipt' | 'tlog-proof';
+      readonly shown: VerifiedReceipt;
+      /** Of the actor; absent where the payload is not disclosed. */
+      readonly signature?: ShownSignature;
+    }
   | { readonly ok: true; readonly kind: 'disclosure'; readonly shown: VerifiedDisclosure }
   | { readonly ok: true; readonly kind: 'chain-head'; readonly shown: SignedChainHead }
   | { readonly ok: true; readonly kind: 'chain-list'; readonly shown: SignedChainList }
-  | { readonly ok: false; readonly kind: string; readonly reason: Reason }
+  | { readonly ok: false; readonly kind: string; readonly reason: ProofReason }
 );
 
 /** A receipt against a chain head or list that was given with it. */
@@ -29,7 +36,7 @@ export interface ProofReport {
   readonly comparisons: readonly ProofComparison[];
 }
 
-const REASONS: Readonly<Record<Reason, string>> = {
+const REASONS: Readonly<Record<ProofReason, string>> = {
   form: 'it has not the form of a receipt, a disclosure, a proof, a chain head or a list',
   checkpoint: 'no trusted log has signed the checkpoint, or a signature on it by a known key does not hold',
   log: 'it is of another log than the key or the policy',
@@ -39,6 +46,7 @@ const REASONS: Readonly<Record<Reason, string>> = {
   members: 'the members are not those that the entry commits to',
   quorum: 'the witnesses that the policy demands have not cosigned the checkpoint',
   signature: 'the key of chain heads has not signed it',
+  'actor-signature': 'the key that the actor gave you has not signed what it says',
 };
 
 const COMPARISONS: Readonly<Record<ProofComparison['comparison'], string>> = {
@@ -129,10 +137,13 @@ function resultInWords(result: ProofResult): string[] {
   ];
 }
 
-function contentInWords({ kind, shown }: Extract<ProofResult, { shown: { entry: object } }>): string[] {
-  if (kind !== 'disclosure') {
-    return shown.payload ? ['  payload', ...valueInWords(shown.payload)] : ['  payload not disclosed'];
+function contentInWords(result: Extract<ProofResult, { shown: { entry: object } }>): string[] {
+  if (result.kind !== 'disclosure') {
+    const { payload } = result.shown;
+    const words = payload ? ['  payload', ...valueInWords(payload)] : ['  payload not disclosed'];
+    return [...signatureInWords(result.signature), ...words];
   }
+  const { shown } = result;
   return [
     '  disclosed',
     ...valueInWords(shown.disclosed),
@@ -144,6 +155,13 @@ const valueInWords = (value: object): string[] =>
   JSON.stringify(value, null, 2)
     .split('\n')
     .map((line) => `    ${line}`);
+
+function signatureInWords(signature: ShownSignature | undefined): string[] {
+  if (!signature || signature.state === 'none') return [];
+  const { state, kid } = signature;
+  if (state === 'wrong') return ['  signed  with what is no signature'];
+  return [`  signed  by its actor with key ${kid}${state === 'holds' ? '' : ', which was not checked (--actor-key)'}`];
+}
 
 /** Latest instant of a `Date`, POSIX seconds. */
 const LAST_DATE = 8_640_000_000_000n;

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { CHAIN_MODELS } from '../chain-models.js';
 import { EncodingError, toBase64 } from '../ledger/core/bytes.js';
 import { compareWithHead, compareWithList } from '../ledger/core/chain-head-compare.js';
 import { verifyChainList } from '../ledger/core/chain-head-list.js';
@@ -6,11 +7,14 @@ import { ChainHeadError, parseChainHeadKey, verifyChainHead } from '../ledger/co
 import { CheckpointError } from '../ledger/core/checkpoint.js';
 import { verifyDisclosure } from '../ledger/core/disclosure.js';
 import { decodeEntry, EntryError } from '../ledger/core/entry.js';
+import { shownSignature } from '../ledger/core/event-signature.js';
 import { NoteError, parseVerifierKey, type VerifierKey } from '../ledger/core/note.js';
 import { logOnly, parsePolicy, type Policy, PolicyError } from '../ledger/core/policy.js';
+import type { PublicJwk } from '../ledger/core/public-key.js';
 import { verifyReceipt } from '../ledger/core/receipt.js';
 import type { TlogProof } from '../ledger/core/tlog-proof.js';
 import type { Receipt } from '../ledger/model.js';
+import { publicKeysIn } from './actor-key.js';
 import { documentsIn, type ProofDocument } from './proof-documents.js';
 import { holds, inJson, inWords, type ProofComparison, type ProofReport, type ProofResult } from './proof-report.js';
 import { type CommonOptions, EnvironmentError, EXIT, type ExitCode, type Terminal, UsageError } from './terminal.js';
@@ -22,6 +26,8 @@ export interface ProofVerifyOptions extends CommonOptions {
   readonly chainHeadVkey?: string;
   /** The entry's bytes in a file, for a tlog-proof. */
   readonly entry?: string;
+  /** A file with public keys of an actor. */
+  readonly actorKey?: string;
 }
 
 /** What the verifier has pinned; what stands in the files is never trusted. */
@@ -29,6 +35,8 @@ interface Trust {
   readonly policy: Policy | null;
   readonly chainHeadKey: VerifierKey | null;
   readonly entry: Uint8Array | null;
+  /** Null: signatures of actors are not asked for. */
+  readonly actorKeys: readonly PublicJwk[] | null;
 }
 
 /** `rxledger proof verify`: needs files alone: no settings, no database, no network. */
@@ -61,21 +69,39 @@ function check(file: string, document: ProofDocument, trust: Trust): ProofResult
   if (document.kind === 'unknown') return { file, kind: document.kind, ok: false, reason: 'form' };
   if (document.kind === 'chain-head' || document.kind === 'chain-list') return checkStatement(file, document, trust);
   if (!trust.policy) throw new UsageError(`${file} is checked with --vkey <vkey> or --policy <file>`);
+  const { policy, actorKeys } = trust;
   if (document.kind === 'disclosure') {
-    const result = verifyDisclosure(document.disclosure, trust.policy);
+    const result = verifyDisclosure(document.disclosure, policy);
     return result.ok
       ? { file, kind: document.kind, ok: true, shown: result }
       : { file, kind: document.kind, ...result };
   }
-  if (document.kind === 'receipt') return checkReceipt(file, document.kind, document.receipt as Receipt, trust.policy);
+  if (document.kind === 'receipt')
+    return checkReceipt(file, document.kind, document.receipt as Receipt, policy, actorKeys);
   const receipt = receiptOf(file, document.proof, trust);
   if (!receipt) return { file, kind: document.kind, ok: false, reason: 'entry' };
-  return checkReceipt(file, document.kind, receipt, trust.policy);
+  return checkReceipt(file, document.kind, receipt, policy, actorKeys);
 }
 
-function checkReceipt(file: string, kind: 'receipt' | 'tlog-proof', receipt: Receipt, policy: Policy): ProofResult {
+function checkReceipt(
+  file: string,
+  kind: 'receipt' | 'tlog-proof',
+  receipt: Receipt,
+  policy: Policy,
+  actorKeys: readonly PublicJwk[] | null,
+): ProofResult {
   const result = verifyReceipt(receipt, policy);
-  return result.ok ? { file, kind, ok: true, shown: result } : { file, kind, ...result };
+  if (!result.ok) return { file, kind, ...result };
+  const { payload, entry } = result;
+  const signature = payload ? shownSignature(payload, entry, actorKeys ?? []) : undefined;
+  if (actorKeys && payload && signature?.state !== 'holds' && (signature?.state === 'wrong' || isSignable(payload)))
+    return { file, kind, ok: false, reason: 'actor-signature' };
+  return { file, kind, ok: true, shown: result, ...(signature && { signature }) };
+}
+
+/** Whether it says what somebody who signs has signed: what follows from it the server adds. */
+function isSignable({ kind, type }: Readonly<Record<string, unknown>>): boolean {
+  return CHAIN_MODELS.some((model) => model.kind === kind && model.signable?.includes(String(type)));
 }
 
 function checkStatement(
@@ -120,7 +146,7 @@ function compared(results: readonly ProofResult[]): ProofComparison[] {
   });
 }
 
-async function trustOf({ vkey, policy, chainHeadVkey, entry }: ProofVerifyOptions): Promise<Trust> {
+async function trustOf({ vkey, policy, chainHeadVkey, entry, actorKey }: ProofVerifyOptions): Promise<Trust> {
   const log = vkey === undefined ? null : usable('--vkey', () => logOnly(parseVerifierKey(vkey)));
   const file = policy === undefined ? null : await contentOf(policy);
   const read = file && usable('--policy', () => parsePolicy(file));
@@ -129,7 +155,14 @@ async function trustOf({ vkey, policy, chainHeadVkey, entry }: ProofVerifyOption
     chainHeadKey:
       chainHeadVkey === undefined ? null : usable('--chain-head-vkey', () => parseChainHeadKey(chainHeadVkey)),
     entry: entry === undefined ? null : await contentOf(entry),
+    actorKeys: actorKey === undefined ? null : keysIn(Buffer.from(await contentOf(actorKey)).toString()),
   };
+}
+
+function keysIn(text: string): PublicJwk[] {
+  const keys = publicKeysIn(text);
+  if (keys.length === 0) throw new UsageError('--actor-key: no public key (JWK) of Ed25519 or P-256');
+  return keys;
 }
 
 /** A policy may leave the log to the caller; one that names logs is not widened. */

@@ -52,7 +52,7 @@ export async function runVerify(
   if (place) report = await database(place, options, progress);
   else {
     if (!options.vkey) terminal.err('Without --vkey the key that the export itself names is trusted.');
-    report = await verifyExport(path ?? '', options.vkey ?? null, progress);
+    report = await verifyExport(path ?? '', options.vkey ?? null, CHAIN_MODELS, progress);
   }
   line.done();
   if (options.json) terminal.out(JSON.stringify(report));
@@ -136,8 +136,8 @@ const VKEY_FROM: Readonly<Record<VerifyReport['vkeyFrom'], string>> = {
 };
 
 function inWords(report: VerifyReport): string[] {
-  const { ok, log, vkey, size, root, entries, payloads, chains, erased, incomplete, missing, tampered, findings } =
-    report;
+  const { ok, log, vkey, size, root, entries, payloads, signatures, chains, erased, incomplete } = report;
+  const { missing, tampered, findings } = report;
   const listed = findings.map(({ kind, table, where, what }) => {
     const place = Object.entries(where).map(([name, value]) => `${name} ${value}`);
     return `${kind}  ${[table, ...place].join(', ')}: ${what}`;
@@ -151,6 +151,7 @@ function inWords(report: VerifyReport): string[] {
     ...(report.payloadsChecked
       ? []
       : ['  ENTRIES ONLY: not all payloads, and none of what follows from them, are checked']),
+    ...(signatures > 0 ? [`  actors' signatures: ${signatures} hold`] : []),
     ...(erased > 0 ? [`  ${erased} chains erased as they may be`] : []),
     ...(incomplete > 0
       ? [`  ${incomplete} of them not for good: key-encryption keys of then are still there (rotate-kek --destroy-old)`]

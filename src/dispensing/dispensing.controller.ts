@@ -5,6 +5,7 @@ import { Clock } from '../config/clock.js';
 import { IdempotencyKey, idempotency } from '../http/idempotency.js';
 import { type Accepted, answer } from '../http/problem.js';
 import { receipts, receiptsOf } from '../http/receipt.js';
+import { said, signature } from '../http/signature.js';
 import { Action, CurrentActor } from '../identity/access.js';
 import { uuid } from '../identity/people.js';
 import { may } from '../identity/policy.js';
@@ -29,11 +30,17 @@ const claimBody = z
       .nullable()
       .default(null)
       .describe('null: by nomination, or for a refill that stayed with the pharmacy'),
+    claimId: uuid.optional().describe('proposed by the caller; absent: one is made'),
+    signature: signature.optional(),
   })
   .prefault({});
-const releaseBody = z.strictObject({ secret, reason: z.enum(RELEASE_REASONS) });
-const notDispensedBody = z.strictObject({ secret, reason: z.enum(NOT_DISPENSED_REASONS) });
-const reverseBody = z.strictObject({ reason: z.enum(REVERSAL_REASONS) });
+const releaseBody = z.strictObject({ secret, reason: z.enum(RELEASE_REASONS), signature: signature.optional() });
+const notDispensedBody = z.strictObject({
+  secret,
+  reason: z.enum(NOT_DISPENSED_REASONS),
+  signature: signature.optional(),
+});
+const reverseBody = z.strictObject({ reason: z.enum(REVERSAL_REASONS), signature: signature.optional() });
 const newDispense = z
   .strictObject({
     secret,
@@ -50,6 +57,7 @@ const newDispense = z
     whenHandedOver: instant.nullable().default(null).describe('absent: now'),
     dispenseId: uuid.nullable().default(null).describe('proposed by the caller; absent: one is made'),
     note: z.string().trim().max(2000).nullable().default(null),
+    signature: signature.optional(),
   })
   .meta({ title: 'NewDispense' });
 
@@ -103,7 +111,7 @@ export class DispensingController {
     @Body({ schema: claimBody }) body: z.output<typeof claimBody>,
   ): Promise<z.output<typeof claimed>> {
     const request = idempotency(actor, key, 'POST /api/prescriptions/{id}/claim', [id], body);
-    const outcome = answer(await this.dispensing.claim(actor, id, body.token, request));
+    const outcome = answer(await this.dispensing.claim(actor, id, body, request, body.signature));
     return { ...this.written(outcome), claim: this.dispensing.claimed(outcome) };
   }
 
@@ -127,7 +135,8 @@ export class DispensingController {
     @Body({ schema: releaseBody }) body: z.output<typeof releaseBody>,
   ): Promise<z.output<typeof written>> {
     const request = idempotency(actor, key, 'POST /api/prescriptions/{id}/release', [id], body);
-    return this.written(answer(await this.dispensing.release(actor, id, body.secret, body.reason, request)));
+    const { secret: shown, reason } = body;
+    return this.written(answer(await this.dispensing.release(actor, id, shown, reason, request, body.signature)));
   }
 
   @Post(':id/dispenses')
@@ -141,8 +150,8 @@ export class DispensingController {
     @Body({ schema: newDispense }) body: z.output<typeof newDispense>,
   ): Promise<z.output<typeof dispensed>> {
     const request = idempotency(actor, key, 'POST /api/prescriptions/{id}/dispenses', [id], body);
-    const { secret: shown, ...said } = body;
-    const outcome = answer(await this.dispensing.dispense(actor, id, shown, said, request));
+    const { secret: shown, ...dispensing } = said(body);
+    const outcome = answer(await this.dispensing.dispense(actor, id, shown, dispensing, request, body.signature));
     const event = outcome.events.find(({ type }) => type === 'dispense.recorded/1');
     if (!event) throw new Error('a dispense was accepted and recorded none');
     const { dispenseId } = event.data as DispenseRecorded['data'];
@@ -161,7 +170,8 @@ export class DispensingController {
     @Body({ schema: notDispensedBody }) body: z.output<typeof notDispensedBody>,
   ): Promise<z.output<typeof written>> {
     const request = idempotency(actor, key, 'POST /api/prescriptions/{id}/not-dispensed', [id], body);
-    return this.written(answer(await this.dispensing.notDispensed(actor, id, body.secret, body.reason, request)));
+    const { secret: shown, reason } = body;
+    return this.written(answer(await this.dispensing.notDispensed(actor, id, shown, reason, request, body.signature)));
   }
 
   @Post(':id/dispenses/:dispenseId/reverse')
@@ -178,7 +188,8 @@ export class DispensingController {
   ): Promise<z.output<typeof reversed>> {
     const route = 'POST /api/prescriptions/{id}/dispenses/{dispenseId}/reverse';
     const request = idempotency(actor, key, route, [id, dispenseId], body);
-    const outcome = answer(await this.dispensing.reverse(actor, id, { dispenseId, ...body }, request));
+    const command = { dispenseId, reason: body.reason };
+    const outcome = answer(await this.dispensing.reverse(actor, id, command, request, body.signature));
     const readable = may(actor.role, 'prescription.read', relationsTo(outcome.states[0] as Prescription, actor));
     const { prescription, ...proof } = this.written(outcome);
     return { id, dispenseId, ...(readable && { prescription }), ...proof };

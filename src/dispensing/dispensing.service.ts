@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { type Accepted, RefusalException } from '../http/problem.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
-import type { Actor, Decision, Idempotency, Outcome } from '../ledger/model.js';
+import type { Actor, CommandSignature, Decision, Idempotency, Outcome } from '../ledger/model.js';
 import type { Context } from '../prescription/context.js';
 import type { DispenseClaimed } from '../prescription/events.js';
 import { findDrug } from '../prescription/formulary.js';
@@ -46,11 +46,18 @@ export class DispensingService {
     private readonly secrets: Secrets,
   ) {}
 
-  claim(actor: Actor, id: string, token: string | null, idempotency?: Idempotency): Promise<Outcome> {
-    const claimId = randomUUID();
+  /** @param claimId that the caller proposes; undefined: one is made */
+  claim(
+    actor: Actor,
+    id: string,
+    { token, claimId = randomUUID() }: { token: string | null; claimId?: string | undefined },
+    idempotency?: Idempotency,
+    signature?: CommandSignature,
+  ): Promise<Outcome> {
     const tokenHash = token === null ? null : hashSecret(token);
     const secretHash = (issue: number) => hashSecret(this.secrets.claimSecret(id, issue, claimId));
-    return this.commit(actor, id, idempotency, (rx, ctx) => decideClaim(rx, { claimId, tokenHash, secretHash }, ctx));
+    const command = { claimId, tokenHash, secretHash };
+    return this.commit(actor, id, idempotency, signature, (rx, ctx) => decideClaim(rx, command, ctx));
   }
 
   /** @returns the claim that an accepted `claim` made: of a repeated request, the one it made first */
@@ -79,15 +86,23 @@ export class DispensingService {
     secret: string,
     reason: ReleaseClaim['reason'],
     idempotency?: Idempotency,
+    signature?: CommandSignature,
   ): Promise<Outcome> {
     const command = { secretHash: hashSecret(secret), reason };
-    return this.commit(actor, id, idempotency, (rx, ctx) => decideRelease(rx, command, ctx));
+    return this.commit(actor, id, idempotency, signature, (rx, ctx) => decideRelease(rx, command, ctx));
   }
 
-  dispense(actor: Actor, id: string, secret: string, said: NewDispense, idempotency?: Idempotency): Promise<Outcome> {
+  dispense(
+    actor: Actor,
+    id: string,
+    secret: string,
+    said: NewDispense,
+    idempotency?: Idempotency,
+    signature?: CommandSignature,
+  ): Promise<Outcome> {
     const secretHash = hashSecret(secret);
     const dispenseId = said.dispenseId ?? randomUUID();
-    return this.commit(actor, id, idempotency, (rx, ctx) => {
+    return this.commit(actor, id, idempotency, signature, (rx, ctx) => {
       const whenHandedOver = said.whenHandedOver ?? new Date(ctx.now).toISOString();
       return decideDispense(rx, { ...said, secretHash, dispenseId, whenHandedOver }, { ...ctx, findDrug });
     });
@@ -99,23 +114,32 @@ export class DispensingService {
     secret: string,
     reason: CloseNotDispensed['reason'],
     idempotency?: Idempotency,
+    signature?: CommandSignature,
   ): Promise<Outcome> {
     const command = { secretHash: hashSecret(secret), reason };
-    return this.commit(actor, id, idempotency, (rx, ctx) => decideNotDispensed(rx, command, ctx));
+    return this.commit(actor, id, idempotency, signature, (rx, ctx) => decideNotDispensed(rx, command, ctx));
   }
 
-  reverse(actor: Actor, id: string, command: ReverseDispense, idempotency?: Idempotency): Promise<Outcome> {
-    return this.commit(actor, id, idempotency, (rx, ctx) => decideReverse(rx, command, ctx));
+  reverse(
+    actor: Actor,
+    id: string,
+    command: ReverseDispense,
+    idempotency?: Idempotency,
+    signature?: CommandSignature,
+  ): Promise<Outcome> {
+    return this.commit(actor, id, idempotency, signature, (rx, ctx) => decideReverse(rx, command, ctx));
   }
 
   private commit(
     actor: Actor,
     id: string,
     idempotency: Idempotency | undefined,
+    signature: CommandSignature | undefined,
     decide: (rx: Prescription, ctx: Context) => Decision,
   ): Promise<Outcome> {
     return this.writer.commit({
       actor,
+      signature,
       chains: [{ id, model: prescriptionModel, mode: 'existing' }],
       ...(idempotency && { idempotency }),
       decide: ({ states, now }) => decide(states[0] as Prescription, { chain: id, now, actor }),

@@ -5,6 +5,7 @@ import { Clock } from '../config/clock.js';
 import { IdempotencyKey, idempotency } from '../http/idempotency.js';
 import { answer } from '../http/problem.js';
 import { receipts, receiptsOf } from '../http/receipt.js';
+import { said, signature } from '../http/signature.js';
 import { Action, CurrentActor } from '../identity/access.js';
 import { uuid } from '../identity/people.js';
 import { may } from '../identity/policy.js';
@@ -33,6 +34,8 @@ const newReport = z
     reason: z.enum(REPORT_REASONS),
     note: z.string().trim().max(2000).nullable().default(null),
     dispenseId: uuid.nullable().default(null).describe('proposed by the caller; absent: one is made'),
+    id: uuid.optional().describe('of the record that this opens, proposed by the caller; absent: one is made'),
+    signature: signature.optional(),
   })
   .meta({ title: 'NewDispenseReport' });
 
@@ -71,7 +74,7 @@ export class SuppliesController {
     @Body({ schema: newReport }) body: z.output<typeof newReport>,
   ): Promise<z.output<typeof reported>> {
     const request = idempotency(actor, key, 'POST /api/dispense-reports', [], body);
-    const outcome = answer(await this.supplies.report(actor, body, request));
+    const outcome = answer(await this.supplies.report(actor, said(body), request, body.signature));
     const [event] = outcome.events;
     if (!event) throw new Error('a report was accepted and recorded nothing');
     const { dispenseId } = event.data as DispenseReported['data'];

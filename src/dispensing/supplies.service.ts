@@ -4,7 +4,7 @@ import { AS_IF_ABSENT, RefusalException } from '../http/problem.js';
 import { type Action, may } from '../identity/policy.js';
 import { type ChainView, LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
-import type { Actor, ChainRef, Idempotency, NamedChainRef, Outcome } from '../ledger/model.js';
+import type { Actor, ChainRef, CommandSignature, Idempotency, NamedChainRef, Outcome } from '../ledger/model.js';
 import { refuse } from '../ledger/model.js';
 import { AccessLog } from '../patient/access-log.js';
 import { patientModel } from '../patient/model.js';
@@ -19,6 +19,8 @@ import { decideMatch } from './decide-match.js';
 export type NewReport = Omit<ReportDispense, 'dispenseId'> & {
   /** Null: one is made. */
   readonly dispenseId: string | null;
+  /** Chain id that the caller proposes; absent: one is made. */
+  readonly id?: string | undefined;
 };
 
 export interface ListSupplies {
@@ -41,17 +43,22 @@ export class SuppliesService {
    * Records a dispense that already happened: on the chain of the order that it names, which it opens when nobody
    * has named it yet, otherwise on a supply chain of its own. A known order keeps its patient, whoever was named.
    */
-  report(actor: Actor, said: NewReport, idempotency?: Idempotency): Promise<Outcome> {
+  report(
+    actor: Actor,
+    { id = randomUUID(), ...said }: NewReport,
+    idempotency?: Idempotency,
+    signature?: CommandSignature,
+  ): Promise<Outcome> {
     const command: ReportDispense = { ...said, dispenseId: said.dispenseId ?? randomUUID() };
     const { order, patient } = command;
     const subject = patient === null ? { newSubject: randomUUID() } : { subject: patient };
-    const id = randomUUID();
     const target: ChainRef | NamedChainRef =
       order === null
         ? { id, model: supplyModel, mode: 'new', subject }
         : { name: orderName(order), otherwise: { id, model: prescriptionModel, mode: 'new', subject } };
     return this.writer.commit({
       actor,
+      signature,
       chains: [target, ...(patient === null ? [] : [{ id: patient, model: patientModel, mode: 'existing' as const }])],
       ...(idempotency && { idempotency }),
       decide: ({ states, ids: [chain = id], now }) => {

@@ -3,6 +3,7 @@ import { ApiHeader } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import type { Actor, Idempotency } from '../ledger/model.js';
 import { refuseRequest } from './problem.js';
+import { said } from './signature.js';
 
 const VISIBLE_ASCII = /^[\x21-\x7e]{1,255}$/;
 
@@ -35,7 +36,7 @@ export const IdempotencyKey = createParamDecorator(
 /**
  * @param route the action in stable words, for example `POST /api/prescriptions/{id}/claim`
  * @param ids the ids in the path, in their order
- * @param body what the schema parsed; its members stand in the schema's order
+ * @param body what the schema parsed; its members stand in the schema's order; its signature is no part of the request
  * @returns what the writer needs to answer a repeat of this request as it answered it first; undefined without a key
  */
 export function idempotency(
@@ -43,8 +44,8 @@ export function idempotency(
   key: string | undefined,
   route: string,
   ids: readonly string[],
-  body: unknown,
+  body: object | null | undefined,
 ): Idempotency | undefined {
   if (key === undefined) return undefined;
-  return { client: actor.id, key, request: JSON.stringify([route, ids, body ?? null]) };
+  return { client: actor.id, key, request: JSON.stringify([route, ids, body ? said(body) : null]) };
 }

@@ -3,7 +3,7 @@ import type { Role } from '../ledger/model.js';
 
 /**
  * How the actor stands to what the action is about.
- * - `own`: it is about the actor, a patient
+ * - `own`: it is about the actor
  * - `practice`: the actor's organisation issued it (of a patient: has issued something to them)
  * - `holder`: the actor's pharmacy holds or held it; of a supply: it reported it
  * - `nominated`: the actor's pharmacy is nominated
@@ -85,6 +85,11 @@ const TABLE = {
   // Members of a payload, for whoever wrote it and whose it is; auditors only what they were cleared for.
   'payload.disclose': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'], auditor: ['granted'] },
   'payload.clear': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'] },
+
+  // Keys that actors sign with. Everybody sees them on the log chain.
+  'actor-key.enrol': { prescriber: ['none'], pharmacist: ['none'] },
+  'actor-key.read': { prescriber: ['own'], pharmacist: ['own'], administrator: ['none'] },
+  'actor-key.revoke': { prescriber: ['own'], pharmacist: ['own'], administrator: ['none'] },
 
   'organisation.create': { administrator: ['none'] },
   'account.create': { administrator: ['none'] },

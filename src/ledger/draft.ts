@@ -1,4 +1,5 @@
 import { contentOf } from './batch-content.js';
+import type { ChainHead } from './chain-head.js';
 import type { BatchRows, BatchTable } from './batch-statement.js';
 import { GrowingTree } from './core/merkle.js';
 import type { LogKey } from './log-key.js';
@@ -45,9 +46,10 @@ export function openStaging(
   before: Tip,
   now: number,
   nextSubject: number,
+  log: ChainHead | null,
 ): { tree: GrowingTree; staging: Staging } {
   const tree = new GrowingTree(nodeHasher, before.size, before.frontier);
-  return { tree, staging: new Staging(desk.vault, tree, now, nextSubject) };
+  return { tree, staging: new Staging(desk.vault, tree, now, nextSubject, log) };
 }
 
 /** Everything that the batch writes: rows, tiles, the signed checkpoint. */

@@ -71,7 +71,7 @@ export async function draftErasure(
   );
   const standing = rows.filter((row) => !isErased(row));
   if (standing.length === 0) return null;
-  const { tree, staging } = openStaging(desk, tip, now, 0);
+  const { tree, staging } = openStaging(desk, tip, now, 0, null);
   const data: JsonObject = reason === undefined ? {} : { reason };
   // Until no key-encryption key up to this one is left, a backup and that key give the data back.
   const kek = standing.reduce((newest, row) => (row.kek > newest ? row.kek : newest), '');

@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { type Db, dbOf, placeholders } from '../database/db.js';
+import { LOG_CHAIN } from './core/entry.js';
 import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow, isErased } from './chain-head.js';
 import { readEventsAt } from './history.js';
 import { exportedPayload, splitPayload } from './payload.js';
@@ -11,7 +12,8 @@ const PAGE = 1000;
 
 /**
  * The whole log as lines of `rxledger-export/1` from one consistent snapshot: a header, then one line an entry.
- * @param vault given: payloads stand in the lines IN THE CLEAR, with their salts; null: entries only
+ * @param vault given: payloads stand in the lines IN THE CLEAR, with their salts; null: only those that hold nothing
+ *   personal
  * @throws Error when the database holds no log
  */
 export async function* exportLog(source: DataSource, vault: Vault | null): AsyncGenerator<string> {
@@ -36,7 +38,7 @@ export async function* exportLog(source: DataSource, vault: Vault | null): Async
       );
       const payloads = new Map([
         ...(vault ? await payloadsOf(db, vault, rows) : []),
-        ...(await erasures(db, from, head.size)),
+        ...(await clearPayloads(db, from, head.size)),
       ]);
       for (const { idx, entry } of rows) {
         const payload = payloads.get(idx);
@@ -54,12 +56,15 @@ export async function* exportLog(source: DataSource, vault: Vault | null): Async
   }
 }
 
-/** The last payloads of erased chains: they hold nothing personal and prove that the rest may be missing. */
-async function erasures(db: Db, from: number, size: number): Promise<[number, string][]> {
+/**
+ * Payloads that hold nothing personal: the log chain's, and the last ones of erased chains, which prove that the rest
+ * may be missing.
+ */
+async function clearPayloads(db: Db, from: number, size: number): Promise<[number, string][]> {
   const rows = await db.query<{ idx: number; body: Buffer }>(
     `SELECT e.idx, p.body FROM entry e JOIN chain c ON c.num = e.chain JOIN payload p ON p.idx = e.idx
-     WHERE length(c.data_key) = 0 AND e.idx >= ? AND e.idx < ?`,
-    [from, Math.min(from + PAGE, size)],
+     WHERE (length(c.data_key) = 0 OR c.id = ?) AND e.idx >= ? AND e.idx < ?`,
+    [LOG_CHAIN, from, Math.min(from + PAGE, size)],
   );
   return rows.map(({ idx, body }) => {
     const { salt, text } = splitPayload(body);

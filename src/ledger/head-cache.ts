@@ -9,17 +9,21 @@ import {
   openState,
   subjectOf,
 } from './chain-head.js';
+import { LOG_CHAIN } from './core/entry.js';
+import { logModel } from './log-chain.js';
 import type { ChainModel, Command } from './model.js';
 import { idempotencyKey, type RememberedRequest, requestOf } from './requests.js';
 import { isNamed, type Known, type Staging } from './staging.js';
 import { Recent } from './recent.js';
-import { freshKey, type SubjectKey, type SubjectRow, type Vault } from './vault.js';
+import { freshKey, type SubjectKey, type SubjectRow, type Vault, VaultError } from './vault.js';
 import { refold } from './history.js';
 
 /** Reads what a batch of commands needs, and keeps decrypted chain heads from batch to batch. */
 export class HeadCache {
   /** By chain id. */
   private readonly heads: Recent<string, ChainHead>;
+  /** See {@link log}; undefined: not known. */
+  private logHead: ChainHead | null | undefined;
   /** The number that the next new subject gets. */
   nextSubject = 1;
 
@@ -37,6 +41,22 @@ export class HeadCache {
       'SELECT max(n) AS highest FROM (SELECT max(num) AS n FROM subject UNION ALL SELECT max(subject) FROM chain) AS given',
     );
     this.nextSubject = Math.max(row?.highest ?? 0, 0) + 1;
+    if (this.logHead === undefined) this.logHead = await this.readLog();
+  }
+
+  /**
+   * The head of the log chain, by which each batch knows who signs: never dropped for room, and always as it is where
+   * the next batch begins, like every head here. Null before its first event.
+   */
+  get log(): ChainHead | null {
+    if (this.logHead === undefined) throw new Error('the log chain was not read');
+    return this.logHead;
+  }
+
+  private async readLog(): Promise<ChainHead | null> {
+    const head = (await this.readHeads(new Map([[LOG_CHAIN, logModel]]))).get(LOG_CHAIN) ?? null;
+    if (head && (head.erased || head.kind !== 'log')) throw new VaultError('the log chain is not what it is to be');
+    return head;
   }
 
   /** Takes over what a batch leaves, before it is written: {@link retract} if it never is. */
@@ -50,6 +70,7 @@ export class HeadCache {
   retract(staging: Staging): void {
     for (const [id, { before }] of staging.changed) {
       if (before) this.keep(before);
+      else if (id === LOG_CHAIN) this.logHead = null;
       else this.heads.delete(id);
     }
     for (const subject of staging.madeSubjects) this.vault.forget(subject.id);
@@ -57,6 +78,7 @@ export class HeadCache {
   }
 
   clear(): void {
+    this.logHead = undefined;
     this.heads.clear();
     this.vault.forgetAll();
   }
@@ -70,7 +92,8 @@ export class HeadCache {
     );
     for (const { id, subject, known } of rows) {
       if (known === null) this.vault.forgetNumber(subject);
-      this.heads.delete(id);
+      if (id === LOG_CHAIN) this.logHead = undefined;
+      else this.heads.delete(id);
     }
     await this.begin();
   }
@@ -98,7 +121,7 @@ export class HeadCache {
     if (wanted.names.size > 0) return null;
     const heads = new Map<string, ChainHead>();
     for (const id of wanted.chains.keys()) {
-      const head = this.heads.get(id);
+      const head = this.lookup(id);
       if (!head) return null;
       heads.set(id, head);
     }
@@ -145,7 +168,7 @@ export class HeadCache {
     const found = new Map<string, ChainHead>();
     const missing: string[] = [];
     for (const id of models.keys()) {
-      const head = this.heads.get(id);
+      const head = this.lookup(id);
       if (head) found.set(id, head);
       else missing.push(id);
     }
@@ -221,8 +244,13 @@ export class HeadCache {
     );
   }
 
+  private lookup(id: string): ChainHead | undefined {
+    return id === LOG_CHAIN ? (this.logHead ?? undefined) : this.heads.get(id);
+  }
+
   private keep(head: ChainHead): ChainHead {
-    this.heads.set(head.id, head);
+    if (head.id === LOG_CHAIN) this.logHead = head;
+    else this.heads.set(head.id, head);
     return head;
   }
 }

@@ -1,7 +1,8 @@
 import { type Db, placeholders } from '../database/db.js';
 import { type ChainRow, subjectOf } from './chain-head.js';
+import { LOG_CHAIN } from './core/entry.js';
 import type { ChainModel, CommittedEvent } from './model.js';
-import { openEvent, splitPayload } from './payload.js';
+import { openClear, openEvent, splitPayload } from './payload.js';
 import { decrypt, type Vault } from './vault.js';
 
 /** An event with what its receipt needs. */
@@ -24,9 +25,11 @@ export function dataKeyOf(vault: Vault, row: ChainRow): Uint8Array {
 
 /** Opens stored payloads of one chain. @throws VaultError, PayloadError when they were tampered with */
 function openRows(vault: Vault, chain: ChainRow, rows: readonly StoredRow[]): StoredEvent[] {
-  const dataKey = dataKeyOf(vault, chain);
+  const dataKey = chain.id === LOG_CHAIN ? null : dataKeyOf(vault, chain);
   return rows.map(({ idx, seq, entry, body }) => {
-    const { salt, text } = splitPayload(decrypt(dataKey, vault.aad('payload', chain.id, seq, 'payload'), body));
+    const { salt, text } = dataKey
+      ? splitPayload(decrypt(dataKey, vault.aad('payload', chain.id, seq, 'payload'), body))
+      : openClear(entry, body);
     return { ...openEvent(text, chain.id, seq), index: idx, entry, salt, text };
   });
 }

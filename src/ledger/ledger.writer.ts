@@ -1,6 +1,7 @@
 import type { Clock } from '../config/clock.js';
 import type { Db } from '../database/db.js';
 import type { BatchTable } from './batch-statement.js';
+import { LOG_CHAIN } from './core/entry.js';
 import type { GrowingTree } from './core/merkle.js';
 import type { Draft, Result } from './draft.js';
 import type { ErasedFile } from './erased-file.js';
@@ -160,8 +161,10 @@ export class LedgerWriter {
    * file of erased ids. Committed and not yet there, they are written there at the next start, or when this is asked again.
    * @throws {LedgerUnavailable} on outage or a full queue; an outage of the head file or of the file of erased ids
    *   does not undo the erasure
+   * @throws {TypeError} for the log chain, which holds nobody's data and is never erased
    */
   erase(subject: string, actor: Actor, options: ErasureOptions = {}): Promise<ErasureOutcome> {
+    if (subject === LOG_CHAIN) return Promise.reject(new TypeError('the log chain is never erased'));
     const full = this.pushBack(this.erasures);
     if (full) return Promise.reject(full);
     return new Promise<ErasureOutcome>((resolve, reject) => {

@@ -130,7 +130,7 @@ export class LogEnd {
     const clock = this.clock.now() + this.clockOffset;
     if (tip.time > clock + CLOCK_TOLERANCE_MS) return null;
     const now = Math.max(clock, tip.time);
-    const { tree, staging } = openStaging(this.desk, tip, now, this.cache.nextSubject);
+    const { tree, staging } = openStaging(this.desk, tip, now, this.cache.nextSubject, this.cache.log);
     return { epoch: this.epoch, tip, now, results: [], tree, staging };
   }
 
@@ -228,7 +228,7 @@ export class LogEnd {
     const now = this.now(tip);
     const commands = batch.map(({ command }) => command);
     const known = await this.cache.read(commands, careful);
-    const { tree, staging } = openStaging(this.desk, tip, now, this.cache.nextSubject);
+    const { tree, staging } = openStaging(this.desk, tip, now, this.cache.nextSubject, this.cache.log);
     staging.learn(known);
     const results = batch.map(({ command, key }) => stage(staging, command, key));
     const unsure = batch.some(({ key }, at) => isUnsure(key, results[at] as Result));

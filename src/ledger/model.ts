@@ -39,6 +39,17 @@ export interface NewEvent<T extends string = string, D = JsonObject, V = JsonObj
   readonly derived: V;
   /** When it happened, RFC 3339 UTC with milliseconds; when absent, the instant it is recorded. */
   readonly occurredAt?: string;
+  /** Put there by the ledger alone, once the command's signature was found to hold. */
+  readonly signature?: EventSignature;
+}
+
+/** An actor's signature of an event (design 3), over its statement (`core/statement.ts`). */
+export interface EventSignature {
+  readonly commandId: string;
+  /** Detached JWS by a key in force; of the actor's first key, by the key that is enrolled. */
+  readonly jws: string;
+  /** Of an enrolment signed with another key: the same by the key that is enrolled. */
+  readonly possession?: string;
 }
 
 /** An event as it is committed, as `evolve` sees it now and on every later replay. */
@@ -52,6 +63,8 @@ export interface LedgerEvent<T extends string = string, D = JsonObject, V = Json
   readonly actor: { readonly id: string; readonly role: Role; readonly org: string | null };
   readonly occurredAt: string;
   readonly recordedAt: string;
+  /** Absent: its actor did not sign it. */
+  readonly signature?: EventSignature;
 }
 
 /** A refusal is a value with a stable code, never an exception (design 4). */
@@ -103,6 +116,10 @@ export interface ChainModel<S = unknown> {
   /** Raised whenever `evolve` would give another state for old events: old snapshots are refolded. */
   readonly stateVersion: number;
   readonly readModels: readonly ReadModel[];
+  /** Types of events that an actor with a key in force signs. */
+  readonly signable?: readonly string[];
+  /** Types of events that the server adds beside one of those, in the same command and name, unsigned. */
+  readonly consequences?: readonly string[];
   evolve(state: S | null, event: LedgerEvent): S;
   /** All read-model rows of this state. The writer stores those that changed. Rows are never taken back: express an end as a column. */
   rows(state: S, numbers: ChainNumbers): readonly Row[];
@@ -163,10 +180,24 @@ export interface Idempotency {
   readonly request: string;
 }
 
+/** What an actor sends to sign the event that a command records. */
+export interface CommandSignature {
+  readonly jws: string;
+  /** As signed: the event's own instant where it has one, otherwise an instant about now. */
+  readonly occurredAt: string;
+  /** As {@link EventSignature} says. */
+  readonly possession?: string | undefined;
+}
+
 export interface Command {
   readonly actor: Actor;
   readonly chains: readonly (ChainRef | NamedChainRef)[];
   readonly idempotency?: Idempotency;
+  /**
+   * Over the one event of a signable type that `decide` answers; its commandId is the idempotency key. Null: it must be
+   * signed, whoever the actor is, and is not.
+   */
+  readonly signature?: CommandSignature | null | undefined;
   /** Pure. Called once per attempt; a batch that is re-run calls it again. */
   decide(view: View): Decision;
 }

@@ -1,7 +1,9 @@
-import { commitMembers, type Member, parsePayload, payloadText } from './core/commitment.js';
+import { commit, commitMembers, type Member, parsePayload, payloadText } from './core/commitment.js';
+import { decodeEntry } from './core/entry.js';
 import type { Hasher } from './core/hasher.js';
 import { jcs } from './core/jcs.js';
-import type { ChainKind, JsonObject, LedgerEvent } from './model.js';
+import type { ChainKind, EventSignature, JsonObject, LedgerEvent } from './model.js';
+import { nodeHasher } from './node-hasher.js';
 import { VaultError } from './vault.js';
 
 const SALT = 32;
@@ -13,7 +15,7 @@ export interface SealedEvent {
 }
 
 /**
- * The payload of an event (design 3): JCS of `{actor, data, derived, kind, occurredAt, recordedAt, type}`
+ * The payload of an event (design 3): JCS of `{actor, data, derived, kind, occurredAt, recordedAt, signature?, type}`
  * and the commitment to it.
  * @throws JcsError when data or derived hold something that is not JSON
  */
@@ -27,11 +29,13 @@ export function sealEvent(hasher: Hasher, salt: Uint8Array, event: LedgerEvent<s
     ['recordedAt', jcs(event.recordedAt)],
     ['type', jcs(event.type)],
   ];
+  if (event.signature) members.push(['signature', jcs(event.signature)]);
   return { text: payloadText(members), commitment: commitMembers(hasher, salt, members) };
 }
 
 /**
- * salt || mark || payload text, as it is encrypted (the last payload of an erased chain stands so in the clear).
+ * salt || mark || payload text, as it is encrypted (payloads of the log chain and the last one of an erased chain stand
+ * so in the clear).
  * @param keyed it is the first event of a command with an idempotency key: `verify` looks for the row that
  * remembers the request, for without it a retry would be recorded twice
  */
@@ -56,6 +60,18 @@ export function splitPayload(bytes: Buffer): { salt: Buffer; keyed: boolean; tex
   return { salt: bytes.subarray(0, SALT), keyed: mark === 1, text: bytes.toString('utf8', SALT + 1) };
 }
 
+/**
+ * The parts of {@link payloadBytes} that stand in the clear. No key says that the writer wrote them: the entry does.
+ * @throws VaultError, PayloadError, EntryError when they are not what the entry commits to
+ */
+export function openClear(entry: Uint8Array, bytes: Buffer): ReturnType<typeof splitPayload> {
+  const parts = splitPayload(bytes);
+  const { commitment } = commit(nodeHasher, parts.salt, parsePayload(parts.text));
+  if (!Buffer.from(commitment).equals(decodeEntry(entry).commitment))
+    throw new VaultError('a payload is not what its entry commits to');
+  return parts;
+}
+
 /** salt || payload text, as it leaves the ledger: an export's, and what the commitment is checked with. */
 export function exportedPayload(salt: Uint8Array, text: string): Buffer {
   return Buffer.concat([salt, Buffer.from(text)]);
@@ -78,5 +94,6 @@ export function openEvent(text: string, chain: string, seq: number): LedgerEvent
     actor: payload['actor'] as LedgerEvent['actor'],
     occurredAt: payload['occurredAt'] as string,
     recordedAt: payload['recordedAt'] as string,
+    ...(payload['signature'] !== undefined && { signature: payload['signature'] as EventSignature }),
   };
 }

@@ -1,12 +1,16 @@
+import { NO_KEYS } from './actor-keys.js';
 import { type ChainHead, ERASED, nameText, rowsOf, type StoredRow } from './chain-head.js';
-import { encodeEntry, entryTime, ZERO32 } from './core/entry.js';
+import { encodeEntry, entryTime, LOG_CHAIN, ZERO32 } from './core/entry.js';
 import type { GrowingTree } from './core/merkle.js';
+import { decideSignature } from './decide-signature.js';
+import type { LogChain } from './log-chain.js';
 import type {
   Actor,
   ChainModel,
   ChainRef,
   Command,
   CommittedEvent,
+  Decision,
   LedgerEvent,
   NamedChainRef,
   NewEvent,
@@ -14,6 +18,7 @@ import type {
   Refusal,
   SubjectRef,
 } from './model.js';
+import { nodeCheck } from './node-check.js';
 import { nodeHasher } from './node-hasher.js';
 import { payloadBytes, sealEvent } from './payload.js';
 import { freshBytes } from './random.js';
@@ -22,7 +27,7 @@ import { freshKey, type SubjectKey, type Vault } from './vault.js';
 
 /** One event that the batch adds to the log. */
 export interface StagedEvent {
-  /** Stored in the clear, as the last payload of an erased chain is. */
+  /** Stored in the clear: of the log chain, or the last payload of an erased chain. */
   readonly clear: boolean;
   readonly event: CommittedEvent;
   readonly entry: Uint8Array;
@@ -64,6 +69,8 @@ export interface Known {
 }
 
 const NOTHING = Buffer.alloc(0);
+
+type Accepted = Extract<Decision, { events: unknown }>;
 
 export const isNamed = (ref: ChainRef | NamedChainRef): ref is NamedChainRef => 'name' in ref;
 
@@ -110,7 +117,10 @@ export class Staging {
     private readonly now: number,
     /** Gives each subject that the batch makes its number. */
     private readonly nextSubject: number,
+    /** The log chain at the end of the log on which the batch is decided; null before its first event. */
+    log: ChainHead | null,
   ) {
+    if (log) this.known.heads.set(LOG_CHAIN, log);
     this.time = entryTime(now);
     this.recordedAt = new Date(now).toISOString();
   }
@@ -144,8 +154,24 @@ export class Staging {
       ids: slots.map((slot) => slot.id),
       now: this.now,
     });
-    if ('refusal' in decision) return { kind: 'refusal', refusal: decision.refusal };
-    return this.append(command, slots, decision.events, key, request);
+    const signed = 'refusal' in decision ? decision : this.signed(command, slots, decision);
+    if ('refusal' in signed) return { kind: 'refusal', refusal: signed.refusal };
+    return this.append(command, slots, signed.events, key, request);
+  }
+
+  /**
+   * What `decide` accepted, with the actor's signature, or why it is refused for want of one. No command has to name
+   * the log chain for that: its head is always known, exactly as it is where this batch begins ({@link HeadCache}),
+   * and earlier commands of the batch have changed it here. The batch is written only if the log's head has not moved
+   * since, so that an enrolment or a revocation by another process binds the next entry of the log, whoever writes it.
+   */
+  private signed(command: Command, slots: readonly Slot[], accepted: Accepted): Decision {
+    const log = this.head(LOG_CHAIN)?.state as LogChain | null | undefined;
+    const keys = log?.actorKeys ?? NO_KEYS;
+    if (command.signature === undefined && !Object.hasOwn(keys.inForce, command.actor.id)) return accepted;
+    const signable = ({ chain, type }: NewEvent): boolean =>
+      slots.find(({ id }) => id === chain)?.model.signable?.includes(type) ?? false;
+    return decideSignature(keys, command, accepted.events, signable, this.vault.origin, this.now, nodeCheck);
   }
 
   private blind(name: OutsideName): Buffer {
@@ -171,6 +197,8 @@ export class Staging {
         mode = 'existing';
       }
     }
+    // Nobody opens a chain in the place of the log's own.
+    if (id === LOG_CHAIN && wanted.model.kind !== 'log' && mode !== 'existing') return refusal('ledger.chain-taken');
     const head = this.head(id);
     if (head === null && mode === 'existing') return refusal('ledger.chain-unknown');
     if (head !== null && mode === 'new') return refusal('ledger.chain-taken');
@@ -256,6 +284,8 @@ export class Staging {
   private subjectFor(slot: Slot): SubjectKey {
     if (!slot.subject) throw new Error('a chain that is opened needs a subject');
     const id = 'subject' in slot.subject ? slot.subject.subject : slot.subject.newSubject;
+    if ((id === LOG_CHAIN) !== (slot.id === LOG_CHAIN))
+      throw new Error('the log chain is its own subject, and nothing else is');
     const known = this.subjects.get(id) ?? this.known.subjects.get(id) ?? this.subjectOfHead(id);
     if (known) return known;
     if ('subject' in slot.subject) throw new Error('a command names a subject that does not exist');
@@ -273,7 +303,7 @@ export class Staging {
 
   private seal(command: Command, model: ChainModel, head: ChainHead, event: NewEvent, index: number, keyed: boolean) {
     const { actor } = command;
-    const recorded: LedgerEvent = {
+    const unsigned: LedgerEvent = {
       kind: model.kind,
       chain: head.id,
       seq: head.seq + 1,
@@ -284,11 +314,12 @@ export class Staging {
       occurredAt: event.occurredAt ?? this.recordedAt,
       recordedAt: this.recordedAt,
     };
+    const recorded: LedgerEvent = event.signature ? { signature: event.signature, ...unsigned } : unsigned;
     const { body, entry, leaf } = this.enter(recorded, head, keyed);
     const state = model.evolve(head.state, recorded);
     const next: ChainHead = { ...head, seq: recorded.seq, leaf, state };
     // New members before what is spread: behind it they cost ten times as much.
-    return { next, leaf, item: { event: { index, ...recorded }, entry, body, clear: false } };
+    return { next, leaf, item: { event: { index, ...recorded }, entry, body, clear: head.id === LOG_CHAIN } };
   }
 
   /** Payload, commitment and entry of the next event of a chain. */

@@ -1,12 +1,23 @@
 import { Injectable } from '@nestjs/common';
+import { LOG_CHAIN } from '../ledger/core/entry.js';
 import { HASH_BYTES } from '../ledger/core/hasher.js';
 import { consistencyProof, inclusionProof } from '../ledger/core/merkle.js';
 import { encodeBundle, TILE_WIDTH } from '../ledger/core/tiles.js';
 import { encodeHashes, encodeTlogProof } from '../ledger/core/tlog-proof.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
+import { disclosed, openClear } from '../ledger/payload.js';
 import { proveFromTiles } from '../ledger/tile-proof.js';
 import { tileReader } from '../ledger/tip.js';
 import { Served } from './rounds-served.js';
+
+/** An event whose payload is for everybody. Bytes are base64. */
+export interface ClearEvent {
+  /** Log index. */
+  readonly index: number;
+  readonly entry: string;
+  readonly payload: string;
+  readonly salt: string;
+}
 
 /**
  * The log as files (C2SP tlog-tiles): what the served tree holds, and null for whatever it does not hold, be it
@@ -60,5 +71,19 @@ export class LogFiles {
     return encodeHashes(
       await proveFromTiles(this.reader.db, (hasher, nodeAt) => consistencyProof(hasher, older, newer, nodeAt)),
     );
+  }
+
+  /** Events of the log chain in the served tree, in its order. @param after log index of the last one of the page before */
+  async chain(after: number, limit: number): Promise<ClearEvent[]> {
+    const newest = await this.served.newest();
+    const rows = await this.reader.db.query<{ idx: number; entry: Buffer; body: Buffer }>(
+      `SELECT e.idx, e.entry, p.body FROM entry e JOIN payload p ON p.idx = e.idx
+       WHERE e.chain = (SELECT num FROM chain WHERE id = ?) AND e.idx > ? AND e.idx < ? ORDER BY e.seq LIMIT ?`,
+      [LOG_CHAIN, after, newest?.size ?? 0, limit],
+    );
+    return rows.map(({ idx, entry, body }) => {
+      openClear(entry, body);
+      return { index: idx, entry: entry.toString('base64'), ...disclosed(body) };
+    });
   }
 }

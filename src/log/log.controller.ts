@@ -19,6 +19,24 @@ const listQuery = z.strictObject({
     .describe('`next` of the page before'),
   limit: z.coerce.number().int().min(1).max(1000).default(100),
 });
+const chainQuery = z.strictObject({
+  after: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional().describe('`next` of the page before'),
+  limit: z.coerce.number().int().min(1).max(200).default(100),
+});
+const base64 = z.string().describe('base64');
+const chainPage = z.object({
+  items: z.array(
+    z
+      .object({
+        index: z.number().int().describe('log index; `/log/proof/{index}` shows the entry in the tree'),
+        entry: base64.describe('the bytes that are hashed, base64'),
+        salt: base64.describe('base64; payload and salt give the commitment of the entry'),
+        payload: base64.describe('canonical JSON, base64'),
+      })
+      .meta({ title: 'LogChainEvent' }),
+  ),
+  next: z.string().nullable(),
+});
 const page = z.object({
   items: z.array(
     z
@@ -71,6 +89,21 @@ export class LogController {
       items: rows.map((row) => ({ ...row, publishedAt: new Date(row.publishedAt).toISOString() })),
       next: last ? String(last.size) : null,
     };
+  }
+
+  @Get('chain')
+  @Action('public')
+  @ApiOperation({
+    summary: "The log's own chain, from its beginning: whose keys were enrolled and revoked, and when",
+    description: 'Payloads stand in the clear and hold nothing personal. Nothing beyond the checkpoint that is served.',
+  })
+  @ApiOkResponse({ standardSchema: chainPage })
+  async chain(
+    @Query({ schema: chainQuery }) { after = -1, limit }: z.output<typeof chainQuery>,
+  ): Promise<z.output<typeof chainPage>> {
+    const items = await this.files.chain(after, limit);
+    const last = items.length === limit ? items.at(-1) : undefined;
+    return { items, next: last ? String(last.index) : null };
   }
 
   @Get('tile/entries/*')

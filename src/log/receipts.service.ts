@@ -17,7 +17,7 @@ export class ReceiptsService {
   /**
    * The receipt of an entry: in the newest witnessed tree when that holds it, otherwise in the tree of now. Payload and
    * salt go to those alone who said it, their organisation, and the patient whose order or supply it is about: reading
-   * one's own is no access that would have to be recorded.
+   * one's own is no access that would have to be recorded. What the log says of itself is everybody's.
    * @throws {RefusalException} `ledger.chain-unknown` when there is none or the actor has no relation to its chain
    */
   async read(actor: Actor, index: number): Promise<AnsweredReceipt> {
@@ -38,6 +38,7 @@ export class ReceiptsService {
 
 /** Whether the payload of an event of a chain to which the actor is related is theirs to have. */
 export function maySeePayload(actor: Actor, { kind, actor: author }: CommittedEvent): boolean {
+  if (kind === 'log') return true;
   if (author.id === actor.id || (actor.org !== null && author.org === actor.org)) return true;
   // Their own chain holds what others say about them to others.
   return actor.patient !== null && (kind === 'prescription' || kind === 'supply');

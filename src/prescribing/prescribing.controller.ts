@@ -5,6 +5,7 @@ import { Clock } from '../config/clock.js';
 import { IdempotencyKey, idempotency } from '../http/idempotency.js';
 import { answer } from '../http/problem.js';
 import { receipts, receiptsOf } from '../http/receipt.js';
+import { said, signature } from '../http/signature.js';
 import { Action, CurrentActor } from '../identity/access.js';
 import { uuid } from '../identity/people.js';
 import type { Actor } from '../ledger/model.js';
@@ -21,6 +22,10 @@ const orderNumber = z
   .regex(/^[\x21-\x7e]{1,64}$/, 'must be 1 to 64 visible ASCII characters')
   .describe("the practice's own order number, unique within the practice");
 
+const proposedId = uuid
+  .optional()
+  .describe('of a prescription that this opens, proposed by the caller; absent: one is made');
+
 const newPrescription = z
   .strictObject({
     number: orderNumber.nullable().default(null),
@@ -35,6 +40,8 @@ const newPrescription = z
     earliestFillOn: date.nullable().default(null),
     nominatedPharmacy: uuid.nullable().default(null),
     note: text(2000).nullable().default(null),
+    id: proposedId,
+    signature: signature.optional(),
   })
   .meta({ title: 'NewPrescription' });
 
@@ -45,8 +52,12 @@ const issued = z.object({
 });
 const written = z.object({ prescription: prescriptionView, ...receipts });
 
-const cancelBody = z.strictObject({ reason: z.enum(CANCEL_REASONS), note: text(2000).nullable().default(null) });
-const cancelByNumberBody = cancelBody.extend({ number: orderNumber });
+const cancelBody = z.strictObject({
+  reason: z.enum(CANCEL_REASONS),
+  note: text(2000).nullable().default(null),
+  signature: signature.optional(),
+});
+const cancelByNumberBody = cancelBody.extend({ number: orderNumber, id: proposedId });
 
 const listQuery = z.strictObject({
   status: prescriptionView.shape.status.unwrap().optional(),
@@ -85,7 +96,7 @@ export class PrescribingController {
     @Body({ schema: newPrescription }) body: z.output<typeof newPrescription>,
   ): Promise<z.output<typeof issued>> {
     const request = idempotency(actor, key, 'POST /api/prescriptions', [], body);
-    const outcome = answer(await this.prescribing.issue(actor, body, request));
+    const outcome = answer(await this.prescribing.issue(actor, said(body), request, body.signature));
     const rx = outcome.states[0] as Prescription;
     const token = this.prescribing.tokenOf(rx);
     if (token === null) throw new Error('an issued prescription has a token');
@@ -140,7 +151,7 @@ export class PrescribingController {
     @Body({ schema: cancelBody }) body: z.output<typeof cancelBody>,
   ): Promise<z.output<typeof written>> {
     const request = idempotency(actor, key, 'POST /api/prescriptions/{id}/cancel', [id], body);
-    const outcome = answer(await this.prescribing.cancel(actor, id, body, request));
+    const outcome = answer(await this.prescribing.cancel(actor, id, body, request, body.signature));
     return { prescription: this.view(outcome.states[0] as Prescription), ...receiptsOf(outcome.receipts) };
   }
 
@@ -155,7 +166,7 @@ export class PrescribingController {
     @Body({ schema: cancelByNumberBody }) body: z.output<typeof cancelByNumberBody>,
   ): Promise<z.output<typeof written>> {
     const request = idempotency(actor, key, 'POST /api/cancellations', [], body);
-    const outcome = answer(await this.prescribing.cancelByNumber(actor, body, request));
+    const outcome = answer(await this.prescribing.cancelByNumber(actor, body, request, body.signature));
     return { prescription: this.view(outcome.states[0] as Prescription), ...receiptsOf(outcome.receipts) };
   }
 

@@ -4,7 +4,7 @@ import { Config } from '../config/config.js';
 import { RefusalException } from '../http/problem.js';
 import { Organisations } from '../identity/organisations.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
-import { type Actor, type Idempotency, type Outcome, refuse } from '../ledger/model.js';
+import { type Actor, type CommandSignature, type Idempotency, type Outcome, refuse } from '../ledger/model.js';
 import { patientModel } from '../patient/model.js';
 import type { Patient } from '../patient/patient.js';
 import { localDate } from '../prescription/dates.js';
@@ -17,6 +17,8 @@ import { type CancelOrder, decideCancel, decideIssue, type IssueOrder } from './
 export type NewOrder = Omit<IssueOrder, 'name' | 'tokenGeneration' | 'tokenHash'> & {
   /** The practice's own order number; null: one is made. */
   readonly number: string | null;
+  /** Chain id that the caller proposes; absent: one is made. */
+  readonly id?: string | undefined;
 };
 
 const FIRST_GENERATION = 1;
@@ -31,20 +33,25 @@ export class PrescribingService {
   ) {}
 
   /** Position 0 of the outcome is the prescription. */
-  async issue(actor: Actor, { number, ...said }: NewOrder, idempotency?: Idempotency): Promise<Outcome> {
+  async issue(
+    actor: Actor,
+    { number, id = randomUUID(), ...said }: NewOrder,
+    idempotency?: Idempotency,
+    signature?: CommandSignature,
+  ): Promise<Outcome> {
     const practice = actor.org === null ? null : await this.organisations.find(actor.org);
     if (practice?.kind !== 'practice') throw new RefusalException({ code: 'access.forbidden', facts: {} });
     await this.mustBePharmacy(said.nominatedPharmacy);
-    const id = randomUUID();
     const name = { issuer: practice.id, number: number ?? newOrderNumber() };
     const settings = { validityMonths: this.config.env.VALIDITY_MONTHS };
     return this.writer.commit({
       actor,
+      signature,
       chains: [
         {
           name: orderName(name),
-          // An early cancel or report may have opened the chain under a provisional subject.
-          otherwise: { id, model: prescriptionModel, mode: 'either', subject: { subject: said.patient }, adopt: true },
+          // An early cancel or report may have opened the chain under a provisional subject: then it has the name.
+          otherwise: { id, model: prescriptionModel, mode: 'new', subject: { subject: said.patient }, adopt: true },
           expect: 'absent',
         },
         { id: said.patient, model: patientModel, mode: 'existing' },
@@ -71,14 +78,21 @@ export class PrescribingService {
   }
 
   /** Cancels a prescription by its id. */
-  cancel(actor: Actor, id: string, command: Omit<CancelOrder, 'name'>, idempotency?: Idempotency): Promise<Outcome> {
+  cancel(
+    actor: Actor,
+    id: string,
+    { reason, note }: Omit<CancelOrder, 'name'>,
+    idempotency?: Idempotency,
+    signature?: CommandSignature,
+  ): Promise<Outcome> {
     return this.writer.commit({
       actor,
+      signature,
       chains: [{ id, model: prescriptionModel, mode: 'existing' }],
       ...(idempotency && { idempotency }),
       decide: ({ states, now }) => {
         const rx = states[0] as Prescription;
-        return decideCancel(rx, { ...command, name: rx.name }, { chain: id, now, actor });
+        return decideCancel(rx, { reason, note, name: rx.name }, { chain: id, now, actor });
       },
     });
   }
@@ -86,14 +100,20 @@ export class PrescribingService {
   /** Cancels by the practice's order number, whether or not the order has arrived (rules.md EPS-12). */
   cancelByNumber(
     actor: Actor,
-    { number, ...command }: Omit<CancelOrder, 'name'> & { number: string },
+    {
+      number,
+      reason,
+      note,
+      id = randomUUID(),
+    }: Omit<CancelOrder, 'name'> & { number: string; id?: string | undefined },
     idempotency?: Idempotency,
+    signature?: CommandSignature,
   ): Promise<Outcome> {
     if (actor.org === null) throw new RefusalException({ code: 'access.forbidden', facts: {} });
     const name = { issuer: actor.org, number };
-    const id = randomUUID();
     return this.writer.commit({
       actor,
+      signature,
       chains: [
         {
           name: orderName(name),
@@ -103,7 +123,7 @@ export class PrescribingService {
       ],
       ...(idempotency && { idempotency }),
       decide: ({ states, ids: [chain = id], now }) =>
-        decideCancel(states[0] as Prescription | null, { ...command, name }, { chain, now, actor }),
+        decideCancel(states[0] as Prescription | null, { reason, note, name }, { chain, now, actor }),
     });
   }
 

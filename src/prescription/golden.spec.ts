@@ -11,6 +11,8 @@ import { commit, isCommitted, parsePayload } from '../ledger/core/commitment.js'
 import { fromBase64, toBase64 } from '../ledger/core/bytes.js';
 import { nobleHasher } from '../ledger/core/hasher.js';
 import { jcs } from '../ledger/core/jcs.js';
+import type { KeyEnrolled, KeyRevoked } from '../ledger/actor-keys.js';
+import { isLogEvent } from '../ledger/log-chain.js';
 import type { LedgerEvent } from '../ledger/model.js';
 import { nodeHasher } from '../ledger/node-hasher.js';
 import { openEvent, sealEvent } from '../ledger/payload.js';
@@ -22,7 +24,7 @@ import { isPatientEvent } from '../patient/evolve.js';
 import { ERASED } from '../ledger/chain-head.js';
 import type { Prescription, Supply } from './prescription.js';
 
-type Type = (PrescriptionEvent | SupplyEvent | PatientEvent)['type'] | typeof ERASED;
+type Type = (PrescriptionEvent | SupplyEvent | PatientEvent | KeyEnrolled | KeyRevoked)['type'] | typeof ERASED;
 
 /** Every type and version there ever was; a compile error here means that one was forgotten. */
 const EVERY_TYPE: Readonly<Record<Type, true>> = {
@@ -30,6 +32,8 @@ const EVERY_TYPE: Readonly<Record<Type, true>> = {
   'access.cleared/1': true,
   'access.disclosed/1': true,
   'access.recorded/1': true,
+  'actor-key.enrolled/1': true,
+  'actor-key.revoked/1': true,
   'discrepancy.opened/1': true,
   'discrepancy.resolved/1': true,
   'dispense.claimed/1': true,
@@ -64,7 +68,8 @@ describe('golden payloads', () => {
   it.each(TYPES)('%s: text and commitment are what they were', (type) => {
     const text = goldenText(type);
     const payload = parsePayload(text);
-    expect(Object.keys(payload)).toEqual(['actor', 'data', 'derived', 'kind', 'occurredAt', 'recordedAt', 'type']);
+    const { signature: _signature, ...members } = payload;
+    expect(Object.keys(members)).toEqual(['actor', 'data', 'derived', 'kind', 'occurredAt', 'recordedAt', 'type']);
     expect(payload['type']).toBe(type);
     expect(jcs(payload)).toBe(text);
     for (const hasher of [nobleHasher, nodeHasher]) {
@@ -82,7 +87,12 @@ describe('golden payloads', () => {
 
   it.each(TYPES)('%s: a model reads it', (type) => {
     const event = openEvent(goldenText(type), 'chain', 0);
-    const reads = { prescription: isPrescriptionEvent, supply: isSupplyEvent, patient: isPatientEvent };
+    const reads = {
+      prescription: isPrescriptionEvent,
+      supply: isSupplyEvent,
+      patient: isPatientEvent,
+      log: isLogEvent,
+    };
     const readBy = Object.entries(reads).flatMap(([kind, is]) => (is(event) ? [kind] : []));
     // The end of an erased chain is the ledger's own; nothing evolves after it.
     if (type === ERASED) expect(readBy).toEqual([]);

@@ -42,6 +42,17 @@ export const prescriptionModel: ChainModel<Prescription> = {
       key: ['chain', 'org'],
     },
   ],
+  signable: [
+    'order.issued/1',
+    'order.cancel-requested/1',
+    'dispense.claimed/1',
+    'dispense.released/1',
+    'dispense.recorded/1',
+    'dispense.not-dispensed/1',
+    'dispense.reversed/1',
+    'dispense.reported/1',
+  ],
+  consequences: ['order.cancelled/1', 'issue.readied/1', 'issue.expired/1'],
   evolve: evolvePrescription,
   rows: (rx, { chain, subject }) => [
     {
@@ -83,6 +94,7 @@ export const supplyModel: ChainModel<Supply> = {
       key: ['chain'],
     },
   ],
+  signable: ['dispense.reported/1'],
   evolve: evolveSupply,
   rows: (supply, { chain, subject }) => [
     {

@@ -13,6 +13,22 @@ export const REFUSALS = {
   'idempotency.key-reused': { status: 422, title: 'The Idempotency-Key was used for another request' },
   'idempotency.in-progress': { status: 409, title: 'The request with this Idempotency-Key is still running' },
 
+  'signature.required': { status: 422, title: 'You sign what you record: sign the statement and send it again' },
+  'signature.command-id-missing': {
+    status: 422,
+    title: 'What is signed needs an Idempotency-Key, which is signed too',
+  },
+  'signature.malformed': { status: 422, title: 'The signature is no detached JWS of the form that is taken here' },
+  'signature.not-now': { status: 422, title: 'The instant that is signed is more than five minutes from now' },
+  'signature.key-unknown': { status: 403, title: 'The key that signed is none of yours' },
+  'signature.key-revoked': { status: 403, title: 'The key that signed is revoked' },
+  'signature.wrong': { status: 422, title: 'The signature is not one of what would be recorded' },
+  'signature.possession-missing': { status: 422, title: 'The key to be enrolled has to sign the statement too' },
+  'actor-key.unknown': { status: 404, title: 'You have no such key' },
+  'actor-key.taken': { status: 409, title: 'The key is enrolled already' },
+  'actor-key.revoked': { status: 409, title: 'The key is revoked' },
+  'actor-key.too-many': { status: 409, title: 'You have too many keys in force' },
+
   'quantity.invalid': { status: 422, title: 'The quantity is not a positive decimal number with a unit' },
   'quantity.unit-mismatch': { status: 422, title: 'The quantity is in another unit than the order' },
 

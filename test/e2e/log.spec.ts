@@ -236,6 +236,7 @@ describe('the document of the API', () => {
     ).toEqual([
       ['/log/checkpoint', 'public', 'text/plain; charset=utf-8'],
       ['/log/checkpoints', 'public', 'application/json'],
+      ['/log/chain', 'public', 'application/json'],
       ['/log/tile/entries/{path}', 'ledger.read', 'application/octet-stream'],
       ['/log/tile/{path}', 'public', 'application/octet-stream'],
       ['/log/proof/{index}', 'public', 'text/plain; charset=utf-8'],

@@ -308,11 +308,16 @@ describe('verify names what was done to the database', () => {
     for await (const line of exportLog(reader, null)) exported.push(line);
     await reader.destroy();
     writeFileSync(lines, exported.join('\n'));
-    expect(await verifyExport(lines, ledger.writer.vkey)).toMatchObject({ ok: true, size: 4, erased: 1, payloads: 1 });
+    expect(await verifyExport(lines, ledger.writer.vkey, CHAIN_MODELS)).toMatchObject({
+      ok: true,
+      size: 4,
+      erased: 1,
+      payloads: 1,
+    });
     for (const header of [{ size: 3 }, { vkey: 'other.example/log+00000000+AA==' }]) {
       const [first = '', ...others] = exported;
       writeFileSync(lines, [JSON.stringify({ ...(JSON.parse(first) as object), ...header }), ...others].join('\n'));
-      const report = await verifyExport(lines, ledger.writer.vkey);
+      const report = await verifyExport(lines, ledger.writer.vkey, CHAIN_MODELS);
       expect(report.findings).toEqual([expect.objectContaining({ table: 'export', where: { line: 1 } })]);
     }
     const back = await check("INSERT INTO payload (idx, body) VALUES (0, x'00')");

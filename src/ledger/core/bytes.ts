@@ -17,6 +17,7 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 // With the u flag a surrogate pair is one character, so that only lone halves match.
 const LONE_SURROGATE = /\p{Surrogate}/u;
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
+const BASE64URL = /^[\w-]*$/;
 const HEX = /^(?:[0-9a-f]{2})*$/;
 
 /** True when `text` has half a surrogate pair and therefore no UTF-8 form. */
@@ -72,6 +73,18 @@ export function fromBase64(text: string): Uint8Array {
   for (let at = 0; at < binary.length; at++) bytes[at] = binary.charCodeAt(at);
   if (toBase64(bytes) !== text) throw new EncodingError('not strict base64');
   return bytes;
+}
+
+/** base64url without padding (RFC 4648 section 5, RFC 7515 section 2). */
+export function toBase64Url(bytes: Uint8Array): string {
+  return toBase64(bytes).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+}
+
+/** Bytes of base64url without padding, as strictly as {@link fromBase64}. @throws EncodingError */
+export function fromBase64Url(text: string): Uint8Array {
+  if (!BASE64URL.test(text)) throw new EncodingError('not strict base64url');
+  const padding = '='.repeat((4 - (text.length % 4)) % 4);
+  return fromBase64(text.replaceAll('-', '+').replaceAll('_', '/') + padding);
 }
 
 /** Lower-case hex. */

@@ -13,7 +13,7 @@ import {
   type StoredRow,
 } from '../chain-head.js';
 import { isCommitted, parsePayload } from '../core/commitment.js';
-import { decodeEntry } from '../core/entry.js';
+import { decodeEntry, LOG_CHAIN } from '../core/entry.js';
 import { jcs } from '../core/jcs.js';
 import { dataKeyOf } from '../history.js';
 import type { ChainModel, LedgerEvent, ReadModel } from '../model.js';
@@ -25,6 +25,7 @@ import { erasureOf, type EventRow, groupBy, isMinuteOf, readable } from './chain
 import type { ChainEnd } from './entries.js';
 import type { Findings } from './report.js';
 import type { RequestMarks } from './requests.js';
+import { SignatureAudit } from './signatures.js';
 
 /** Read-model rows as stored: table, chain number, key. */
 type StoredRows = ReadonlyMap<string, ReadonlyMap<number, ReadonlyMap<string, StoredRow>>>;
@@ -49,6 +50,7 @@ export class ChainAudit {
   lastInstant = '';
   /** Of {@link lastInstant}. */
   lastIndex = -1;
+  readonly signatures: SignatureAudit;
 
   constructor(
     private readonly db: Db,
@@ -57,6 +59,9 @@ export class ChainAudit {
     private readonly findings: Findings,
     private readonly marks: RequestMarks,
   ) {
+    this.signatures = new SignatureAudit(vault.origin, models, (index, what) =>
+      findings.add('tampered', 'payload', { index }, what),
+    );
     this.models = new Map(models.map((model) => [model.kind, model]));
     this.readModels = [
       ...new Map(models.flatMap((model) => model.readModels).map((each) => [each.table, each])).values(),
@@ -64,11 +69,15 @@ export class ChainAudit {
   }
 
   async run(ends: ReadonlyMap<string, ChainEnd>, progress: (done: number) => void): Promise<void> {
-    const ids = [...ends.keys()];
+    const ids = [...ends.keys()].filter((id) => id !== LOG_CHAIN);
+    // The log chain first: it says with which keys the others are signed.
+    const log = ends.get(LOG_CHAIN);
+    if (log) await this.page(new Map([[LOG_CHAIN, log]]));
     for (let at = 0; at < ids.length; at += PAGE) {
       await this.page(new Map(ids.slice(at, at + PAGE).map((id) => [id, ends.get(id) as ChainEnd])));
       progress(Math.min(at + PAGE, ids.length));
     }
+    this.signatures.finish();
     const extra = await this.db.query<{ num: number; id: string }>('SELECT num, id FROM chain ORDER BY num');
     for (const { num, id } of extra) {
       if (!ends.has(id)) this.findings.add('tampered', 'chain', { num: integer(num) }, 'has no entry in the log');
@@ -149,6 +158,8 @@ export class ChainAudit {
     if (row.leaf.toString('base64') !== end.leaf) wrong('chain', 'leaf is not that of its last entry');
     const model = this.models.get(row.kind);
     if (!model) return wrong('chain', 'kind is not known');
+    if ((row.kind === 'log') !== (row.id === LOG_CHAIN)) return wrong('chain', 'kind is not that of its id');
+    if (row.id === LOG_CHAIN && isErased(row)) return wrong('chain', 'the log chain is never erased');
     if (isErased(row)) return this.erasedChain(row, events, stored, names);
     const [last] = events.slice(-1);
     if (last && erasureOf(last, row.id)) wrong('chain', BROUGHT_BACK);
@@ -168,6 +179,7 @@ export class ChainAudit {
         whole = false;
         continue;
       }
+      this.signatures.take(event.idx, opened);
       if (opened.kind !== row.kind) wrong('chain', 'kind is not that of its events');
       // Encrypted anew, under the key that was put back.
       if (opened.type === ERASED) wrong('chain', BROUGHT_BACK);
@@ -249,7 +261,7 @@ export class ChainAudit {
     }
     try {
       const aad = this.vault.aad('payload', chain.id, seq, 'payload');
-      const { salt, keyed, text } = splitPayload(decrypt(dataKey, aad, body));
+      const { salt, keyed, text } = splitPayload(chain.id === LOG_CHAIN ? body : decrypt(dataKey, aad, body));
       const { commitment, time } = decodeEntry(entry);
       if (!isCommitted(nodeHasher, commitment, salt, parsePayload(text))) throw new Error('commitment');
       const opened = openEvent(text, chain.id, seq);

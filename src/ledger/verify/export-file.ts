@@ -5,12 +5,16 @@ import { fromBase64 } from '../core/bytes.js';
 import { ERASED } from '../chain-head.js';
 import { openCheckpoint } from '../core/checkpoint.js';
 import { isCommitted, parsePayload } from '../core/commitment.js';
-import { decodeEntry, MAX_ENTRY_BYTES } from '../core/entry.js';
+import { decodeEntry, type Entry, LOG_CHAIN, MAX_ENTRY_BYTES } from '../core/entry.js';
 import { nodeHasher } from '../node-hasher.js';
-import { splitExported } from '../payload.js';
+import type { ChainModel, LedgerEvent } from '../model.js';
+import { openEvent, splitExported } from '../payload.js';
 import { isMinuteOf } from './chain-rows.js';
 import { EntryAudit } from './entries.js';
 import { Findings, type Progress, type VerifyReport } from './report.js';
+import { SignatureAudit } from './signatures.js';
+
+const LOG_PAYLOAD = 'an event of the log chain has no payload';
 
 /** First line of an export. */
 export const exportHeader = z.object({
@@ -37,11 +41,13 @@ export class ExportError extends Error {}
 /**
  * Verifies an export without any database, account or key but the log's verifier key.
  * @param vkey the key to trust; null takes the one that the file names, which proves less
+ * @param models which types of events are signed by actors who sign
  * @throws {ExportError} when the file is no export
  */
 export async function verifyExport(
   path: string,
   vkey: string | null,
+  models: readonly ChainModel[],
   progress: (step: Progress) => void = () => undefined,
 ): Promise<VerifyReport> {
   const findings = new Findings();
@@ -50,6 +56,7 @@ export async function verifyExport(
   let audit: EntryAudit | null = null;
   let payloads = 0;
   let erased = 0;
+  let signatures: SignatureAudit | null = null;
   /** Chains with an entry whose payload the file does not hold. */
   const bare = new Set<string>();
   let number = 0;
@@ -58,6 +65,9 @@ export async function verifyExport(
     if (!header) {
       header = parseLine(exportHeader, line, number);
       audit = new EntryAudit(header.log, findings, 'export');
+      signatures = new SignatureAudit(header.log, models, (index, what) =>
+        findings.add('tampered', 'export', { index }, what),
+      );
       continue;
     }
     if (!audit) continue;
@@ -66,6 +76,7 @@ export async function verifyExport(
     if (plain) {
       const { chain, seq } = audit.take(plain);
       if (seq !== null) bare.add(chain);
+      if (chain === LOG_CHAIN) findings.add('missing', 'export', { index: audit.tree.size - 1 }, LOG_PAYLOAD);
       continue;
     }
     const item = parseLine(exportLine, line, number);
@@ -79,21 +90,26 @@ export async function verifyExport(
     const input = leafInput(item.entry, number);
     const { chain, seq } = audit.take(input);
     if (item.payload === undefined && seq !== null) bare.add(chain);
+    if (item.payload === undefined && chain === LOG_CHAIN)
+      findings.add('missing', 'export', { index: item.index }, LOG_PAYLOAD);
     if (item.payload !== undefined && seq !== null) {
       const entry = decodeEntry(input.subarray(1));
-      if (opens(bytesOf(item.payload, number), entry.commitment)) {
+      const event = committedEvent(bytesOf(item.payload, number), entry);
+      if (!event) findings.add('tampered', 'export', { index: item.index }, 'payload is not what its entry commits to');
+      else {
         payloads++;
-        const { recordedAt, type } = payloadIn(bytesOf(item.payload, number));
-        if (!isMinuteOf(entry.time, recordedAt))
-          findings.add('tampered', 'export', { index: item.index }, 'time is not when its payload was recorded');
-        if (type === ERASED) {
+        signatures?.take(item.index, event);
+        const fault = faultOf(event, entry);
+        if (fault) findings.add('tampered', 'export', { index: item.index }, fault);
+        else if (event.type === ERASED) {
           erased++;
           bare.delete(entry.chain);
         }
-      } else findings.add('tampered', 'export', { index: item.index }, 'payload is not what its entry commits to');
+      }
     }
   }
   if (!header || !audit) throw new ExportError('line 1: the file is empty');
+  signatures?.finish();
   const root = audit.tree.root();
   const trusted = vkey ?? header.vkey;
   try {
@@ -120,6 +136,7 @@ export async function verifyExport(
     root: root.toString('base64'),
     entries: audit.verified,
     payloads,
+    signatures: signatures?.verified ?? 0,
     chains: audit.chains.size,
     erased,
     incomplete: 0,
@@ -130,6 +147,7 @@ export async function verifyExport(
 }
 
 /** Holds the 0x00 and the entry of one line at a time. */
+
 const plainInput = Buffer.alloc(1 + MAX_ENTRY_BYTES);
 
 /**
@@ -166,16 +184,19 @@ function bytesOf(text: string, number: number): Buffer {
   }
 }
 
-/** @param bytes salt || payload, committed to */
-function payloadIn(bytes: Buffer): Record<string, unknown> {
-  return parsePayload(splitExported(bytes).text);
-}
-
-function opens(bytes: Buffer, commitment: Uint8Array): boolean {
+/** @param bytes salt || payload. @returns null when it is not what the entry commits to */
+function committedEvent(bytes: Buffer, { chain, seq, commitment }: Entry): LedgerEvent | null {
   try {
     const { salt, text } = splitExported(bytes);
-    return isCommitted(nodeHasher, commitment, salt, parsePayload(text));
+    return isCommitted(nodeHasher, commitment, salt, parsePayload(text)) ? openEvent(text, chain, seq) : null;
   } catch {
-    return false;
+    return null;
   }
+}
+
+/** What a payload says that cannot stand under its entry. */
+function faultOf({ kind, type, recordedAt }: LedgerEvent, { chain, time }: Entry): string | null {
+  if (!isMinuteOf(time, recordedAt)) return 'time is not when its payload was recorded';
+  if ((kind === 'log') !== (chain === LOG_CHAIN)) return 'kind is not that of its chain';
+  return type === ERASED && chain === LOG_CHAIN ? 'the log chain is never erased' : null;
 }

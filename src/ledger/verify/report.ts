@@ -26,6 +26,8 @@ export interface VerifyReport {
   readonly entries: number;
   /** Payloads whose commitment is verified. */
   readonly payloads: number;
+  /** Actors' signatures that hold. */
+  readonly signatures: number;
   /** Chains whose refolded state equals the stored snapshot and read-model rows. */
   readonly chains: number;
   /** Chains that were erased as they may be: their entries are verified, what they said is gone. */

@@ -1,0 +1,28 @@
+/** How a request carries its actor's signature: beside what it says, and no part of it. */
+import { z } from 'zod';
+
+const FORM = 'must be an instant as it is signed: RFC 3339 UTC with milliseconds';
+const jws = z.string().min(1).max(1024);
+
+export const signature = z
+  .strictObject({
+    jws: jws.describe('detached JWS (RFC 7515, RFC 7797 b64=false): EdDSA, Ed25519 or ES256, with kid'),
+    occurredAt: z
+      .string()
+      .refine((text) => new Date(text).getTime() >= 0 && new Date(text).toISOString() === text, FORM)
+      .describe('as signed; about now, or the instant of handing over where one is said'),
+    possession: jws.optional().describe('of a further key: the same statement signed with the key that is enrolled'),
+  })
+  .meta({
+    title: 'Signature',
+    description:
+      'Of the statement {log, chain, type, actor, occurredAt, commandId, data} in canonical JSON (RFC 8785); commandId is the Idempotency-Key. An actor who signs gets the statement with `signature.required` when it is absent.',
+  });
+export type Signature = z.output<typeof signature>;
+
+/** What a request says without its signature: the same said again is the same request, however it is signed. */
+export function said<T extends { readonly signature?: unknown }>(body: T): Omit<T, 'signature'> {
+  if (body.signature === undefined) return body;
+  const { signature: _signature, ...rest } = body;
+  return rest;
+}

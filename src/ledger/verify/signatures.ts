@@ -1,0 +1,151 @@
+import { KEY_ENROLLED, KEY_REVOKED } from '../actor-keys.js';
+import { LOG_CHAIN } from '../core/entry.js';
+import { holdsFor, JwsError, parseDetachedJws } from '../core/jws.js';
+import { isPublicJwk, type PublicJwk, thumbprint } from '../core/public-key.js';
+import { statementBytes, statementOf } from '../core/statement.js';
+import type { ChainModel, EventSignature, LedgerEvent } from '../model.js';
+import { nodeCheck } from '../node-check.js';
+import { nodeHasher } from '../node-hasher.js';
+
+/** A key with the log indexes of its enrolment and, once there is one, of its revocation. */
+interface KeyLife {
+  readonly account: string;
+  readonly jwk: PublicJwk;
+  readonly from: number;
+  until: number;
+}
+
+/** Events of one command in an actor's name, at indexes that follow each other. */
+interface Run {
+  readonly chain: string;
+  readonly actor: string;
+  readonly recordedAt: string;
+  next: number;
+  signed: boolean;
+  /** Indexes of what is there only as a consequence of a signed event. */
+  readonly consequences: number[];
+}
+
+/**
+ * Checks actors' signatures: each holds for what entry and payload say, by a key of the actor that was in force at that
+ * log index, under a commandId that the actor used once; and what an actor with a key in force says is signed, or stands
+ * beside what they signed as a consequence of it.
+ * Keys are those of the log chain, whose events are taken before all others, or in log order.
+ *
+ * Whoever holds all of the operator's keys can append an administrator's revocation and the enrolment of a key of
+ * their own: what they sign then holds here. The log chain shows both events for ever, to everybody.
+ */
+export class SignatureAudit {
+  /** Signatures that hold. */
+  verified = 0;
+  private readonly keys = new Map<string, KeyLife>();
+  private readonly keysOf = new Map<string, KeyLife[]>();
+  /** Hashes of actor and commandId: about 100 bytes a signed event. */
+  private readonly commands = new Set<string>();
+  private readonly signable: ReadonlySet<string>;
+  private readonly consequences: ReadonlySet<string>;
+  private run: Run | null = null;
+
+  /** @param wrong told of each finding, with the log index of the event */
+  constructor(
+    private readonly origin: string,
+    models: readonly ChainModel[],
+    private readonly wrong: (index: number, what: string) => void,
+  ) {
+    this.signable = new Set(models.flatMap(({ kind, signable = [] }) => signable.map((type) => `${kind} ${type}`)));
+    this.consequences = new Set(
+      models.flatMap(({ kind, consequences = [] }) => consequences.map((type) => `${kind} ${type}`)),
+    );
+  }
+
+  /** @param event as its payload says, which was found to be what its entry commits to */
+  take(index: number, event: LedgerEvent): void {
+    try {
+      this.follows(index, event);
+      if (event.signature !== undefined) this.check(index, event, event.signature);
+      else if (this.mustBeSigned(index, event)) this.wrong(index, 'is not signed, but its actor signs');
+      if (event.chain === LOG_CHAIN) this.follow(index, event);
+    } catch {
+      // Whatever the payload holds is a finding, never an exception.
+      this.wrong(index, 'has a signature or a key that cannot be read');
+    }
+  }
+
+  /** After the last event. */
+  finish(): void {
+    if (this.run && !this.run.signed)
+      for (const index of this.run.consequences) this.wrong(index, 'follows from nothing that its actor signed');
+    this.run = null;
+  }
+
+  private follows(index: number, { chain, kind, type, actor, recordedAt, signature }: LedgerEvent): void {
+    const { run } = this;
+    const joins = run?.next === index && run.chain === chain && run.actor === actor.id && run.recordedAt === recordedAt;
+    if (!joins) {
+      this.finish();
+      this.run = { chain, actor: actor.id, recordedAt, next: index, signed: false, consequences: [] };
+    }
+    const now = this.run as Run;
+    now.next++;
+    if (signature !== undefined) now.signed = true;
+    else if (this.consequences.has(`${kind} ${type}`) && this.inForce(actor.id, index).length > 0)
+      now.consequences.push(index);
+  }
+
+  private mustBeSigned(index: number, { kind, type, actor }: LedgerEvent): boolean {
+    if (!this.signable.has(`${kind} ${type}`)) return false;
+    return type === KEY_ENROLLED || this.inForce(actor.id, index).length > 0;
+  }
+
+  /** Those enrolled before that index and not revoked before it: a revocation may be signed by the key that it ends. */
+  private inForce(account: string, index: number): KeyLife[] {
+    return (this.keysOf.get(account) ?? []).filter(({ from, until }) => from < index && index <= until);
+  }
+
+  private check(index: number, event: LedgerEvent, { commandId, jws, possession }: EventSignature): void {
+    const once = Buffer.from(nodeHasher.hmac(Buffer.from(event.actor.id), commandId)).toString('latin1');
+    if (this.commands.has(once)) this.wrong(index, 'repeats a commandId of its actor');
+    this.commands.add(once);
+    const bytes = statementBytes(statementOf(this.origin, event, commandId));
+    const mine = this.inForce(event.actor.id, index);
+    const { kid } = parsed(jws);
+    const enrolled = event.type === KEY_ENROLLED && isPublicJwk(event.data['jwk']) ? event.data['jwk'] : null;
+    // The first key shows that its owner has it; a further one is signed for with a key in force, and shows it too.
+    const first = enrolled && mine.length === 0 && kid === thumbprint(enrolled) ? enrolled : null;
+    const key = first ?? mine.find((each) => this.keys.get(kid) === each)?.jwk;
+    if (!key) return this.wrong(index, 'is signed with a key that was not in force');
+    const holds =
+      holdsFor(parsed(jws), key, bytes, nodeCheck) &&
+      (!enrolled || first !== null || (possession !== undefined && shows(enrolled, possession, bytes)));
+    if (holds) this.verified++;
+    else this.wrong(index, 'has a signature that does not hold');
+  }
+
+  private follow(index: number, { type, data, derived, actor }: LedgerEvent): void {
+    const { account, kid, jwk } = data;
+    if (type === KEY_ENROLLED) {
+      if (!isPublicJwk(jwk) || kid !== thumbprint(jwk) || account !== actor.id || this.keys.has(kid))
+        return this.wrong(index, 'enrols what is no new key of its actor');
+      const life = { account, jwk, from: index, until: Number.POSITIVE_INFINITY };
+      this.keys.set(kid, life);
+      this.keysOf.set(account, [...(this.keysOf.get(account) ?? []), life]);
+    }
+    if (type === KEY_REVOKED) {
+      const life = typeof kid === 'string' ? this.keys.get(kid) : undefined;
+      const by = account === actor.id ? 'self' : actor.role === 'administrator' ? 'administrator' : null;
+      if (!life || life.account !== account || life.until < index || by === null || derived['by'] !== by)
+        return this.wrong(index, 'revokes what is no key in force, or nobody may');
+      life.until = index;
+    }
+  }
+}
+
+function parsed(text: unknown): ReturnType<typeof parseDetachedJws> {
+  if (typeof text !== 'string') throw new JwsError('not a text');
+  return parseDetachedJws(text);
+}
+
+function shows(jwk: PublicJwk, possession: unknown, bytes: Uint8Array): boolean {
+  const jws = parsed(possession);
+  return jws.kid === thumbprint(jwk) && holdsFor(jws, jwk, bytes, nodeCheck);
+}
