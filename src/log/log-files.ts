@@ -4,7 +4,7 @@ import { consistencyProof, inclusionProof } from '../ledger/core/merkle.js';
 import { encodeBundle, TILE_WIDTH } from '../ledger/core/tiles.js';
 import { encodeHashes, encodeTlogProof } from '../ledger/core/tlog-proof.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
-import { proveFromTiles } from '../ledger/tile-proof.js';
+import { TileProofs } from '../ledger/tile-proof.js';
 import { tileReader } from '../ledger/tip.js';
 import { Served } from './rounds-served.js';
 
@@ -14,10 +14,14 @@ import { Served } from './rounds-served.js';
  */
 @Injectable()
 export class LogFiles {
+  private readonly proofs: TileProofs;
+
   constructor(
     private readonly reader: LedgerReader,
     private readonly served: Served,
-  ) {}
+  ) {
+    this.proofs = new TileProofs(reader.db);
+  }
 
   /** The first `width` hashes of a tile. A partial one is the beginning of what is stored. */
   async tile(level: number, index: number, width: number): Promise<Uint8Array | null> {
@@ -44,9 +48,7 @@ export class LogFiles {
   async proof(index: number): Promise<string | null> {
     const newest = await this.served.newest();
     if (!newest || index >= newest.size) return null;
-    const proof = await proveFromTiles(this.reader.db, (hasher, nodeAt) =>
-      inclusionProof(hasher, index, newest.size, nodeAt),
-    );
+    const proof = await this.proofs.prove((hasher, nodeAt) => inclusionProof(hasher, index, newest.size, nodeAt));
     return encodeTlogProof({ index, proof, checkpoint: newest.checkpoint });
   }
 
@@ -57,8 +59,6 @@ export class LogFiles {
   async consistency(older: number, newer: number): Promise<string | null> {
     if (!(await this.served.reaches(newer))) return null;
     if (older === 0) return encodeHashes([]);
-    return encodeHashes(
-      await proveFromTiles(this.reader.db, (hasher, nodeAt) => consistencyProof(hasher, older, newer, nodeAt)),
-    );
+    return encodeHashes(await this.proofs.prove((hasher, nodeAt) => consistencyProof(hasher, older, newer, nodeAt)));
   }
 }
