@@ -96,9 +96,11 @@ function resultInJson(result: ProofResult): object {
   };
 }
 
-function contentInJson({ kind, shown }: Extract<ProofResult, { shown: { entry: object } }>): object {
-  if (kind === 'disclosure') return { disclosed: shown.disclosed, withheld: shown.withheld };
-  return shown.payload ? { payload: shown.payload } : {};
+function contentInJson(result: Extract<ProofResult, { shown: { entry: object } }>): object {
+  if (result.kind === 'disclosure') return { disclosed: result.shown.disclosed, withheld: result.shown.withheld };
+  const { payload } = result.shown;
+  const { signature } = result;
+  return { ...(payload && { payload }), ...(signature && signature.state !== 'none' && { signature }) };
 }
 
 /** The report in lines for people. */

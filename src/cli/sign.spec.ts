@@ -109,23 +109,23 @@ describe('rxledger proof verify --actor-key', () => {
   const mine = kept('mine.jwk', JSON.stringify(data.jwk));
   const theirs = kept('theirs.jwk', JSON.stringify({ keys: [newSigner('P-256').jwk] }));
 
-  it.each<[string, string, string[], number, string]>([
-    ['a signature by the key', receiptOf(signed), ['--actor-key', mine], 0, 'holds'],
+  it.each<[string, string, string, string[], number]>([
+    ['a signature by the key', 'holds', receiptOf(signed), ['--actor-key', mine], 0],
     [
       'what keygen printed',
+      'holds',
       receiptOf(signed),
       ['--actor-key', kept('j', JSON.stringify({ keys: [data.jwk] }))],
       0,
-      'holds',
     ],
-    ['no key at hand', receiptOf(signed), [], 0, 'unchecked'],
-    ["somebody else's key", receiptOf(signed), ['--actor-key', theirs], 1, 'actor-signature'],
-    ['another chain', receiptOf(signed, CHAIN.replace('7', '8')), ['--actor-key', mine], 1, 'actor-signature'],
-    ['other words', receiptOf(signed.replace('duplicate', 'other')), ['--actor-key', mine], 1, 'actor-signature'],
-    ['no signature', receiptOf(unsigned), ['--actor-key', mine], 1, 'actor-signature'],
-    ['no signature, not asked for', receiptOf(unsigned), [], 0, 'none'],
-    ['what the server adds', receiptOf(unsigned.replace('-requested', 'led')), ['--actor-key', mine], 0, 'none'],
-  ])('%s: %s', async (name, receipt, options, expected, state) => {
+    ['no key at hand', 'unchecked', receiptOf(signed), [], 0],
+    ["somebody else's key", 'actor-signature', receiptOf(signed), ['--actor-key', theirs], 1],
+    ['another chain', 'actor-signature', receiptOf(signed, CHAIN.replace('7', '8')), ['--actor-key', mine], 1],
+    ['other words', 'actor-signature', receiptOf(signed.replace('duplicate', 'other')), ['--actor-key', mine], 1],
+    ['no signature', 'actor-signature', receiptOf(unsigned), ['--actor-key', mine], 1],
+    ['no signature, not asked for', 'none', receiptOf(unsigned), [], 0],
+    ['what the server adds', 'none', receiptOf(unsigned.replace('-requested', 'led')), ['--actor-key', mine], 0],
+  ])('%s: %s', async (name, state, receipt, options, expected) => {
     const file = kept(`${name}.json`, receipt);
     const { code, out } = await rx('proof', 'verify', file, '--vkey', log.vkey, '--json', ...options);
     const [result] = (JSON.parse(out) as { results: { reason?: string; signature?: { state: string } }[] }).results;

@@ -1,29 +1,49 @@
 import type { Db } from '../database/db.js';
 import { HASH_BYTES, type Hasher } from './core/hasher.js';
 import type { NodeAt } from './core/merkle.js';
-import { tileNodeReader, tileOfNode } from './core/tiles.js';
+import { TILE_HEIGHT, tileNodeReader, tileOfNode } from './core/tiles.js';
 import { nodeHasher } from './node-hasher.js';
+import { Recent } from './recent.js';
 
 const NO_HASH = new Uint8Array(HASH_BYTES);
 /** Hashes nothing: to learn which tiles a proof is made of. */
 const IDLE: Hasher = { ...nodeHasher, node: () => NO_HASH };
 
+/** Nodes kept, of some 150 bytes: all above the lowest tiles of four million entries. */
+const KEPT_NODES = 32_768;
+
 /**
- * A proof from the stored tiles, all of which are read in one statement: one after the other, the proofs of a large log
- * would take a round trip to the database more for each level of tiles.
- * @param prove makes the proof, the same one each time that it is called
+ * Proofs from the stored tiles. All tiles of one are read in one statement, and the nodes above the lowest tiles are
+ * kept: they never change, and otherwise each proof of a large log would read and hash more tiles than one of a small.
  */
-export async function proveFromTiles<T>(db: Db, prove: (hasher: Hasher, nodeAt: NodeAt) => Promise<T>): Promise<T> {
-  const wanted = new Map<string, [level: number, index: number]>();
-  await prove(IDLE, (level, index) => {
-    const tile = tileOfNode(level, index);
-    wanted.set(`${tile.level} ${tile.index}`, [tile.level, tile.index]);
-    return Promise.resolve(NO_HASH);
-  });
-  const tiles = await readTiles(db, [...wanted.values()]);
-  const read = (level: number, index: number): Promise<Uint8Array> =>
-    Promise.resolve(tiles.get(`${level} ${index}`) ?? new Uint8Array());
-  return prove(nodeHasher, tileNodeReader(nodeHasher, read));
+export class TileProofs {
+  private readonly kept = new Recent<string, Uint8Array>(KEPT_NODES);
+
+  constructor(private readonly db: Db) {}
+
+  /** @param prove makes the proof, the same one each time that it is called */
+  async prove<T>(prove: (hasher: Hasher, nodeAt: NodeAt) => Promise<T>): Promise<T> {
+    const wanted = new Map<string, [level: number, index: number]>();
+    const kept = new Map<string, Uint8Array>();
+    await prove(IDLE, (level, index) => {
+      const node = level < TILE_HEIGHT ? undefined : this.kept.get(`${level} ${index}`);
+      const tile = tileOfNode(level, index);
+      if (node) kept.set(`${level} ${index}`, node);
+      else wanted.set(`${tile.level} ${tile.index}`, [tile.level, tile.index]);
+      return Promise.resolve(NO_HASH);
+    });
+    const tiles = await readTiles(this.db, [...wanted.values()]);
+    const nodeAt = tileNodeReader(nodeHasher, (level, index) =>
+      Promise.resolve(tiles.get(`${level} ${index}`) ?? new Uint8Array()),
+    );
+    return prove(nodeHasher, async (level, index) => {
+      const known = kept.get(`${level} ${index}`);
+      if (known) return known;
+      const node = await nodeAt(level, index);
+      if (level >= TILE_HEIGHT) this.kept.set(`${level} ${index}`, node);
+      return node;
+    });
+  }
 }
 
 async function readTiles(

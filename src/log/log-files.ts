@@ -6,7 +6,7 @@ import { encodeBundle, TILE_WIDTH } from '../ledger/core/tiles.js';
 import { encodeHashes, encodeTlogProof } from '../ledger/core/tlog-proof.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { disclosed, openClear } from '../ledger/payload.js';
-import { proveFromTiles } from '../ledger/tile-proof.js';
+import { TileProofs } from '../ledger/tile-proof.js';
 import { tileReader } from '../ledger/tip.js';
 import { Served } from './rounds-served.js';
 
@@ -25,10 +25,14 @@ export interface ClearEvent {
  */
 @Injectable()
 export class LogFiles {
+  private readonly proofs: TileProofs;
+
   constructor(
     private readonly reader: LedgerReader,
     private readonly served: Served,
-  ) {}
+  ) {
+    this.proofs = new TileProofs(reader.db);
+  }
 
   /** The first `width` hashes of a tile. A partial one is the beginning of what is stored. */
   async tile(level: number, index: number, width: number): Promise<Uint8Array | null> {
@@ -55,9 +59,7 @@ export class LogFiles {
   async proof(index: number): Promise<string | null> {
     const newest = await this.served.newest();
     if (!newest || index >= newest.size) return null;
-    const proof = await proveFromTiles(this.reader.db, (hasher, nodeAt) =>
-      inclusionProof(hasher, index, newest.size, nodeAt),
-    );
+    const proof = await this.proofs.prove((hasher, nodeAt) => inclusionProof(hasher, index, newest.size, nodeAt));
     return encodeTlogProof({ index, proof, checkpoint: newest.checkpoint });
   }
 
@@ -68,9 +70,7 @@ export class LogFiles {
   async consistency(older: number, newer: number): Promise<string | null> {
     if (!(await this.served.reaches(newer))) return null;
     if (older === 0) return encodeHashes([]);
-    return encodeHashes(
-      await proveFromTiles(this.reader.db, (hasher, nodeAt) => consistencyProof(hasher, older, newer, nodeAt)),
-    );
+    return encodeHashes(await this.proofs.prove((hasher, nodeAt) => consistencyProof(hasher, older, newer, nodeAt)));
   }
 
   /** Events of the log chain in the served tree, in its order. @param after log index of the last one of the page before */
