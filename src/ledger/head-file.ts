@@ -34,7 +34,13 @@ export class HeadFile {
 
   /** @param vkey the log's verifier key */
   static async open(path: string, vkey: string, rotateBytes: number = ROTATE_BYTES): Promise<HeadFile> {
-    return new HeadFile(path, vkey, rotateBytes, await openToAppend(path), await readHeadFile(path, vkey));
+    const file = await openToAppend(path);
+    try {
+      return new HeadFile(path, vkey, rotateBytes, file, await readHeadFile(path, vkey));
+    } catch (error) {
+      await file.handle.close();
+      throw error;
+    }
   }
 
   /** Resolves when the checkpoint is on the disk, where the next start will find it. */
@@ -93,9 +99,14 @@ interface Opened extends Identity {
 /** Its name too is on the disk when this resolves. */
 async function openToAppend(path: string): Promise<Opened> {
   const handle = await open(path, APPEND, 0o600);
-  await syncFolder(path);
-  const { dev, ino, size } = await handle.stat();
-  return { handle, dev, ino, size };
+  try {
+    await syncFolder(path);
+    const { dev, ino, size } = await handle.stat();
+    return { handle, dev, ino, size };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
 }
 
 /** Asked after each write, of an inode that the kernel has at hand: a trip to a thread would cost more. */
@@ -146,7 +157,7 @@ async function openAll(path: string): Promise<Map<string, FileHandle>> {
 }
 
 async function closeAll(opened: ReadonlyMap<string, FileHandle>): Promise<void> {
-  for (const handle of opened.values()) await handle.close();
+  await Promise.all([...opened.values()].map((handle) => handle.close()));
 }
 
 async function readTail(handle: FileHandle): Promise<string> {

@@ -78,13 +78,20 @@ export async function openLedger(
       vault,
       source: readerSource,
       async close() {
-        for (const closer of closers.splice(0)) await closer();
+        await closeAll(closers.splice(0));
       },
     };
   } catch (error) {
-    for (const closer of closers) await closer().catch(() => undefined);
+    await closeAll(closers).catch(() => undefined);
     throw error;
   }
+}
+
+/** Calls them one after the other, all of them. @throws what the first that failed threw */
+async function closeAll(closers: readonly (() => Promise<unknown>)[]): Promise<void> {
+  const faults: unknown[] = [];
+  for (const closer of closers) await closer().catch((error: unknown) => faults.push(error));
+  if (faults.length > 0) throw faults[0];
 }
 
 /** The log's name and key as the database knows them; a new database is given them. */

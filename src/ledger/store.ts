@@ -87,9 +87,12 @@ async function openSqlite(source: DataSource, tables: readonly BatchTable[]): Pr
     transaction: begun,
     reconnect: () => Promise.resolve(),
     close: async () => {
-      await wal.close();
       await new Promise<void>((resolve) => insert.finalize(resolve));
-      await source.destroy();
+      try {
+        await wal.close();
+      } finally {
+        await source.destroy();
+      }
     },
   };
 }
@@ -189,8 +192,11 @@ async function openPostgres(source: DataSource, tables: readonly BatchTable[]): 
       }
     },
     async close() {
-      await runner.release();
-      await source.destroy();
+      try {
+        await runner.release();
+      } finally {
+        await source.destroy();
+      }
     },
   };
 }
