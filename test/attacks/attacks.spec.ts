@@ -23,6 +23,7 @@ import { CARELESS } from './careless.js';
 import { rewriting } from './forging.js';
 import { signedAnew, strayBits } from './on-the-log.js';
 import { PARTIES, type Party, PARTY_NAMES, show, verifyReport } from './parties.js';
+import { attacksInMarkdown, attacksInReadme } from './readme.js';
 import { honestWorld, type HonestWorld } from './world.js';
 
 let world: HonestWorld;
@@ -163,6 +164,12 @@ describe('the table', () => {
     }
     // A party that catches nothing would be no party.
     for (const party of PARTY_NAMES) expect(rows.some(({ caughtBy }) => caughtBy.includes(party))).toBe(true);
+  });
+});
+
+describe('the README', () => {
+  it('says of each attack who catches it, as the suite holds them to it', () => {
+    expect(attacksInReadme()).toBe(attacksInMarkdown());
   });
 });
 
