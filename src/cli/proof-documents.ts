@@ -18,7 +18,7 @@ const TLOG_PROOF = 'c2sp.org/tlog-proof@';
 const UNKNOWN: readonly ProofDocument[] = [{ kind: 'unknown' }];
 
 /**
- * A receipt, the answer to a write (all its receipts), a tlog-proof, the note of a chain head or list, or the answer
+ * A receipt, the answer to a write (all its receipts), what `/log/rotations` serves, a tlog-proof, the note of a chain head or list, or the answer
  * that holds such a note.
  */
 export function documentsIn(file: Uint8Array): readonly ProofDocument[] {
@@ -29,7 +29,9 @@ export function documentsIn(file: Uint8Array): readonly ProofDocument[] {
   if (note) return [note];
   const value = jsonIn(text);
   if (!isObject(value)) return UNKNOWN;
-  const { receipt, receipts, note: answered, entry } = value;
+  const { receipt, receipts, items, note: answered, entry } = value;
+  const rotations = Array.isArray(items) && items.every((item) => isObject(item) && item['entry'] !== undefined);
+  if (rotations) return items.map((one) => ({ kind: 'receipt', receipt: one }));
   if (Array.isArray(receipts) && receipts.length > 0) return receipts.map((one) => ({ kind: 'receipt', receipt: one }));
   if (receipt !== undefined) return [{ kind: 'receipt', receipt }];
   if (typeof answered === 'string') return [noteIn(answered) ?? { kind: 'unknown' }];

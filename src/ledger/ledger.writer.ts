@@ -8,6 +8,7 @@ import type { HeadFile } from './head-file.js';
 import type { LedgerReader } from './ledger.reader.js';
 import { type Ahead, type Item, LogEnd, nameOf, type Report } from './log-end.js';
 import type { LogKey } from './log-key.js';
+import type { LogKeys } from './log-keys.js';
 import type { Actor, ChainModel, Command, Outcome, Receipt } from './model.js';
 import { disclosed } from './payload.js';
 import { idempotencyKey, type RememberedRequest } from './requests.js';
@@ -39,6 +40,14 @@ interface Erasure {
   readonly reject: (error: unknown) => void;
 }
 
+interface Rotation {
+  readonly next: LogKey;
+  /** Verifier key. */
+  readonly from: string;
+  readonly resolve: (receipt: Receipt | null) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 export interface WriterOptions {
   /** Most commands in one batch. */
   readonly batch: number;
@@ -58,6 +67,7 @@ export class LedgerWriter {
   private readonly queue: Pending[] = [];
   private readonly sides: Side[] = [];
   private readonly erasures: Erasure[] = [];
+  private readonly rotations: Rotation[] = [];
   private readonly inFlight = new Set<string>();
   private readonly end: LogEnd;
   private readonly listeners: ((size: number) => void)[] = [];
@@ -77,7 +87,7 @@ export class LedgerWriter {
     tables: readonly BatchTable[],
     models: readonly ChainModel[],
     private readonly vault: Vault,
-    private readonly key: LogKey,
+    private readonly keys: LogKeys,
     private readonly head: HeadFile,
     private readonly reader: LedgerReader,
     clock: Clock,
@@ -85,15 +95,16 @@ export class LedgerWriter {
     private readonly report: Report,
   ) {
     const { cache, resolveMs = RESOLVE_MS } = options;
-    this.end = new LogEnd(store, { vault, key, tables }, models, clock, cache, resolveMs, report);
+    this.end = new LogEnd(store, { vault, keys, tables }, models, clock, cache, resolveMs, report);
   }
 
   get origin(): string {
-    return this.key.origin;
+    return this.keys.origin;
   }
 
+  /** Of the key by which this process signed last: another process may have replaced it since. */
   get vkey(): string {
-    return this.key.vkey;
+    return this.keys.vkey;
   }
 
   /** Commands that wait for the next batch. */
@@ -165,6 +176,22 @@ export class LedgerWriter {
     });
   }
 
+  /**
+   * Replaces the key by which the log is signed (design 3), in a batch of its own: the log chain's event and a checkpoint,
+   * both signed by the old key and the new one, stand in the log, and the checkpoint is published. Behind it no process
+   * signs with the old key any more. The new key MUST be durable where all processes of the log find it.
+   * @returns the receipt of the event with that checkpoint; null when the log's key was replaced by another process meanwhile
+   * @throws {LedgerUnavailable} on outage; whether it was done says the head of the log
+   */
+  replaceKey(next: LogKey): Promise<Receipt | null> {
+    const full = this.pushBack(this.rotations);
+    if (full) return Promise.reject(full);
+    return new Promise<Receipt | null>((resolve, reject) => {
+      this.rotations.push({ next, from: this.vkey, resolve, reject });
+      this.wake();
+    });
+  }
+
   /** Calls the listener after each commit of this process with the log's new size. */
   onCommit(listener: (size: number) => void): void {
     this.listeners.push(listener);
@@ -193,11 +220,12 @@ export class LedgerWriter {
   private async work(): Promise<void> {
     while (this.hasWork || this.flight) {
       await this.advance();
-      if (this.sides.length + this.erasures.length === 0) continue;
+      if (this.sides.length + this.erasures.length + this.rotations.length === 0) continue;
       await this.flight;
       const sides = this.sides.splice(0);
       if (sides.length > 0) await this.runSides(sides);
       for (const erasure of this.erasures.splice(0)) await this.runErasure(erasure);
+      for (const rotation of this.rotations.splice(0)) await this.runRotation(rotation);
     }
     await this.answers;
   }
@@ -254,7 +282,7 @@ export class LedgerWriter {
   }
 
   private get hasWork(): boolean {
-    return this.queue.length + this.sides.length + this.erasures.length > 0;
+    return this.queue.length + this.sides.length + this.erasures.length + this.rotations.length > 0;
   }
 
   /** Commits a batch; one that fails other than by outage is re-run one command at a time. Never throws. */
@@ -283,6 +311,18 @@ export class LedgerWriter {
       const forgotten = draft && (await this.finish([], draft));
       if (forgotten) throw forgotten;
       resolve(draft?.staging.entries.length ?? 0);
+    } catch (error) {
+      reject(asUnavailable(error) ?? error);
+    }
+  }
+
+  private async runRotation({ next, from, resolve, reject }: Rotation): Promise<void> {
+    try {
+      const draft = await this.end.replaceKey(next, from);
+      const unwritten = draft && (await this.finish([], draft));
+      if (unwritten) throw unwritten;
+      const [event] = draft?.staging.entries ?? [];
+      resolve(draft && event ? this.receipt(event, draft.tree, draft.after.checkpoint) : null);
     } catch (error) {
       reject(asUnavailable(error) ?? error);
     }

@@ -1,6 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { type Db, dbOf } from '../../database/db.js';
 import { entryTime } from '../core/entry.js';
+import { type KeyHistory, readKeyHistory } from '../key-history.js';
 import type { ChainModel } from '../model.js';
 import type { HeadRow } from '../tip.js';
 import type { Vault } from '../vault.js';
@@ -60,9 +61,13 @@ async function verifySnapshot(
   const head = await headToVerify(db);
   if (!head) findings.add('missing', 'log_head', {}, 'there is no log head');
   const vkey = input.vkey ?? head?.vkey ?? '';
+  const history = await readKeyHistory(db, head?.origin ?? '', (index, what) =>
+    findings.add('tampered', 'payload', { index }, what),
+  );
   const about = {
     log: head?.origin ?? '',
     vkey,
+    newestVkey: history.newest(vkey),
     vkeyFrom: input.vkey === null ? 'database' : (input.vkeyFrom ?? 'option'),
     payloadsChecked: head !== null && input.vault !== null,
   } as const;
@@ -79,12 +84,12 @@ async function verifySnapshot(
       erased: 0,
     };
   }
-  const signed = checkHead(head, vkey, findings);
+  const signed = checkHead(head, about.newestVkey, findings);
   const size = await sizeToVerify(db, head, signed, findings);
   const audit = new EntryAudit(head.origin, findings, 'entry');
-  const remembered = rememberedCheckpoint(input.remembered, vkey, findings);
-  const published = new PublishedAudit(db, vkey, findings);
-  await verifyEntries(db, size, audit, signed, remembered, published, findings, (done) =>
+  const remembered = rememberedCheckpoint(input.remembered, [vkey, ...history.vkeys], findings);
+  const published = new PublishedAudit(db, (at) => history.signersAt(at, vkey), findings);
+  await verifyEntries(db, size, audit, signed, remembered, history, published, findings, (done) =>
     progress({ step: 'entries', done, total: size }),
   );
   checkTime(head, audit, findings);
@@ -163,6 +168,7 @@ async function verifyEntries(
   audit: EntryAudit,
   signed: Signed | null,
   remembered: Signed | null,
+  history: KeyHistory,
   published: PublishedAudit,
   findings: Findings,
   progress: (done: number) => void,
@@ -176,6 +182,7 @@ async function verifyEntries(
     return row ? bytes(row.hashes) : null;
   };
   const tiles = new TileAudit(readTile, tileFindings);
+  const rotations = new Map(history.rotations.map((rotation) => [rotation.size, rotation]));
   const atSize = (): void => {
     published.at(audit.tree);
     if (remembered && audit.tree.size === remembered.size && !Buffer.from(audit.tree.root()).equals(remembered.root)) {
@@ -186,6 +193,9 @@ async function verifyEntries(
         'the log differs from the checkpoint that it remembers',
       );
     }
+    const rotation = rotations.get(audit.tree.size);
+    if (rotation && !Buffer.from(audit.tree.root()).equals(rotation.root))
+      findings.add('tampered', 'payload', { index: rotation.size }, 'replaces the key of another tree');
   };
   await published.read(-1, 0);
   atSize();

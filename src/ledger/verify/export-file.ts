@@ -6,6 +6,8 @@ import { ERASED } from '../chain-head.js';
 import { openCheckpoint } from '../core/checkpoint.js';
 import { commit, parsePayload } from '../core/commitment.js';
 import { type Entry, LOG_CHAIN } from '../core/entry.js';
+import { rootBefore } from '../core/log-key-rotation.js';
+import { KeyHistory } from '../key-history.js';
 import { nodeHasher } from '../node-hasher.js';
 import type { ChainModel, LedgerEvent } from '../model.js';
 import { openEvent, splitExported } from '../payload.js';
@@ -38,7 +40,7 @@ export class ExportError extends Error {}
 
 /**
  * Verifies an export without any database, account or key but the log's verifier key.
- * @param vkey the key to trust; null takes the one that the file names, which proves less
+ * @param vkey the key to trust, the newest or one that the log had before; null takes the one that the file names, which proves less
  * @param models which types of events are signed by actors who sign
  * @throws {ExportError} when the file is no export
  */
@@ -55,6 +57,7 @@ export async function verifyExport(
   let payloads = 0;
   let erased = 0;
   let signatures: SignatureAudit | null = null;
+  let history = new KeyHistory('');
   /** Chains with an entry whose payload the file does not hold. */
   const bare = new Set<string>();
   let number = 0;
@@ -63,6 +66,7 @@ export async function verifyExport(
     if (!header) {
       header = parseLine(exportHeader, line, number);
       audit = new EntryAudit(header.log, findings, 'export');
+      history = new KeyHistory(header.log);
       signatures = new SignatureAudit(header.log, models, (index, what) =>
         findings.add('tampered', 'export', { index }, what),
       );
@@ -89,7 +93,7 @@ export async function verifyExport(
       else {
         payloads++;
         signatures?.take(item.index, event);
-        const fault = faultOf(event, entry);
+        const fault = faultOf(event, entry) ?? keyFaultOf(history, item.index, event, audit);
         if (fault) findings.add('tampered', 'export', { index: item.index }, fault);
         else if (event.type === ERASED) {
           erased++;
@@ -105,9 +109,10 @@ export async function verifyExport(
   if (!header || !audit) throw new ExportError('line 1: the file is empty');
   const root = Buffer.from(audit.tree.root());
   const trusted = vkey ?? header.vkey;
+  const newest = history.newest(trusted);
   try {
-    const signed = openCheckpoint(header.checkpoint, trusted);
-    if (header.vkey !== trusted)
+    const signed = openCheckpoint(header.checkpoint, newest);
+    if (header.vkey !== newest)
       findings.add('tampered', 'export', { line: 1 }, 'names another key than the trusted one');
     if (signed.size !== header.size)
       findings.add('tampered', 'export', { line: 1 }, 'names another size than its checkpoint');
@@ -123,6 +128,7 @@ export async function verifyExport(
     ok: !findings.any,
     log: header.log,
     vkey: trusted,
+    newestVkey: newest,
     vkeyFrom: vkey === null ? 'export' : 'option',
     payloadsChecked: bare.size === 0,
     size: audit.tree.size,
@@ -170,4 +176,14 @@ function faultOf({ kind, type, recordedAt }: LedgerEvent, { chain, time }: Entry
   if (!isMinuteOf(time, recordedAt)) return 'time is not when its payload was recorded';
   if ((kind === 'log') !== (chain === LOG_CHAIN)) return 'kind is not that of its chain';
   return type === ERASED && chain === LOG_CHAIN ? 'the log chain is never erased' : null;
+}
+
+/** @param audit has taken the event's entry, and nothing behind it */
+function keyFaultOf(history: KeyHistory, index: number, event: LedgerEvent, { tree }: EntryAudit): string | null {
+  if (event.chain !== LOG_CHAIN) return null;
+  const before = history.rotations.length;
+  const fault = history.take(index, event);
+  if (fault || history.rotations.length === before || tree.size !== index + 1) return fault;
+  const root = Buffer.from(rootBefore(nodeHasher, index, tree.inclusion(index)));
+  return root.equals(history.rotations[before]?.root ?? root) ? null : 'replaces the key of another tree';
 }
