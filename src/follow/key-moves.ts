@@ -49,7 +49,7 @@ export function movesText(moves: readonly KeyMove[]): string {
 
 /**
  * The moves that the log serves.
- * @param kept those that are known: what is served begins with them
+ * @param kept those that are known, and stay whatever is served
  * @throws {Alarm} `signature` for one that is not signed by both keys, `fork` for a key that was replaced otherwise than is known
  * @throws {SourceError} when the log is away
  */
@@ -66,14 +66,11 @@ export async function fetchMoves(fetch: FetchFile, kept: readonly KeyMove[]): Pr
   }
   for (const { rotation, receipt } of kept) {
     const other = served.find((move) => move.rotation.from === rotation.from);
-    if (other && formatRotation(other.rotation) !== formatRotation(rotation))
-      throw new Alarm(
-        'fork',
-        `the log has replaced one key twice: behind ${rotation.size} and behind ${other.rotation.size} entries`,
-        {
-          successors: [receipt, other.receipt],
-        },
-      );
+    // What is not shown any more is not undone by that: the old key stays replaced.
+    if (!other) return [...kept];
+    if (formatRotation(other.rotation) === formatRotation(rotation)) continue;
+    const words = `the log has replaced one key twice: behind ${rotation.size} and behind ${other.rotation.size} entries`;
+    throw new Alarm('fork', words, { successors: [receipt, other.receipt] });
   }
   return served;
 }

@@ -1,5 +1,5 @@
 import type { Clock } from '../config/clock.js';
-import type { Db } from '../database/db.js';
+import { type Db, isConflict } from '../database/db.js';
 import type { BatchTable } from './batch-statement.js';
 import { LOG_CHAIN } from './core/entry.js';
 import type { GrowingTree } from './core/merkle.js';
@@ -318,7 +318,9 @@ export class LedgerWriter {
 
   private async runRotation({ next, from, resolve, reject }: Rotation): Promise<void> {
     try {
-      const draft = await this.end.replaceKey(next, from);
+      const replace = () => this.end.replaceKey(next, from);
+      // Another process has published a checkpoint at that moment: behind that one it is published now.
+      const draft = await replace().catch((error: unknown) => (isConflict(error) ? replace() : Promise.reject(error)));
       const unwritten = draft && (await this.finish([], draft));
       if (unwritten) throw unwritten;
       const [event] = draft?.staging.entries ?? [];

@@ -185,6 +185,7 @@ export class LogEnd {
         return drafted;
       });
       this.written = null;
+      if (draft) this.desk.keys.take(next);
       return draft;
     } catch (error) {
       this.noteLoss(error);

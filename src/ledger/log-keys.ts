@@ -51,9 +51,14 @@ export class LogKeys {
     const found = attempt(() => findLogKey(this.dir, this.origin, vkey));
     if (!found)
       throw new LedgerUnavailable("the log's key was replaced, and the new one is not in the keys folder", 60);
-    this.vkeys.push(vkey);
-    this.current = found;
+    this.take(found);
     return found;
+  }
+
+  /** This process has put the key in the place of the other. */
+  take(key: LogKey): void {
+    this.vkeys.push(key.vkey);
+    this.current = key;
   }
 }
 
