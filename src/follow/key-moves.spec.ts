@@ -73,8 +73,7 @@ describe('a follower that has pinned the old key of a log', () => {
   });
 
   it('asks nothing where both are pinned', async () => {
-    const files: FetchFile = (path) =>
-      path === 'rotations' ? Promise.reject(new Error('asked')) : rotated.files()(path);
+    const files = instead(rotated.files(), 'rotations', 'not JSON');
     expect(await look(files, both)).toMatchObject({ ok: true, standing: { rotations: [] } });
     expect(existsSync(join(dir, 'rotations'))).toBe(false);
   });

@@ -36,6 +36,33 @@ const ORIGIN = 'test.example/log';
 const MODELS = [counterModel, logModel];
 const postgres = await sharedPostgres();
 
+/** As the command does. */
+async function rotate({ keysDir }: Config, { writer }: Ledger, keep = true): Promise<Receipt> {
+  const from = writer.vkey;
+  const next = prepareKey(keysDir, ORIGIN);
+  const receipt = await writer.replaceKey(next);
+  if (!receipt) throw new Error('not replaced');
+  settleKey(keysDir, next, from, keep);
+  return receipt;
+}
+
+async function write({ writer }: Ledger, times = 1): Promise<Receipt[]> {
+  const outcomes = await Promise.all(Array.from({ length: times }, () => writer.commit(count(randomUUID(), 1))));
+  return outcomes.flatMap((outcome) => (outcome.ok ? outcome.receipts : []));
+}
+
+async function verified(config: Config, vkey: string): Promise<VerifyReport> {
+  const source = await openReader(config);
+  try {
+    const vault = Vault.openExisting(config.keysDir, ORIGIN);
+    const { vkeys } = await readKeyHistory(dbOf(source), ORIGIN);
+    const remembered = await readHeadFile(config.headFile, [vkey, ...vkeys]);
+    return await verifyDatabase({ source, vkey, vault, remembered, models: MODELS });
+  } finally {
+    await source.destroy();
+  }
+}
+
 describe.each([
   ['SQLite', null, async () => ({})],
   ['PostgreSQL', postgres.missing, async () => ({ DATABASE_URL: await postgres.createDatabase() })],
@@ -57,49 +84,22 @@ describe.each([
     return ledger;
   }
 
-  /** As the command does. */
-  async function rotate({ keysDir }: Config, { writer }: Ledger, keep = true): Promise<Receipt> {
-    const from = writer.vkey;
-    const next = prepareKey(keysDir, ORIGIN);
-    const receipt = await writer.replaceKey(next);
-    if (!receipt) throw new Error('not replaced');
-    settleKey(keysDir, next, from, keep);
-    return receipt;
-  }
-
-  async function write({ writer }: Ledger, times = 1): Promise<Receipt[]> {
-    const outcomes = await Promise.all(Array.from({ length: times }, () => writer.commit(count(randomUUID(), 1))));
-    return outcomes.flatMap((outcome) => (outcome.ok ? outcome.receipts : []));
-  }
-
-  async function verified(config: Config, vkey: string): Promise<VerifyReport> {
-    const source = await openReader(config);
-    try {
-      const vault = Vault.openExisting(config.keysDir, ORIGIN);
-      const { vkeys } = await readKeyHistory(dbOf(source), ORIGIN);
-      const remembered = await readHeadFile(config.headFile, [vkey, ...vkeys]);
-      return await verifyDatabase({ source, vkey, vault, remembered, models: MODELS });
-    } finally {
-      await source.destroy();
-    }
-  }
-
   it.skipIf(missing)(
     'is replaced while two processes write: nothing is lost, each receipt holds under its key',
     async () => {
       const config = await place();
       const [one, two] = [await open(config), await open(config)];
       const from = one.writer.vkey;
-      let ending = false;
+      const ending = new AbortController();
       const acknowledged: Receipt[] = [];
       const writing = [one, two].map(async (ledger) => {
-        while (!ending) acknowledged.push(...(await write(ledger, 3)));
+        while (!ending.signal.aborted) acknowledged.push(...(await write(ledger, 3)));
       });
-      while (acknowledged.length < 60) await write(two);
+      while (acknowledged.length < 20) await write(two);
       const receipt = await rotate(config, await open(config));
       const then = acknowledged.length;
-      while (acknowledged.length < then + 60) await write(one);
-      ending = true;
+      while (acknowledged.length < then + 30) await write(one);
+      ending.abort();
       await Promise.all(writing);
 
       const rotation = openRotationReceipt(receipt);
@@ -160,7 +160,9 @@ describe.each([
     vault.addKek();
     await writer.side((db) => vault.rewrapSubjects(db, 100));
     const events = await reader.events(LOG_CHAIN);
-    expect(events.map(({ type, actor }) => [type, actor.id])).toEqual(Array(3).fill(['log-key.rotated/1', 'system']));
+    expect(events.map(({ type, actor }) => [type, actor.id])).toEqual(
+      Array.from({ length: 3 }, () => ['log-key.rotated/1', 'system']),
+    );
     expect(await verified(config, vkeys[0] ?? '')).toMatchObject({ ok: true, findings: [] });
     const [published] = await reader.db.query<{ n: number }>('SELECT count(*) AS n FROM published');
     expect(published?.n).toBe(3);
