@@ -1,14 +1,15 @@
 import { CHAIN_MODELS } from '../chain-models.js';
 import { Clock } from '../config/clock.js';
-import { Config } from '../config/config.js';
+import { Config, ConfigError } from '../config/config.js';
 import { dbOf } from '../database/db.js';
 import { readKeyHistory } from '../ledger/key-history.js';
 import type { LogKey } from '../ledger/log-key.js';
 import { preparedKey, prepareKey, settleKey } from '../ledger/log-keys.js';
 import type { Receipt } from '../ledger/model.js';
 import { openLedger } from '../ledger/open-ledger.js';
+import { loadWitnessPolicy } from '../log/rounds-policy.js';
 import { withLog } from './open-log.js';
-import { type CommonOptions, EXIT, type ExitCode, type Terminal } from './terminal.js';
+import { type CommonOptions, EnvironmentError, EXIT, type ExitCode, type Terminal } from './terminal.js';
 
 export interface RotateLogKeyOptions extends CommonOptions {
   readonly prepare?: boolean;
@@ -79,12 +80,24 @@ async function replace(
   try {
     const from = ledger.writer.vkey;
     const next = prepareKey(config.keysDir, log);
+    checkPolicy(config, next.vkey);
     const receipt = await ledger.writer.replaceKey(next);
     if (!receipt) return null;
     const old = settleKey(config.keysDir, next, from, !destroyOld);
     return { log, from, to: next.vkey, old, receipt };
   } finally {
     await ledger.close();
+  }
+}
+
+/** Where the service's own policy does not name the next key, it would not start any more, and nobody has asked its witnesses. */
+function checkPolicy({ env: { WITNESS_POLICY: path } }: Config, next: string): void {
+  if (path === undefined) return;
+  try {
+    loadWitnessPolicy(path, next);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    throw new EnvironmentError(`${error.message}. Nothing was replaced; the next key, for a second log line: ${next}`);
   }
 }
 

@@ -6,6 +6,7 @@ import { openCheckpoint } from '../../src/ledger/core/checkpoint.js';
 import { openRotationReceipt } from '../../src/ledger/core/log-key-rotation.js';
 import { verifyReceipt } from '../../src/ledger/core/receipt.js';
 import type { Receipt } from '../../src/ledger/model.js';
+import { readHead } from '../../src/ledger/tip.js';
 import { accepted, type Answer, type Api, newOrder, startApi } from '../support/api.js';
 import { temporaryFolder } from '../support/ledger.js';
 import { startNode } from '../support/process.js';
@@ -76,9 +77,7 @@ describe('rxledger rotate-log-key beside a service at work', () => {
 
     await until(async () => {
       const note = (await api.request.get('/log/checkpoint')).text;
-      const { size = 0 } = await api.reader.db
-        .query<{ size: number }>('SELECT size FROM log_head')
-        .then(([row]) => row!);
+      const size = (await readHead(api.reader.db))?.size ?? 0;
       return note.startsWith(`${done.log}\n${size}\n`) && openCheckpoint(note, prepared).size === size;
     });
     const moved = [{ from: old, to: prepared, size: done.index }];

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { cpSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { run } from '../../src/cli/program.js';
 import { Clock } from '../../src/config/clock.js';
 import type { Config } from '../../src/config/config.js';
 import { openReader } from '../../src/database/data-source.js';
@@ -29,6 +30,7 @@ import { tileNodeReader } from '../../src/ledger/core/tiles.js';
 import { encodeHashes } from '../../src/ledger/core/tlog-proof.js';
 import { Vault } from '../../src/ledger/vault.js';
 import { submit } from '../attacks/witness.js';
+import { witnessOf } from '../fixtures/witnesses.js';
 import { sharedPostgres } from '../support/engines.js';
 import { count, counterModel, temporaryFolder, testConfig } from '../support/ledger.js';
 
@@ -245,5 +247,65 @@ describe.each([
     expect(findings).toContainEqual(
       expect.objectContaining({ kind: 'missing', what: expect.stringContaining('the head file remembers 2') }),
     );
+  });
+});
+
+describe('rxledger rotate-log-key', () => {
+  const folder = temporaryFolder();
+  const config = testConfig(folder.path);
+  afterAll(() => folder.remove());
+  const head = async (): Promise<string> => {
+    const source = await openReader(config);
+    const found = await readHead(dbOf(source));
+    await source.destroy();
+    return found?.vkey ?? '';
+  };
+  const keyFiles = () => readdirSync(config.keysDir).filter((name) => name.startsWith('log.key'));
+
+  async function command(args: readonly string[], env: Record<string, string> = {}) {
+    const said = { out: '', err: '' };
+    const quiet = { status: () => undefined, watched: false, stdout: process.stdout };
+    const out = (line: string) => void (said.out += `${line}\n`);
+    const err = (line: string) => void (said.err += `${line}\n`);
+    const terminal = { ...quiet, out, err, env: { DATA_DIR: folder.path, ...env } };
+    return { code: await run(['rotate-log-key', ...args], terminal), ...said };
+  }
+
+  it('ends what was interrupted, and does not begin anew', async () => {
+    const ledger = await openLedger(config, new Clock(), MODELS);
+    const from = ledger.writer.vkey;
+    const next = prepareKey(config.keysDir, ORIGIN);
+    await ledger.writer.replaceKey(next);
+    await ledger.close();
+    expect(keyFiles()).toEqual(['log.key', expect.stringContaining('log.key.next-')]);
+    const { code, out } = await command(['--destroy-old', '--json']);
+    expect({ code, said: JSON.parse(out) }).toMatchObject({ code: 0, said: { from, to: next.vkey, old: null } });
+    expect(keyFiles()).toEqual(['log.key']);
+    expect(await head()).toBe(next.vkey);
+  });
+
+  it('keeps the old key under another name unless it is to be destroyed', async () => {
+    const before = await head();
+    const { code, out } = await command([]);
+    expect({ code, out }).toMatchObject({ code: 0, out: expect.stringContaining(`before: ${before}`) });
+    expect(keyFiles()).toEqual(['log.key', `log.key.old-${before.split('+')[1]}`]);
+    expect((await command(['--destroy-old'])).out).toContain('the old key is destroyed');
+    expect(keyFiles()).toEqual(['log.key', `log.key.old-${before.split('+')[1]}`]);
+  });
+
+  it('replaces nothing while the policy of the service names the old key alone', async () => {
+    const before = await head();
+    const witness = witnessOf(1).vkey;
+    const policy = join(folder.path, 'policy');
+    const lines = (...keys: string[]) =>
+      [...keys.map((key) => `log ${key}`), `witness w1 ${witness} https://w1.example`, 'quorum w1', ''].join('\n');
+    writeFileSync(policy, lines(before));
+    const refused = await command([], { WITNESS_POLICY: policy });
+    const next = (await command(['--prepare'])).out.trim();
+    expect(refused).toMatchObject({ code: 3, out: '', err: expect.stringContaining(next) });
+    expect(await head()).toBe(before);
+    writeFileSync(policy, lines(before, next));
+    expect(await command([], { WITNESS_POLICY: policy })).toMatchObject({ code: 0 });
+    expect(await head()).toBe(next);
   });
 });
