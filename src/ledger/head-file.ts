@@ -193,11 +193,12 @@ async function readAll(
     .map(([note, size]) => ({ note: note.endsWith('\n') ? note : `${note}\n`, size: Number(size) }))
     .toSorted((a, b) => b.size - a.size);
   const largest =
-    vkeys === null ? notes[0] : (notes.find(({ note }) => vkeys.some((vkey) => isSigned(note, vkey))) ?? notes[0]);
+    vkeys === null ? notes[0] : (notes.find(({ note }) => vkeys.some((vkey) => isSignedBy(vkey, note))) ?? notes[0]);
   return { largest: largest?.note ?? null, aside: [...opened.keys()].filter((file) => file !== path) };
 }
 
-function isSigned(note: string, vkey: string): boolean {
+/** Whether it is a checkpoint by that key. */
+export function isSignedBy(vkey: string, note: string): boolean {
   try {
     openCheckpoint(note, vkey);
     return true;

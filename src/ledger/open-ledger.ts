@@ -8,7 +8,7 @@ import type { Checkpoint } from './core/checkpoint.js';
 import { emptyRoot } from './core/merkle.js';
 import { parseVerifierKey } from './core/note.js';
 import { openWitnessed } from './core/policy.js';
-import { HeadFile } from './head-file.js';
+import { HeadFile, isSignedBy, readHeadFile } from './head-file.js';
 import { loadOrCreateKey } from './key-files.js';
 import { readKeyHistory } from './key-history.js';
 import { LedgerReader } from './ledger.reader.js';
@@ -54,7 +54,7 @@ export async function openLedger(
   const closers: (() => Promise<unknown>)[] = [() => source.destroy()];
   try {
     await migrate(source);
-    const keys = await logKeys(dbOf(source), config.keysDir, config.env.LOG_ORIGIN);
+    const keys = await logKeys(dbOf(source), config);
     const vault = new Vault(config.keysDir, keys.origin);
     const head = await HeadFile.open(config.headFile, keys);
     closers.unshift(() => head.close());
@@ -84,7 +84,9 @@ export async function openLedger(
 }
 
 /** The log's name and keys as the database knows them; a new database is given them. */
-async function logKeys(db: Db, dir: string, wanted: string | undefined): Promise<LogKeys> {
+async function logKeys(db: Db, config: Config): Promise<LogKeys> {
+  const { keysDir: dir, env } = config;
+  const wanted = env.LOG_ORIGIN;
   const seed = loadOrCreateKey(dir, LOG_KEY_FILE);
   if (!(await readHead(db))) {
     const fresh = new LogKey(wanted ?? `rxledger.local/${randomBytes(8).toString('hex')}`, seed);
@@ -102,7 +104,15 @@ async function logKeys(db: Db, dir: string, wanted: string | undefined): Promise
   }
   const { vkeys } = await readKeyHistory(db, head.origin);
   const keys = LogKeys.open(dir, head.origin, head.vkey, vkeys);
-  if (!keys) throw new StartRefused(`the key in the keys folder is not the one of log ${head.origin}`);
+  if (!keys) {
+    const { vkey } = new LogKey(head.origin, seed);
+    const last = await readHeadFile(config.headFile, [vkey]);
+    if (last !== null && isSignedBy(vkey, last) && openedBy([vkey], last).size > head.size)
+      throw new StartRefused(
+        `the database knows an older key of log ${head.origin} than its head file: it was set back`,
+      );
+    throw new StartRefused(`the key in the keys folder is not the one of log ${head.origin}`);
+  }
   // A rotation that a crash cut short after it was committed.
   settleKey(dir, keys.of(head.vkey), null, true);
   return keys;

@@ -168,6 +168,10 @@ describe.each([
     expect(await verified(config, vkeys[0] ?? '')).toMatchObject({ ok: true, findings: [] });
     const [published] = await reader.db.query<{ n: number }>('SELECT count(*) AS n FROM published');
     expect(published?.n).toBe(3);
+    await writer.side((db) => db.query('DELETE FROM published WHERE size = 1'));
+    expect((await verified(config, vkeys[0] ?? '')).findings).toContainEqual(
+      expect.objectContaining({ kind: 'missing', table: 'published', where: { size: 1 } }),
+    );
   });
 
   it.skipIf(missing)('is not used any more by a process that does not find the new one', async () => {
@@ -239,7 +243,7 @@ describe.each([
     await later.close();
     for (const end of ['', '-wal', '-shm']) rmSync(`${config.sqliteFile}${end}`, { force: true });
     cpSync(`${config.sqliteFile}.before`, config.sqliteFile);
-    await expect(openLedger(config, new Clock(), MODELS)).rejects.toThrow('not the one of log');
+    await expect(openLedger(config, new Clock(), MODELS)).rejects.toThrow('it was set back');
     const { findings } = await verified(config, later.writer.vkey);
     expect(findings).toContainEqual(
       expect.objectContaining({ table: 'log_head', what: 'vkey is not the one that is trusted' }),

@@ -94,6 +94,7 @@ async function verifySnapshot(
   );
   checkTime(head, audit, findings);
   if (remembered) checkLength(head, size, remembered, findings);
+  await checkHandOvers(db, history, size, findings);
   await verifyCosignatures(db, findings);
   await verifySubjects(db, input.vault, findings);
   await verifyClients(db, input.vault, findings);
@@ -141,6 +142,21 @@ function checkLength(head: HeadRow, size: number, remembered: Signed, findings: 
   if (remembered.size <= size && remembered.size <= head.size) return;
   const what = `the head file remembers ${remembered.size} entries: the log was set back or lost its end`;
   findings.add('missing', 'entry', { index: Math.min(size, head.size) }, what);
+}
+
+/** Whoever has pinned an old key needs the checkpoint by which it handed over. */
+async function checkHandOvers(db: Db, { rotations }: KeyHistory, size: number, findings: Findings): Promise<void> {
+  for (const { size: before } of rotations.filter((rotation) => rotation.size < size)) {
+    const at = before + 1;
+    const rows = await db.query('SELECT size FROM published WHERE size = ?', [at]);
+    if (rows.length === 0)
+      findings.add(
+        'missing',
+        'published',
+        { size: at },
+        "the checkpoint by which the log's key was replaced is not there",
+      );
+  }
 }
 
 async function verifyChains(
