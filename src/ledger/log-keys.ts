@@ -76,13 +76,18 @@ function findLogKey(dir: string, origin: string, vkey: string): LogKey | null {
   return null;
 }
 
-/** The key that is to be the log's next one; null when none is prepared. @throws {KeyFileError} */
+/**
+ * The key that is to be the log's next one; null when none is prepared. One that was prepared for a log of another name
+ * would not be found again under this one's key id.
+ * @throws {KeyFileError}
+ */
 export function preparedKey(dir: string, origin: string): LogKey | null {
-  const [name] = readdirSync(dir)
-    .filter((each) => each.startsWith(NEXT))
-    .toSorted();
-  const seed = name === undefined ? null : loadKey(dir, name);
-  return seed && new LogKey(origin, seed);
+  for (const name of readdirSync(dir).toSorted()) {
+    const seed = name.startsWith(NEXT) ? loadKey(dir, name) : null;
+    const key = seed && new LogKey(origin, seed);
+    if (key && name === `${NEXT}${idOf(key.vkey)}`) return key;
+  }
+  return null;
 }
 
 /** Makes the log's next key, unless one is prepared already; durable before it returns. @throws {KeyFileError} */

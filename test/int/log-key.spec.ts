@@ -16,7 +16,7 @@ import { verifyReceipt } from '../../src/ledger/core/receipt.js';
 import { exportLog } from '../../src/ledger/export.js';
 import { readKeyHistory } from '../../src/ledger/key-history.js';
 import { logModel } from '../../src/ledger/log-chain.js';
-import { prepareKey, settleKey } from '../../src/ledger/log-keys.js';
+import { preparedKey, prepareKey, settleKey } from '../../src/ledger/log-keys.js';
 import type { Receipt } from '../../src/ledger/model.js';
 import { type Ledger, openLedger } from '../../src/ledger/open-ledger.js';
 import { readHead, tileReader } from '../../src/ledger/tip.js';
@@ -286,6 +286,15 @@ describe('rxledger rotate-log-key', () => {
     expect({ code, said: JSON.parse(out) }).toMatchObject({ code: 0, said: { from, to: next.vkey, old: null } });
     expect(keyFiles()).toEqual(['log.key']);
     expect(await head()).toBe(next.vkey);
+  });
+
+  it('leaves alone what was prepared for a log of another name', async () => {
+    const other = prepareKey(config.keysDir, 'other.example/log');
+    const next = prepareKey(config.keysDir, ORIGIN);
+    expect(keyFiles()).toHaveLength(3);
+    expect(preparedKey(config.keysDir, 'other.example/log')?.vkey).toBe(other.vkey);
+    expect(preparedKey(config.keysDir, ORIGIN)?.vkey).toBe(next.vkey);
+    for (const { vkey } of [other, next]) rmSync(join(config.keysDir, `log.key.next-${vkey.split('+')[1]}`));
   });
 
   it('keeps the old key under another name unless it is to be destroyed', async () => {
