@@ -7,6 +7,7 @@ import { ChainsModule } from './chains/chains.module.js';
 import { Clock } from './config/clock.js';
 import type { Config } from './config/config.js';
 import { ConfigModule } from './config/config.module.js';
+import { DisclosureModule } from './disclosure/disclosure.module.js';
 import { DispensingModule } from './dispensing/dispensing.module.js';
 import { HttpModule } from './http/http.module.js';
 import { Readiness } from './http/readiness.js';
@@ -40,6 +41,7 @@ export class AppModule implements OnModuleInit {
         DispensingModule,
         AdherenceModule,
         ChainsModule,
+        DisclosureModule,
         ReconciliationModule,
         SigningModule,
       ],

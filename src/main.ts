@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { AppModule } from './app.module.js';
 import { Clock } from './config/clock.js';
 import type { Config } from './config/config.js';
+import { allOrNothing } from './http/all-or-nothing.js';
 import { createLogger, NestLogger } from './http/logging.js';
 import { createServer } from './http/server.js';
 import { type DemoSignIn, seedDemo } from './identity/demo-accounts.js';
@@ -36,10 +37,9 @@ export async function serve(
   checkMode(config);
   const root = AppModule.for(config, clock);
   if (config.env.ROLE === 'worker') {
-    const app = await NestFactory.createApplicationContext(root, {
-      logger: new NestLogger(logger),
-      abortOnError: false,
-    });
+    const app = await allOrNothing((options) =>
+      NestFactory.createApplicationContext(root, { ...options, logger: new NestLogger(logger), abortOnError: false }),
+    );
     try {
       await checkAccounts(config, app.get(LedgerReader).db);
     } catch (error) {

@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import type { Actor, ChainRef, Decision, Idempotency, Outcome } from '../ledger/model.js';
 import { refuse } from '../ledger/model.js';
+import { patientModel } from '../patient/model.js';
 import type { Context } from '../prescription/context.js';
 import type { Medication } from '../prescription/events.js';
 import { prescriptionModel, supplyModel } from '../prescription/model.js';
@@ -76,9 +77,14 @@ export class AdherenceService {
     idempotency: Idempotency | undefined,
     decide: (state: DoseChain, ctx: Context) => Decision,
   ): Promise<Outcome> {
+    // A chain is opened for a patient who is there: who was erased may still have a token elsewhere.
+    const patient: ChainRef[] =
+      chain.mode === 'new' && actor.patient !== null
+        ? [{ id: actor.patient, model: patientModel, mode: 'existing' }]
+        : [];
     return this.writer.commit({
       actor,
-      chains: [chain],
+      chains: [chain, ...patient],
       ...(idempotency && { idempotency }),
       decide: ({ states, now }) =>
         actor.patient === null

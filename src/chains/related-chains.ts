@@ -65,7 +65,10 @@ export function listedChains(actor: Actor): Sql {
 const PUBLIC = "c.kind = 'log'";
 
 /** Condition on chain `c`: whether the actor is related to it as the action needs. */
-export function relatedToChain(actor: Actor, action: 'chain.head' | 'receipt.read'): Sql {
+export function relatedToChain(
+  actor: Actor,
+  action: 'chain.head' | 'receipt.read' | 'payload.disclose' | 'payload.clear',
+): Sql {
   if (may(actor.role, action)) return { text: '1 = 1', values: [] };
   const sources = sourcesOf(actor, action);
   const { role, org } = actor;

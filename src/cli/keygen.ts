@@ -3,9 +3,18 @@ import { loadOrCreateKey } from '../ledger/key-files.js';
 import { publicJwk } from './client-token.js';
 import { type CommonOptions, EXIT, type ExitCode, type Terminal } from './terminal.js';
 
-/** `rxledger keygen <file>`: a machine's private key in a file (32 bytes, 0600), its public key as JWK Set. */
-export async function runKeygen(file: string, { json }: CommonOptions, terminal: Terminal): Promise<ExitCode> {
-  const jwks = { keys: [await publicJwk(loadOrCreateKey(dirname(file), basename(file)))] };
-  terminal.out(JSON.stringify(jwks, null, json ? undefined : 2));
+export interface KeygenOptions extends CommonOptions {
+  readonly actor?: boolean;
+}
+
+/**
+ * `rxledger keygen <file>`: a private key in a file (32 bytes, 0600); its public key as a machine's JWK Set, or, for
+ * an actor, as `POST /api/actor-keys` takes it.
+ */
+export async function runKeygen(file: string, { json, actor }: KeygenOptions, terminal: Terminal): Promise<ExitCode> {
+  const key = await publicJwk(loadOrCreateKey(dirname(file), basename(file)));
+  const { kty, crv, x } = key;
+  const printed = actor ? { jwk: { kty, crv, x } } : { keys: [key] };
+  terminal.out(JSON.stringify(printed, null, json ? undefined : 2));
   return EXIT.ok;
 }

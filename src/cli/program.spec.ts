@@ -14,7 +14,7 @@ import { run } from './program.js';
 import { runRotateKek } from './rotate-kek.js';
 import { ProgressLine, type Terminal } from './terminal.js';
 
-const COMMANDS = ['serve', 'demo', 'import', 'export', 'vkey', 'verify', 'rotate-kek', 'keygen', 'witness'];
+const COMMANDS = ['serve', 'demo', 'import', 'export', 'vkey', 'verify', 'rotate-kek', 'keygen', 'sign', 'witness'];
 
 describe('rxledger', () => {
   let folder = '';
@@ -204,7 +204,12 @@ describe('rxledger', () => {
     const said: string[] = [];
     const terminal = { out: (line: string) => said.push(line), env: { DATA_DIR: data } } as unknown as Terminal;
     expect(await runRotateKek({ json: true, destroyOld: true }, terminal)).toBe(0);
-    expect(JSON.parse(said.join(''))).toEqual({ kek: '0004', rewrapped, destroyed: ['0001', '0002', '0003'] });
+    expect(JSON.parse(said.join(''))).toEqual({
+      kek: '0004',
+      rewrapped,
+      emptied: true,
+      destroyed: ['0001', '0002', '0003'],
+    });
     expect((await readdir(join(data, 'keys'))).filter((name) => name.startsWith('kek-'))).toEqual(['kek-0004']);
     expect(await rx(['verify'])).toMatchObject({ code: 0 });
   });

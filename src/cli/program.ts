@@ -2,8 +2,10 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import type { DemoOptions } from './demo.js';
 import type { ProofVerifyOptions } from './proof.js';
 import type { FollowCommandOptions, TrustOptions } from './follow.js';
+import type { KeygenOptions } from './keygen.js';
 import type { RotateOptions } from './rotate-kek.js';
 import type { RotateLogKeyOptions } from './rotate-log-key.js';
+import type { SignOptions } from './sign.js';
 import type { VerifyOptions } from './verify.js';
 import type { ExportOptions } from './export.js';
 import type { VkeyOptions } from './vkey.js';
@@ -156,22 +158,28 @@ database or export itself, which then vouches for itself: pin the key that \`rxl
     .description('check what people keep to show what was recorded')
     .command('verify')
     .description(
-      'check receipts, tlog-proofs, signed chain heads and lists offline: no ledger, no network, no settings',
+      'check receipts, disclosures, tlog-proofs, signed chain heads and lists offline: no ledger, no network, no settings',
     )
-    .argument('<file...>', 'answers as they were saved, receipts, .tlog-proof files, chain heads and lists')
+    .argument(
+      '<file...>',
+      'answers as they were saved, receipts, disclosures, .tlog-proof files, chain heads and lists',
+    )
     .addOption(vkeys("the log's verifier key to trust"))
     .option('--policy <file>', 'trusted logs, witnesses and the quorum that is needed (C2SP tlog-policy)')
     .option('--rotations <file>', "how the log's key was replaced (GET /log/rotations): trust passes on along it")
     .option('--entry <file>', 'the bytes of the entry that a tlog-proof is about')
     .option('--chain-head-vkey <vkey>', 'the verifier key of chain heads and lists to trust')
+    .option('--actor-key <file>', 'public keys (JWK) that the actor gave you: what is recorded must be signed with one')
     .addOption(json())
     .addHelpText(
       'after',
       help(
         ['rxledger proof verify answer.json --vkey "$VKEY"', 'the saved answer to a write, or its receipt'],
         ['rxledger proof verify answer.json --policy policy.txt --json', 'only with a quorum of witnesses'],
+        ['rxledger proof verify disclosure.json --vkey "$VKEY"', 'what it shows, and that the rest is withheld'],
         ['rxledger proof verify e.tlog-proof --entry e.jcs --vkey "$VKEY"', 'a proof and its entry'],
         ['rxledger proof verify answer.json head.json --vkey "$VKEY" --chain-head-vkey "$HEADS"', 'is it withheld?'],
+        ['rxledger proof verify answer.json --vkey "$VKEY" --actor-key doctor.jwk', 'and has the doctor signed it?'],
       ),
     )
     .addHelpText(
@@ -188,7 +196,8 @@ Trust comes from the options alone, never from the files: pin the keys that \`rx
   quorum witnesses
 
 committed: the log has signed a tree with this entry. witnessed: a quorum of the policy's witnesses has cosigned it.
-What does not hold is named: form, checkpoint, log, entry, inclusion, payload, quorum, signature; and between a
+What does not hold is named: form, checkpoint, log, entry, inclusion, payload, quorum, signature, actor-signature
+(with --actor-key, which cannot say whether the key was in force: the log's own chain does); and between a
 receipt and a chain head or list: withheld, unlisted, differs.`,
     )
     .action(async (files: string[], options: ProofVerifyOptions) =>
@@ -205,7 +214,7 @@ receipt and a chain head or list: withheld, unlisted, differs.`,
       'after',
       help(
         ['rxledger rotate-kek --destroy-old', 'completes the erasures so far'],
-        ['rxledger rotate-kek --json', 'prints {kek, rewrapped, destroyed}'],
+        ['rxledger rotate-kek --json', 'prints {kek, rewrapped, destroyed, emptied}'],
       ),
     )
     .addHelpText(
@@ -215,6 +224,8 @@ An erasure is complete only once the key-encryption keys that were there before 
 backup of the database and those keys together give the erased data back. --destroy-old removes them from the keys
 folder and for good: a backup of the database from before can then be opened only with a backup of the keys folder,
 and as long as such a backup is kept, erasure is not complete. Never keep the keys in a backup of the database.
+What is remembered of erased patients' requests is forgotten with it, and SQLite's write-ahead log is emptied; while
+somebody reads the database that waits, and the command ends with 1: run it again.
 All processes of the log must see the same keys folder; they take the new key over by themselves.`,
     )
     .action(async (options: RotateOptions) =>
@@ -251,18 +262,43 @@ without it they cosign no more. A copy of the old key in a backup still signs: d
 
   program
     .command('keygen')
-    .description("make a machine's key file, if it is not there, and print its public key for POST /api/clients")
+    .description('make a key file, if it is not there, and print its public key: for POST /api/clients, a machine')
     .argument('<file>', 'the private key: 32 bytes that only its owner may read (0600); keep it, send it nowhere')
+    .option('--actor', 'print it for POST /api/actor-keys: a key with which its owner signs what they record')
     .addOption(json())
     .addHelpText(
       'after',
       help(
         ['rxledger keygen follower.key', 'prints {"keys": […]}: the member jwks of a new client'],
         ['rxledger keygen follower.key --json', 'the same in one line'],
+        ['rxledger keygen mine.key --actor', 'prints {"jwk": …}; `rxledger sign` signs with it'],
       ),
     )
-    .action(async (file: string, options: CommonOptions) =>
+    .action(async (file: string, options: KeygenOptions) =>
       done(await (await import('./keygen.js')).runKeygen(file, options, terminal)),
+    );
+
+  program
+    .command('sign')
+    .description('sign the statement of what the service would record in your name')
+    .argument('<file>', 'the answer `signature.required` as it was saved, or the statement in it')
+    .requiredOption('--key <file>', 'your private key, of `rxledger keygen --actor`')
+    .addOption(json())
+    .addHelpText(
+      'after',
+      help(
+        ['rxledger sign answer.json --key mine.key', 'prints the JWS; what is signed on standard error'],
+        ['rxledger sign answer.json --key mine.key --json', 'prints {jws, occurredAt}: the member signature'],
+      ),
+    )
+    .addHelpText(
+      'after',
+      `
+Whoever runs the service has made up the statement: compare it with what you mean before you sign. It is signed as
+canonical JSON (RFC 8785) in a detached JWS (RFC 7515, RFC 7797).`,
+    )
+    .action(async (file: string, options: SignOptions) =>
+      done(await (await import('./sign.js')).runSign(file, options, terminal)),
     );
 
   program

@@ -8,6 +8,7 @@ import { parseTlogProof, type TlogProof, TlogProofError } from '../ledger/core/t
 export type ProofDocument =
   /** As it was found: whether it has a receipt's form is for `verifyReceipt`. */
   | { readonly kind: 'receipt'; readonly receipt: unknown }
+  | { readonly kind: 'disclosure'; readonly disclosure: unknown }
   | { readonly kind: 'tlog-proof'; readonly proof: TlogProof }
   | { readonly kind: 'chain-head'; readonly note: string }
   | { readonly kind: 'chain-list'; readonly note: string }
@@ -18,8 +19,8 @@ const TLOG_PROOF = 'c2sp.org/tlog-proof@';
 const UNKNOWN: readonly ProofDocument[] = [{ kind: 'unknown' }];
 
 /**
- * A receipt, the answer to a write (all its receipts), what `/log/rotations` serves, a tlog-proof, the note of a chain head or list, or the answer
- * that holds such a note.
+ * A receipt, the answer to a write (all its receipts), what `/log/rotations` serves, a disclosure or the answer that
+ * holds one (with its receipt), a tlog-proof, the note of a chain head or list, or the answer that holds such a note.
  */
 export function documentsIn(file: Uint8Array): readonly ProofDocument[] {
   const text = textOf(file);
@@ -29,13 +30,22 @@ export function documentsIn(file: Uint8Array): readonly ProofDocument[] {
   if (note) return [note];
   const value = jsonIn(text);
   if (!isObject(value)) return UNKNOWN;
-  const { receipt, receipts, items, note: answered, entry } = value;
+  const { disclosure, ...answer } = value;
+  if (disclosure !== undefined) return [{ kind: 'disclosure', disclosure }, ...receiptsIn(answer)];
+  if (value['members'] !== undefined) return [{ kind: 'disclosure', disclosure: value }];
+  const receipts = receiptsIn(value);
+  if (receipts.length > 0) return receipts;
+  const { items, note: answered, entry } = value;
   const rotations = Array.isArray(items) && items.every((item) => isObject(item) && item['entry'] !== undefined);
   if (rotations) return items.map((one) => ({ kind: 'receipt', receipt: one }));
-  if (Array.isArray(receipts) && receipts.length > 0) return receipts.map((one) => ({ kind: 'receipt', receipt: one }));
-  if (receipt !== undefined) return [{ kind: 'receipt', receipt }];
   if (typeof answered === 'string') return [noteIn(answered) ?? { kind: 'unknown' }];
   return entry === undefined ? UNKNOWN : [{ kind: 'receipt', receipt: value }];
+}
+
+/** Of the answer to a write. */
+function receiptsIn({ receipt, receipts }: Record<string, unknown>): readonly ProofDocument[] {
+  if (Array.isArray(receipts) && receipts.length > 0) return receipts.map((one) => ({ kind: 'receipt', receipt: one }));
+  return receipt === undefined ? [] : [{ kind: 'receipt', receipt }];
 }
 
 function noteIn(text: string): ProofDocument | null {

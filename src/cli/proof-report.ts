@@ -3,13 +3,24 @@ import type { Comparison } from '../ledger/core/chain-head-compare.js';
 import type { SignedChainList } from '../ledger/core/chain-head-list.js';
 import type { ChainHeadReason, SignedChainHead } from '../ledger/core/chain-head.js';
 import { toBase64 } from '../ledger/core/bytes.js';
+import type { DisclosureReason, VerifiedDisclosure } from '../ledger/core/disclosure.js';
+import type { ShownSignature } from '../ledger/core/event-signature.js';
 import type { ReceiptReason, VerifiedReceipt } from '../ledger/core/receipt.js';
 
+export type ProofReason = ReceiptReason | DisclosureReason | ChainHeadReason | 'actor-signature';
+
 export type ProofResult = { readonly file: string } & (
-  | { readonly ok: true; readonly kind: 'receipt' | 'tlog-proof'; readonly shown: VerifiedReceipt }
+  | {
+      readonly ok: true;
+      readonly kind: 'receipt' | 'tlog-proof';
+      readonly shown: VerifiedReceipt;
+      /** Of the actor; absent where the payload is not disclosed. */
+      readonly signature?: ShownSignature;
+    }
+  | { readonly ok: true; readonly kind: 'disclosure'; readonly shown: VerifiedDisclosure }
   | { readonly ok: true; readonly kind: 'chain-head'; readonly shown: SignedChainHead }
   | { readonly ok: true; readonly kind: 'chain-list'; readonly shown: SignedChainList }
-  | { readonly ok: false; readonly kind: string; readonly reason: ReceiptReason | ChainHeadReason }
+  | { readonly ok: false; readonly kind: string; readonly reason: ProofReason }
 );
 
 /** A receipt against a chain head or list that was given with it. */
@@ -25,15 +36,17 @@ export interface ProofReport {
   readonly comparisons: readonly ProofComparison[];
 }
 
-const REASONS: Readonly<Record<ReceiptReason | ChainHeadReason, string>> = {
-  form: 'it has not the form of a receipt, a proof, a chain head or a list',
+const REASONS: Readonly<Record<ProofReason, string>> = {
+  form: 'it has not the form of a receipt, a disclosure, a proof, a chain head or a list',
   checkpoint: 'no trusted log has signed the checkpoint, or a signature on it by a known key does not hold',
   log: 'it is of another log than the key or the policy',
   entry: 'the bytes are no entry',
   inclusion: "the entry does not stand at that index in the checkpoint's tree",
   payload: 'the payload is not what the entry commits to',
+  members: 'the members are not those that the entry commits to',
   quorum: 'the witnesses that the policy demands have not cosigned the checkpoint',
   signature: 'the key of chain heads has not signed it',
+  'actor-signature': 'the key that the actor gave you has not signed what it says',
 };
 
 const COMPARISONS: Readonly<Record<ProofComparison['comparison'], string>> = {
@@ -67,7 +80,7 @@ function resultInJson(result: ProofResult): object {
     const chains = result.shown.chains.map((one) => ({ ...one, leaf: toBase64(one.leaf) }));
     return { file, kind, ok, ...result.shown, chains };
   }
-  const { state, entry, index, size, witnesses, payload } = result.shown;
+  const { state, entry, index, size, witnesses } = result.shown;
   const { log, chain, seq, time } = entry;
   return {
     file,
@@ -79,8 +92,15 @@ function resultInJson(result: ProofResult): object {
     index,
     entry: { chain, seq, time },
     witnesses: witnesses.map(({ name, key, time: seconds }) => ({ name, key: key.name, time: instant(seconds) })),
-    ...(payload && { payload }),
+    ...contentInJson(result),
   };
+}
+
+function contentInJson(result: Extract<ProofResult, { shown: { entry: object } }>): object {
+  if (result.kind === 'disclosure') return { disclosed: result.shown.disclosed, withheld: result.shown.withheld };
+  const { payload } = result.shown;
+  const { signature } = result;
+  return { ...(payload && { payload }), ...(signature && signature.state !== 'none' && { signature }) };
 }
 
 /** The report in lines for people. */
@@ -109,21 +129,40 @@ function resultInWords(result: ProofResult): string[] {
       `  range   ${after} to ${through}`,
     ];
   }
-  const { state, entry, index, size, witnesses, payload } = result.shown;
+  const { state, entry, index, size, witnesses } = result.shown;
   return [
     `holds: ${file}`,
     `  ${state}: ${entry.log}, ${size} entries`,
     ...witnesses.map(({ name, key, time }) => `  cosigned by ${name} (${key.name}) at ${instant(time)}`),
     `  entry   chain ${entry.chain}, seq ${entry.seq}, time ${entry.time}, index ${index}`,
-    ...(payload
-      ? [
-          '  payload',
-          ...JSON.stringify(payload, null, 2)
-            .split('\n')
-            .map((line) => `    ${line}`),
-        ]
-      : ['  payload not disclosed']),
+    ...contentInWords(result),
   ];
+}
+
+function contentInWords(result: Extract<ProofResult, { shown: { entry: object } }>): string[] {
+  if (result.kind !== 'disclosure') {
+    const { payload } = result.shown;
+    const words = payload ? ['  payload', ...valueInWords(payload)] : ['  payload not disclosed'];
+    return [...signatureInWords(result.signature), ...words];
+  }
+  const { shown } = result;
+  return [
+    '  disclosed',
+    ...valueInWords(shown.disclosed),
+    shown.withheld.length > 0 ? `  not disclosed: ${shown.withheld.join(', ')}` : '  nothing is withheld',
+  ];
+}
+
+const valueInWords = (value: object): string[] =>
+  JSON.stringify(value, null, 2)
+    .split('\n')
+    .map((line) => `    ${line}`);
+
+function signatureInWords(signature: ShownSignature | undefined): string[] {
+  if (!signature || signature.state === 'none') return [];
+  const { state, kid } = signature;
+  if (state === 'wrong') return ['  signed  with what is no signature'];
+  return [`  signed  by its actor with key ${kid}${state === 'holds' ? '' : ', which was not checked (--actor-key)'}`];
 }
 
 /** Latest instant of a `Date`, POSIX seconds. */

@@ -1,17 +1,22 @@
 import { readFile } from 'node:fs/promises';
+import { CHAIN_MODELS } from '../chain-models.js';
 import { EncodingError, toBase64 } from '../ledger/core/bytes.js';
 import { compareWithHead, compareWithList } from '../ledger/core/chain-head-compare.js';
 import { verifyChainList } from '../ledger/core/chain-head-list.js';
 import { ChainHeadError, parseChainHeadKey, verifyChainHead } from '../ledger/core/chain-head.js';
 import { CheckpointError } from '../ledger/core/checkpoint.js';
+import { verifyDisclosure } from '../ledger/core/disclosure.js';
 import { decodeEntry, EntryError } from '../ledger/core/entry.js';
+import { shownSignature } from '../ledger/core/event-signature.js';
 import { isObject } from '../ledger/core/jcs.js';
 import { openRotationReceipt, policyFor, type Rotation, RotationError } from '../ledger/core/log-key-rotation.js';
 import { NoteError, parseVerifierKey, type VerifierKey } from '../ledger/core/note.js';
 import { logsOnly, parsePolicy, type Policy, PolicyError } from '../ledger/core/policy.js';
+import type { PublicJwk } from '../ledger/core/public-key.js';
 import { verifyReceipt } from '../ledger/core/receipt.js';
 import type { TlogProof } from '../ledger/core/tlog-proof.js';
 import type { Receipt } from '../ledger/model.js';
+import { publicKeysIn } from './actor-key.js';
 import { documentsIn, type ProofDocument } from './proof-documents.js';
 import { holds, inJson, inWords, type ProofComparison, type ProofReport, type ProofResult } from './proof-report.js';
 import { type CommonOptions, EnvironmentError, EXIT, type ExitCode, type Terminal, UsageError } from './terminal.js';
@@ -25,6 +30,8 @@ export interface ProofVerifyOptions extends CommonOptions {
   readonly chainHeadVkey?: string;
   /** The entry's bytes in a file, for a tlog-proof. */
   readonly entry?: string;
+  /** A file with public keys of an actor. */
+  readonly actorKey?: string;
 }
 
 /** What the verifier has pinned; what stands in the files is never trusted. */
@@ -34,6 +41,8 @@ interface Trust {
   readonly rotations: readonly Rotation[];
   readonly chainHeadKey: VerifierKey | null;
   readonly entry: Uint8Array | null;
+  /** Null: signatures of actors are not asked for. */
+  readonly actorKeys: readonly PublicJwk[] | null;
 }
 
 /** `rxledger proof verify`: needs files alone: no settings, no database, no network. */
@@ -66,22 +75,48 @@ function check(file: string, document: ProofDocument, trust: Trust): ProofResult
   if (document.kind === 'unknown') return { file, kind: document.kind, ok: false, reason: 'form' };
   if (document.kind === 'chain-head' || document.kind === 'chain-list') return checkStatement(file, document, trust);
   if (!trust.policy) throw new UsageError(`${file} is checked with --vkey <vkey> or --policy <file>`);
-  if (document.kind === 'receipt') return checkReceipt(file, document.kind, document.receipt as Receipt, trust);
+  const { actorKeys } = trust;
+  const policy = policyFor(trust.policy, trust.rotations, checkpointOf(document));
+  if (document.kind === 'disclosure') {
+    const result = verifyDisclosure(document.disclosure, policy);
+    return result.ok
+      ? { file, kind: document.kind, ok: true, shown: result }
+      : { file, kind: document.kind, ...result };
+  }
+  if (document.kind === 'receipt')
+    return checkReceipt(file, document.kind, document.receipt as Receipt, policy, actorKeys);
   const receipt = receiptOf(file, document.proof, trust);
   if (!receipt) return { file, kind: document.kind, ok: false, reason: 'entry' };
-  return checkReceipt(file, document.kind, receipt, trust);
+  return checkReceipt(file, document.kind, receipt, policy, actorKeys);
+}
+
+/** The note that a document holds, wherever its kind has it; empty where it holds none. */
+function checkpointOf(document: Extract<ProofDocument, { kind: 'receipt' | 'disclosure' | 'tlog-proof' }>): string {
+  if (document.kind === 'tlog-proof') return document.proof.checkpoint;
+  const holder = document.kind === 'receipt' ? document.receipt : document.disclosure;
+  const checkpoint = isObject(holder) ? holder['checkpoint'] : undefined;
+  return typeof checkpoint === 'string' ? checkpoint : '';
 }
 
 function checkReceipt(
   file: string,
   kind: 'receipt' | 'tlog-proof',
   receipt: Receipt,
-  { policy, rotations }: Trust,
+  policy: Policy,
+  actorKeys: readonly PublicJwk[] | null,
 ): ProofResult {
-  const { checkpoint } = (isObject(receipt) ? receipt : {}) as Partial<Receipt>;
-  const trusted = typeof checkpoint === 'string' ? policyFor(policy!, rotations, checkpoint) : policy!;
-  const result = verifyReceipt(receipt, trusted);
-  return result.ok ? { file, kind, ok: true, shown: result } : { file, kind, ...result };
+  const result = verifyReceipt(receipt, policy);
+  if (!result.ok) return { file, kind, ...result };
+  const { payload, entry } = result;
+  const signature = payload ? shownSignature(payload, entry, actorKeys ?? []) : undefined;
+  if (actorKeys && payload && signature?.state !== 'holds' && (signature?.state === 'wrong' || isSignable(payload)))
+    return { file, kind, ok: false, reason: 'actor-signature' };
+  return { file, kind, ok: true, shown: result, ...(signature && { signature }) };
+}
+
+/** Whether it says what somebody who signs has signed: what follows from it the server adds. */
+function isSignable({ kind, type }: Readonly<Record<string, unknown>>): boolean {
+  return CHAIN_MODELS.some((model) => model.kind === kind && model.signable?.includes(String(type)));
 }
 
 function checkStatement(
@@ -113,7 +148,7 @@ function receiptOf(file: string, { index, proof, checkpoint }: TlogProof, { entr
 /** Every receipt that holds with every chain head and list that holds, as far as they speak of the same chain. */
 function compared(results: readonly ProofResult[]): ProofComparison[] {
   return results.flatMap((receipt) => {
-    if (!receipt.ok || (receipt.kind !== 'receipt' && receipt.kind !== 'tlog-proof')) return [];
+    if (!receipt.ok || receipt.kind === 'chain-head' || receipt.kind === 'chain-list') return [];
     const { chain } = receipt.shown.entry;
     return results.flatMap((other): ProofComparison[] => {
       if (!other.ok || (other.kind !== 'chain-head' && other.kind !== 'chain-list')) return [];
@@ -126,7 +161,14 @@ function compared(results: readonly ProofResult[]): ProofComparison[] {
   });
 }
 
-async function trustOf({ vkey, policy, rotations, chainHeadVkey, entry }: ProofVerifyOptions): Promise<Trust> {
+async function trustOf({
+  vkey,
+  policy,
+  rotations,
+  chainHeadVkey,
+  entry,
+  actorKey,
+}: ProofVerifyOptions): Promise<Trust> {
   const log = vkey.length === 0 ? null : usable('--vkey', () => logsOnly(vkey.map(parseVerifierKey)));
   const file = policy === undefined ? null : await contentOf(policy);
   const read = file && usable('--policy', () => parsePolicy(file));
@@ -136,7 +178,14 @@ async function trustOf({ vkey, policy, rotations, chainHeadVkey, entry }: ProofV
     chainHeadKey:
       chainHeadVkey === undefined ? null : usable('--chain-head-vkey', () => parseChainHeadKey(chainHeadVkey)),
     entry: entry === undefined ? null : await contentOf(entry),
+    actorKeys: actorKey === undefined ? null : keysIn(Buffer.from(await contentOf(actorKey)).toString()),
   };
+}
+
+function keysIn(text: string): PublicJwk[] {
+  const keys = publicKeysIn(text);
+  if (keys.length === 0) throw new UsageError('--actor-key: no public key (JWK) of Ed25519 or P-256');
+  return keys;
 }
 
 /** A policy may leave the log to the caller; one that names logs is not widened. */

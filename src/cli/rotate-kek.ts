@@ -1,6 +1,7 @@
 import { CHAIN_MODELS } from '../chain-models.js';
 import { Clock } from '../config/clock.js';
 import { Config } from '../config/config.js';
+import { bareSubjects, dropBareSubjects, emptyWal, forgetRequests } from '../ledger/complete-erasures.js';
 import { type Ledger, openLedger } from '../ledger/open-ledger.js';
 import { type CommonOptions, EXIT, type ExitCode, ProgressLine, type Terminal } from './terminal.js';
 
@@ -14,7 +15,8 @@ const CHUNK = 500;
 /** `rxledger rotate-kek`: a new key-encryption key, all subject keys rewrapped under it, beside a service at work. */
 export async function runRotateKek(options: RotateOptions, terminal: Terminal): Promise<ExitCode> {
   const line = new ProgressLine(terminal, options);
-  const ledger = await openLedger(Config.parse(terminal.env), new Clock(), CHAIN_MODELS, (event, detail) =>
+  const config = Config.parse(terminal.env);
+  const ledger = await openLedger(config, new Clock(), CHAIN_MODELS, (event, detail) =>
     terminal.err(`${event} ${JSON.stringify(detail)}`),
   );
   try {
@@ -25,18 +27,23 @@ export async function runRotateKek(options: RotateOptions, terminal: Terminal): 
     };
     const kek = ledger.vault.addKek();
     let destroyed: string[] = [];
+    let emptied = true;
+    const { writer, vault, reader } = ledger;
+    const bare = options.destroyOld ? await bareSubjects(reader.db) : [];
     await rewrap(ledger, count);
     if (options.destroyOld) {
-      const { writer, vault } = ledger;
       await writer.side((db) => vault.retireOldKeks(db));
       // What was written under an old one up to that moment.
       await rewrap(ledger, count);
+      await writer.side((db) => dropBareSubjects(db, bare));
+      await forgetRequests(reader.db, vault, writer);
       destroyed = await writer.side((db) => vault.destroyOldKeks(db));
+      emptied = await emptyWal(config);
     }
     line.done();
-    if (options.json) terminal.out(JSON.stringify({ kek, rewrapped, destroyed }));
-    else for (const words of inWords(kek, rewrapped, destroyed)) terminal.out(words);
-    return EXIT.ok;
+    if (options.json) terminal.out(JSON.stringify({ kek, rewrapped, destroyed, emptied }));
+    else for (const words of inWords(kek, rewrapped, destroyed, emptied)) terminal.out(words);
+    return emptied ? EXIT.ok : EXIT.finding;
   } finally {
     await ledger.close();
   }
@@ -50,11 +57,14 @@ async function rewrap({ writer, vault }: Ledger, count: (more: number) => void):
   }
 }
 
-function inWords(kek: string, rewrapped: number, destroyed: readonly string[]): string[] {
+function inWords(kek: string, rewrapped: number, destroyed: readonly string[], emptied: boolean): string[] {
   return [
     `key-encryption key ${kek} wraps from now on; ${rewrapped} subject keys rewrapped`,
     destroyed.length > 0
       ? `destroyed: ${destroyed.join(', ')}; copies of them in backups of the keys folder are yours to destroy`
       : 'older key-encryption keys are still there: no erasure is complete before they are destroyed (--destroy-old)',
+    ...(emptied
+      ? []
+      : ['somebody reads the database: deleted rows stand in its write-ahead log until this is run again']),
   ];
 }

@@ -138,22 +138,8 @@ const VKEY_FROM: Readonly<Record<VerifyReport['vkeyFrom'], string>> = {
 };
 
 function inWords(report: VerifyReport): string[] {
-  const {
-    ok,
-    log,
-    vkey,
-    newestVkey,
-    size,
-    root,
-    entries,
-    payloads,
-    signatures,
-    chains,
-    erased,
-    missing,
-    tampered,
-    findings,
-  } = report;
+  const { ok, log, vkey, newestVkey, size, root, entries, payloads, signatures, chains, erased, incomplete } = report;
+  const { missing, tampered, findings } = report;
   const listed = findings.map(({ kind, table, where, what }) => {
     const place = Object.entries(where).map(([name, value]) => `${name} ${value}`);
     return `${kind}  ${[table, ...place].join(', ')}: ${what}`;
@@ -167,8 +153,11 @@ function inWords(report: VerifyReport): string[] {
     ...(report.payloadsChecked
       ? []
       : ['  ENTRIES ONLY: not all payloads, and none of what follows from them, are checked']),
-    ...(signatures > 0 ? [`  ${signatures} actors' signatures hold`] : []),
+    ...(signatures > 0 ? [`  actors' signatures: ${signatures} hold`] : []),
     ...(erased > 0 ? [`  ${erased} chains erased as they may be`] : []),
+    ...(incomplete > 0
+      ? [`  ${incomplete} of them not for good: key-encryption keys of then are still there (rotate-kek --destroy-old)`]
+      : []),
     `  root ${root}`,
     `  key  ${vkey} (${VKEY_FROM[report.vkeyFrom]})`,
     ...(newestVkey === vkey ? [] : [`  it was replaced, which both keys have signed; pin the new one: ${newestVkey}`]),

@@ -83,6 +83,7 @@ export class Config {
   readonly dataDir: string;
   readonly keysDir: string;
   readonly headFile: string;
+  readonly erasedFile: string;
   readonly sqliteFile: string;
   /** Names this process where several share a log. */
   readonly processId = randomUUID();
@@ -91,6 +92,7 @@ export class Config {
     this.dataDir = resolve(env.DATA_DIR);
     this.keysDir = join(this.dataDir, 'keys');
     this.headFile = join(this.dataDir, 'head');
+    this.erasedFile = join(this.dataDir, 'erased');
     this.sqliteFile = env.DATABASE_URL?.startsWith('sqlite:')
       ? resolve(env.DATABASE_URL.slice('sqlite:'.length))
       : join(this.dataDir, 'rxledger.sqlite');

@@ -13,8 +13,11 @@ export const quietSqlite = { ...sqlite3, verbose: () => quietSqlite };
 
 /** How long a write waits for another process (`import` beside `serve`). */
 const BUSY_MILLISECONDS = 10_000;
-/** Pages in the WAL before it is folded into the file: 16 MiB, so that a commit seldom pays for it. */
-const WAL_PAGES = 4096;
+/**
+ * Pages in the WAL, 64 MiB, at which a commit folds them into the file itself: only where {@link openFolder}'s
+ * connection does not come to it.
+ */
+const WAL_PAGES = 16_384;
 
 /**
  * The writer's own data source. TypeORM on SQLite has ONE connection, so that a bystander's query
@@ -56,6 +59,22 @@ export async function openWriter(config: Config): Promise<DataSource> {
   for (const pragma of ['synchronous = FULL', 'secure_delete = ON', `wal_autocheckpoint = ${WAL_PAGES}`]) {
     await source.query(`PRAGMA ${pragma}`);
   }
+  return source;
+}
+
+/**
+ * A connection of its own on which the WAL of a SQLite file is folded into the file (`wal_checkpoint(PASSIVE)`), while
+ * the writer goes on: a commit that has to do it keeps everybody waiting for as long as dozens of others take.
+ */
+export async function openFolder(writer: DataSource): Promise<DataSource> {
+  const source = await new DataSource({
+    type: 'sqlite',
+    database: writer.options.database,
+    driver: quietSqlite,
+    busyTimeout: BUSY_MILLISECONDS,
+  } as never).initialize();
+  // The file is on the disk before the WAL is written over.
+  await source.query('PRAGMA synchronous = FULL');
   return source;
 }
 

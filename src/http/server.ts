@@ -13,6 +13,7 @@ import {
 } from 'fastify';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.js';
+import { allOrNothing } from './all-or-nothing.js';
 import { answerClientError } from './client-error.js';
 import { answerText } from './json-text.js';
 import { NestLogger } from './logging.js';
@@ -73,11 +74,14 @@ export async function createServer(
       refuseRequest('request.rate-limited', { retryAfterSeconds: Math.ceil(ttl / 1000) }),
   });
 
-  const app = await NestFactory.create<NestFastifyApplication>(root, adapter, {
-    bodyParser: false,
-    logger: new NestLogger(logger),
-    abortOnError: false,
-  });
+  const app = await allOrNothing((options) =>
+    NestFactory.create<NestFastifyApplication>(root, adapter, {
+      ...options,
+      bodyParser: false,
+      logger: new NestLogger(logger),
+      abortOnError: false,
+    }),
+  );
   app.useGlobalFilters(new ProblemFilter(logger));
   app.useGlobalPipes(new SchemaPipe());
   serveDocument(app);

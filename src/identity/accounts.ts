@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../config/clock.js';
 import type { Db } from '../database/db.js';
+import { holdErasures } from '../ledger/erasure.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import type { Idempotency } from '../ledger/model.js';
@@ -11,8 +12,7 @@ import { hashPassword } from './passwords.js';
 import type { Account, Holder, NewAccount } from './people.js';
 
 /**
- * Accounts whose names can be read: with a patient who was erased their account is gone as well, though its row
- * stays. `a` is the account.
+ * Accounts whose names can be read: with a patient who was erased their account is gone as well. `a` is the account.
  */
 export const LIVING_ACCOUNT = 'account a JOIN subject s ON s.id = coalesce(a.org, a.patient, a.id)';
 
@@ -142,8 +142,12 @@ async function subjectOf(
     return vault.subjectKey(db, account.org);
   }
   if ('patient' in account) {
-    const [chain] = await db.query("SELECT num FROM chain WHERE id = ? AND kind = 'patient'", [account.patient]);
-    if (!chain) return { refusal: { code: 'identity.patient-unknown', facts: {} } };
+    await holdErasures(db);
+    const [living] = await db.query(
+      "SELECT s.num FROM subject s JOIN chain c ON c.id = s.id WHERE s.id = ? AND c.kind = 'patient'",
+      [account.patient],
+    );
+    if (!living) return { refusal: { code: 'identity.patient-unknown', facts: {} } };
     return vault.subjectKey(db, account.patient);
   }
   return vault.newSubject(db, id);

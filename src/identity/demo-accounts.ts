@@ -1,7 +1,7 @@
 /** The people of development mode (design 7): two practices, two pharmacies and eight accounts. */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../config/clock.js';
-import type { Db } from '../database/db.js';
+import { type Db, DbError } from '../database/db.js';
 import type { LedgerWriter } from '../ledger/ledger.writer.js';
 import type { Vault } from '../ledger/vault.js';
 import { insertAccount, usernameIndex } from './accounts.js';
@@ -131,6 +131,8 @@ async function upsert(db: Db, vault: Vault, account: NewAccount, password: strin
     return known.id;
   }
   const made = await insertAccount(db, vault, { id: crypto.randomUUID(), account, password, demo: true }, now);
+  // Another process that starts at the same moment was first: looked at again, it is known.
+  if ('refusal' in made && made.refusal.code === 'identity.username-taken') throw new DbError('conflict', 'taken');
   if ('refusal' in made) throw new Error(`a demo account was refused: ${made.refusal.code}`);
   return made.ref;
 }

@@ -19,20 +19,37 @@ export async function once(
   make: () => Promise<Made>,
 ): Promise<Made> {
   if (!request) return make();
-  const key = vault.mac('idempotency-key', request.client, request.key);
-  const mac = vault.mac('idempotency-request', request.client, request.request);
+  const known = await recall(db, vault, request);
+  if (known) return known;
+  const made = await make();
+  if ('ref' in made) await remember(db, vault, request, made.ref);
+  return made;
+}
+
+/** @returns what the same request made before, or `idempotency.key-reused`; null when the key is new */
+export async function recall(db: Db, vault: Vault, { client, key, request }: Idempotency): Promise<Made | null> {
   const [known] = await db.query<{ request: Buffer; ref: string }>(
     'SELECT request, ref FROM idempotent_request WHERE key = ?',
-    [key],
+    [vault.mac('idempotency-key', client, key)],
   );
-  if (known) {
-    return known.request.equals(mac) ? { ref: known.ref } : { refusal: { code: 'idempotency.key-reused', facts: {} } };
-  }
-  const made = await make();
-  if ('ref' in made) {
-    await db.query('INSERT INTO idempotent_request (key, request, ref) VALUES (?, ?, ?)', [key, mac, made.ref]);
-  }
-  return made;
+  if (!known) return null;
+  // Empty: what it made is erased, and with it what it said.
+  const same = known.request.length === 0 || known.request.equals(vault.mac('idempotency-request', client, request));
+  return same ? { ref: known.ref } : { refusal: { code: 'idempotency.key-reused', facts: {} } };
+}
+
+/** Inside a transaction of the writer's. @throws {DbError} `conflict` when the key is taken */
+export async function remember(
+  db: Db,
+  vault: Vault,
+  { client, key, request }: Idempotency,
+  ref: string,
+): Promise<void> {
+  await db.query('INSERT INTO idempotent_request (key, request, ref) VALUES (?, ?, ?)', [
+    vault.mac('idempotency-key', client, key),
+    vault.mac('idempotency-request', client, request),
+    ref,
+  ]);
 }
 
 /** Processes that make rows at the same moment may take a key from each other; the next look sees what they took. */

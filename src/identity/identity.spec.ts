@@ -14,6 +14,7 @@ import { Vault } from '../ledger/vault.js';
 import { DEMO_ORGANISATIONS, type DemoSeed, type DemoSignIn, seedDemo } from './demo-accounts.js';
 import { enrolDemoPatient } from './demo-patients.js';
 import { serve } from '../main.js';
+import { insertOrganisation } from './organisations.js';
 import { checkAccounts, checkMode } from './mode.js';
 import { FIRST_LOCK_MS, FREE_FAILURES, lockMilliseconds, LONGEST_LOCK_MS } from './sign-in.js';
 import { RECHECK_SECONDS } from './tokens.js';
@@ -241,13 +242,25 @@ describe('identity', () => {
   });
 
   it('leaves no name, user name or password in the clear, in the database or the log', async () => {
+    // Beside the role, without anything between, stands the organisation's id: "pharmacist" and "2…", as with every
+    // sixteenth organisation.
+    const org = '2c5d0f4e-5a7b-4b0e-9d0a-6a3d8f0c1a05';
+    await app
+      .get(LedgerWriter)
+      .side((db) =>
+        insertOrganisation(db, app.get(Vault), { ...DEMO_ORGANISATIONS.pharmacy, id: org, name: 'Quay Pharmacy' }),
+      );
+    const person = { role: 'pharmacist', username: 'quay', name: 'Quinn Quay', password: PASSWORD, org };
+    expect((await post('/api/accounts', person, await bearer('admin'))).statusCode).toBe(201);
     const files = readdirSync(dir).filter((file) => file.startsWith('rxledger.sqlite'));
     expect(files.length).toBeGreaterThan(0);
     const bytes = Buffer.concat(files.map((file) => readFileSync(join(dir, file))));
+    expect(bytes.includes(`pharmacist${org}`)).toBe(true);
+    const text = bytes.toString('latin1');
     for (const secret of ['Morgan Third', 'Kim Pharmacist', 'Pat Example', 'prescriber2', 'pharmacist2', PASSWORD]) {
       // Where and beside what it stands: a hit that does not come again must still say where it came from.
-      const at = bytes.indexOf(secret);
-      expect({ secret, beside: at < 0 ? null : bytes.toString('latin1', at - 200, at + 200) }).toEqual({
+      const at = text.search(new RegExp(`${secret}(?![0-9a-f]{7}-[0-9a-f]{4}-)`));
+      expect({ secret, beside: at < 0 ? null : text.slice(Math.max(at - 200, 0), at + 200) }).toEqual({
         secret,
         beside: null,
       });

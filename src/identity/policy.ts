@@ -68,6 +68,11 @@ const TABLE = {
   },
   'patient.break-glass': { prescriber: ['none'], pharmacist: ['none'] },
   'access.read': { patient: ['own'] },
+  // Neither shows anything clinical: codes, a day, who demands it.
+  'patient.erase': { administrator: ['none'] },
+  'hold.place': { administrator: ['none'] },
+  'hold.release': { administrator: ['none'] },
+  'hold.read': { administrator: ['none'] },
 
   'discrepancy.list': { prescriber: ['concerned'], pharmacist: ['concerned'] },
   'discrepancy.resolve': { prescriber: ['concerned'], pharmacist: ['concerned'] },
@@ -77,7 +82,9 @@ const TABLE = {
   'chain.head': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'], auditor: ['none'] },
   'receipt.read': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'], auditor: ['none'] },
   'chain.list': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'] },
-  'payload.read': { auditor: ['granted'] },
+  // Members of a payload, for whoever wrote it and whose it is; auditors only what they were cleared for.
+  'payload.disclose': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'], auditor: ['granted'] },
+  'payload.clear': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'] },
 
   // Keys that actors sign with. Everybody sees them on the log chain.
   'actor-key.enrol': { prescriber: ['none'], pharmacist: ['none'] },

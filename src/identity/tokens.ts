@@ -88,6 +88,11 @@ export class Tokens {
     for (const [token, { actor }] of this.verified) if (actor.id === accountId) this.verified.delete(token);
   }
 
+  /** Forgets what was verified of a patient's accounts, which may be gone already. */
+  forgetPatient(id: string): void {
+    for (const [token, { actor }] of this.verified) if (actor.patient === id) this.verified.delete(token);
+  }
+
   /** RFC 7517: the public key as others may fetch it. */
   async jwks(): Promise<{ keys: JWK[] }> {
     return { keys: [{ ...(await exportJWK(this.publicKey)), alg: 'EdDSA', use: 'sig', kid: this.keyId }] };

@@ -39,7 +39,13 @@ export class HeadFile {
 
   /** @param keys the log's verifier keys; they are asked for again whenever the file is read */
   static async open(path: string, keys: HeadFileKeys, rotateBytes: number = ROTATE_BYTES): Promise<HeadFile> {
-    return new HeadFile(path, keys, rotateBytes, await openToAppend(path), await readHeadFile(path, keys.vkeys));
+    const file = await openToAppend(path);
+    try {
+      return new HeadFile(path, keys, rotateBytes, file, await readHeadFile(path, keys.vkeys));
+    } catch (error) {
+      await file.handle.close();
+      throw error;
+    }
   }
 
   /** Resolves when the checkpoint is on the disk, where the next start will find it. */
@@ -98,9 +104,14 @@ interface Opened extends Identity {
 /** Its name too is on the disk when this resolves. */
 async function openToAppend(path: string): Promise<Opened> {
   const handle = await open(path, APPEND, 0o600);
-  await syncFolder(path);
-  const { dev, ino, size } = await handle.stat();
-  return { handle, dev, ino, size };
+  try {
+    await syncFolder(path);
+    const { dev, ino, size } = await handle.stat();
+    return { handle, dev, ino, size };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
 }
 
 /** Asked after each write, of an inode that the kernel has at hand: a trip to a thread would cost more. */
@@ -114,7 +125,7 @@ function unlessAbsent(error: unknown): void {
 }
 
 /** A file's name is durable once its folder is. */
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   const folder = await open(dirname(path), 'r');
   try {
     await folder.sync();
@@ -151,7 +162,7 @@ async function openAll(path: string): Promise<Map<string, FileHandle>> {
 }
 
 async function closeAll(opened: ReadonlyMap<string, FileHandle>): Promise<void> {
-  for (const handle of opened.values()) await handle.close();
+  await Promise.all([...opened.values()].map((handle) => handle.close()));
 }
 
 async function readTail(handle: FileHandle): Promise<string> {

@@ -1,13 +1,12 @@
 import { type Db, placeholders } from '../database/db.js';
 import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow, isErased, openState } from './chain-head.js';
 import { inclusionProof } from './core/merkle.js';
-import { tileNodeReader } from './core/tiles.js';
 import { dataKeyOf, readEvents, readEventsAt, refold, type StoredEvent } from './history.js';
 import type { ChainKind, ChainModel, Command, CommittedEvent, Outcome, OutsideName, Receipt } from './model.js';
-import { nodeHasher } from './node-hasher.js';
 import type { RememberedRequest } from './requests.js';
 import { isNamed } from './staging.js';
-import { readHead, tileReader } from './tip.js';
+import { TileProofs } from './tile-proof.js';
+import { readHead } from './tip.js';
 import type { Vault } from './vault.js';
 
 /** One chain, decrypted. */
@@ -35,11 +34,15 @@ export interface ReceiptOptions {
 
 /** Reads chains, events and proofs on a connection of its own. Authorises nothing: its callers do. */
 export class LedgerReader {
+  private readonly proofs: TileProofs;
+
   constructor(
     readonly db: Db,
     private readonly vault: Vault,
     readonly origin: string,
-  ) {}
+  ) {
+    this.proofs = new TileProofs(db);
+  }
 
   /** @returns null when there is no such chain of this kind */
   async chain<S>(id: string, model: ChainModel<S>): Promise<ChainView<S> | null> {
@@ -120,7 +123,7 @@ export class LedgerReader {
   private async prove(index: number, entry: Buffer, tree?: ReceiptTree): Promise<Receipt> {
     const head = tree ?? (await readHead(this.db));
     if (!head) throw new Error('the log has no head');
-    const proof = await inclusionProof(nodeHasher, index, head.size, tileNodeReader(nodeHasher, tileReader(this.db)));
+    const proof = await this.proofs.prove((hasher, nodeAt) => inclusionProof(hasher, index, head.size, nodeAt));
     return {
       v: 1,
       log: this.origin,

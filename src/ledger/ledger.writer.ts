@@ -4,6 +4,8 @@ import type { BatchTable } from './batch-statement.js';
 import { LOG_CHAIN } from './core/entry.js';
 import type { GrowingTree } from './core/merkle.js';
 import type { Draft, Result } from './draft.js';
+import type { ErasedFile } from './erased-file.js';
+import type { Erased, ErasureOptions, ErasureOutcome } from './erasure.js';
 import type { HeadFile } from './head-file.js';
 import type { LedgerReader } from './ledger.reader.js';
 import { type Ahead, type Item, LogEnd, nameOf, type Report } from './log-end.js';
@@ -36,7 +38,8 @@ interface Side {
 interface Erasure {
   readonly subject: string;
   readonly actor: Actor;
-  readonly resolve: (chains: number) => void;
+  readonly options: ErasureOptions;
+  readonly resolve: (outcome: ErasureOutcome) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -89,6 +92,7 @@ export class LedgerWriter {
     private readonly vault: Vault,
     private readonly keys: LogKeys,
     private readonly head: HeadFile,
+    private readonly erased: ErasedFile,
     private readonly reader: LedgerReader,
     clock: Clock,
     private readonly options: WriterOptions,
@@ -161,17 +165,21 @@ export class LedgerWriter {
 
   /**
    * Forgets a subject (design 3): ends EVERY chain of theirs with `erased/1` and deletes key, payloads, snapshots,
-   * read-model rows and names, in one transaction. The entries stay. Whether it may be done is the caller's to know.
-   * @returns how many chains were ended; 0 for a subject that is not known or is erased already
-   * @throws {LedgerUnavailable} on outage or a full queue; an outage of the head file does not undo the erasure
+   * read-model rows, names and the patient's accounts, in one transaction. The entries stay. Whether it may be done is
+   * for `options.decide`. Whoever is erased already stays so: the outcome is that of the first time.
+   *
+   * A resolved promise MUST mean, besides what {@link commit} promises, that the subjects and their chains stand in the
+   * file of erased ids. Committed and not yet there, they are written there at the next start, or when this is asked again.
+   * @throws {LedgerUnavailable} on outage or a full queue; an outage of the head file or of the file of erased ids
+   *   does not undo the erasure
    * @throws {TypeError} for the log chain, which holds nobody's data and is never erased
    */
-  erase(subject: string, actor: Actor): Promise<number> {
+  erase(subject: string, actor: Actor, options: ErasureOptions = {}): Promise<ErasureOutcome> {
     if (subject === LOG_CHAIN) return Promise.reject(new TypeError('the log chain is never erased'));
     const full = this.pushBack(this.erasures);
     if (full) return Promise.reject(full);
-    return new Promise<number>((resolve, reject) => {
-      this.erasures.push({ subject, actor, resolve, reject });
+    return new Promise<ErasureOutcome>((resolve, reject) => {
+      this.erasures.push({ subject, actor, options, resolve, reject });
       this.wake();
     });
   }
@@ -190,6 +198,16 @@ export class LedgerWriter {
       this.rotations.push({ next, from: this.vkey, resolve, reject });
       this.wake();
     });
+  }
+
+  /**
+   * Another process erased: keys and states leave this one's memory, too, and the ids stand in its file.
+   * @throws {LedgerUnavailable}
+   */
+  async noteErased({ ids }: Erased): Promise<void> {
+    // As a side job, so that no batch is on its way.
+    await this.side(() => Promise.resolve(this.end.forget()));
+    await this.file(ids);
   }
 
   /** Calls the listener after each commit of this process with the log's new size. */
@@ -305,12 +323,13 @@ export class LedgerWriter {
     }
   }
 
-  private async runErasure({ subject, actor, resolve, reject }: Erasure): Promise<void> {
+  private async runErasure({ subject, actor, options, resolve, reject }: Erasure): Promise<void> {
     try {
-      const draft = await this.end.erase(subject, actor);
+      const { outcome, draft } = await this.end.erase(subject, actor, options);
       const forgotten = draft && (await this.finish([], draft));
       if (forgotten) throw forgotten;
-      resolve(draft?.staging.entries.length ?? 0);
+      if (outcome.ok && outcome.ids.length > 0) await this.file(outcome.ids);
+      resolve(outcome);
     } catch (error) {
       reject(asUnavailable(error) ?? error);
     }
@@ -327,6 +346,17 @@ export class LedgerWriter {
       resolve(draft && event ? this.receipt(event, draft.tree, draft.after.checkpoint) : null);
     } catch (error) {
       reject(asUnavailable(error) ?? error);
+    }
+  }
+
+  /** @throws {LedgerUnavailable} */
+  private async file(ids: readonly string[]): Promise<void> {
+    try {
+      await this.erased.add(ids);
+    } catch (error) {
+      const unavailable = new LedgerUnavailable(`the file of erased ids cannot be written (${codeOf(error)})`, 5);
+      this.report('ledger.outage', { reason: unavailable.message, commands: 1 });
+      throw unavailable;
     }
   }
 

@@ -3,7 +3,14 @@ import { type Db, DbError } from '../database/db.js';
 import { CLOCK_TOLERANCE_MS } from './batch-statement.js';
 import type { GrowingTree } from './core/merkle.js';
 import { type Desk, type Draft, firstEntry, openStaging, type Result, seal, stage, wroteNothing } from './draft.js';
-import { deleteErased, draftErasure } from './erasure.js';
+import {
+  deleteErased,
+  draftErasure,
+  erasureOf,
+  type ErasureOptions,
+  type ErasureOutcome,
+  ownState,
+} from './erasure.js';
 import { HeadCache } from './head-cache.js';
 import { draftRotation, publishRotation } from './key-rotation.js';
 import type { LogKey } from './log-key.js';
@@ -22,6 +29,12 @@ const CLOCK_CHECK_MS = 60_000;
 
 /** Told what went wrong, without values; the process goes on. */
 export type Report = (event: string, detail: Record<string, string | number>) => void;
+
+/** `draft` is null when there was nothing to end. */
+export interface ErasureDone {
+  readonly outcome: ErasureOutcome;
+  readonly draft: Draft | null;
+}
 
 /** A command in a batch. */
 export interface Item {
@@ -147,22 +160,32 @@ export class LogEnd {
     }
   }
 
-  /** Ends every chain of a subject and deletes what they held. @returns null for a subject without chains */
-  async erase(subject: string, actor: Actor): Promise<Draft | null> {
+  /** Ends every chain of a subject and deletes what they held. */
+  async erase(subject: string, actor: Actor, { reason, decide, remember }: ErasureOptions): Promise<ErasureDone> {
     try {
       await this.recover();
       await this.checkClock();
-      return await this.store.locked(async () => {
+      const done = await this.store.locked(async (): Promise<ErasureDone> => {
+        const { db } = this.store;
+        const desk = { ...this.desk, models: this.models };
         await this.catchUp();
         const tip = (this.tip ??= await this.load());
-        const draft = await draftErasure(this.store.db, this.desk, this.models, tip, this.now(tip), subject, actor);
-        if (!draft) return null;
-        if (!(await this.write(draft, true, () => undefined))) throw new LedgerUnavailable('the log is busy');
-        await deleteErased(this.store.db, this.models, draft, subject);
-        return draft;
+        const now = this.now(tip);
+        const decided = decide ? await decide(db, await ownState(db, desk, subject), now) : { also: [] };
+        if ('refusal' in decided) return { outcome: { ok: false, refusal: decided.refusal }, draft: null };
+        const subjects = [subject, ...decided.also];
+        const draft = await draftErasure(db, desk, tip, now, subjects, actor, reason);
+        if (draft && !(await this.write(draft, true, () => undefined))) throw new LedgerUnavailable('the log is busy');
+        await deleteErased(db, this.models, draft, subjects);
+        await remember?.(db);
+        return { outcome: await erasureOf(db, subject), draft };
       });
+      this.written = null;
+      return done;
     } catch (error) {
       this.noteLoss(error);
+      // Taken back whole, unless the connection broke: then it is not known.
+      if (!this.broken) this.written = null;
       throw error;
     } finally {
       // Keys and states of the subject leave memory, too, and what stood in for them while its chains were ended.

@@ -54,6 +54,13 @@ describe('the hasher on node:crypto and the portable one', () => {
       { numRuns: 300 },
     );
   });
+  it('agree on SHA-256 of text', () => {
+    fc.assert(
+      fc.property(text, (data) => {
+        expect(hex(nodeHasher.sha256(data))).toBe(hex(nobleHasher.sha256(data)));
+      }),
+    );
+  });
   it('agree on HMAC under a derived key', () => {
     fc.assert(
       fc.property(key, text, text, (k, label, data) => {

@@ -15,7 +15,7 @@ const nodeInput = Buffer.alloc(1 + 2 * HASH_BYTES, 1);
 const innerInput = Buffer.alloc(BLOCK + PREPARED, IPAD);
 const outerInput = Buffer.alloc(BLOCK + HASH_BYTES, OPAD);
 
-function sha256(input: Uint8Array): Buffer {
+function sha256(input: Uint8Array | string): Buffer {
   return Buffer.from(hash('sha256', input, 'binary'), 'binary');
 }
 
@@ -69,6 +69,7 @@ export const nodeHasher = {
     prepareKey(key);
     return Buffer.from(hmacPrepared(data, 'binary'), 'binary');
   },
+  sha256,
   derivedHmac(key, label, data) {
     if (key.length !== HASH_BYTES || most(label) > PREPARED || most(data) > PREPARED) {
       const derived = createHmac('sha256', key).update(label).digest();

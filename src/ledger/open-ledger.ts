@@ -8,6 +8,9 @@ import type { Checkpoint } from './core/checkpoint.js';
 import { emptyRoot } from './core/merkle.js';
 import { parseVerifierKey } from './core/note.js';
 import { openWitnessed } from './core/policy.js';
+import { ErasureWatch } from './erasure-watch.js';
+import { ErasedFile } from './erased-file.js';
+import { forgetAgain } from './forget-again.js';
 import { HeadFile, isSignedBy, readHeadFile } from './head-file.js';
 import { loadOrCreateKey } from './key-files.js';
 import { readKeyHistory } from './key-history.js';
@@ -66,21 +69,32 @@ export async function openLedger(
     closers.splice(closers.length - 1, 1, () => store.close());
     const { WRITER_BATCH: batch, WRITER_QUEUE: queue, CHAIN_CACHE: cache } = config.env;
     const options = { batch, queue, cache, ...overrides };
-    const writer = new LedgerWriter(store, tables, models, vault, keys, head, reader, clock, options, report);
+    const erased = new ErasedFile(config.erasedFile);
+    const writer = new LedgerWriter(store, tables, models, vault, keys, head, erased, reader, clock, options, report);
     closers.unshift(() => writer.close());
+    await forgetAgain(dbOf(readerSource), erased, writer);
+    const watch = await ErasureWatch.start(dbOf(readerSource), writer, config.env.RELAY_POLL_SECONDS * 1000);
+    closers.unshift(() => watch.stop());
     return {
       writer,
       reader,
       vault,
       source: readerSource,
       async close() {
-        for (const closer of closers.splice(0)) await closer();
+        await closeAll(closers.splice(0));
       },
     };
   } catch (error) {
-    for (const closer of closers) await closer().catch(() => undefined);
+    await closeAll(closers).catch(() => undefined);
     throw error;
   }
+}
+
+/** Calls them one after the other, all of them. @throws what the first that failed threw */
+async function closeAll(closers: readonly (() => Promise<unknown>)[]): Promise<void> {
+  const faults: unknown[] = [];
+  for (const closer of closers) await closer().catch((error: unknown) => faults.push(error));
+  if (faults.length > 0) throw faults[0];
 }
 
 /** The log's name and keys as the database knows them; a new database is given them. */

@@ -23,6 +23,14 @@ export function requestMac(vault: Vault, { client, request }: Pick<Idempotency, 
   return vault.mac('idempotency-request', client, request);
 }
 
+/** In place of the MAC of a request about what was erased since: it is known by its key alone. */
+export const FORGOTTEN = Buffer.alloc(MAC_BYTES);
+
+/** Whether a request under a known key is the one that is remembered; of a forgotten one nobody can tell any more. */
+export function isSameRequest(remembered: RememberedRequest, request: Buffer): boolean {
+  return remembered.request.equals(request) || remembered.request.equals(FORGOTTEN);
+}
+
 /** The request's MAC out of column `request`, which holds MAC || seal. */
 export const requestOf = (column: Buffer): Buffer => column.subarray(0, MAC_BYTES);
 

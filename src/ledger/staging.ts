@@ -22,7 +22,7 @@ import { nodeCheck } from './node-check.js';
 import { nodeHasher } from './node-hasher.js';
 import { payloadBytes, sealEvent } from './payload.js';
 import { freshBytes } from './random.js';
-import { type RememberedRequest, requestMac } from './requests.js';
+import { isSameRequest, type RememberedRequest, requestMac } from './requests.js';
 import { freshKey, type SubjectKey, type Vault } from './vault.js';
 
 /** One event that the batch adds to the log. */
@@ -140,7 +140,7 @@ export class Staging {
       const hex = key.toString('hex');
       const remembered = this.requests.get(hex) ?? this.known.requests.get(hex);
       if (remembered) {
-        return remembered.request.equals(request) ? { kind: 'replay', remembered } : refusal('idempotency.key-reused');
+        return isSameRequest(remembered, request) ? { kind: 'replay', remembered } : refusal('idempotency.key-reused');
       }
     }
     const slots: Slot[] = [];
@@ -360,15 +360,16 @@ export class Staging {
   /**
    * Ends a chain with {@link ERASED}, in the clear and without key or state. What it held is deleted by the caller in
    * the same transaction.
+   * @param said nothing personal
    */
-  erase(head: ChainHead, model: ChainModel, actor: Actor): void {
+  erase(head: ChainHead, model: ChainModel, actor: Actor, said: Pick<LedgerEvent, 'data' | 'derived'>): void {
     const event: LedgerEvent = {
       kind: head.kind,
       chain: head.id,
       seq: head.seq + 1,
       type: ERASED,
-      data: {},
-      derived: {},
+      data: said.data,
+      derived: said.derived,
       actor: { id: actor.id, org: actor.org, role: actor.role },
       occurredAt: this.recordedAt,
       recordedAt: this.recordedAt,

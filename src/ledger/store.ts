@@ -10,6 +10,7 @@ import {
   sqliteStatement,
   statementParams,
 } from './batch-statement.js';
+import { Wal } from './wal.js';
 
 /** What the writer needs of an engine beyond SQL that both share. */
 export interface Store {
@@ -54,6 +55,7 @@ async function openSqlite(source: DataSource, tables: readonly BatchTable[]): Pr
       error ? reject(error) : resolve(statement),
     );
   });
+  const wal = await Wal.open(source);
   const begun = async <T>(work: () => Promise<T>): Promise<T> => {
     await db.query('BEGIN IMMEDIATE');
     try {
@@ -72,6 +74,7 @@ async function openSqlite(source: DataSource, tables: readonly BatchTable[]): Pr
         await new Promise<void>((resolve, reject) => {
           insert.run(statementParams(before, after, rows), (error) => (error ? reject(error) : resolve()));
         });
+        wal.grew();
         return true;
       } catch (error) {
         const fault = toDbError(error, 'sqlite');
@@ -85,7 +88,11 @@ async function openSqlite(source: DataSource, tables: readonly BatchTable[]): Pr
     reconnect: () => Promise.resolve(),
     close: async () => {
       await new Promise<void>((resolve) => insert.finalize(resolve));
-      await source.destroy();
+      try {
+        await wal.close();
+      } finally {
+        await source.destroy();
+      }
     },
   };
 }
@@ -185,8 +192,11 @@ async function openPostgres(source: DataSource, tables: readonly BatchTable[]): 
       }
     },
     async close() {
-      await runner.release();
-      await source.destroy();
+      try {
+        await runner.release();
+      } finally {
+        await source.destroy();
+      }
     },
   };
 }

@@ -157,6 +157,15 @@ export class Vault {
   }
 
   /**
+   * Whether a KEK up to this one is in the folder: what was wrapped under it can be opened in an old backup.
+   * @throws {LedgerUnavailable} when the folder cannot be read
+   */
+  holdsUpTo(kek: string): boolean {
+    this.followFolder();
+    return [...this.keks.keys()].some((id) => id <= kek);
+  }
+
+  /**
    * Wraps under the newest KEK of the folder, whoever made it: under one that is being destroyed the subject's data
    * would be lost.
    * @throws {LedgerUnavailable} when the folder cannot be read

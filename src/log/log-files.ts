@@ -2,13 +2,13 @@ import { Injectable } from '@nestjs/common';
 import { LOG_CHAIN } from '../ledger/core/entry.js';
 import { HASH_BYTES } from '../ledger/core/hasher.js';
 import { consistencyProof, inclusionProof } from '../ledger/core/merkle.js';
-import { encodeBundle, TILE_WIDTH, tileNodeReader } from '../ledger/core/tiles.js';
+import { encodeBundle, TILE_WIDTH } from '../ledger/core/tiles.js';
 import { encodeHashes, encodeTlogProof } from '../ledger/core/tlog-proof.js';
 import { readKeyHistory } from '../ledger/key-history.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import type { Receipt } from '../ledger/model.js';
-import { nodeHasher } from '../ledger/node-hasher.js';
 import { disclosed, openClear } from '../ledger/payload.js';
+import { TileProofs } from '../ledger/tile-proof.js';
 import { readHead, tileReader } from '../ledger/tip.js';
 import { Served } from './rounds-served.js';
 
@@ -29,11 +29,14 @@ export interface ClearEvent {
 export class LogFiles {
   /** What {@link rotations} found last, and the log's key then: there are no others while that is the same. */
   private replaced: { vkey: string; receipts: readonly Receipt[] } = { vkey: '', receipts: [] };
+  private readonly proofs: TileProofs;
 
   constructor(
     private readonly reader: LedgerReader,
     private readonly served: Served,
-  ) {}
+  ) {
+    this.proofs = new TileProofs(reader.db);
+  }
 
   /** The first `width` hashes of a tile. A partial one is the beginning of what is stored. */
   async tile(level: number, index: number, width: number): Promise<Uint8Array | null> {
@@ -60,7 +63,7 @@ export class LogFiles {
   async proof(index: number): Promise<string | null> {
     const newest = await this.served.newest();
     if (!newest || index >= newest.size) return null;
-    const proof = await inclusionProof(nodeHasher, index, newest.size, this.nodes());
+    const proof = await this.proofs.prove((hasher, nodeAt) => inclusionProof(hasher, index, newest.size, nodeAt));
     return encodeTlogProof({ index, proof, checkpoint: newest.checkpoint });
   }
 
@@ -70,8 +73,8 @@ export class LogFiles {
    */
   async consistency(older: number, newer: number): Promise<string | null> {
     if (!(await this.served.reaches(newer))) return null;
-    const proof = older === 0 ? [] : await consistencyProof(nodeHasher, older, newer, this.nodes());
-    return encodeHashes(proof);
+    if (older === 0) return encodeHashes([]);
+    return encodeHashes(await this.proofs.prove((hasher, nodeAt) => consistencyProof(hasher, older, newer, nodeAt)));
   }
 
   /** Events of the log chain in the served tree, in its order. @param after log index of the last one of the page before */
@@ -79,7 +82,7 @@ export class LogFiles {
     const newest = await this.served.newest();
     const rows = await this.reader.db.query<{ idx: number; entry: Buffer; body: Buffer }>(
       `SELECT e.idx, e.entry, p.body FROM entry e JOIN payload p ON p.idx = e.idx
-       WHERE e.chain = (SELECT num FROM chain WHERE id = ?) AND e.idx > ? AND e.idx < ? ORDER BY e.idx LIMIT ?`,
+       WHERE e.chain = (SELECT num FROM chain WHERE id = ?) AND e.idx > ? AND e.idx < ? ORDER BY e.seq LIMIT ?`,
       [LOG_CHAIN, after, newest?.size ?? 0, limit],
     );
     return rows.map(({ idx, entry, body }) => {
@@ -113,7 +116,7 @@ export class LogFiles {
     );
     if (!row?.checkpoint) throw new Error('the checkpoint by which the key was replaced is not there');
     openClear(row.entry, row.body);
-    const proof = await inclusionProof(nodeHasher, index, index + 1, this.nodes());
+    const proof = await this.proofs.prove((hasher, nodeAt) => inclusionProof(hasher, index, index + 1, nodeAt));
     return {
       v: 1,
       log: this.reader.origin,
@@ -123,9 +126,5 @@ export class LogFiles {
       checkpoint: row.checkpoint,
       ...disclosed(row.body),
     };
-  }
-
-  private nodes() {
-    return tileNodeReader(nodeHasher, tileReader(this.reader.db));
   }
 }

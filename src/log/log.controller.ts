@@ -22,7 +22,7 @@ const listQuery = z.strictObject({
 });
 const chainQuery = z.strictObject({
   after: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional().describe('`next` of the page before'),
-  limit: z.coerce.number().int().min(1).max(1000).default(100),
+  limit: z.coerce.number().int().min(1).max(200).default(100),
 });
 const base64 = z.string().describe('base64');
 const chainPage = z.object({

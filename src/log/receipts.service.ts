@@ -36,7 +36,8 @@ export class ReceiptsService {
   }
 }
 
-function maySeePayload(actor: Actor, { kind, actor: author }: CommittedEvent): boolean {
+/** Whether the payload of an event of a chain to which the actor is related is theirs to have. */
+export function maySeePayload(actor: Actor, { kind, actor: author }: CommittedEvent): boolean {
   if (kind === 'log') return true;
   if (author.id === actor.id || (actor.org !== null && author.org === actor.org)) return true;
   // Their own chain holds what others say about them to others.

@@ -8,8 +8,12 @@ const PATIENT_EVENTS: Readonly<Record<PatientEvent['type'], true>> = {
   'patient.enrolled/1': true,
   'access.recorded/1': true,
   'access.break-glass/1': true,
+  'access.cleared/1': true,
+  'access.disclosed/1': true,
   'discrepancy.opened/1': true,
   'discrepancy.resolved/1': true,
+  'hold.placed/1': true,
+  'hold.released/1': true,
 };
 
 export function isPatientEvent(event: LedgerEvent): event is PatientEvent {
@@ -26,12 +30,18 @@ export function evolvePatient(before: Patient | null, event: LedgerEvent): Patie
   if (event.type === 'patient.enrolled/1') {
     const { name, birthDate, identifiers, address } = event.data;
     const enrolledAt = event.recordedAt;
-    return { id: event.chain, enrolledAt, name, birthDate, identifiers, address, discrepancies: [], grants: [] };
+    return { ...provisional(event.chain), enrolledAt, name, birthDate, identifiers, address };
   }
   const state = before ?? provisional(event.chain);
   switch (event.type) {
     case 'access.recorded/1':
+    case 'access.disclosed/1':
       return state;
+    case 'access.cleared/1': {
+      const running = state.clearances.filter(({ until }) => until > event.recordedAt);
+      const { auditor, index, members } = event.data;
+      return { ...state, clearances: [...running, { auditor, index, members, until: event.derived.until }] };
+    }
     case 'access.break-glass/1': {
       const running = state.grants.filter(({ until }) => until > event.recordedAt);
       return { ...state, grants: [...running, { actor: event.actor.id, until: event.derived.until }] };
@@ -64,6 +74,14 @@ export function evolvePatient(before: Patient | null, event: LedgerEvent): Patie
         ),
       };
     }
+    case 'hold.placed/1':
+      return { ...state, holds: [...state.holds, { ...event.data, placedAt: event.recordedAt, releasedAt: null }] };
+    case 'hold.released/1': {
+      const holds = state.holds.map((hold) =>
+        hold.holdId === event.data.holdId ? { ...hold, releasedAt: event.recordedAt } : hold,
+      );
+      return { ...state, holds };
+    }
     default:
       return unhandled(event);
   }
@@ -86,5 +104,7 @@ function provisional(id: string): Patient {
     address: null,
     discrepancies: [],
     grants: [],
+    clearances: [],
+    holds: [],
   };
 }

@@ -30,13 +30,17 @@ const FOUND = {
 
 /** What old payloads say today (see the golden payloads of prescriptions). */
 describe('patients told by golden payloads', () => {
-  it('enrolled, read, let in without a relation, and with a discrepancy that was resolved', () => {
+  it('enrolled, read, let in without a relation, disclosed, and with a discrepancy that was resolved', () => {
     const patient = told(
       'patient.enrolled/1',
       'access.recorded/1',
       'access.break-glass/1',
+      'access.cleared/1',
+      'access.disclosed/1',
       'discrepancy.opened/1',
       'discrepancy.resolved/1',
+      'hold.placed/1',
+      'hold.released/1',
     );
     expect(patient).toEqual({
       id: ID,
@@ -49,6 +53,24 @@ describe('patients told by golden payloads', () => {
       ],
       address: '1 Test Road, Springfield',
       grants: [{ actor: 'a5e0c3d2-1b4f-4e6d-9c8b-7a6f5e4d3c03', until: '2026-01-21T15:00:00.000Z' }],
+      clearances: [
+        {
+          auditor: 'a5e0c3d2-1b4f-4e6d-9c8b-7a6f5e4d3c06',
+          index: 41,
+          members: ['data', 'type'],
+          until: '2026-02-22T10:00:00.000Z',
+        },
+      ],
+      holds: [
+        {
+          holdId: '7c1f0b64-2d3a-4c5e-8f6a-9b0c1d2e3f09',
+          reason: 'litigation',
+          until: '2026-05-31',
+          authority: 'District Court, Springfield: 26-CV-104',
+          placedAt: '2026-02-01T10:00:00.000Z',
+          releasedAt: '2026-03-01T10:00:00.000Z',
+        },
+      ],
       discrepancies: [{ ...FOUND, status: 'resolved', resolvedAt: '2026-01-22T09:00:00.000Z', resolution: 'accepted' }],
     });
   });

@@ -10,8 +10,8 @@ export function patientIdentifier({ system, value }: Identifier): OutsideName {
 
 export const patientModel: ChainModel<Patient> = {
   kind: 'patient',
-  // 2: discrepancies have reporters.
-  stateVersion: 2,
+  // 2: discrepancies have reporters. 3: clearances, holds.
+  stateVersion: 3,
   readModels: [
     {
       table: 'patient_row',

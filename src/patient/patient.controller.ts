@@ -6,8 +6,9 @@ import { answer } from '../http/problem.js';
 import { receipts, receiptsOf } from '../http/receipt.js';
 import { Action, CurrentActor } from '../identity/access.js';
 import { uuid } from '../identity/people.js';
-import type { Actor } from '../ledger/model.js';
-import type { AccessRecorded, Patient } from './patient.js';
+import type { Actor, LedgerEvent } from '../ledger/model.js';
+import { isPatientEvent } from './evolve.js';
+import type { Patient } from './patient.js';
 import { PatientService } from './patient.service.js';
 
 const identifier = z
@@ -41,13 +42,21 @@ const found = patientView.pick({ id: true, name: true, birthDate: true });
 const enrolled = z.object({ patient: patientView, ...receipts });
 
 const accessView = z.object({
-  type: z.enum(['read', 'break-glass']),
+  type: z.enum(['read', 'break-glass', 'disclosure', 'clearance']),
   at: z.string(),
   reader: z.object({ id: z.string(), role: z.string(), org: z.string().nullable() }),
   action: z.string().nullable(),
   chains: z.array(z.string()).describe('what was read'),
   reason: z.string().nullable(),
   until: z.string().nullable(),
+  entry: z
+    .object({
+      index: z.number().int().describe('log index'),
+      members: z.array(z.string()).describe('of its payload'),
+      recipient: z.string().nullable().describe('of a clearance the auditor’s id; null: the reader'),
+    })
+    .nullable()
+    .describe('what was given away or cleared'),
 });
 
 const viewOf = ({ id, name, birthDate, identifiers, address, enrolledAt }: Patient): z.output<typeof patientView> => ({
@@ -127,18 +136,30 @@ export class PatientController {
     @Param('id', { schema: uuid }) id: string,
   ): Promise<{ items: z.output<typeof accessView>[] }> {
     const events = await this.patients.accesses(actor, id);
-    const items = events.flatMap((event): z.output<typeof accessView>[] => {
-      if (event.type === 'access.break-glass/1') {
-        const { reason } = event.data as { reason: string };
-        const { until } = event.derived as { until: string };
-        return [
-          { type: 'break-glass', at: event.occurredAt, reader: event.actor, action: null, chains: [], reason, until },
-        ];
-      }
-      return (event.data as AccessRecorded['data']).reads
-        .map((read): z.output<typeof accessView> => ({ type: 'read', ...read, reason: null, until: null }))
-        .toReversed();
-    });
-    return { items };
+    return { items: events.flatMap(accessesIn) };
+  }
+}
+
+/** Newest first. */
+function accessesIn(event: LedgerEvent): z.output<typeof accessView>[] {
+  const { id, role, org } = event.actor;
+  const told = { at: event.occurredAt, reader: { id, role, org }, action: null, chains: [], until: null, entry: null };
+  if (!isPatientEvent(event)) return [];
+  switch (event.type) {
+    case 'access.recorded/1':
+      return event.data.reads.map((read) => ({ ...told, type: 'read' as const, ...read, reason: null })).toReversed();
+    case 'access.break-glass/1':
+      return [{ ...told, type: 'break-glass', reason: event.data.reason, until: event.derived.until }];
+    case 'access.disclosed/1': {
+      const { index, chain, members, recipient, reason } = event.data;
+      return [{ ...told, type: 'disclosure', chains: [chain], reason, entry: { index, members, recipient } }];
+    }
+    case 'access.cleared/1': {
+      const { index, chain, members, auditor, reason } = event.data;
+      const entry = { index, members, recipient: auditor };
+      return [{ ...told, type: 'clearance', chains: [chain], reason, until: event.derived.until, entry }];
+    }
+    default:
+      return [];
   }
 }

@@ -1,5 +1,6 @@
-/** The state of a patient chain: who it is, what is open about them, who was let in. */
+/** The state of a patient chain: who it is, what is open about them, who was let in, what keeps it from erasure. */
 import type { LedgerEvent, Nothing } from '../ledger/model.js';
+import type { Hold, HoldPlaced, HoldReleased } from './holds.js';
 
 export type Identifier = { system: string; value: string };
 
@@ -35,6 +36,37 @@ export type AccessRecorded = LedgerEvent<
 
 /** Break-glass: access without a relation, for a reason, for a while. Committed before the answer. */
 export type AccessBreakGlass = LedgerEvent<'access.break-glass/1', { reason: string }, { until: string }>;
+
+/** Members of one entry's payload, by their names. */
+type MembersOfEntry = {
+  /** Log index of the entry. */
+  index: number;
+  /** Id of its chain. */
+  chain: string;
+  members: string[];
+};
+
+/** An auditor may have these members of one entry until `derived.until`. */
+export type AccessCleared = LedgerEvent<
+  'access.cleared/1',
+  MembersOfEntry & {
+    /** Account or client id. */
+    auditor: string;
+    reason: string;
+  },
+  { until: string }
+>;
+
+/** Members of one entry were given away, never their values here. Committed before the answer. */
+export type AccessDisclosed = LedgerEvent<
+  'access.disclosed/1',
+  MembersOfEntry & {
+    /** To whom, in the words of who gave it; null: to the actor. */
+    recipient: string | null;
+    reason: string;
+  },
+  Nothing
+>;
 
 /** Whose desk a discrepancy lands on. */
 export type Side = 'prescriber' | 'pharmacy' | 'both';
@@ -83,8 +115,12 @@ export type PatientEvent =
   | PatientEnrolled
   | AccessRecorded
   | AccessBreakGlass
+  | AccessCleared
+  | AccessDisclosed
   | DiscrepancyOpened
-  | DiscrepancyResolved;
+  | DiscrepancyResolved
+  | HoldPlaced
+  | HoldReleased;
 
 export type DiscrepancyState = Discrepancy & {
   status: 'open' | 'resolved';
@@ -104,4 +140,10 @@ export type Patient = {
   discrepancies: DiscrepancyState[];
   /** Break-glass grants that may still run. */
   grants: { actor: string; until: string }[];
+  /** What auditors may have, while it may still run. */
+  clearances: Clearance[];
+  /** Retention holds, those that are over among them. */
+  holds: Hold[];
 };
+
+export type Clearance = { auditor: string; index: number; members: string[]; until: string };

@@ -1,13 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import {
+  firstCommitments,
   goldenChain,
   goldenCommitments,
   goldenText,
   goldenTypes,
   SALT,
 } from '../../test/fixtures/golden/events/read.js';
-import { commit, parsePayload } from '../ledger/core/commitment.js';
-import { toBase64 } from '../ledger/core/bytes.js';
+import { commit, isCommitted, parsePayload } from '../ledger/core/commitment.js';
+import { fromBase64, toBase64 } from '../ledger/core/bytes.js';
 import { nobleHasher } from '../ledger/core/hasher.js';
 import { jcs } from '../ledger/core/jcs.js';
 import { LOG_KEY_ROTATED } from '../ledger/core/log-key-rotation.js';
@@ -32,6 +33,8 @@ type Type =
 /** Every type and version there ever was; a compile error here means that one was forgotten. */
 const EVERY_TYPE: Readonly<Record<Type, true>> = {
   'access.break-glass/1': true,
+  'access.cleared/1': true,
+  'access.disclosed/1': true,
   'access.recorded/1': true,
   'actor-key.enrolled/1': true,
   'actor-key.revoked/1': true,
@@ -47,6 +50,8 @@ const EVERY_TYPE: Readonly<Record<Type, true>> = {
   'dose.skipped/1': true,
   'dose.taken/1': true,
   'erased/1': true,
+  'hold.placed/1': true,
+  'hold.released/1': true,
   'issue.expired/1': true,
   'issue.readied/1': true,
   'log-key.rotated/1': true,
@@ -78,6 +83,11 @@ describe('golden payloads', () => {
       expect(toBase64(sealed.commitment)).toBe(goldenCommitments()[type]);
       expect(toBase64(commit(hasher, SALT, payload).commitment)).toBe(goldenCommitments()[type]);
     }
+  });
+
+  it.each(Object.entries(firstCommitments()))('%s: its commitment of before still holds', (type, commitment) => {
+    for (const hasher of [nobleHasher, nodeHasher])
+      expect(isCommitted(hasher, fromBase64(commitment), SALT, parsePayload(goldenText(type)))).toBe(true);
   });
 
   it.each(TYPES)('%s: a model reads it', (type) => {

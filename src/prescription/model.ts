@@ -42,7 +42,6 @@ export const prescriptionModel: ChainModel<Prescription> = {
       key: ['chain', 'org'],
     },
   ],
-  // What a person says. What follows from it (a refill readied, a cancel applied) the server adds.
   signable: [
     'order.issued/1',
     'order.cancel-requested/1',
@@ -53,6 +52,7 @@ export const prescriptionModel: ChainModel<Prescription> = {
     'dispense.reversed/1',
     'dispense.reported/1',
   ],
+  consequences: ['order.cancelled/1', 'issue.readied/1', 'issue.expired/1'],
   evolve: evolvePrescription,
   rows: (rx, { chain, subject }) => [
     {

@@ -88,7 +88,21 @@ export const REFUSALS = {
 
   'patient.already-enrolled': { status: 409, title: 'The patient is enrolled already' },
   'patient.name-missing': { status: 422, title: 'The name of the patient is missing' },
+  'patient.on-hold': { status: 409, title: 'A retention hold keeps the record from being erased' },
+  'hold.until-past': { status: 422, title: 'The last day of the hold is over' },
+  'hold.unknown': { status: 404, title: 'There is no such hold' },
+  'hold.already-released': { status: 409, title: 'The hold is released already' },
   'access.reason-missing': { status: 422, title: 'Access without a relation needs a reason' },
+  'disclosure.recipient-missing': { status: 422, title: 'A disclosure says to whom it is given' },
+  'disclosure.member-unknown': { status: 422, title: 'The payload has no such member' },
+  'disclosure.signature-alone': {
+    status: 422,
+    title: 'A signature is shown with all that it covers: actor, data, occurredAt and type',
+  },
+  'disclosure.whole-only': { status: 409, title: 'The entry is of a form that is shown whole or not at all' },
+  'disclosure.no-patient': { status: 409, title: 'The entry is of no enrolled patient, whose record would say so' },
+  'disclosure.not-cleared': { status: 403, title: 'Not all of these members were cleared for you' },
+  'disclosure.auditor-unknown': { status: 422, title: 'There is no such auditor' },
   'discrepancy.unknown': { status: 404, title: 'There is no such discrepancy' },
   'discrepancy.already-resolved': { status: 409, title: 'The discrepancy is resolved already' },
 } as const satisfies Record<string, { status: number; title: string }>;

@@ -2,7 +2,7 @@ import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/com
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
 import { IdempotencyKey, idempotency } from '../http/idempotency.js';
-import { answer } from '../http/problem.js';
+import { answer, refuseRequest } from '../http/problem.js';
 import { receipts, receiptsOf } from '../http/receipt.js';
 import { signature } from '../http/signature.js';
 import { Action, CurrentActor } from '../identity/access.js';
@@ -65,7 +65,9 @@ export class ActorKeysController {
     @CurrentActor() actor: Actor,
     @Query({ schema: listQuery }) { account }: z.output<typeof listQuery>,
   ): Promise<{ items: KeyView[] }> {
-    return { items: await this.keys.list(may(actor.role, 'actor-key.read') ? (account ?? actor.id) : actor.id) };
+    const whose = account ?? actor.id;
+    if (!may(actor.role, 'actor-key.read', whose === actor.id ? ['own'] : [])) throw refuseRequest('access.forbidden');
+    return { items: await this.keys.list(whose) };
   }
 
   @Post(':kid/revoke')

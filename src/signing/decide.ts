@@ -1,5 +1,6 @@
 /** Enrolling and revoking actors' keys (design 3): events on the log chain, so that no key is swapped unseen. */
 import { KEY_ENROLLED, KEY_REVOKED, NO_KEYS, type KeyEnrolled, type KeyRevoked } from '../ledger/actor-keys.js';
+import { may } from '../identity/policy.js';
 import { LOG_CHAIN } from '../ledger/core/entry.js';
 import { type PublicJwk, thumbprint } from '../ledger/core/public-key.js';
 import type { LogChain } from '../ledger/log-chain.js';
@@ -15,7 +16,7 @@ export interface EnrolKey {
 
 /** @returns `actor-key.enrolled/1`, which the ledger accepts only as it is signed (`decideSignature`) */
 export function decideEnrol(log: LogChain | null, { jwk }: EnrolKey, actor: Actor): Decision<RefusalCode> {
-  if (actor.role !== 'prescriber' && actor.role !== 'pharmacist') return refuse('access.forbidden');
+  if (!may(actor.role, 'actor-key.enrol')) return refuse('access.forbidden');
   const { keys, inForce } = log?.actorKeys ?? NO_KEYS;
   const kid = thumbprint(jwk);
   const known = keys[kid];
@@ -32,7 +33,8 @@ export type RevokeKey = Pick<KeyRevoked['data'], 'kid' | 'reason'>;
 export function decideRevoke(log: LogChain | null, { kid, reason }: RevokeKey, actor: Actor): Decision<RefusalCode> {
   const { keys } = log?.actorKeys ?? NO_KEYS;
   const key = Object.hasOwn(keys, kid) ? keys[kid] : undefined;
-  if (!key || (key.account !== actor.id && actor.role !== 'administrator')) return refuse('actor-key.unknown');
+  if (!key || !may(actor.role, 'actor-key.revoke', key.account === actor.id ? ['own'] : []))
+    return refuse('actor-key.unknown');
   if (key.jwk === null) return refuse('actor-key.revoked');
   const data: KeyRevoked['data'] = { account: key.account, kid, reason };
   const derived: KeyRevoked['derived'] = { by: key.account === actor.id ? 'self' : 'administrator' };

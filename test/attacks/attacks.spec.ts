@@ -223,8 +223,15 @@ describe('receipts', () => {
 });
 
 describe('an export with its payloads', () => {
-  it('shows an entry whose time is not that of its payload', async () => {
-    const folder = await attacked('edit an entry, its payload left', 'clever');
+  it.each<[string, (world: HonestWorld) => number]>([
+    ['edit an entry, its payload left', ({ target }) => target[0]],
+    ['invent an event in the name of somebody who signs and append it, unsigned', ({ size }) => size],
+    ['replay a signed event as another command', ({ size }) => size],
+    ['invent what would follow from an event of somebody who signs: their order is cancelled', ({ size }) => size],
+    ["revoke an actor's key in their name, unsigned", ({ size }) => size],
+    ['take the signature off an event', ({ signed }) => signed[0]],
+  ])('shows: %s', async (name, indexIn) => {
+    const folder = await attacked(name, 'clever');
     const file = join(folder, 'export');
     const source = await openSqliteReadOnly(join(folder, 'rxledger.sqlite'));
     const vault = Vault.openExisting(
@@ -236,6 +243,6 @@ describe('an export with its payloads', () => {
     await source.destroy();
     writeFileSync(file, lines.join('\n'));
     const { findings } = await verifyExport(file, world.kept.vkey, CHAIN_MODELS);
-    expect(findings).toMatchObject([{ table: 'export', where: { index: world.target[0] } }]);
+    expect(findings).toMatchObject([{ table: 'export', where: { index: indexIn(world) } }]);
   });
 });

@@ -1,10 +1,18 @@
 import type { Attack } from './attack.js';
 import { ON_ENTRIES } from './on-entries.js';
+import { ON_ERASURE } from './on-erasure.js';
 import { ON_PAYLOADS } from './on-payloads.js';
 import { ON_THE_LOG } from './on-the-log.js';
+import { ON_SIGNATURES } from './on-signatures.js';
 import { type Party, PARTY_NAMES } from './parties.js';
 
-export const ATTACKS: readonly Attack[] = [...ON_ENTRIES, ...ON_PAYLOADS, ...ON_THE_LOG];
+export const ATTACKS: readonly Attack[] = [
+  ...ON_ENTRIES,
+  ...ON_PAYLOADS,
+  ...ON_ERASURE,
+  ...ON_THE_LOG,
+  ...ON_SIGNATURES,
+];
 
 /** A row of the table, as the README may show it. */
 export interface AttackRow {

@@ -63,6 +63,12 @@ export function at(item: Item, instant: number): Item {
   return { ...reworded(item, () => ({ occurredAt: said, recordedAt: said })), time: entryTime(instant) };
 }
 
+/** The same thing recorded at another instant; when it happened, and what is signed, stays. */
+export function recordedAt(item: Item, instant: number): Item {
+  const recorded = reworded(item, () => ({ recordedAt: new Date(instant).toISOString() }));
+  return { ...recorded, time: entryTime(instant) };
+}
+
 export const instantOf = ({ text }: Item): number =>
   Date.parse((JSON.parse(text) as { recordedAt: string }).recordedAt);
 

@@ -180,13 +180,13 @@ export const ON_THE_LOG: readonly Attack[] = [
     blames: ({ target: [, , index] }) => entryAt(index),
   },
   {
-    name: "invent an event in somebody's name and append it",
+    name: 'invent an event in the name of somebody who does not sign and append it',
     form: 'clever',
     mutate: rewriting((items, { target, size }) => [
       ...items,
       invented(itemAt(items, target[4]), instantOf(itemAt(items, size - 1))),
     ]),
     caughtBy: [],
-    waitsFor: 'the signature of the actor',
+    waitsFor: 'a key of the actor',
   },
 ];

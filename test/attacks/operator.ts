@@ -18,7 +18,7 @@ import {
   subjectOf,
 } from '../../src/ledger/chain-head.js';
 import { commit, parsePayload } from '../../src/ledger/core/commitment.js';
-import { decodeEntry, encodeEntry, type Entry, ZERO32 } from '../../src/ledger/core/entry.js';
+import { decodeEntry, encodeEntry, type Entry, LOG_CHAIN, ZERO32 } from '../../src/ledger/core/entry.js';
 import { completeAt, GrowingTree, rootAt } from '../../src/ledger/core/merkle.js';
 import { TILE_WIDTH } from '../../src/ledger/core/tiles.js';
 import { dataKeyOf } from '../../src/ledger/history.js';
@@ -105,7 +105,8 @@ export class Operator {
     return rows.map(({ idx, chain, seq, entry, body }) => {
       const { time, chain: id } = decodeEntry(entry);
       const dataKey = dataKeys.get(chain) as Uint8Array;
-      const opened = splitPayload(decrypt(dataKey, this.vault.aad('payload', id, seq, 'payload'), body));
+      const aad = this.vault.aad('payload', id, seq, 'payload');
+      const opened = splitPayload(id === LOG_CHAIN ? body : decrypt(dataKey, aad, body));
       return { index: idx, chain: id, time, ...opened, stored: entry };
     });
   }
@@ -186,7 +187,8 @@ export class Operator {
       entry,
     ]);
     const aad = this.vault.aad('payload', item.chain, chain.seq, 'payload');
-    const body = encrypt(chain.dataKey, aad, payloadBytes(item.salt, item.text, item.keyed));
+    const plain = payloadBytes(item.salt, item.text, item.keyed);
+    const body = item.chain === LOG_CHAIN ? plain : encrypt(chain.dataKey, aad, plain);
     await this.db.query('INSERT INTO payload (idx, body) VALUES (?, ?)', [index, body]);
     try {
       chain.state = modelOf(row).evolve(chain.state, openEvent(item.text, item.chain, chain.seq));

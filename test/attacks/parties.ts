@@ -1,33 +1,39 @@
 /**
  * Who may catch an operator, each as the check that it makes for real, with nothing but what it kept itself and
- * what the log shows it now. Actors' signatures are not among them: no event carries one yet.
+ * what the log shows it now.
  */
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DataSource } from 'typeorm';
-import { runVerify } from '../../src/cli/verify.js';
+import { runVerify, type VerifyOptions } from '../../src/cli/verify.js';
 import { EXIT } from '../../src/cli/terminal.js';
 import { openSqliteReadOnly } from '../../src/database/data-source.js';
 import { type Db, dbOf } from '../../src/database/db.js';
 import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow } from '../../src/ledger/chain-head.js';
 import { fromBase64, toBase64 } from '../../src/ledger/core/bytes.js';
 import { type Checkpoint, openCheckpoint } from '../../src/ledger/core/checkpoint.js';
-import { commit, parsePayload } from '../../src/ledger/core/commitment.js';
-import { decodeEntry } from '../../src/ledger/core/entry.js';
+import { isCommitted, parsePayload } from '../../src/ledger/core/commitment.js';
+import { KEY_REVOKED } from '../../src/ledger/actor-keys.js';
+import { decodeEntry, LOG_CHAIN } from '../../src/ledger/core/entry.js';
+import { holdsFor, parseDetachedJws } from '../../src/ledger/core/jws.js';
+import { nobleCheck } from '../../src/ledger/core/public-key.js';
+import { statementBytes, statementOf } from '../../src/ledger/core/statement.js';
+import type { LedgerEvent } from '../../src/ledger/model.js';
 import { nobleHasher } from '../../src/ledger/core/hasher.js';
 import { consistencyProof, inclusionProof, rootOf } from '../../src/ledger/core/merkle.js';
 import { verifyConsistency, verifyInclusion } from '../../src/ledger/core/proof.js';
 import { verifyReceipt } from '../../src/ledger/core/receipt.js';
 import { tileNodeReader } from '../../src/ledger/core/tiles.js';
 import { dataKeyOf } from '../../src/ledger/history.js';
-import { splitPayload } from '../../src/ledger/payload.js';
+import { openEvent, splitPayload } from '../../src/ledger/payload.js';
 import { readHead, tileReader } from '../../src/ledger/tip.js';
 import { decrypt, Vault } from '../../src/ledger/vault.js';
+import { erasureOf } from '../../src/ledger/verify/chain-rows.js';
 import { EntryAudit, TileAudit } from '../../src/ledger/verify/entries.js';
 import { Findings, type VerifyReport } from '../../src/ledger/verify/report.js';
 import { temporaryFolder } from '../support/ledger.js';
 import { submit } from './witness.js';
-import type { Kept } from './world.js';
+import { type Kept, ORIGIN } from './world.js';
 
 /** What the log shows to the world: checkpoint, tiles, entries; payloads to whoever is cleared. */
 export interface Shown {
@@ -50,6 +56,7 @@ export const PARTIES = {
   'auditor state': auditor,
   witness,
   receipt,
+  'actor key': actorKey,
 } as const satisfies Record<string, Check>;
 export type Party = keyof typeof PARTIES;
 export const PARTY_NAMES = Object.keys(PARTIES) as Party[];
@@ -73,31 +80,69 @@ async function verify({ folder }: Shown): Promise<string | null> {
 }
 
 /** What the command line prints with `--json`. */
-export async function verifyReport(folder: string): Promise<{ exit: number; report: VerifyReport }> {
+export async function verifyReport(
+  folder: string,
+  options: VerifyOptions = {},
+): Promise<{ exit: number; report: VerifyReport }> {
   let printed = '';
   const quiet = { err: () => undefined, status: () => undefined, watched: false, env: {}, stdout: process.stdout };
   const terminal = { ...quiet, out: (line: string) => void (printed += line) };
-  const exit = await runVerify(folder, { json: true, progress: false }, terminal);
+  const exit = await runVerify(folder, { ...options, json: true, progress: false }, terminal);
   return { exit, report: JSON.parse(printed) as VerifyReport };
 }
 
-/** Whoever is shown the payloads, and holds each against the entry beside it. */
-async function commitment({ folder, db, entries }: Shown): Promise<string | null> {
+interface ShownPayload {
+  readonly idx: number;
+  /** Null: it is not shown. */
+  readonly open: (() => { salt: Buffer; text: string }) | null;
+  /** Log index of the event that ended its chain in the clear, after which nothing else of the chain may be shown. */
+  readonly erasedBy: number | null;
+}
+
+/** The payloads as they are shown to whoever is cleared; null where none can be opened. */
+async function payloads({ folder, db, entries }: Shown): Promise<ShownPayload[] | null> {
   const head = await readHead(db);
   const vault = head && Vault.openExisting(join(folder, 'keys'), head.origin);
-  if (!vault) return 'payloads cannot be opened';
+  if (!vault) return null;
   const chains = await db.query<ChainRow>(`SELECT ${CHAIN_COLUMNS} ${CHAIN_FROM}`);
   const rows = await db.query<{ idx: number; chain: number; seq: number; body: Buffer | null }>(
     'SELECT e.idx, e.chain, e.seq, p.body FROM entry e LEFT JOIN payload p ON p.idx = e.idx ORDER BY e.idx',
   );
-  for (const { idx, chain, seq, body } of rows) {
-    if (!body) return `payload ${idx} is not shown`;
-    try {
+  const erased = new Map<number, number>();
+  for (const row of rows) {
+    const id = chains.find(({ num }) => num === row.chain)?.id ?? '';
+    if (erasureOf({ ...row, entry: entries.get(row.idx) ?? Buffer.alloc(0) }, id)) erased.set(row.chain, row.idx);
+  }
+  return rows.map(({ idx, chain, seq, body }) => {
+    const erasedBy = erased.get(chain) ?? null;
+    if (!body) return { idx, erasedBy, open: null };
+    const open = () => {
       const row = chains.find(({ num }) => num === chain) as ChainRow;
-      const sealed = decrypt(dataKeyOf(vault, row), vault.aad('payload', row.id, seq, 'payload'), body);
-      const { salt, text } = splitPayload(sealed);
-      const found = commit(nobleHasher, salt, parsePayload(text)).commitment;
-      if (!Buffer.from(found).equals(decodeEntry(entries.get(idx) ?? Buffer.alloc(0)).commitment))
+      if (row.id === LOG_CHAIN || erasedBy === idx) return splitPayload(body);
+      return splitPayload(decrypt(dataKeyOf(vault, row), vault.aad('payload', row.id, seq, 'payload'), body));
+    };
+    return { idx, erasedBy, open };
+  });
+}
+
+/**
+ * Whoever is shown the payloads, and holds each against the entry beside it. Of a chain that ends with its erasure, in
+ * the clear, nothing else may be shown.
+ */
+async function commitment(shown: Shown): Promise<string | null> {
+  const { entries } = shown;
+  const all = await payloads(shown);
+  if (!all) return 'payloads cannot be opened';
+  for (const { idx, erasedBy, open } of all) {
+    if (erasedBy !== null) {
+      if (open && idx !== erasedBy) return `payload ${idx} is shown, though its chain was erased`;
+      continue;
+    }
+    if (!open) return `payload ${idx} is not shown`;
+    try {
+      const { salt, text } = open();
+      const { commitment: committed } = decodeEntry(entries.get(idx) ?? Buffer.alloc(0));
+      if (!isCommitted(nobleHasher, committed, salt, parsePayload(text)))
         return `payload ${idx} is not what its entry commits to`;
     } catch {
       return `payload ${idx} does not open, or its entry is none`;
@@ -169,6 +214,34 @@ async function receipt(shown: Shown, { vkey, receipts }: Kept): Promise<string |
   return null;
 }
 
+/**
+ * Whoever knows an actor's public key from the actor, and is shown the payloads: what the log says in the actor's name
+ * since they enrolled it must be signed with that key, each under a commandId of its own, and the log chain must not
+ * say of their keys what they did not do.
+ */
+async function actorKey(shown: Shown, { actor }: Kept): Promise<string | null> {
+  const commands = new Set<string>();
+  for (const { idx, open } of (await payloads(shown)) ?? []) {
+    let event: LedgerEvent;
+    try {
+      const { chain, seq } = decodeEntry(shown.entries.get(idx) ?? Buffer.alloc(0));
+      event = openEvent((open as () => { text: string })().text, chain, seq);
+      if (event.type === KEY_REVOKED && event.data['kid'] === actor.kid) return `entry ${idx} revokes the key`;
+    } catch {
+      // Shown to nobody, or no payload: it says nothing in anybody's name.
+      continue;
+    }
+    if (event.actor?.id !== actor.account) continue;
+    const { commandId = '', jws = '' } = event.signature ?? {};
+    if (commands.has(commandId)) return `entry ${idx} repeats a command`;
+    commands.add(commandId);
+    const bytes = statementBytes(statementOf(ORIGIN, event, commandId));
+    const holds = await attempt(async () => holdsFor(parseDetachedJws(jws), actor.jwk, bytes, nobleCheck));
+    if (!holds) return `entry ${idx} is not signed with the key`;
+  }
+  return null;
+}
+
 /** The part of a verifier's work that a monitor does for each entry, in order. */
 async function everyLeaf({ entries }: Shown, today: Checkpoint): Promise<string | null> {
   const findings = new Findings();
@@ -176,20 +249,22 @@ async function everyLeaf({ entries }: Shown, today: Checkpoint): Promise<string 
   for (let index = 0; index < today.size; index++) {
     const bytes = entries.get(index);
     if (!bytes) return `entry ${index} is not shown`;
-    audit.take(bytes);
+    audit.take(leafInput(bytes));
   }
   const [first] = findings.listed;
   if (first) return `entry ${first.where['index']} ${first.what}`;
   return same(audit.tree.root(), today.root) ? null : 'the entries do not give the root that is signed';
 }
 
+/** As a leaf hash takes it (RFC 6962 section 2.1). */
+const leafInput = (entry: Uint8Array = new Uint8Array()): Buffer => Buffer.concat([Buffer.of(0), entry]);
+
 async function everyTile({ entries, tile }: Shown, today: Checkpoint): Promise<string | null> {
   const findings = new Findings();
   const audit = new EntryAudit(today.origin, findings, 'entry');
-  for (let index = 0; index < today.size; index++) audit.take(entries.get(index) ?? Buffer.alloc(0));
+  for (let index = 0; index < today.size; index++) audit.take(leafInput(entries.get(index)));
   const tiles = new TileAudit(tile, findings);
-  await tiles.take(audit.tree);
-  await tiles.finish(today.size);
+  await tiles.finish(audit.tree);
   const [first] = findings.listed;
   return first ? `${first.table} ${JSON.stringify(first.where)} ${first.what}` : null;
 }

@@ -5,7 +5,10 @@ import { dbOf } from '../../src/database/db.js';
 import { openSqliteReadOnly } from '../../src/database/data-source.js';
 import type { Receipt } from '../../src/ledger/model.js';
 import { readHead } from '../../src/ledger/tip.js';
-import { accepted, type Answer, type Api, newOrder, startApi, tablets } from '../support/api.js';
+import type { PublicJwk } from '../../src/ledger/core/public-key.js';
+import type { Statement } from '../../src/ledger/core/statement.js';
+import { accepted, type Answer, type Api, issue, LISINOPRIL, newOrder, startApi, tablets } from '../support/api.js';
+import { enrol, newSigner, postSigned, type Signer } from '../support/signer.js';
 import { temporaryFolder } from '../support/ledger.js';
 import { submit } from './witness.js';
 
@@ -17,6 +20,8 @@ export interface Kept {
   readonly checkpoint: string;
   /** Of the target's entries and of the log's last one, as the writes answered them. */
   readonly receipts: readonly Receipt[];
+  /** Who signs, and the key as the actor gave it. */
+  readonly actor: { readonly account: string; readonly kid: string; readonly jwk: PublicJwk };
   /** Folder of a witness that has cosigned that checkpoint, and no later one. */
   readonly witness: string;
 }
@@ -39,6 +44,9 @@ export interface HonestWorld {
   /** The order that the attacks aim at, in the first full tile, and another one like it. */
   readonly target: OrderEntries;
   readonly neighbour: OrderEntries;
+  /** Log index at which the actor who signs enrolled their key, and those of two reports that they signed. */
+  readonly enrolment: number;
+  readonly signed: readonly [report: number, other: number];
   /** Two of the target's entries that stand under one node of the tree. */
   readonly siblings: readonly [left: number, right: number];
   /** A copy of the log's data folder to attack. */
@@ -46,7 +54,7 @@ export interface HonestWorld {
   remove(): void;
 }
 
-const ORIGIN = 'ledger.example/attacked';
+export const ORIGIN = 'ledger.example/attacked';
 /** The clock moves on after each order, so that entries have times to tell apart. */
 const BETWEEN_ORDERS_MS = 2 * 60_000;
 /** Orders of five entries each: the first full tile is closed before the backup is made. */
@@ -64,11 +72,16 @@ export async function honestWorld(): Promise<HonestWorld> {
   });
   cpSync(folder, backup, { recursive: true });
 
+  const signer = newSigner();
   let kept = '';
   let vkey = '';
+  let enrolled: { account: string; receipt: Receipt } | undefined;
+  const reports: number[] = [];
   await serving(folder, ORIGIN, async (api) => {
     vkey = api.vkey;
     for (let n = 0; n < ORDERS.beforeCheckpoint; n++) orders.push(await wholeOrder(api));
+    enrolled = accepted(await enrol(api.as('pharmacist2'), signer)).body;
+    for (let n = 0; n < 2; n++) reports.push(await signedReport(api, signer));
     kept = (await readHead(api.reader.db))?.checkpoint ?? '';
     for (let n = 0; n < ORDERS.afterCheckpoint; n++) orders.push(await wholeOrder(api));
   });
@@ -89,11 +102,20 @@ export async function honestWorld(): Promise<HonestWorld> {
   const target = entriesOf(TARGET);
   const left = target[1] + (target[1] % 2);
   let copies = 0;
+  const { account, receipt } = enrolled as unknown as { account: string; receipt: Receipt };
   return {
     folder,
     backup,
     other,
-    kept: { vkey, checkpoint: kept, receipts: [...(orders[TARGET] ?? []), last], witness: at('witness') },
+    kept: {
+      vkey,
+      checkpoint: kept,
+      receipts: [...(orders[TARGET] ?? []), last],
+      actor: { account, kid: signer.kid, jwk: signer.jwk },
+      witness: at('witness'),
+    },
+    enrolment: receipt.index,
+    signed: reports as unknown as HonestWorld['signed'],
     backupSize: await sizeOf(backup),
     size: await sizeOf(folder),
     target,
@@ -135,6 +157,24 @@ async function wholeOrder(api: Api): Promise<Receipt[]> {
   for (let dose = 0; dose < 2; dose++) await write('patient', `${path}/doses`, { outcome: 'taken' });
   api.clock.advance(BETWEEN_ORDERS_MS);
   return receipts;
+}
+
+const ids = ({ data }: Statement) => ({ dispenseId: data['dispenseId'] });
+
+/** An order, and another pharmacy's report of a dispense of it, which its pharmacist signs. @returns the report's index */
+async function signedReport(api: Api, signer: Signer): Promise<number> {
+  const { number } = await issue(api);
+  const report = {
+    order: { issuer: api.orgs.practice, number },
+    medication: LISINOPRIL,
+    quantity: tablets('30'),
+    daysSupply: 30,
+    whenHandedOver: new Date(api.clock.now()).toISOString(),
+    reason: 'outage',
+  };
+  const answer = await postSigned(api.as('pharmacist2'), signer, '/api/dispense-reports', report, randomUUID(), ids);
+  api.clock.advance(BETWEEN_ORDERS_MS);
+  return accepted(answer).body.receipt.index as number;
 }
 
 async function sizeOf(folder: string): Promise<number> {

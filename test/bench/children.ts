@@ -27,6 +27,8 @@ export interface Cpu {
   readonly cpu: number;
   /** Time in which the event loop was not idle. */
   readonly busy: number;
+  /** Bytes of memory that the process occupies; 0 where it does not say. */
+  readonly memory: number;
 }
 
 export function startLoad(): LoadProcess {
@@ -40,7 +42,7 @@ export function startLoad(): LoadProcess {
   };
 }
 
-/** @param script `server.js` or `trivial.js`, which says its port when it listens */
+/** @param script `server.js`, `log-server.js` or `trivial.js`, which says its port when it listens */
 export async function startServer(script: string, env: Record<string, string>): Promise<ServerProcess> {
   const child = start(script, env);
   const ready = z.object({ port: z.int(), patients: z.array(z.string()).default([]) });
@@ -48,7 +50,7 @@ export async function startServer(script: string, env: Record<string, string>): 
     ...ready.parse(await answer(child)),
     async cpu() {
       child.send('cpu');
-      return z.object({ cpu: z.number(), busy: z.number() }).parse(await answer(child));
+      return z.object({ cpu: z.number(), busy: z.number(), memory: z.number().default(0) }).parse(await answer(child));
     },
     stop: () => endChild(child, 'SIGKILL'),
   };

@@ -5,10 +5,13 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { CHAIN_MODELS } from '../../src/chain-models.js';
+import { runRotateKek } from '../../src/cli/rotate-kek.js';
 import { openReader } from '../../src/database/data-source.js';
+import { dbOf } from '../../src/database/db.js';
 import { DEMO_ORGANISATIONS } from '../../src/identity/demo-accounts.js';
 import { LEDGER_TABLES } from '../../src/ledger/tables.js';
 import { type Answered, type HttpClient, PASSWORD, signIn, signInAs } from '../faults/http-client.js';
+import { found, remainsOf } from '../faults/remains.js';
 import { leaks, spellingsOf } from '../faults/spellings.js';
 import { verified } from '../faults/verified.js';
 import { redisProgram } from '../support/engines.js';
@@ -60,6 +63,7 @@ describe.skipIf(program.missing)('what somebody sees who takes the disks', () =>
   ];
   let redis: TestRedis;
   let server: TestServer;
+  let person: string;
   /** Files under DATA_DIR while the service ran, so that the write-ahead log is among them. */
   let running: Map<string, Buffer>;
 
@@ -73,7 +77,7 @@ describe.skipIf(program.missing)('what somebody sees who takes the disks', () =>
       DEMO_PASSWORD: PASSWORD,
       LOG_LEVEL: 'debug',
     });
-    await life(server.address);
+    person = await life(server.address);
     running = filesUnder(folder.path);
   });
   afterAll(async () => {
@@ -82,8 +86,8 @@ describe.skipIf(program.missing)('what somebody sees who takes the disks', () =>
     folder.remove();
   });
 
-  /** Something of everything that people may write down, refused requests and failed sign-ins among them. */
-  async function life(address: string): Promise<void> {
+  /** Something of everything that people may write down, refused requests and failed sign-ins among them. @returns the patient's id */
+  async function life(address: string): Promise<string> {
     const as = Object.fromEntries(
       await Promise.all(
         ['admin', 'prescriber', 'pharmacist', 'pharmacist2'].map(
@@ -184,6 +188,22 @@ describe.skipIf(program.missing)('what somebody sees who takes the disks', () =>
       async () => z.array(z.unknown()).parse((await as.prescriber.get('/api/discrepancies')).body['items']).length > 0,
       { what: 'the two sides are reconciled' },
     );
+    return patient;
+  }
+
+  /** The files of Redis, and its values as it holds them now. */
+  async function inRedis(): Promise<Map<string, Buffer>> {
+    const client = new Redis(redis.url);
+    const values: Buffer[] = [];
+    try {
+      const [, dir] = z.tuple([z.string(), z.string()]).parse(await client.config('GET', 'dir'));
+      const keys = await client.keys('*');
+      expect(keys.length).toBeGreaterThan(5);
+      for (const key of keys) values.push(Buffer.from(key), ...(await contentOf(client, key)));
+      return new Map([...filesUnder(join(dir, 'appendonlydir')), ['values', Buffer.concat(values)]]);
+    } finally {
+      client.disconnect();
+    }
   }
 
   it('finds what is there, in whatever form', () => {
@@ -207,20 +227,10 @@ describe.skipIf(program.missing)('what somebody sees who takes the disks', () =>
   });
 
   it('nobody in Redis, neither now nor in anything that it was ever told', async () => {
-    const client = new Redis(redis.url);
-    const values: Buffer[] = [];
-    try {
-      const [, dir] = z.tuple([z.string(), z.string()]).parse(await client.config('GET', 'dir'));
-      const files = filesUnder(join(dir, 'appendonlydir'));
-      // Jobs name whom they are about by a number.
-      expect(leaks(['{"subject":'], files)).not.toEqual([]);
-      const keys = await client.keys('*');
-      expect(keys.length).toBeGreaterThan(5);
-      for (const key of keys) values.push(Buffer.from(key), ...(await contentOf(client, key)));
-      expect(leaks(secrets, new Map([...files, ['values', Buffer.concat(values)]]))).toEqual([]);
-    } finally {
-      client.disconnect();
-    }
+    const told = await inRedis();
+    // Jobs name whom they are about by a number.
+    expect(leaks(['{"subject":'], told)).not.toEqual([]);
+    expect(leaks(secrets, told)).toEqual([]);
   });
 
   it('no drug in the tables of the ledger', async () => {
@@ -238,6 +248,32 @@ describe.skipIf(program.missing)('what somebody sees who takes the disks', () =>
     } finally {
       await source.destroy();
     }
+  });
+
+  it('nobody in any form once the patient is erased and the keys of then are destroyed', async () => {
+    const source = await openReader(config);
+    const remains = await remainsOf(dbOf(source), person, config.keysDir);
+    await source.destroy();
+    const seen = found(remains, filesUnder(folder.path)).map((line) => line.replace(/^.*: /, ''));
+    expect([...new Set(seen)].toSorted()).toEqual([...remains.keys()].toSorted());
+
+    const admin = await signIn(server.address, 'admin');
+    const erased = done(await admin.post(`/api/patients/${person}/erase`, { reason: 'request' }, randomUUID()));
+    expect(erased).toMatchObject({ patient: person, complete: false });
+    const said: string[] = [];
+    const terminal = { out: (line: string) => said.push(line), err: (line: string) => said.push(line) };
+    const env = { DATA_DIR: folder.path, LOG_ORIGIN: config.env.LOG_ORIGIN, LOG_LEVEL: 'silent' };
+    const rest = { status: () => undefined, watched: false, env, stdout: process.stdout };
+    expect(await runRotateKek({ json: true, destroyOld: true }, { ...terminal, ...rest })).toBe(0);
+    expect(JSON.parse(said.join(''))).toMatchObject({ kek: '0002', destroyed: ['0001'], emptied: true });
+
+    const report = await verified(config, CHAIN_MODELS);
+    expect(report).toMatchObject({ ok: true, findings: [], erased: erased['chains'], incomplete: 0 });
+    const logs = [server.stdout(), server.stderr()].map((text, at): [string, Buffer] => [
+      `log ${at}`,
+      Buffer.from(text),
+    ]);
+    expect(found(remains, new Map([...filesUnder(folder.path), ...(await inRedis()), ...logs]))).toEqual([]);
   });
 
   it('nobody in the logs, nor in what is left after the end', async () => {

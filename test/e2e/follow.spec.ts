@@ -24,7 +24,7 @@ let args: string[];
 
 beforeAll(async () => {
   await fillLog(join(folder.path, 'data'), 12_000);
-  api = await startApi({ DATA_DIR: join(folder.path, 'data'), PUBLISH_SECONDS: '1' });
+  api = await startApi({ DATA_DIR: join(folder.path, 'data'), PUBLISH_SECONDS: '0.05' });
   auditor = await api.signIn('auditor');
   const key = join(folder.path, 'follower.key');
   const jwk = await publicJwk(loadOrCreateKey(folder.path, 'follower.key'));

@@ -62,7 +62,7 @@ async function look(more: readonly string[] = [], key = vkey) {
 
 /** The service on the data folder, once it has published all that it holds. */
 async function served<T>(use: (service: Api) => Promise<T>, port = '0'): Promise<T> {
-  const service = await startApi({ DATA_DIR: at('data'), PUBLISH_SECONDS: '1', PORT: port });
+  const service = await startApi({ DATA_DIR: at('data'), PUBLISH_SECONDS: '0.05', PORT: port });
   ({ address } = service);
   api = service;
   try {

@@ -14,12 +14,21 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
-import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openCheckpoint } from '../../src/ledger/core/checkpoint.js';
 import { HeadFile, readHeadFile } from '../../src/ledger/head-file.js';
 import { LogKey } from '../../src/ledger/log-key.js';
 import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
-import { count, counterModel, openTestLedger, temporaryFolder, testActor, testConfig } from '../support/ledger.js';
+import {
+  count,
+  counterModel,
+  openFiles,
+  openTestLedger,
+  tellsOpenFiles,
+  temporaryFolder,
+  testActor,
+  testConfig,
+} from '../support/ledger.js';
 
 const key = new LogKey('test.example/log', randomBytes(32));
 const checkpoint = (size: number): string => key.checkpoint(size, Buffer.alloc(32, size % 256));
@@ -182,6 +191,25 @@ describe('a ledger and its head file', () => {
     await expect(openTestLedger(config)).rejects.toThrow('differs from the checkpoint at 5 entries');
     writeFileSync(config.headFile, real as string);
     await (await openTestLedger(config)).close();
+  });
+
+  it.skipIf(!tellsOpenFiles)('are closed though something else cannot be, or the one refuses the other', async () => {
+    const config = testConfig(folder.path);
+    const ledger = await openTestLedger(config);
+    await ledger.writer.commit(count(randomUUID(), 1));
+    expect(openFiles(folder.path)).toContain(config.headFile);
+    await ledger.source.destroy();
+    vi.spyOn(ledger.source, 'destroy').mockRejectedValueOnce(new Error('does not close'));
+    await expect(ledger.close()).rejects.toThrow('does not close');
+    expect(openFiles(folder.path)).toEqual([]);
+
+    const signer = new LogKey('test.example/log', readFileSync(join(config.keysDir, 'log.key')));
+    writeFileSync(config.headFile, signer.checkpoint(5, Buffer.alloc(32)));
+    await expect(openTestLedger(config)).rejects.toThrow('its head file remembers 5');
+    rmSync(config.headFile);
+    mkdirSync(`${config.headFile}.previous-folder`);
+    await expect(openTestLedger(config)).rejects.toThrow('EISDIR');
+    expect(openFiles(folder.path)).toEqual([]);
   });
 
   it.skipIf(!existsSync('/dev/full'))('acknowledges nothing that its head file does not remember', async () => {

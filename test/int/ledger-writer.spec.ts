@@ -1,5 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { openSqliteReadOnly } from '../../src/database/data-source.js';
+import { dbOf } from '../../src/database/db.js';
 import { readHeadFile } from '../../src/ledger/head-file.js';
 import { openCheckpoint } from '../../src/ledger/core/checkpoint.js';
 import { verifyReceipt } from '../../src/ledger/core/receipt.js';
@@ -19,6 +23,7 @@ import {
   testActor,
   testConfig,
 } from '../support/ledger.js';
+import { until } from '../support/wait.js';
 
 type Good = Extract<Outcome, { ok: true }>;
 const good = (outcome: Outcome): Good => {
@@ -172,7 +177,7 @@ describe.each([
     // There is room again for each.
     await writer.commit(count(randomUUID(), 1));
     await writer.side((db) => db.query('SELECT 1'));
-    expect(await writer.erase(randomUUID(), testActor)).toBe(0);
+    expect(await writer.erase(randomUUID(), testActor)).toMatchObject({ chains: 0 });
   });
 
   it('answers a repeat with the first answer even when the command would be refused now', async () => {
@@ -204,8 +209,9 @@ describe.each([
     const before = good(await ledger.writer.commit(count(gone, 1, idempotent('before'))));
     await ledger.writer.commit(count(gone, 2));
     await ledger.writer.commit(count(stays, 1));
-    expect(await ledger.writer.erase(gone, testActor)).toBe(1);
-    expect(await ledger.writer.erase(gone, testActor)).toBe(0);
+    const erased = await ledger.writer.erase(gone, testActor);
+    expect(erased).toEqual({ ok: true, first: expect.any(Number), chains: 1, ids: [gone] });
+    expect(await ledger.writer.erase(gone, testActor)).toEqual(erased);
     // A stranger learns nothing: as a chain that never was. It is not opened again, and a repeat's own request is known.
     for (const id of [gone, randomUUID()]) {
       expect(await ledger.writer.commit(countExisting(id))).toEqual({
@@ -338,6 +344,29 @@ describe.each([
       expect((await verified(config, [counterModel])).findings).toEqual([]);
     } finally {
       await other.close();
+    }
+  });
+});
+
+describe("SQLite's write-ahead log", () => {
+  it('is folded into the database file while writes go on', async () => {
+    const folder = temporaryFolder();
+    const config = testConfig(folder.path);
+    const ledger = await openTestLedger(config);
+    try {
+      for (let batch = 0; batch < 100; batch++) good(await ledger.writer.commit(count(randomUUID(), 1)));
+      const alone = join(folder.path, 'alone.sqlite');
+      const folded = await until(async () => {
+        copyFileSync(config.sqliteFile, alone);
+        const copy = await openSqliteReadOnly(alone);
+        const [row] = await dbOf(copy).query<{ n: number }>('SELECT count(*) AS n FROM entry');
+        await copy.destroy();
+        return row && row.n >= 64 ? row.n : null;
+      });
+      expect(folded).toBeGreaterThanOrEqual(64);
+    } finally {
+      await ledger.close();
+      folder.remove();
     }
   });
 });

@@ -202,6 +202,7 @@ describe.each([
     await expect(ledger.writer.commit(count(id, 1, { chains: [into] }))).rejects.toThrow('its own subject');
     expect(await kids()).not.toContain(thief.kid);
     await ledger.writer.erase(id, testActor);
+    expect((await verified(config, MODELS)).erased).toBe(1);
   });
 
   it.skipIf(onPostgres && postgres.missing)('outlives a rotation of the KEK and a restart', async () => {

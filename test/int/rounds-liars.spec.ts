@@ -157,6 +157,7 @@ describe('a round', () => {
     const began = Date.now();
     await rounds.stop();
     await round;
-    expect(Date.now() - began).toBeLessThan(1000);
+    // Sooner than the round's own time is over.
+    expect(Date.now() - began).toBeLessThan(3000);
   });
 });

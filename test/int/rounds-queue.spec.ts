@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Worker } from 'bullmq';
 import pino from 'pino';
 import { describe, expect, it } from 'vitest';
+import { EXIT } from '../../src/cli/terminal.js';
 import { Clock } from '../../src/config/clock.js';
 import { ConfigError } from '../../src/config/config.js';
 import { Published } from '../../src/log/published.js';
@@ -11,7 +12,8 @@ import { Witnessing } from '../../src/log/rounds-readiness.js';
 import { serve, type Service } from '../../src/main.js';
 import { queueName } from '../../src/reconciliation/queue-name.js';
 import { redisProgram, sharedPostgres } from '../support/engines.js';
-import { count, openTestLedger, temporaryFolder, testConfig } from '../support/ledger.js';
+import { count, openFiles, openTestLedger, tellsOpenFiles, temporaryFolder, testConfig } from '../support/ledger.js';
+import { startNode } from '../support/process.js';
 import { startRedis } from '../support/redis.js';
 import { until } from '../support/wait.js';
 import { logVkey, writePolicy } from '../support/witnesses.js';
@@ -128,8 +130,18 @@ describe('a service with a policy', () => {
   it('that is not for its log does not start', async () => {
     const [folder, other] = [temporaryFolder(), temporaryFolder()];
     const policy = writePolicy(folder.path, logVkey(other.path), [await honest(1)], 1);
-    const config = testConfig(folder.path, { ROLE: 'worker', WITNESS_POLICY: policy });
-    await expect(serve(config, new Clock(), logger)).rejects.toThrow(ConfigError);
+    for (const ROLE of ['worker', 'all']) {
+      const config = testConfig(folder.path, { ROLE, PORT: '0', WITNESS_POLICY: policy });
+      await expect(serve(config, new Clock(), logger)).rejects.toThrow(ConfigError);
+      // The ledger was open by then.
+      if (tellsOpenFiles) expect(openFiles(folder.path)).toEqual([]);
+    }
+    // Nor does its process stay, whatever connections it has begun.
+    const env = { DATA_DIR: folder.path, WITNESS_POLICY: policy, REDIS_URL: 'redis://127.0.0.1:1' };
+    const refused = startNode('bin/rxledger.js', ['serve'], { env });
+    closers.push(() => refused.kill());
+    await refused.line(/settings: WITNESS_POLICY: its log line is not the verifier key of this log/);
+    expect(await refused.ended).toEqual({ code: EXIT.outage, signal: null });
     for (const each of [folder, other]) each.remove();
   });
 });

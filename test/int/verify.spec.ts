@@ -336,6 +336,16 @@ describe('verify names what was done to the database', () => {
     ['state version', 'UPDATE chain SET state_version = 1 WHERE num = 5', 'chain'],
     ['subject', 'UPDATE chain SET subject = (SELECT max(subject) + 1 FROM chain) WHERE num = 5', 'chain'],
     ['seal', "UPDATE chain SET state = x'' WHERE num = 5", 'chain'],
+    ['not remembered', 'DELETE FROM erasure', 'erasure'],
+    ['remembered elsewhere', 'UPDATE erasure SET first = first - 1', 'erasure'],
+    ['remembered as more', 'UPDATE erasure SET count = 2', 'erasure'],
+    ['remembered of one who is there', 'INSERT INTO erasure SELECT id, 0, 0 FROM subject LIMIT 1', 'erasure'],
+    [
+      'an account that is left',
+      `INSERT INTO account (id, username_index, username, name, role, patient, password, failed, disabled, demo, created_at)
+       SELECT '${randomUUID()}', x'07', x'08', x'09', 'patient', subject, '', 0, 0, 0, 0 FROM erasure`,
+      'account',
+    ],
   ])('checks an erased chain: %s', async (_, sql, table) => {
     expect(blames(await after(sql), table)).toBe(true);
   });
@@ -351,7 +361,10 @@ describe('verify names what was done to the database', () => {
     const report = await after(
       `INSERT INTO subject (num, id, kek, wrapped_key) VALUES (${subject}, '${id}', '${kek}', x'${wrapped.toString('hex')}')`,
     );
-    expect(report.findings).toMatchObject([{ table: 'subject', where: { num: subject } }]);
+    expect(report.findings).toMatchObject([
+      { table: 'erasure', where: { id } },
+      { table: 'subject', where: { num: subject } },
+    ]);
   });
 
   it('checks the time of an empty log', async () => {

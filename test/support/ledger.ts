@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Clock } from '../../src/config/clock.js';
@@ -11,6 +11,22 @@ import { openLedger, type Ledger, type Report } from '../../src/ledger/open-ledg
 export function temporaryFolder(): { path: string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), 'rxledger-test-'));
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+/** Whether {@link openFiles} can tell. */
+export const tellsOpenFiles = process.platform === 'linux';
+
+/** Paths of the files below this folder that this process holds open. */
+export function openFiles(folder: string): string[] {
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      const path = readlinkSync(`/proc/self/fd/${fd}`);
+      return path.startsWith(`${folder}/`) ? [path] : [];
+    } catch {
+      // The one of reading the directory.
+      return [];
+    }
+  });
 }
 
 export function testConfig(dataDir: string, env: Record<string, string> = {}): Config {

@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { toBase64 } from './bytes.js';
@@ -6,7 +6,10 @@ import {
   commit,
   commitmentOf,
   commitMembers,
+  digestByKey,
+  isCommitted,
   memberDigest,
+  memberKey,
   membersOf,
   parsePayload,
   PayloadError,
@@ -14,6 +17,7 @@ import {
 } from './commitment.js';
 import { nobleHasher } from './hasher.js';
 import { jcs } from './jcs.js';
+import { nodeHasher } from '../node-hasher.js';
 import { bytes32, jsonValue, memberName } from '../../../test/fixtures/rfc6962/vectors.js';
 
 const payloads = fc
@@ -23,14 +27,21 @@ const salt = new Uint8Array(32).fill(1);
 
 const hmac = (key: Uint8Array, data: string) => createHmac('sha256', key).update(data).digest();
 
-/** The formula of design 3, letter by letter. */
-function byTheFormula(of: Uint8Array, payload: Record<string, unknown>): Buffer {
+function digestsByTheFormula(of: Uint8Array, payload: Record<string, unknown>): string {
   const digests = Object.entries(payload).map(([name, value]) => [
     name,
     hmac(hmac(of, `rxledger/member/v1\n${name}`), jcs(value)).toString('base64'),
   ]);
-  return hmac(of, `rxledger/payload/v1\n${jcs(Object.fromEntries(digests))}`);
+  return jcs(Object.fromEntries(digests));
 }
+/** The formula, letter by letter. */
+const byTheFormula = (of: Uint8Array, payload: Record<string, unknown>): Buffer =>
+  createHash('sha256')
+    .update(`rxledger/payload/v2\n${digestsByTheFormula(of, payload)}`)
+    .digest();
+/** That of the first entries. */
+const byTheOldFormula = (of: Uint8Array, payload: Record<string, unknown>): Buffer =>
+  hmac(of, `rxledger/payload/v1\n${digestsByTheFormula(of, payload)}`);
 
 describe('commitment', () => {
   it('is the formula, from values, from member texts in any order, and from digests', () => {
@@ -40,18 +51,36 @@ describe('commitment', () => {
         const made = commit(nobleHasher, key, payload);
         expect(toBase64(made.commitment)).toBe(expected);
         expect(toBase64(commitMembers(nobleHasher, key, membersOf(payload).toReversed()))).toBe(expected);
-        expect(toBase64(commitmentOf(nobleHasher, key, made.digests))).toBe(expected);
+        expect(toBase64(commitmentOf(nobleHasher, made.digests))).toBe(expected);
       }),
     );
   });
 
-  it('lets one member be disclosed with the digests of the others', () => {
+  it('is known again by either formula, and by no other payload or salt', () => {
+    const other = new Uint8Array(32).fill(9);
+    fc.assert(
+      fc.property(bytes32, payloads, (key, payload) => {
+        for (const hasher of [nobleHasher, nodeHasher]) {
+          for (const commitment of [byTheFormula(key, payload), byTheOldFormula(key, payload)]) {
+            expect(isCommitted(hasher, commitment, key, payload)).toBe(true);
+            expect(isCommitted(hasher, commitment, key, { ...payload, more: 1 })).toBe(false);
+            if (!Buffer.from(key).equals(other) && Object.keys(payload).length > 0)
+              expect(isCommitted(hasher, commitment, other, payload)).toBe(false);
+          }
+        }
+      }),
+    );
+  });
+
+  it('lets one member be shown with its key and the digests of the others', () => {
     const payload = { actor: { id: 'a' }, data: { drug: '314076' }, type: 'order.issued/1' };
     const { commitment, digests } = commit(nobleHasher, salt, payload);
-    const shown = memberDigest(nobleHasher, salt, 'data', jcs(payload.data));
-    expect(commitmentOf(nobleHasher, salt, { ...digests, data: shown })).toEqual(commitment);
-    const other = memberDigest(nobleHasher, salt, 'data', jcs({ drug: '314077' }));
-    expect(commitmentOf(nobleHasher, salt, { ...digests, data: other })).not.toEqual(commitment);
+    const key = memberKey(nobleHasher, salt, 'data');
+    const shown = digestByKey(nobleHasher, key, jcs(payload.data));
+    expect(shown).toBe(memberDigest(nobleHasher, salt, 'data', jcs(payload.data)));
+    expect(commitmentOf(nobleHasher, { ...digests, data: shown })).toEqual(commitment);
+    const other = digestByKey(nobleHasher, key, jcs({ drug: '314077' }));
+    expect(commitmentOf(nobleHasher, { ...digests, data: other })).not.toEqual(commitment);
   });
 
   it('changes with the salt, a name, a value and a member less', () => {
@@ -67,7 +96,7 @@ describe('commitment', () => {
 
   it('refuses a salt of another length and a name that comes twice', () => {
     expect(() => commit(nobleHasher, new Uint8Array(31), {})).toThrow(PayloadError);
-    expect(() => commitmentOf(nobleHasher, new Uint8Array(33), {})).toThrow(PayloadError);
+    expect(() => memberKey(nobleHasher, new Uint8Array(33), 'a')).toThrow(PayloadError);
     expect(() =>
       commitMembers(nobleHasher, salt, [
         ['a', '1'],

@@ -1,3 +1,4 @@
+import { equal, toBase64 } from './bytes.js';
 import { HASH_BYTES, type Hasher } from './hasher.js';
 import { isObject, jcs, JcsError } from './jcs.js';
 
@@ -17,7 +18,8 @@ export class PayloadError extends Error {
 }
 
 const MEMBER_LABEL = 'rxledger/member/v1\n';
-const PAYLOAD_LABEL = 'rxledger/payload/v1\n';
+const PAYLOAD_LABEL = 'rxledger/payload/v2\n';
+const KEYED_PAYLOAD_LABEL = 'rxledger/payload/v1\n';
 
 /**
  * Digest of one member, base64 of HMAC(HMAC(salt, "rxledger/member/v1\n" || name), JCS(value)). The inner key can be
@@ -29,9 +31,38 @@ export function memberDigest(hasher: Hasher, salt: Uint8Array, name: string, tex
   return hasher.derivedHmac(salt, MEMBER_LABEL + name, text);
 }
 
-/** Commitment from all members' digests: HMAC(salt, "rxledger/payload/v1\n" || JCS(digests)). */
-export function commitmentOf(hasher: Hasher, salt: Uint8Array, digests: Readonly<Record<string, string>>): Uint8Array {
-  return hasher.hmac(checkSalt(salt), PAYLOAD_LABEL + jcs(digests));
+/**
+ * The key of one member, HMAC(salt, "rxledger/member/v1\n" || name), 32 bytes. With it the member's digest can be made
+ * of the value; it says nothing of the salt, of other members' keys or, therefore, of their values.
+ */
+export function memberKey(hasher: Hasher, salt: Uint8Array, name: string): Uint8Array {
+  return hasher.hmac(checkSalt(salt), MEMBER_LABEL + name);
+}
+
+/**
+ * Commitment from all members' digests: SHA-256("rxledger/payload/v2\n" || JCS(digests)). Without a key, so that it is
+ * checked by whoever was shown some members and the digests of the others; each digest is keyed, so that the whole says
+ * nothing of a value that could be guessed.
+ */
+export function commitmentOf(hasher: Hasher, digests: Readonly<Record<string, string>>): Uint8Array {
+  return hasher.sha256(PAYLOAD_LABEL + jcs(digests));
+}
+
+/**
+ * Whether an entry's commitment is one to this payload under this salt. The first entries ever written carry HMAC(salt,
+ * "rxledger/payload/v1\n" || JCS(digests)): it can be checked only with the salt, which gives away every member's key.
+ * @throws JcsError when a value has no JSON form; PayloadError when the salt is not 32 bytes
+ */
+export function isCommitted(
+  hasher: Hasher,
+  commitment: Uint8Array,
+  salt: Uint8Array,
+  payload: Readonly<Record<string, unknown>>,
+): boolean {
+  const made = commit(hasher, salt, payload);
+  return (
+    equal(made.commitment, commitment) || equal(hasher.hmac(salt, KEYED_PAYLOAD_LABEL + jcs(made.digests)), commitment)
+  );
 }
 
 /**
@@ -40,8 +71,7 @@ export function commitmentOf(hasher: Hasher, salt: Uint8Array, digests: Readonly
  */
 export function commitMembers(hasher: Hasher, salt: Uint8Array, members: readonly Member[]): Uint8Array {
   checkSalt(salt);
-  return hasher.hmac(
-    salt,
+  return hasher.sha256(
     PAYLOAD_LABEL + objectText(members, (name, text) => quoted(memberDigest(hasher, salt, name, text))),
   );
 }
@@ -52,7 +82,7 @@ export function commit(hasher: Hasher, salt: Uint8Array, payload: Readonly<Recor
   const digests = Object.fromEntries(
     membersOf(payload).map(([name, text]) => [name, memberDigest(hasher, salt, name, text)]),
   );
-  return { commitment: commitmentOf(hasher, salt, digests), digests };
+  return { commitment: commitmentOf(hasher, digests), digests };
 }
 
 /** The payload in canonical JSON, from the same member texts that were committed to. @throws PayloadError as {@link commitMembers}. */
@@ -65,20 +95,31 @@ export function membersOf(payload: Readonly<Record<string, unknown>>): Member[] 
   return Object.entries(payload).map(([name, value]) => [name, jcs(value)]);
 }
 
+/** Digest of one member from its key, as who was shown the key makes it: base64 of HMAC(key, JCS(value)). */
+export function digestByKey(hasher: Hasher, key: Uint8Array, text: string): string {
+  return toBase64(hasher.hmac(key, text));
+}
+
 /**
  * Reads a stored payload. Only canonical text: a name twice, or another spelling of a value, would let two texts
  * stand for one commitment. @throws PayloadError
  */
 export function parsePayload(text: string): Record<string, unknown> {
-  let payload: unknown;
+  const payload = parseCanonical(text);
+  if (!isObject(payload)) throw new PayloadError('payload is not an object');
+  return payload;
+}
+
+/** Reads canonical JSON and nothing else. @throws PayloadError */
+export function parseCanonical(text: string): unknown {
+  let value: unknown;
   try {
-    payload = JSON.parse(text);
+    value = JSON.parse(text);
   } catch {
     throw new PayloadError('payload is not JSON');
   }
-  if (!isCanonical(payload, text)) throw new PayloadError('payload is not canonical');
-  if (!isObject(payload)) throw new PayloadError('payload is not an object');
-  return payload;
+  if (!isCanonical(value, text)) throw new PayloadError('payload is not canonical');
+  return value;
 }
 
 function isCanonical(value: unknown, text: string): boolean {

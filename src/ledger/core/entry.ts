@@ -45,6 +45,12 @@ export function entryTime(ms: number): string {
   return time;
 }
 
+/** Whether it is what {@link entryTime} writes of some instant. */
+export function isEntryTime(time: string): boolean {
+  const ms = TIME.test(time) ? Date.parse(time) : Number.NaN;
+  return Number.isFinite(ms) && entryTime(ms) === time;
+}
+
 /**
  * The canonical bytes of an entry: RFC 8785 JSON with the members chain, commitment, log, prev, seq, time, v.
  * @throws EntryError when a member breaks its form, or the whole is longer than {@link MAX_ENTRY_BYTES}.
@@ -95,7 +101,7 @@ function check({ chain, commitment, log, prev, seq, time }: Entry): void {
   if (!Number.isSafeInteger(seq) || seq < 0 || Object.is(seq, -0)) throw new EntryError('seq');
   if ((seq === 0) !== prev.every((byte) => byte === 0)) throw new EntryError('prev');
   if (time !== checkedTime) {
-    if (!TIME.test(time) || entryTime(Date.parse(time)) !== time) throw new EntryError('time');
+    if (!isEntryTime(time)) throw new EntryError('time');
     checkedTime = time;
   }
 }

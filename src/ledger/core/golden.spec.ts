@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { Receipt } from '../model.js';
 import { fromBase64, fromHex, toBase64, toHex, utf8 } from './bytes.js';
 import { formatCheckpoint } from './checkpoint.js';
-import { commit, membersOf, parsePayload, payloadText } from './commitment.js';
+import { commit, isCommitted, membersOf, parsePayload, payloadText } from './commitment.js';
+import { disclose, verifyDisclosure } from './disclosure.js';
 import { decodeEntry, encodeEntry, entryTime, ZERO32 } from './entry.js';
 import { nobleHasher } from './hasher.js';
 import { jcs } from './jcs.js';
@@ -48,6 +49,8 @@ const time = entryTime(Date.parse(payload.recordedAt));
 const first = encodeEntry({ chain, commitment: nobleHasher.leaf(utf8('before')), log, prev: ZERO32, seq: 0, time });
 const entry = encodeEntry({ chain, commitment, log, prev: nobleHasher.leaf(first), seq: 1, time });
 
+const vkey = readFixtureText('golden/vkey.txt');
+
 function receipt(): Receipt {
   const tree = new GrowingTree(nobleHasher);
   for (const bytes of [first, entry, utf8('after')]) tree.append(nobleHasher.leaf(bytes));
@@ -65,7 +68,7 @@ function receipt(): Receipt {
 
 describe('golden files', () => {
   it('entry', () => {
-    expect(toHex(entry)).toBe(toHex(utf8(readFixtureText('golden/entry.jcs'))));
+    expect(toHex(entry)).toBe(toHex(utf8(readFixtureText('golden/entry-2.jcs'))));
     expect(toHex(encodeEntry(decodeEntry(entry)))).toBe(toHex(entry));
   });
 
@@ -76,18 +79,35 @@ describe('golden files', () => {
 
   it('commitment and member digests', () => {
     const made = { commitment: toBase64(commitment), digests, salt: toBase64(salt) };
-    expect(jcs(made)).toBe(readFixtureText('golden/commitment.jcs'));
+    expect(jcs(made)).toBe(readFixtureText('golden/commitment-2.jcs'));
     expect(decodeEntry(entry).commitment).toEqual(fromBase64(made.commitment));
   });
 
   it('receipt', () => {
-    expect(jcs(receipt())).toBe(readFixtureText('golden/receipt.jcs'));
-    const kept = readFixture<Receipt>('golden/receipt.jcs');
-    expect(verifyReceipt(kept, readFixtureText('golden/vkey.txt'))).toMatchObject({
+    expect(jcs(receipt())).toBe(readFixtureText('golden/receipt-2.jcs'));
+    const kept = readFixture<Receipt>('golden/receipt-2.jcs');
+    expect(verifyReceipt(kept, vkey)).toMatchObject({ ok: true, index: 1, size: 3, payload });
+  });
+
+  it('disclosure', () => {
+    expect(jcs(disclose(nobleHasher, receipt(), ['type', 'occurredAt']))).toBe(
+      jcs({ disclosure: readFixture('golden/disclosure.jcs') }),
+    );
+    expect(verifyDisclosure(readFixture('golden/disclosure.jcs'), vkey)).toMatchObject({
       ok: true,
       index: 1,
       size: 3,
-      payload,
+      disclosed: { occurredAt: payload.occurredAt, type: payload.type },
+      withheld: ['actor', 'data', 'derived', 'kind', 'recordedAt'],
     });
+  });
+
+  it('what was committed under the salt, as the first entries were, still holds, and is shown whole or not at all', () => {
+    const old = readFixture<{ commitment: string }>('golden/commitment.jcs');
+    expect(isCommitted(nobleHasher, fromBase64(old.commitment), salt, payload)).toBe(true);
+    expect(toBase64(decodeEntry(utf8(readFixtureText('golden/entry.jcs'))).commitment)).toBe(old.commitment);
+    const kept = readFixture<Receipt>('golden/receipt.jcs');
+    expect(verifyReceipt(kept, vkey)).toMatchObject({ ok: true, index: 1, size: 3, payload });
+    expect(disclose(nobleHasher, kept, ['type'])).toEqual({ fault: 'whole-only' });
   });
 });

@@ -16,6 +16,8 @@ export interface Hasher {
   node(left: Uint8Array, right: Uint8Array): Uint8Array;
   /** HMAC-SHA-256 (RFC 2104); a string stands for its UTF-8 bytes. */
   hmac(key: Uint8Array, data: Uint8Array | string): Uint8Array;
+  /** SHA-256 of a text's UTF-8 bytes. */
+  sha256(text: string): Uint8Array;
   /** base64 of HMAC(HMAC(key, label), data): a key of its own for each label. */
   derivedHmac(key: Uint8Array, label: string, data: string): string;
 }
@@ -30,5 +32,6 @@ export const nobleHasher: Hasher = {
   leaf: (entry) => sha256.create().update(LEAF).update(entry).digest(),
   node: (left, right) => sha256.create().update(NODE).update(left).update(right).digest(),
   hmac: nobleHmac,
+  sha256: (text) => sha256(utf8(text)),
   derivedHmac: (key, label, data) => toBase64(nobleHmac(nobleHmac(key, label), data)),
 };

@@ -1,3 +1,4 @@
+import { ed25519 as ed25519Curve } from '@noble/curves/ed25519.js';
 import * as fc from 'fast-check';
 import { calculateJwkThumbprint } from 'jose';
 import { describe, expect, it } from 'vitest';
@@ -8,6 +9,14 @@ import { isPublicJwk, thumbprint } from './public-key.js';
 const RFC8037 = { kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' } as const;
 const ed25519 = newSigner('Ed25519').jwk;
 const p256 = newSigner('P-256').jwk;
+
+/** A good key with a point of order two added. */
+const mixed = (() => {
+  const { Point } = ed25519Curve;
+  const two = Point.fromBytes(Uint8Array.from([0xec, ...new Array<number>(30).fill(0xff), 0x7f]), false);
+  const sum = Point.fromBytes(Buffer.from(RFC8037.x, 'base64url'), false).add(two);
+  return { ...RFC8037, x: Buffer.from(sum.toBytes()).toString('base64url') };
+})();
 
 describe('public keys of actors', () => {
   it('are named as RFC 8037 and jose name them', async () => {
@@ -35,6 +44,7 @@ describe('public keys of actors', () => {
     ['the alphabet of base64', { ...RFC8037, x: RFC8037.x.replace('_', '/') }, false],
     ['the neutral point', small(1), false],
     ['a point of order four', small(), false],
+    ['a point with a part of small order', mixed, false],
     ['no object', 'kty', false],
     ['null', null, false],
     ['an array', [RFC8037], false],

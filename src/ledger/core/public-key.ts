@@ -14,15 +14,16 @@ export type PublicJwk =
 
 const COORDINATE_BYTES = 32;
 
-/** Whether this is a {@link PublicJwk}: no other member, a point on its curve, and none of small order. */
+/** Whether this is a {@link PublicJwk}: no other member, a point on its curve and in its group of prime order. */
 export function isPublicJwk(value: unknown): value is PublicJwk {
   if (!isObject(value)) return false;
   const { kty, crv, x, y } = value;
   const members = Object.keys(value).toSorted().join();
   try {
     if (members === 'crv,kty,x' && kty === 'OKP' && crv === 'Ed25519') {
-      // Under a key of small order a signature holds for any text.
-      return !ed25519.Point.fromBytes(coordinate(x), false).isSmallOrder();
+      // Under a key of small order a signature holds for any text; with a part of one, implementations differ.
+      const point = ed25519.Point.fromBytes(coordinate(x), false);
+      return point.isTorsionFree() && !point.isSmallOrder();
     }
     if (members === 'crv,kty,x,y' && kty === 'EC' && crv === 'P-256') {
       p256.Point.fromBytes(uncompressed(coordinate(x), coordinate(y))).assertValidity();

@@ -1,7 +1,7 @@
 import type { Receipt } from '../model.js';
-import { equal, EncodingError, fromBase64, fromUtf8 } from './bytes.js';
+import { EncodingError, fromBase64, fromUtf8 } from './bytes.js';
 import { type Checkpoint, CheckpointError } from './checkpoint.js';
-import { commit, parsePayload, PayloadError } from './commitment.js';
+import { isCommitted, parsePayload, PayloadError } from './commitment.js';
 import { decodeEntry, type Entry, EntryError } from './entry.js';
 import { type Hasher, nobleHasher } from './hasher.js';
 import { NoteError, parseVerifierKey } from './note.js';
@@ -89,7 +89,7 @@ function committed(
 ): Record<string, unknown> | undefined {
   return attempt(() => {
     const members = parsePayload(fromUtf8(fromBase64(payload)));
-    return equal(commit(hasher, fromBase64(salt), members).commitment, commitment) ? members : undefined;
+    return isCommitted(hasher, commitment, fromBase64(salt), members) ? members : undefined;
   });
 }
 

@@ -110,6 +110,12 @@ export function nodeInTile(hasher: Hasher, tile: Uint8Array, level: number, inde
   return row[0]!;
 }
 
+/** The tile that gives the node of a tree: its level counts tiles, not nodes. */
+export function tileOfNode(level: number, index: number): { level: number; index: number } {
+  const within = level % TILE_HEIGHT;
+  return { level: (level - within) / TILE_HEIGHT, index: Math.floor(index / 2 ** (TILE_HEIGHT - within)) };
+}
+
 /**
  * Nodes read from tiles, each tile once in this reader's life. The tiles are believed: what a proof built on them
  * shows, it shows only to someone who checks it against a signed root.
@@ -122,13 +128,11 @@ export function tileNodeReader(
   const tiles = new Map<string, Promise<Uint8Array>>();
   return async (level, index) => {
     const within = level % TILE_HEIGHT;
-    const tileLevel = (level - within) / TILE_HEIGHT;
-    const perTile = 2 ** (TILE_HEIGHT - within);
-    const tileIndex = Math.floor(index / perTile);
-    const key = `${tileLevel}/${tileIndex}`;
+    const of = tileOfNode(level, index);
+    const key = `${of.level}/${of.index}`;
     let tile = tiles.get(key);
-    if (!tile) tiles.set(key, (tile = readTile(tileLevel, tileIndex)));
-    return nodeInTile(hasher, await tile, within, index % perTile);
+    if (!tile) tiles.set(key, (tile = readTile(of.level, of.index)));
+    return nodeInTile(hasher, await tile, within, index % 2 ** (TILE_HEIGHT - within));
   };
 }
 

@@ -1,5 +1,5 @@
 import { type ChainRow, ERASED } from '../chain-head.js';
-import { commit, parsePayload } from '../core/commitment.js';
+import { isCommitted, parsePayload } from '../core/commitment.js';
 import { decodeEntry } from '../core/entry.js';
 import type { LedgerEvent } from '../model.js';
 import { nodeHasher } from '../node-hasher.js';
@@ -19,8 +19,8 @@ export interface EventRow {
 export function erasureOf({ body, entry, seq }: EventRow, chain: string): LedgerEvent | null {
   try {
     const { salt, keyed, text } = splitPayload(bytes(body));
-    const { commitment } = commit(nodeHasher, salt, parsePayload(text));
-    if (keyed || !Buffer.from(commitment).equals(decodeEntry(bytes(entry)).commitment)) return null;
+    const { commitment } = decodeEntry(bytes(entry));
+    if (keyed || !isCommitted(nodeHasher, commitment, salt, parsePayload(text))) return null;
     const event = openEvent(text, chain, seq);
     return event.type === ERASED ? event : null;
   } catch {

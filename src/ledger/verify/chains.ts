@@ -2,6 +2,7 @@ import { type Db, placeholders } from '../../database/db.js';
 import {
   CHAIN_COLUMNS,
   type ChainRow,
+  ERASED,
   erasureSeal,
   isErased,
   namesOf,
@@ -11,7 +12,7 @@ import {
   sameRow,
   type StoredRow,
 } from '../chain-head.js';
-import { commit, parsePayload } from '../core/commitment.js';
+import { isCommitted, parsePayload } from '../core/commitment.js';
 import { decodeEntry, LOG_CHAIN } from '../core/entry.js';
 import { jcs } from '../core/jcs.js';
 import { dataKeyOf } from '../history.js';
@@ -29,6 +30,8 @@ import { SignatureAudit } from './signatures.js';
 /** Read-model rows as stored: table, chain number, key. */
 type StoredRows = ReadonlyMap<string, ReadonlyMap<number, ReadonlyMap<string, StoredRow>>>;
 
+const BROUGHT_BACK = 'was erased, and is there again';
+
 /** Chains that are read together. */
 const PAGE = 200;
 
@@ -37,6 +40,8 @@ export class ChainAudit {
   payloads = 0;
   chains = 0;
   erased = 0;
+  /** Of the erased: those whose key-encryption key of then is still there. */
+  incomplete = 0;
   /** Rows that the refolded states ask for, by table. */
   readonly expectedRows = new Map<string, number>();
   private readonly models: ReadonlyMap<string, ChainModel>;
@@ -72,6 +77,7 @@ export class ChainAudit {
       await this.page(new Map(ids.slice(at, at + PAGE).map((id) => [id, ends.get(id) as ChainEnd])));
       progress(Math.min(at + PAGE, ids.length));
     }
+    this.signatures.finish();
     const extra = await this.db.query<{ num: number; id: string }>('SELECT num, id FROM chain ORDER BY num');
     for (const { num, id } of extra) {
       if (!ends.has(id)) this.findings.add('tampered', 'chain', { num: integer(num) }, 'has no entry in the log');
@@ -149,12 +155,14 @@ export class ChainAudit {
     const wrong = (table: string, what: string): void => this.findings.add('tampered', table, where, what);
     if (row.num !== end.num) wrong('chain', 'num is not the log index of its first entry');
     if (row.seq !== end.seq) wrong('chain', 'seq is not that of its last entry');
-    if (!row.leaf.equals(end.leaf)) wrong('chain', 'leaf is not that of its last entry');
+    if (row.leaf.toString('base64') !== end.leaf) wrong('chain', 'leaf is not that of its last entry');
     const model = this.models.get(row.kind);
     if (!model) return wrong('chain', 'kind is not known');
     if ((row.kind === 'log') !== (row.id === LOG_CHAIN)) return wrong('chain', 'kind is not that of its id');
     if (row.id === LOG_CHAIN && isErased(row)) return wrong('chain', 'the log chain is never erased');
     if (isErased(row)) return this.erasedChain(row, events, stored, names);
+    const [last] = events.slice(-1);
+    if (last && erasureOf(last, row.id)) wrong('chain', BROUGHT_BACK);
     let dataKey: Uint8Array;
     try {
       dataKey = dataKeyOf(this.vault, row);
@@ -173,6 +181,8 @@ export class ChainAudit {
       }
       this.signatures.take(event.idx, opened);
       if (opened.kind !== row.kind) wrong('chain', 'kind is not that of its events');
+      // Encrypted anew, under the key that was put back.
+      if (opened.type === ERASED) wrong('chain', BROUGHT_BACK);
       if (whole) {
         try {
           state = model.evolve(state, opened);
@@ -228,6 +238,8 @@ export class ChainAudit {
     if (names.size > 0)
       this.findings.add('tampered', 'name', { chain: row.num }, 'is there after its chain was erased');
     this.erased++;
+    const { kek } = erasure.derived;
+    if (typeof kek === 'string' && this.vault.holdsUpTo(kek)) this.incomplete++;
   }
 
   private checkTime(index: number, time: string, { recordedAt }: LedgerEvent): void {
@@ -250,9 +262,8 @@ export class ChainAudit {
     try {
       const aad = this.vault.aad('payload', chain.id, seq, 'payload');
       const { salt, keyed, text } = splitPayload(chain.id === LOG_CHAIN ? body : decrypt(dataKey, aad, body));
-      const { commitment } = commit(nodeHasher, salt, parsePayload(text));
-      const { commitment: committed, time } = decodeEntry(entry);
-      if (!Buffer.from(commitment).equals(committed)) throw new Error('commitment');
+      const { commitment, time } = decodeEntry(entry);
+      if (!isCommitted(nodeHasher, commitment, salt, parsePayload(text))) throw new Error('commitment');
       const opened = openEvent(text, chain.id, seq);
       this.checkTime(idx, time, opened);
       this.payloads++;

@@ -1,23 +1,27 @@
 import type { DataSource } from 'typeorm';
 import { type Db, dbOf } from '../../database/db.js';
+import { toBase64 } from '../core/bytes.js';
 import { entryTime } from '../core/entry.js';
 import { type KeyHistory, readKeyHistory } from '../key-history.js';
+import { TILE_WIDTH } from '../core/tiles.js';
 import type { ChainModel } from '../model.js';
 import type { HeadRow } from '../tip.js';
 import type { Vault } from '../vault.js';
-import { bytes, integer } from './cells.js';
+import { integer } from './cells.js';
 import { ChainAudit } from './chains.js';
 import { verifyClients } from './clients.js';
 import { verifyCosignatures } from './cosignatures.js';
 import { EntryAudit, TileAudit } from './entries.js';
+import { type EntryPage, readPage, readTile } from './entry-pages.js';
+import { verifyErasures } from './erasures.js';
 import { checkHead, headToVerify, rememberedCheckpoint, type Signed, sizeToVerify } from './head.js';
 import { PublishedAudit } from './published.js';
 import { Findings, type Progress, type VerifyReport } from './report.js';
 import { RequestMarks, verifyRequests } from './requests.js';
 import { verifySubjects } from './subjects.js';
 
-/** Entries that are read together. */
-const PAGE = 2000;
+/** Entries that are read together: whole tiles. */
+const PAGE = 16 * TILE_WIDTH;
 
 export interface DatabaseToVerify {
   readonly source: DataSource;
@@ -82,6 +86,7 @@ async function verifySnapshot(
       signatures: 0,
       chains: 0,
       erased: 0,
+      incomplete: 0,
     };
   }
   const signed = checkHead(head, about.newestVkey, findings);
@@ -97,6 +102,7 @@ async function verifySnapshot(
   await checkHandOvers(db, history, size, findings);
   await verifyCosignatures(db, findings);
   await verifySubjects(db, input.vault, findings);
+  await verifyErasures(db, findings);
   await verifyClients(db, input.vault, findings);
   const checked = input.vault
     ? await verifyChains(db, input.vault, input.models, head, audit, findings, progress)
@@ -109,12 +115,13 @@ async function verifySnapshot(
     ...counts(findings),
     ...about,
     size,
-    root: Buffer.from(audit.tree.root()).toString('base64'),
+    root: audit.tree.root().toString('base64'),
     entries: audit.verified,
     payloads: checked?.payloads ?? 0,
     signatures: checked?.signatures.verified ?? 0,
     chains: checked?.chains ?? 0,
     erased: checked?.erased ?? 0,
+    incomplete: checked?.incomplete ?? 0,
   };
 }
 
@@ -190,18 +197,10 @@ async function verifyEntries(
   progress: (done: number) => void,
 ): Promise<void> {
   const tileFindings = new Findings();
-  const readTile = async (level: number, index: number): Promise<Uint8Array | null> => {
-    const [row] = await db.query<{ hashes: Buffer }>('SELECT hashes FROM tile WHERE level = ? AND idx = ?', [
-      level,
-      index,
-    ]);
-    return row ? bytes(row.hashes) : null;
-  };
-  const tiles = new TileAudit(readTile, tileFindings);
   const rotations = new Map(history.rotations.map((rotation) => [rotation.size, rotation]));
   const atSize = (): void => {
     published.at(audit.tree);
-    if (remembered && audit.tree.size === remembered.size && !Buffer.from(audit.tree.root()).equals(remembered.root)) {
+    if (remembered && audit.tree.size === remembered.size && !audit.tree.root().equals(remembered.root)) {
       findings.add(
         'tampered',
         'head file',
@@ -210,42 +209,30 @@ async function verifyEntries(
       );
     }
     const rotation = rotations.get(audit.tree.size);
-    if (rotation && !Buffer.from(audit.tree.root()).equals(rotation.root))
+    if (rotation && !audit.tree.root().equals(rotation.root))
       findings.add('tampered', 'payload', { index: rotation.size }, 'replaces the key of another tree');
   };
+  let page = await readPage(db, 0, Math.min(PAGE, size));
+  const tiles = new TileAudit(async (level, index) => {
+    const found = level === 0 ? page.leafTiles.get(index) : undefined;
+    return found ?? readTile(db, level, index);
+  }, tileFindings);
   await published.read(-1, 0);
   atSize();
   for (let from = 0; from < size; from += PAGE) {
     const to = Math.min(from + PAGE, size);
-    const rows = await db.query<{ idx: number; chain: number; seq: number; entry: Buffer }>(
-      'SELECT idx, chain, seq, entry FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx',
-      [from, to],
-    );
     await published.read(from, to);
-    let at = 0;
-    for (let index = from; index < to; index++) {
-      const row = rows[at];
-      if (row?.idx !== index) {
-        findings.add('missing', 'entry', { index }, 'there is no such entry');
-        // What the tile holds in its place lets the rest of the tree be checked.
-        audit.tree.append(await storedLeaf(readTile, index));
-      } else {
-        at++;
-        const { entry, end } = audit.take(bytes(row.entry));
-        if (entry && end && row.chain !== end.num)
-          findings.add('tampered', 'entry', { index }, 'column chain is not that of its chain');
-        if (entry && row.seq !== entry.seq)
-          findings.add('tampered', 'entry', { index }, 'column seq is not that of the entry');
-      }
-      atSize();
-    }
+    // The database reads on while this page is hashed; nothing else is asked of it meanwhile.
+    const coming: Promise<EntryPage> | null = to < size ? readPage(db, to, Math.min(to + PAGE, size)) : null;
+    takePage(page, from, to, audit, findings, atSize);
+    const next = await coming;
     await tiles.take(audit.tree);
-    audit.tree.settle();
+    page = next ?? page;
     progress(to);
   }
-  await tiles.finish(size);
+  await tiles.finish(audit.tree);
   await published.finish(size);
-  const root = Buffer.from(audit.tree.root());
+  const root = audit.tree.root();
   if (signed && !root.equals(signed.root)) {
     findings.add('tampered', 'entry', {}, 'the entries do not give the root that is signed');
     for (const index of tiles.differing)
@@ -257,13 +244,32 @@ async function verifyEntries(
   await findStrays(db, size, tiles.tiles, findings);
 }
 
-async function storedLeaf(
-  readTile: (level: number, index: number) => Promise<Uint8Array | null>,
-  index: number,
-): Promise<Uint8Array> {
-  const tile = await readTile(0, Math.floor(index / 256));
-  const leaf = tile?.subarray((index % 256) * 32, (index % 256) * 32 + 32);
-  return leaf?.length === 32 ? Uint8Array.from(leaf) : new Uint8Array(32);
+function takePage(
+  { idx, chain, seq, ends, bytes: stored, leafTiles }: EntryPage,
+  from: number,
+  to: number,
+  audit: EntryAudit,
+  findings: Findings,
+  atSize: () => void,
+): void {
+  let at = 0;
+  for (let index = from; index < to; index++) {
+    if (idx[at] !== index) {
+      findings.add('missing', 'entry', { index }, 'there is no such entry');
+      // What the tile holds in its place lets the rest of the tree be checked.
+      const tile = leafTiles.get(Math.floor(index / TILE_WIDTH));
+      const leaf = tile?.subarray((index % TILE_WIDTH) * 32, (index % TILE_WIDTH) * 32 + 32);
+      audit.tree.append(toBase64(leaf?.length === 32 ? leaf : new Uint8Array(32)));
+    } else {
+      const taken = audit.take(stored, ends[at - 1] ?? 0, ends[at]);
+      if (taken.end && chain[at] !== taken.end.num)
+        findings.add('tampered', 'entry', { index }, 'column chain is not that of its chain');
+      if (taken.seq !== null && seq[at] !== taken.seq)
+        findings.add('tampered', 'entry', { index }, 'column seq is not that of the entry');
+      at++;
+    }
+    atSize();
+  }
 }
 
 /** Rows that the log as signed does not have. */

@@ -1,7 +1,8 @@
-import { decodeEntry, type Entry } from '../core/entry.js';
-import { completeAt, GrowingTree } from '../core/merkle.js';
+import { toBase64 } from '../core/bytes.js';
+import { decodeEntry, type Entry, isEntryTime, MAX_ENTRY_BYTES, ZERO32 } from '../core/entry.js';
+import { isKeyName } from '../core/name.js';
 import { TILE_WIDTH } from '../core/tiles.js';
-import { nodeHasher } from '../node-hasher.js';
+import { RebuiltTree, type RebuiltTile, sha256Text } from './rebuilt-tree.js';
 import type { Findings } from './report.js';
 
 const HASH = 32;
@@ -11,60 +12,162 @@ export interface ChainEnd {
   /** Log index of its first entry. */
   readonly num: number;
   seq: number;
-  leaf: Uint8Array;
+  /** base64. */
+  leaf: string;
+}
+
+/** What an entry turned out to be. */
+export interface TakenEntry {
+  readonly index: number;
+  /** Null when it is no entry. */
+  readonly seq: number | null;
+  readonly chain: string;
+  readonly end: ChainEnd | null;
 }
 
 /**
  * Follows a log entry by entry: rebuilds the tree, checks every link against the leaf of the entry before it in
- * its own chain, and that times do not run backwards. A chain takes some 200 bytes of memory.
+ * its own chain, and that times do not run backwards. A chain takes some 250 bytes of memory.
  */
 export class EntryAudit {
   readonly chains = new Map<string, ChainEnd>();
-  readonly tree = new GrowingTree(nodeHasher);
+  readonly tree = new RebuiltTree();
   /** Of the last entry that is one, and its index. */
   time = '';
   timedAt = -1;
   /** Entries without a finding of their own. */
   verified = 0;
+  /** What stands between commitment and prev in every entry of this log, byte for byte. */
+  private readonly beforePrev: string;
 
   constructor(
     private readonly origin: string,
     private readonly findings: Findings,
     private readonly table: string,
-  ) {}
+  ) {
+    // What is no log's name stands in no entry.
+    this.beforePrev = isKeyName(origin)
+      ? Buffer.from(`","log":${JSON.stringify(origin)},"prev":"`).toString('latin1')
+      : BEYOND_LATIN1;
+  }
 
-  /** @param bytes the STORED bytes of the entry at the next index */
-  take(bytes: Uint8Array): { index: number; leaf: Uint8Array; entry: Entry | null; end: ChainEnd | null } {
-    const leaf = nodeHasher.leaf(bytes);
+  /** @param bytes 0x00 and the STORED bytes of the entry at the next index, from `start` to `end` */
+  take(bytes: Buffer, start = 0, end = bytes.length): TakenEntry {
+    const leaf = sha256Text(bytes.subarray(start, end));
     const index = this.tree.append(leaf);
+    return this.expected(bytes, start, end, index, leaf) ?? this.examine(bytes.subarray(start + 1, end), index, leaf);
+  }
+
+  /**
+   * An entry that is exactly what has to come next in its chain is known by its text, without being read: all that may
+   * differ is checked as `decodeEntry` would. @returns null for any other
+   */
+  private expected(bytes: Buffer, start: number, end: number, index: number, leaf: string): TakenEntry | null {
+    const text = bytes.toString('latin1', start + 1, end);
+    if (text.length > MAX_ENTRY_BYTES || !text.startsWith(BEFORE_CHAIN)) return null;
+    let chain = text.slice(CHAIN, CHAIN + UUID_LENGTH);
+    const known = this.chains.get(chain);
+    if (!known && !UUID.test(chain)) return null;
+    if (!text.startsWith(BEFORE_COMMITMENT, CHAIN + UUID_LENGTH) || !isHashText(bytes, start + 1 + COMMITMENT))
+      return null;
+    const prev = COMMITMENT + HASH_TEXT + this.beforePrev.length;
+    if (!text.startsWith(this.beforePrev, COMMITMENT + HASH_TEXT)) return null;
+    if (text.slice(prev, prev + HASH_TEXT) !== (known ? known.leaf : NO_PREV)) return null;
+    const seq = known ? known.seq + 1 : 0;
+    if (seq > LONGEST_CHAIN) return null;
+    const beforeTime = beforeTimeOf(seq);
+    const at = prev + HASH_TEXT + beforeTime.length;
+    if (!text.startsWith(beforeTime, prev + HASH_TEXT) || !text.endsWith(AFTER_TIME)) return null;
+    if (text.length !== at + TIME_LENGTH + AFTER_TIME.length) return null;
+    if (!text.startsWith(this.time, at) || this.time === '') {
+      const time = bytes.toString('latin1', start + 1 + at, start + 1 + at + TIME_LENGTH);
+      if (time < this.time || !isEntryTime(time)) return null;
+      this.time = time;
+    }
+    this.timedAt = index;
+    this.verified++;
+    if (known) {
+      known.seq = seq;
+      known.leaf = leaf;
+      return { index, seq, chain, end: known };
+    }
+    // A slice would keep the whole text alive.
+    chain = bytes.toString('latin1', start + 1 + CHAIN, start + 1 + CHAIN + UUID_LENGTH);
+    const opened = { num: index, seq, leaf };
+    this.chains.set(chain, opened);
+    return { index, seq, chain, end: opened };
+  }
+
+  private examine(bytes: Uint8Array, index: number, leaf: string): TakenEntry {
     const wrong = (what: string): void => this.findings.add('tampered', this.table, { index }, what);
     let entry: Entry;
     try {
       entry = decodeEntry(bytes);
     } catch {
       wrong('is not an entry');
-      return { index, leaf, entry: null, end: null };
+      return { index, seq: null, chain: '', end: null };
     }
     const before = this.findings.tampered;
     if (entry.log !== this.origin) wrong('names another log');
     if (entry.time < this.time) wrong('time runs backwards');
     this.time = entry.time;
     this.timedAt = index;
-    let end = this.chains.get(entry.chain);
+    const { chain, seq } = entry;
+    let end = this.chains.get(chain);
     if (!end) {
-      if (entry.seq !== 0) wrong('its chain does not begin with seq 0');
-      end = { num: index, seq: entry.seq, leaf };
-      this.chains.set(entry.chain, end);
+      if (seq !== 0) wrong('its chain does not begin with seq 0');
+      end = { num: index, seq, leaf };
+      this.chains.set(chain, end);
     } else {
-      if (entry.seq !== end.seq + 1) wrong('its seq does not follow the chain');
-      if (!Buffer.from(entry.prev).equals(end.leaf))
-        wrong('its prev is not the leaf of the entry before it in its chain');
-      end.seq = entry.seq;
+      if (seq !== end.seq + 1) wrong('its seq does not follow the chain');
+      if (toBase64(entry.prev) !== end.leaf) wrong('its prev is not the leaf of the entry before it in its chain');
+      end.seq = seq;
       end.leaf = leaf;
     }
     if (this.findings.tampered === before) this.verified++;
-    return { index, leaf, entry, end };
+    return { index, seq, chain, end };
   }
+}
+
+// Where things stand in the canonical text of an entry (RFC 8785 orders its members).
+const BEFORE_CHAIN = '{"chain":"';
+const CHAIN = BEFORE_CHAIN.length;
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const UUID_LENGTH = 36;
+const BEFORE_COMMITMENT = '","commitment":"';
+const COMMITMENT = CHAIN + UUID_LENGTH + BEFORE_COMMITMENT.length;
+/** Characters of 32 bytes in base64. */
+const HASH_TEXT = 44;
+const NO_PREV = toBase64(ZERO32);
+const TIME_LENGTH = '2026-01-01T00:00:00Z'.length;
+const AFTER_TIME = '","v":1}';
+const BEYOND_LATIN1 = '\u{fffd}';
+/** Far beyond real chains, far below what is no safe integer. */
+const LONGEST_CHAIN = 1_000_000_000;
+
+const EQUALS = '='.charCodeAt(0);
+const BASE64 = new Uint8Array(256);
+/** Characters that leave no bits over in a last group of two bytes. */
+const BASE64_LAST = new Uint8Array(256);
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+for (let at = 0; at < ALPHABET.length; at++) {
+  BASE64[ALPHABET.charCodeAt(at)] = 1;
+  if (at % 4 === 0) BASE64_LAST[ALPHABET.charCodeAt(at)] = 1;
+}
+
+/** Whether 32 bytes in canonical base64 stand there. */
+function isHashText(bytes: Uint8Array, at: number): boolean {
+  const last = at + HASH_TEXT - 2;
+  for (let i = at; i < last; i++) if (BASE64[bytes[i]!] !== 1) return false;
+  return BASE64_LAST[bytes[last]!] === 1 && bytes[last + 1] === EQUALS;
+}
+
+const beforeTimes: string[] = [];
+
+/** What stands between prev and time; chains are short, so that most of it is asked for again. */
+function beforeTimeOf(seq: number): string {
+  if (seq >= 1000) return `","seq":${seq},"time":"`;
+  return (beforeTimes[seq] ??= `","seq":${seq},"time":"`);
 }
 
 /**
@@ -72,8 +175,6 @@ export class EntryAudit {
  * @param read the stored tile, or null
  */
 export class TileAudit {
-  /** Hashes of the tile that is being filled, by level. */
-  private readonly filling: Uint8Array[][] = [];
   /** Leaves whose stored hash differs from the rebuilt one: either the entry or the tile was edited. */
   readonly differing: number[] = [];
   tiles = 0;
@@ -83,38 +184,28 @@ export class TileAudit {
     private readonly findings: Findings,
   ) {}
 
-  /** Call it before the tree settles. */
-  async take(tree: GrowingTree): Promise<void> {
-    for (let level = 0; completeAt(tree.size, level * 8) > 0; level++) {
-      const filling = (this.filling[level] ??= []);
-      const { first, hashes } = tree.completed(level * 8);
-      let index = Math.floor(first / TILE_WIDTH);
-      for (const hash of hashes) {
-        filling.push(hash);
-        if (filling.length === TILE_WIDTH) await this.compare(level, index++, filling.splice(0));
-      }
-    }
+  /** Those that became full since the last call. */
+  async take(tree: RebuiltTree): Promise<void> {
+    for (const tile of tree.takeFullTiles()) await this.compare(tile);
   }
 
-  async finish(size: number): Promise<void> {
-    for (const [level, filling] of this.filling.entries()) {
-      if (filling.length > 0) await this.compare(level, Math.floor(completeAt(size, level * 8) / TILE_WIDTH), filling);
-    }
+  async finish(tree: RebuiltTree): Promise<void> {
+    await this.take(tree);
+    for (const tile of tree.partialTiles()) await this.compare(tile);
   }
 
-  private async compare(level: number, index: number, hashes: readonly Uint8Array[]): Promise<void> {
+  private async compare({ level, index, hashes: expected }: RebuiltTile): Promise<void> {
     this.tiles++;
     const stored = await this.read(level, index);
     if (stored === null) {
       this.findings.add('missing', 'tile', { level, index }, 'there is no such tile');
       return;
     }
-    const expected = Buffer.concat(hashes);
     if (expected.equals(stored)) return;
     if (stored.length !== expected.length)
       this.findings.add('tampered', 'tile', { level, index }, 'has another width than the tree');
     const positions: number[] = [];
-    for (let at = 0; at < hashes.length; at++) {
+    for (let at = 0; at < expected.length / HASH; at++) {
       if (!expected.subarray(at * HASH, (at + 1) * HASH).equals(stored.subarray(at * HASH, (at + 1) * HASH)))
         positions.push(at);
     }

@@ -1,7 +1,8 @@
 import type { Db } from '../../database/db.js';
 import { type Checkpoint, openCheckpoint } from '../core/checkpoint.js';
-import type { GrowingTree } from '../core/merkle.js';
+
 import { integer, text } from './cells.js';
+import type { RebuiltTree } from './rebuilt-tree.js';
 import type { Findings } from './report.js';
 
 interface Row {
@@ -44,8 +45,8 @@ export class PublishedAudit {
   }
 
   /** Call it at every size of the tree. */
-  at(tree: GrowingTree): void {
-    const [row] = this.rows;
+  at(tree: RebuiltTree): void {
+    const row = this.rows[0];
     if (row?.size !== tree.size) return;
     this.rows.shift();
     const { size, previous, checkpoint } = row;

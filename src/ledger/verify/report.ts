@@ -35,6 +35,11 @@ export interface VerifyReport {
   readonly chains: number;
   /** Chains that were erased as they may be: their entries are verified, what they said is gone. */
   readonly erased: number;
+  /**
+   * Of the erased: those of which a backup could still be opened, since a key-encryption key of then is in the keys folder.
+   * 0 where no keys are at hand.
+   */
+  readonly incomplete: number;
   readonly missing: number;
   readonly tampered: number;
   /** The first findings, in the order found. */

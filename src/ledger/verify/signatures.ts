@@ -15,9 +15,21 @@ interface KeyLife {
   until: number;
 }
 
+/** Events of one command in an actor's name, at indexes that follow each other. */
+interface Run {
+  readonly chain: string;
+  readonly actor: string;
+  readonly recordedAt: string;
+  next: number;
+  signed: boolean;
+  /** Indexes of what is there only as a consequence of a signed event. */
+  readonly consequences: number[];
+}
+
 /**
  * Checks actors' signatures: each holds for what entry and payload say, by a key of the actor that was in force at that
- * log index, under a commandId that the actor used once; and what an actor with a key in force says is signed.
+ * log index, under a commandId that the actor used once; and what an actor with a key in force says is signed, or stands
+ * beside what they signed as a consequence of it.
  * Keys are those of the log chain, whose events are taken before all others, or in log order.
  *
  * Whoever holds all of the operator's keys can append an administrator's revocation and the enrolment of a key of
@@ -31,6 +43,8 @@ export class SignatureAudit {
   /** Hashes of actor and commandId: about 100 bytes a signed event. */
   private readonly commands = new Set<string>();
   private readonly signable: ReadonlySet<string>;
+  private readonly consequences: ReadonlySet<string>;
+  private run: Run | null = null;
 
   /** @param wrong told of each finding, with the log index of the event */
   constructor(
@@ -39,11 +53,15 @@ export class SignatureAudit {
     private readonly wrong: (index: number, what: string) => void,
   ) {
     this.signable = new Set(models.flatMap(({ kind, signable = [] }) => signable.map((type) => `${kind} ${type}`)));
+    this.consequences = new Set(
+      models.flatMap(({ kind, consequences = [] }) => consequences.map((type) => `${kind} ${type}`)),
+    );
   }
 
   /** @param event as its payload says, which was found to be what its entry commits to */
   take(index: number, event: LedgerEvent): void {
     try {
+      this.follows(index, event);
       if (event.signature !== undefined) this.check(index, event, event.signature);
       else if (this.mustBeSigned(index, event)) this.wrong(index, 'is not signed, but its actor signs');
       if (event.chain === LOG_CHAIN) this.follow(index, event);
@@ -51,6 +69,27 @@ export class SignatureAudit {
       // Whatever the payload holds is a finding, never an exception.
       this.wrong(index, 'has a signature or a key that cannot be read');
     }
+  }
+
+  /** After the last event. */
+  finish(): void {
+    if (this.run && !this.run.signed)
+      for (const index of this.run.consequences) this.wrong(index, 'follows from nothing that its actor signed');
+    this.run = null;
+  }
+
+  private follows(index: number, { chain, kind, type, actor, recordedAt, signature }: LedgerEvent): void {
+    const { run } = this;
+    const joins = run?.next === index && run.chain === chain && run.actor === actor.id && run.recordedAt === recordedAt;
+    if (!joins) {
+      this.finish();
+      this.run = { chain, actor: actor.id, recordedAt, next: index, signed: false, consequences: [] };
+    }
+    const now = this.run as Run;
+    now.next++;
+    if (signature !== undefined) now.signed = true;
+    else if (this.consequences.has(`${kind} ${type}`) && this.inForce(actor.id, index).length > 0)
+      now.consequences.push(index);
   }
 
   private mustBeSigned(index: number, { kind, type, actor }: LedgerEvent): boolean {

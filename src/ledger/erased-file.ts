@@ -1,0 +1,47 @@
+import { constants } from 'node:fs';
+import { open, readFile } from 'node:fs/promises';
+import { syncFolder } from './head-file.js';
+
+/** Each write returns when its bytes are on the disk, as after fdatasync. */
+const APPEND = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_DSYNC;
+const ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/**
+ * The append-only file of erased ids beside the head file (design 3): the subjects that it names, and those to whom the
+ * chains that it names belong, are forgotten again at every start, so that a restored backup forgets, too.
+ *
+ * Format: one id a line, a random UUID, and nothing else. Each append begins with a line break, which ends a line
+ * that a crash cut off; such a line and empty ones are passed over. Several processes append to one file, each in a
+ * single write. An id may stand there twice. The file is never cut, rotated or made anew.
+ */
+export class ErasedFile {
+  constructor(private readonly path: string) {}
+
+  /** Appends those that are not there yet. Resolves when all are on the disk, where the next start will find them. */
+  async add(ids: readonly string[]): Promise<void> {
+    const there = await this.read();
+    const fresh = ids.filter((id) => !there.has(id));
+    if (fresh.length > 0) await this.append(fresh);
+  }
+
+  private async append(ids: readonly string[]): Promise<void> {
+    const lines = Buffer.from(ids.map((id) => `\n${id}`).join('') + '\n');
+    const handle = await open(this.path, APPEND, 0o600);
+    try {
+      const { bytesWritten } = await handle.write(lines);
+      if (bytesWritten < lines.length) throw Object.assign(new Error('the ids were cut off'), { code: 'ENOSPC' });
+    } finally {
+      await handle.close();
+    }
+    await syncFolder(this.path);
+  }
+
+  /** All ids in it; none where there is no file. */
+  async read(): Promise<Set<string>> {
+    const text = await readFile(this.path, 'utf8').catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+      throw error;
+    });
+    return new Set(text.split('\n').filter((line) => ID.test(line)));
+  }
+}

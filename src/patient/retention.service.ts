@@ -1,0 +1,150 @@
+import { randomUUID } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { type Db, isConflict, placeholders } from '../database/db.js';
+import { AS_IF_ABSENT, RefusalException } from '../http/problem.js';
+import { recall, remember } from '../identity/idempotent.js';
+import { Tokens } from '../identity/tokens.js';
+import type { Erased } from '../ledger/erasure.js';
+import { LedgerReader } from '../ledger/ledger.reader.js';
+import { LedgerWriter } from '../ledger/ledger.writer.js';
+import { type Actor, type Idempotency, type Outcome, type Receipt, SYSTEM } from '../ledger/model.js';
+import { disclosed, openEvent, splitPayload } from '../ledger/payload.js';
+import { Vault } from '../ledger/vault.js';
+import {
+  decideErase,
+  decidePlaceHold,
+  decideReleaseHold,
+  type EraseReason,
+  type Hold,
+  type HoldPlaced,
+  type HoldReleased,
+} from './holds.js';
+import { patientModel } from './model.js';
+import type { Patient } from './patient.js';
+
+export interface ErasedPatient {
+  /** How many chains were ended. */
+  readonly chains: number;
+  /** Whether no key-encryption key is left that a backup's copy could be opened with. */
+  readonly complete: boolean;
+  /** Of the event that ended each chain, its payload with it: it holds nothing personal. */
+  readonly receipts: readonly Receipt[];
+}
+
+/** What keeps a patient's record from being erased, and its erasure. The administrator sees nothing else of it. */
+@Injectable()
+export class RetentionService {
+  constructor(
+    private readonly writer: LedgerWriter,
+    private readonly reader: LedgerReader,
+    private readonly vault: Vault,
+    private readonly tokens: Tokens,
+  ) {}
+
+  /** Position 0 of the outcome is the patient, its event the hold. */
+  place(actor: Actor, id: string, hold: Omit<HoldPlaced['data'], 'holdId'>, request?: Idempotency): Promise<Outcome> {
+    const command = { ...hold, holdId: randomUUID() };
+    return this.writer.commit({
+      actor,
+      chains: [{ id, model: patientModel, mode: 'existing' }],
+      ...(request && { idempotency: request }),
+      decide: ({ states, now }) => decidePlaceHold(states[0] as Patient, command, { chain: id, now, actor }),
+    });
+  }
+
+  release(actor: Actor, id: string, command: HoldReleased['data'], request?: Idempotency): Promise<Outcome> {
+    return this.writer.commit({
+      actor,
+      chains: [{ id, model: patientModel, mode: 'existing' }],
+      ...(request && { idempotency: request }),
+      decide: ({ states, now }) => decideReleaseHold(states[0] as Patient, command, { chain: id, now, actor }),
+    });
+  }
+
+  /** All that were ever placed, in that order. @throws {RefusalException} as if absent: nobody is enrolled so */
+  async holds(id: string): Promise<readonly Hold[]> {
+    const view = await this.reader.chain(id, patientModel);
+    if (!view?.state.enrolledAt) throw new RefusalException(AS_IF_ABSENT);
+    return view.state.holds;
+  }
+
+  /**
+   * Forgets the patient (design 3): all chains of theirs and, of chains that were matched to them, what is recorded
+   * under the provisional patient of before. A repeat of the request is answered alike, though nobody is left to ask
+   * about.
+   * @throws {RefusalException} `patient.on-hold`, `ledger.chain-unknown` (also once erased), `idempotency.key-reused`
+   * @throws {LedgerUnavailable} also when it is committed and not yet in the file of erased subjects: ask again
+   */
+  async erase(actor: Actor, id: string, reason: EraseReason, request?: Idempotency): Promise<ErasedPatient> {
+    const repeated = await this.repeated(id, request);
+    if (repeated) return repeated;
+    try {
+      const outcome = await this.writer.erase(id, actor, {
+        reason,
+        decide: async (db, own, now) =>
+          decideErase(own as Patient | null, { now, actor }) ?? { also: await formerSubjects(db, id) },
+        remember: async (db) => {
+          if (request) await remember(db, this.vault, request, id);
+        },
+      });
+      if (outcome.ok) return await this.tell(outcome);
+      // The same request may have been carried out meanwhile.
+      const twin = await this.repeated(id, request);
+      if (twin) return twin;
+      throw new RefusalException(outcome.refusal);
+    } catch (error) {
+      // Another request took the key meanwhile: then this one is refused.
+      const twin = isConflict(error) ? await this.repeated(id, request) : null;
+      if (twin) return twin;
+      throw error;
+    } finally {
+      this.tokens.forgetPatient(id);
+    }
+  }
+
+  /**
+   * The answer to a request that was carried out before, from what is there now; null for a new one.
+   * @throws {RefusalException} `idempotency.key-reused`
+   */
+  private async repeated(id: string, request: Idempotency | undefined): Promise<ErasedPatient | null> {
+    const known = request && (await recall(this.reader.db, this.vault, request));
+    if (!known) return null;
+    if ('refusal' in known) throw new RefusalException(known.refusal);
+    // Asked of the writer, which makes sure that the erasure is filed. Nobody who is there is erased by it.
+    const outcome = await this.writer.erase(id, SYSTEM, {
+      decide: (_, own) => Promise.resolve(own === null ? { also: [] } : { refusal: AS_IF_ABSENT }),
+    });
+    if (!outcome.ok) throw new RefusalException(outcome.refusal);
+    return this.tell(outcome);
+  }
+
+  private async tell({ first, chains }: Erased): Promise<ErasedPatient> {
+    const indexes = Array.from({ length: chains }, (_, at) => first + at);
+    const rows = await this.reader.db.query<{ idx: number; body: Buffer }>(
+      `SELECT idx, body FROM payload WHERE idx IN ${placeholders(indexes)} ORDER BY idx`,
+      indexes,
+    );
+    const receipts: Receipt[] = [];
+    for (const { idx, body } of rows) receipts.push({ ...(await this.reader.receipt(idx)), ...disclosed(body) });
+    const complete = rows.every(({ body }) => {
+      const { kek } = openEvent(splitPayload(body).text, '', 0).derived;
+      return typeof kek === 'string' && !this.vault.holdsUpTo(kek);
+    });
+    return { chains, complete, receipts };
+  }
+}
+
+/**
+ * Provisional patients of whom nothing is left but what was found about chains that were matched to this patient since.
+ */
+async function formerSubjects(db: Db, patient: string): Promise<string[]> {
+  const rows = await db.query<{ id: string }>(
+    `SELECT DISTINCT s.id FROM discrepancy_row d JOIN chain p ON p.num = d.chain JOIN subject s ON s.num = p.subject
+     WHERE s.id <> ? AND d.about IN
+         (SELECT CAST(c.id AS text) FROM chain c JOIN subject o ON o.num = c.subject WHERE o.id = ?)
+       AND NOT EXISTS (SELECT 1 FROM patient_row r WHERE r.chain = p.num)
+       AND NOT EXISTS (SELECT 1 FROM chain x WHERE x.subject = s.num AND x.kind <> 'patient')`,
+    [patient, patient],
+  );
+  return rows.map(({ id }) => id);
+}

@@ -1,0 +1,184 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { run } from '../../src/cli/program.js';
+import type { Terminal } from '../../src/cli/terminal.js';
+import { accepted, type Api, newOrder, startApi, tablets } from '../support/api.js';
+import { temporaryFolder } from '../support/ledger.js';
+
+const mine = temporaryFolder();
+let api: Api;
+let auditor = '';
+/** Log indexes. */
+let order = 0;
+let dispense = 0;
+let dose = 0;
+
+beforeAll(async () => {
+  mkdirSync(mine.path, { recursive: true });
+  api = await startApi();
+  auditor = accepted(await api.as('auditor').get('/api/self')).body.id;
+  const issued = accepted(await api.as('prescriber').post('/api/prescriptions', newOrder(api))).body;
+  order = issued.receipt.index;
+  const path = `/api/prescriptions/${issued.prescription.id}`;
+  const { secret } = accepted(await api.as('pharmacist').post(`${path}/claim`, { token: issued.token })).body.claim;
+  const given = { secret, quantity: tablets('30'), daysSupply: 30 };
+  dispense = accepted(await api.as('pharmacist').post(`${path}/dispenses`, given)).body.receipt.index;
+  const taken = { outcome: 'taken', at: new Date(api.clock.now() - 60_000).toISOString() };
+  dose = accepted(await api.as('patient').post(`${path}/doses`, taken)).body.receipt.index;
+});
+afterAll(async () => {
+  await api.close();
+  mine.remove();
+});
+
+const wish = (members: string[], more: object = {}) => ({ members, reason: 'claim 4711', ...more });
+const give = (who: string, index: number, members: string[], more: object = { recipient: 'Example Insurance' }) =>
+  api.as(who).post(`/api/entries/${index}/disclosures`, wish(members, more));
+const clear = (who: string, index: number, members: string[], more: object = {}) =>
+  api.as(who).post(`/api/entries/${index}/clearances`, wish(members, { auditor, days: 1, ...more }));
+
+async function proofVerify(name: string, content: string, ...options: string[]) {
+  const file = join(mine.path, name);
+  writeFileSync(file, content);
+  const out: string[] = [];
+  const terminal = { out: (line: string) => out.push(line), err: () => undefined, env: {} } as unknown as Terminal;
+  const code = await run(['proof', 'verify', file, '--vkey', api.vkey, ...options], terminal);
+  return { code, out: out.join('\n') };
+}
+
+describe('a disclosure', () => {
+  it('stands alone: checked offline it shows what was chosen, and says what it does not', async () => {
+    const { disclosure } = accepted(await give('patient', dispense, ['type', 'occurredAt'])).body;
+    const text = JSON.stringify(disclosure);
+    for (const withheld of ['salt', 'payload', 'pharmacist', 'quantity', 'medication'])
+      expect(text).not.toContain(withheld);
+    const { code, out } = await proofVerify('given.json', text, '--json');
+    expect(code).toBe(0);
+    const [result] = JSON.parse(out).results;
+    expect(result).toMatchObject({
+      kind: 'disclosure',
+      ok: true,
+      state: 'committed',
+      index: dispense,
+      disclosed: { type: 'dispense.recorded/1', occurredAt: expect.any(String) },
+      withheld: ['actor', 'data', 'derived', 'kind', 'recordedAt'],
+    });
+    const words = await proofVerify('given.json', text);
+    expect(words.out).toMatch(/disclosed\n.*\n.*occurredAt.*\n.*dispense\.recorded\/1/);
+    expect(words.out).toContain('not disclosed: actor, data, derived, kind, recordedAt');
+    const other = disclosure.members.kind.digest;
+    const forged = text.replace(other, disclosure.members.data.digest);
+    const refused = await proofVerify('forged.json', forged);
+    expect(refused).toMatchObject({ code: 1, out: expect.stringContaining('DOES NOT HOLD (members)') });
+  });
+
+  it('is in the saved answer beside the receipt of its own record', async () => {
+    const answer = accepted(await give('patient', order, ['data', 'type']));
+    const { code, out } = await proofVerify('answer.json', answer.text, '--json');
+    expect(code).toBe(0);
+    const [given, recorded] = JSON.parse(out).results;
+    expect(given.disclosed.data.medication.code).toBe('314076');
+    // Who gave what to whom, and none of the values.
+    expect(recorded.payload.type).toBe('access.disclosed/1');
+    expect(recorded.payload.data).toEqual({
+      chain: given.entry.chain,
+      index: order,
+      members: ['data', 'type'],
+      reason: 'claim 4711',
+      recipient: 'Example Insurance',
+    });
+  });
+
+  it('is shown to the patient, whoever gave it', async () => {
+    accepted(await give('prescriber', order, ['type'], { recipient: 'State board' }));
+    const { items } = accepted(await api.as('patient').get(`/api/patients/${api.patients.patient}/accesses`)).body;
+    expect(items[0]).toMatchObject({
+      type: 'disclosure',
+      reader: { role: 'prescriber', org: api.orgs.practice },
+      entry: { index: order, members: ['type'], recipient: 'State board' },
+      reason: 'claim 4711',
+    });
+  });
+
+  it('is given once under one key', async () => {
+    const request = [`/api/entries/${order}/disclosures`, wish(['kind'], { recipient: 'X' }), 'once'] as const;
+    const first = accepted(await api.as('patient').post(...request)).body;
+    const again = accepted(await api.as('patient').post(...request)).body;
+    expect(again.receipt.index).toBe(first.receipt.index);
+    expect(again.disclosure.members).toEqual(first.disclosure.members);
+  });
+});
+
+describe('who may give', () => {
+  const absent = [404, 'ledger.chain-unknown'];
+  it.each<[string, () => number, unknown[]]>([
+    // Before anybody has cleared anything.
+    ['auditor', () => order, absent],
+    ['patient', () => order, [201]],
+    ['patient', () => dispense, [201]],
+    ['prescriber', () => order, [201]],
+    ['pharmacist', () => dispense, [201]],
+    // What others wrote is not theirs to give, though they may see it.
+    ['prescriber', () => dispense, absent],
+    ['pharmacist', () => order, absent],
+    ['pharmacist', () => dose, absent],
+    ['prescriber2', () => order, absent],
+    ['pharmacist2', () => dispense, absent],
+    ['patient2', () => order, absent],
+    ['admin', () => order, [403, 'access.forbidden']],
+    // The record of accesses itself, and what is not there.
+    ['patient', () => dose + 1, absent],
+    ['patient', () => 999_999, absent],
+    ['auditor', () => 999_999, absent],
+  ])('%s (%#)', async (who, index, [status, code]) => {
+    const given = await give(who, index(), ['type']);
+    expect([given.status, given.body.code]).toEqual([status, code]);
+    const cleared = await clear(who, index(), ['type']);
+    expect([cleared.status, cleared.body.code]).toEqual(who === 'auditor' ? [403, 'access.forbidden'] : [status, code]);
+  });
+
+  it.each<[string, object, number, string]>([
+    ['no recipient', wish(['type']), 422, 'disclosure.recipient-missing'],
+    ['a signature that is not there', wish(['signature'], { recipient: 'X' }), 422, 'disclosure.member-unknown'],
+    ['no member', wish([], { recipient: 'X' }), 400, 'request.invalid'],
+    ['a member twice', wish(['type', 'type'], { recipient: 'X' }), 400, 'request.invalid'],
+    ['a part of a member', wish(['data.drug'], { recipient: 'X' }), 400, 'request.invalid'],
+    ['no reason', { members: ['type'], recipient: 'X' }, 400, 'request.invalid'],
+  ])('not with %s', async (_, body, status, code) => {
+    const answer = await api.as('patient').post(`/api/entries/${order}/disclosures`, body);
+    expect([answer.status, answer.body.code]).toEqual([status, code]);
+  });
+});
+
+describe('an auditor', () => {
+  it('is somebody', async () => {
+    for (const id of [api.patients.patient, '0b5a8f1e-1111-4111-8111-111111111111']) {
+      const answer = await clear('patient', order, ['type'], { auditor: id });
+      expect([answer.status, answer.body.code]).toEqual([422, 'disclosure.auditor-unknown']);
+    }
+  });
+
+  it('takes what was cleared, while it is cleared, and the patient sees both', async () => {
+    const { until } = accepted(await clear('patient', dispense, ['data', 'type'], { days: 2 })).body;
+    expect(Date.parse(until) - api.clock.now()).toBe(2 * 24 * 60 * 60 * 1000);
+    const more = await give('auditor', dispense, ['actor', 'data'], {});
+    expect([more.status, more.body.code, more.body.cleared]).toEqual([403, 'disclosure.not-cleared', ['data', 'type']]);
+    const answer = accepted(await give('auditor', dispense, ['data'], {}));
+    const { code, out } = await proofVerify('taken.json', answer.text, '--json');
+    expect(code).toBe(0);
+    expect(JSON.parse(out).results[0].disclosed.data.quantity.value).toBe('30');
+    const { items } = accepted(await api.as('patient').get(`/api/patients/${api.patients.patient}/accesses`)).body;
+    expect(items.slice(0, 2)).toMatchObject([
+      { type: 'disclosure', reader: { id: auditor, role: 'auditor' }, entry: { members: ['data'], recipient: null } },
+      { type: 'clearance', until, entry: { index: dispense, members: ['data', 'type'], recipient: auditor } },
+    ]);
+    expect((await give('auditor', dose, ['data'], {})).status).toBe(404);
+    api.clock.set(Date.parse(until));
+    expect((await give('auditor', dispense, ['data'], {})).status).toBe(404);
+  });
+});
+
+it('the ledger with all of it verifies', async () => {
+  expect(await api.verify()).toMatchObject({ ok: true, payloadsChecked: true });
+});
