@@ -1,9 +1,10 @@
 import type { Checkpoint } from '../ledger/core/checkpoint.js';
-import type { Entry } from '../ledger/core/entry.js';
-import type { Bundle, LogClient } from '../ledger/core/log-client.js';
+import { type Entry, LOG_CHAIN } from '../ledger/core/entry.js';
+import type { Bundle, FetchFile, LogClient } from '../ledger/core/log-client.js';
 import { TILE_WIDTH } from '../ledger/core/tiles.js';
 import { Alarm, entriesOf } from './alarms.js';
 import { entryOf } from './evidence.js';
+import { checkShown } from './log-chain.js';
 import type { Replica } from './replica.js';
 import { type Rule, violationOf } from './rules.js';
 import type { FollowStore, Progress } from './store.js';
@@ -26,6 +27,7 @@ export interface CatchUp {
   readonly checkpoint: Checkpoint;
   /** Of that checkpoint. */
   readonly client: LogClient;
+  readonly fetch: FetchFile;
   readonly store: FollowStore;
   /** Where to begin; its tree grows. */
   readonly before: Progress;
@@ -54,7 +56,11 @@ export async function catchUp(run: CatchUp): Promise<void> {
   if (step.length > 0) await take(run, end, step);
 }
 
-async function take({ origin, checkpoint, client, store, replica }: CatchUp, from: Progress, step: readonly Bundle[]) {
+async function take(
+  { origin, checkpoint, client, fetch, store, replica }: CatchUp,
+  from: Progress,
+  step: readonly Bundle[],
+) {
   const fresh = step.flatMap(({ first, entries, leaves }) =>
     entries.flatMap((bytes, at): { index: number; leaf: Uint8Array; entry: Entry | null }[] =>
       first + at < from.size ? [] : [{ index: first + at, leaf: leaves[at]!, entry: entryOf(bytes) }],
@@ -71,6 +77,7 @@ async function take({ origin, checkpoint, client, store, replica }: CatchUp, fro
       const words = `entry ${index} ${WORDS[rule]}${against === null ? '' : ` (entry ${against})`}`;
       throw new Alarm('entry', words, { entries: await entriesOf(client, checkpoint, indexes) });
     }
+    if (entry.chain === LOG_CHAIN) await checkShown(fetch, index, entry);
     ends.set(entry.chain, { seq: entry.seq, leaf, index });
     time = entry.time;
     from.tree.append(leaf);

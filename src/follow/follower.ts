@@ -209,7 +209,8 @@ export class Follower {
       throw new FollowFolderError('follow.sqlite does not fit the checkpoint beside it: one of them was replaced');
     const now = Math.floor(clock.now() / 1000);
     const { replica, progress } = this.options;
-    await catchUp({ origin: checkpoint.origin, checkpoint, client, store: this.store, before, replica, progress });
+    const { origin } = checkpoint;
+    await catchUp({ origin, checkpoint, client, fetch, store: this.store, before, replica, progress });
     if (replica && moves.length > 0) await replica.keepRotations(movesText(moves));
     await replica?.publish(found.note, checkpoint, client);
     const lag = checkpoint.size - before.size;

@@ -1,9 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openCheckpoint } from '../../src/ledger/core/checkpoint.js';
 import { commit, parsePayload } from '../../src/ledger/core/commitment.js';
 import { decodeEntry } from '../../src/ledger/core/entry.js';
 import type { Statement } from '../../src/ledger/core/statement.js';
+import type { FetchFile } from '../../src/ledger/core/log-client.js';
+import { parseVerifierKey } from '../../src/ledger/core/note.js';
+import { logOnly } from '../../src/ledger/core/policy.js';
+import { Follower, type Poll } from '../../src/follow/follower.js';
+import { httpFiles } from '../../src/follow/source.js';
 import { nodeHasher } from '../../src/ledger/node-hasher.js';
+import { temporaryFolder } from '../support/ledger.js';
 import {
   accepted,
   type Api,
@@ -347,5 +354,37 @@ describe('a further key and revocation', () => {
     const { ok, findings } = await api.verify();
     expect({ ok, findings }).toEqual({ ok: true, findings: [] });
     if (used.status !== 200 && unsigned.status !== 200) await claim(api, rx);
+  });
+});
+
+describe('an auditor who follows the log', () => {
+  it('sees that everybody is shown every key, and when one is kept back', async () => {
+    const token = await api.signIn('auditor');
+    const files = httpFiles(api.address, () => Promise.resolve(token));
+    const policy = logOnly(parseVerifierKey(api.vkey));
+    const look = async (fetch: FetchFile): Promise<Poll> => {
+      const folder = temporaryFolder();
+      const follower = await Follower.open(folder.path, { policy, fetch, url: api.address, clock: api.clock });
+      const poll = await follower.poll();
+      await follower.close();
+      folder.remove();
+      return poll;
+    };
+    await until(async () => {
+      const [head] = await api.reader.db.query<{ size: number }>('SELECT size FROM log_head');
+      return openCheckpoint((await api.request.get('/log/checkpoint')).text, api.vkey).size === head?.size;
+    });
+    const asked: string[] = [];
+    const honest = await look((path) => {
+      asked.push(path);
+      return files(path);
+    });
+    expect(honest).toMatchObject({ ok: true });
+    const { items } = (await api.request.get('/log/chain')).body as { items: { index: number }[] };
+    expect(asked.filter((path) => path.startsWith('chain')).length).toBe(items.length);
+    // The last revocation is passed over.
+    const last = `chain?after=${items.at(-1)!.index - 1}&limit=1`;
+    const kept = await look((path) => files(path === last ? `chain?after=${items.at(-1)!.index}&limit=1` : path));
+    expect(kept).toMatchObject({ ok: false, alarm: 'files', what: `${last} is not there` });
   });
 });

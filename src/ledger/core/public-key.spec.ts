@@ -13,7 +13,7 @@ const p256 = newSigner('P-256').jwk;
 /** A good key with a point of order two added. */
 const mixed = (() => {
   const { Point } = ed25519Curve;
-  const two = Point.fromBytes(Uint8Array.from([0xec, ...new Array<number>(30).fill(0xff), 0x7f]), false);
+  const two = Point.fromBytes(Buffer.from(`ec${'ff'.repeat(30)}7f`, 'hex'), false);
   const sum = Point.fromBytes(Buffer.from(RFC8037.x, 'base64url'), false).add(two);
   return { ...RFC8037, x: Buffer.from(sum.toBytes()).toString('base64url') };
 })();

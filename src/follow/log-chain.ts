@@ -1,0 +1,41 @@
+import { z } from 'zod';
+import { equal, EncodingError, fromBase64, fromUtf8 } from '../ledger/core/bytes.js';
+import { commit, parsePayload, PayloadError } from '../ledger/core/commitment.js';
+import type { Entry } from '../ledger/core/entry.js';
+import { type FetchFile, LogFileError } from '../ledger/core/log-client.js';
+import { nodeHasher } from '../ledger/node-hasher.js';
+
+/** `GET /log/chain`. */
+const page = z.object({ items: z.array(z.object({ index: z.number(), salt: z.string(), payload: z.string() })) });
+
+/**
+ * Checks that everybody is shown an event of the log's own chain as its entry commits to it: a revocation, say, that is
+ * kept from the actor whose key it ends is an alarm. A replica keeps no payloads and shows none.
+ * @throws LogFileError
+ */
+export async function checkShown(fetch: FetchFile, index: number, { commitment }: Entry): Promise<void> {
+  const path = `chain?${index === 0 ? '' : `after=${index - 1}&`}limit=1`;
+  const file = await fetch(path);
+  if (!file) return;
+  const [item] = itemsIn(file);
+  if (item?.index !== index) throw new LogFileError(path, 'missing');
+  if (!commits(item, commitment)) throw new LogFileError(path, 'hash');
+}
+
+function itemsIn(file: Uint8Array): z.output<typeof page>['items'] {
+  try {
+    return page.parse(JSON.parse(fromUtf8(file))).items;
+  } catch {
+    return [];
+  }
+}
+
+function commits({ salt, payload }: { salt: string; payload: string }, commitment: Uint8Array): boolean {
+  try {
+    const members = parsePayload(fromUtf8(fromBase64(payload)));
+    return equal(commit(nodeHasher, fromBase64(salt), members).commitment, commitment);
+  } catch (error) {
+    if (error instanceof EncodingError || error instanceof PayloadError) return false;
+    throw error;
+  }
+}
