@@ -12,7 +12,7 @@ import { FollowFolderError } from '../follow/store.js';
 import { createLogger } from '../http/logging.js';
 import { CheckpointError } from '../ledger/core/checkpoint.js';
 import { NoteError, parseVerifierKey } from '../ledger/core/note.js';
-import { logOnly, parsePolicy, type Policy, PolicyError } from '../ledger/core/policy.js';
+import { logsOnly, parsePolicy, type Policy, PolicyError } from '../ledger/core/policy.js';
 import { loadKey } from '../ledger/key-files.js';
 import { nodeHasher } from '../ledger/node-hasher.js';
 import { ClientToken } from './client-token.js';
@@ -26,8 +26,8 @@ import {
   UsageError,
 } from './terminal.js';
 
-interface TrustOptions extends CommonOptions {
-  readonly vkey?: string;
+export interface TrustOptions extends CommonOptions {
+  readonly vkey: readonly string[];
   readonly policy?: string;
 }
 
@@ -143,6 +143,10 @@ function inWords(poll: Poll): string[] {
   const age = cosignatureAge === null ? '' : `, cosigned ${cosignatureAge} s ago by ${witnesses.join(', ')}`;
   const behind = lag.entries === 0 ? 'nothing new' : `${entries} new, was ${lag.seconds} s behind`;
   return [
+    ...poll.standing.rotations.map(
+      (one) =>
+        `THE KEY OF THE LOG WAS REPLACED behind ${one.size} entries, signed by the old key; pin the new one: ${one.to}`,
+    ),
     `${origin}: ${checked} of ${size} entries checked (${behind})${age}`,
     ...(evidence > 0 ? [`  evidence of ${evidence} earlier alarms is kept`] : []),
   ];
@@ -173,10 +177,10 @@ function checkUrl(url: string): void {
 }
 
 async function policyOf({ vkey, policy }: TrustOptions): Promise<Policy> {
-  if ((vkey === undefined) === (policy === undefined))
+  if ((vkey.length === 0) === (policy === undefined))
     throw new UsageError('whom to trust: either --vkey <vkey> or --policy <file>');
   try {
-    if (vkey !== undefined) return logOnly(parseVerifierKey(vkey));
+    if (vkey.length > 0) return logsOnly(vkey.map(parseVerifierKey));
     const parsed = parsePolicy(await readFile(policy ?? ''));
     if (parsed.logs.length === 0) throw new UsageError('--policy: it names no log');
     return parsed;

@@ -1,9 +1,10 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { DemoOptions } from './demo.js';
 import type { ProofVerifyOptions } from './proof.js';
-import type { FollowCommandOptions } from './follow.js';
+import type { FollowCommandOptions, TrustOptions } from './follow.js';
 import type { KeygenOptions } from './keygen.js';
 import type { RotateOptions } from './rotate-kek.js';
+import type { RotateLogKeyOptions } from './rotate-log-key.js';
 import type { SignOptions } from './sign.js';
 import type { VerifyOptions } from './verify.js';
 import type { ExportOptions } from './export.js';
@@ -20,6 +21,10 @@ Exit codes:
   3  settings, files, database or Redis do not let it work`;
 
 const json = () => new Option('--json', 'print one JSON document instead of lines for people');
+const vkeys = (what: string) =>
+  new Option('--vkey <vkey>', `${what}; may be repeated where the log has replaced its key`)
+    .argParser((vkey: string, others: string[]) => [...others, vkey])
+    .default([], 'none');
 const progress = () => new Option('--progress', 'say on standard error how far it is (default: on a terminal)');
 
 function help(...examples: [command: string, what: string][]): string {
@@ -106,12 +111,14 @@ export function buildProgram(terminal: Terminal, done: (code: ExitCode) => void)
     .command('vkey')
     .description("print the log's verifier key, for auditors to pin")
     .option('--chain-heads', 'the key of signed chain heads and lists instead')
+    .option('--all', 'every key that the log has had, oldest first, for receipts of then')
     .addOption(json())
     .addHelpText(
       'after',
       help(
         ['rxledger vkey', 'origin+key id+public key'],
         ['rxledger vkey --json', '{log, vkey}'],
+        ['rxledger vkey --all', 'more than one line where the key was replaced'],
         ['rxledger vkey --chain-heads', 'for `rxledger proof verify --chain-head-vkey`'],
       ),
     )
@@ -157,8 +164,9 @@ database or export itself, which then vouches for itself: pin the key that \`rxl
       '<file...>',
       'answers as they were saved, receipts, disclosures, .tlog-proof files, chain heads and lists',
     )
-    .option('--vkey <vkey>', "the log's verifier key to trust")
+    .addOption(vkeys("the log's verifier key to trust"))
     .option('--policy <file>', 'trusted logs, witnesses and the quorum that is needed (C2SP tlog-policy)')
+    .option('--rotations <file>', "how the log's key was replaced (GET /log/rotations): trust passes on along it")
     .option('--entry <file>', 'the bytes of the entry that a tlog-proof is about')
     .option('--chain-head-vkey <vkey>', 'the verifier key of chain heads and lists to trust')
     .option('--actor-key <file>', 'public keys (JWK) that the actor gave you: what is recorded must be signed with one')
@@ -222,6 +230,34 @@ All processes of the log must see the same keys folder; they take the new key ov
     )
     .action(async (options: RotateOptions) =>
       done(await (await import('./rotate-kek.js')).runRotateKek(options, terminal)),
+    );
+
+  program
+    .command('rotate-log-key')
+    .description("replace the key by which the log signs, beside a service at work; the log's name stays")
+    .option('--prepare', 'only make the next key and print its verifier key, for witnesses and auditors to add')
+    .option('--destroy-old', 'then destroy the old key; without it the keys folder keeps it under another name')
+    .addOption(json())
+    .addHelpText(
+      'after',
+      help(
+        ['rxledger rotate-log-key --prepare', 'days before: tell the key to witnesses and auditors'],
+        ['rxledger rotate-log-key --destroy-old', 'the prepared key signs from now on'],
+        ['rxledger rotate-log-key --json', 'prints {log, from, to, index, old, receipt}'],
+      ),
+    )
+    .addHelpText(
+      'after',
+      `
+The log's own chain records old and new verifier key in a statement that both keys sign, and the checkpoint right behind
+it carries both signatures; /log/rotations serves them. All processes of the log must see the same keys folder: they take
+the new key over by themselves, and one that does not find it there answers writes with 503. Who has pinned the old key:
+\`rxledger follow\` moves on and says so, \`verify\` and \`proof verify --rotations\` accept the old key as the beginning;
+receipts of before hold under the old key for ever. Witnesses and WITNESS_POLICY need the new key as a second log line:
+without it they cosign no more. A copy of the old key in a backup still signs: destroy it there too.`,
+    )
+    .action(async (options: RotateLogKeyOptions) =>
+      done(await (await import('./rotate-log-key.js')).runRotateLogKey(options, terminal)),
     );
 
   program
@@ -312,7 +348,7 @@ canonical JSON (RFC 8785) in a detached JWS (RFC 7515, RFC 7797).`,
     .description('check a log as an auditor does, again and again, and remember what it has signed')
     .argument('<url>', 'where the service is reached, https://…')
     .requiredOption('--dir <folder>', 'where what was checked stays, and evidence; one log, one folder')
-    .option('--vkey <vkey>', "the log's verifier key to trust")
+    .addOption(vkeys("the log's verifier key to trust"))
     .option('--policy <file>', 'trusted log, witnesses and the quorum that is needed (C2SP tlog-policy)')
     .option('--client-id <id>', 'sign in as this machine, an auditor: entries are not public')
     .option('--key <file>', 'its private key (`rxledger keygen` makes one)')
@@ -348,14 +384,14 @@ next look is waited for. With --json a line a look.`,
     .command('evidence')
     .description('whether a file of evidence that `follow` kept convicts the log by its own signatures')
     .argument('<file>', 'from the folder evidence of a follower')
-    .option('--vkey <vkey>', "the log's verifier key to trust")
+    .addOption(vkeys("the log's verifier key to trust"))
     .option('--policy <file>', 'trusted log, witnesses and quorum (C2SP tlog-policy)')
     .addOption(json())
     .addHelpText(
       'after',
       help(['rxledger evidence rx/evidence/fork-….json --vkey "$VKEY"', '0: proved, 1: not proved by itself']),
     )
-    .action(async (file: string, options: CommonOptions & { vkey?: string; policy?: string }) =>
+    .action(async (file: string, options: TrustOptions) =>
       done(await (await import('./follow.js')).runEvidence(file, options, terminal)),
     );
 

@@ -19,8 +19,8 @@ const TLOG_PROOF = 'c2sp.org/tlog-proof@';
 const UNKNOWN: readonly ProofDocument[] = [{ kind: 'unknown' }];
 
 /**
- * A receipt, the answer to a write (all its receipts), a disclosure or the answer that holds one (with its receipt), a
- * tlog-proof, the note of a chain head or list, or the answer that holds such a note.
+ * A receipt, the answer to a write (all its receipts), what `/log/rotations` serves, a disclosure or the answer that
+ * holds one (with its receipt), a tlog-proof, the note of a chain head or list, or the answer that holds such a note.
  */
 export function documentsIn(file: Uint8Array): readonly ProofDocument[] {
   const text = textOf(file);
@@ -35,7 +35,9 @@ export function documentsIn(file: Uint8Array): readonly ProofDocument[] {
   if (value['members'] !== undefined) return [{ kind: 'disclosure', disclosure: value }];
   const receipts = receiptsIn(value);
   if (receipts.length > 0) return receipts;
-  const { note: answered, entry } = value;
+  const { items, note: answered, entry } = value;
+  const rotations = Array.isArray(items) && items.every((item) => isObject(item) && item['entry'] !== undefined);
+  if (rotations) return items.map((one) => ({ kind: 'receipt', receipt: one }));
   if (typeof answered === 'string') return [noteIn(answered) ?? { kind: 'unknown' }];
   return entry === undefined ? UNKNOWN : [{ kind: 'receipt', receipt: value }];
 }

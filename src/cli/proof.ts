@@ -8,8 +8,10 @@ import { CheckpointError } from '../ledger/core/checkpoint.js';
 import { verifyDisclosure } from '../ledger/core/disclosure.js';
 import { decodeEntry, EntryError } from '../ledger/core/entry.js';
 import { shownSignature } from '../ledger/core/event-signature.js';
+import { isObject } from '../ledger/core/jcs.js';
+import { openRotationReceipt, policyFor, type Rotation, RotationError } from '../ledger/core/log-key-rotation.js';
 import { NoteError, parseVerifierKey, type VerifierKey } from '../ledger/core/note.js';
-import { logOnly, parsePolicy, type Policy, PolicyError } from '../ledger/core/policy.js';
+import { logsOnly, parsePolicy, type Policy, PolicyError } from '../ledger/core/policy.js';
 import type { PublicJwk } from '../ledger/core/public-key.js';
 import { verifyReceipt } from '../ledger/core/receipt.js';
 import type { TlogProof } from '../ledger/core/tlog-proof.js';
@@ -20,9 +22,11 @@ import { holds, inJson, inWords, type ProofComparison, type ProofReport, type Pr
 import { type CommonOptions, EnvironmentError, EXIT, type ExitCode, type Terminal, UsageError } from './terminal.js';
 
 export interface ProofVerifyOptions extends CommonOptions {
-  readonly vkey?: string;
+  readonly vkey: readonly string[];
   /** A file in the form of C2SP tlog-policy. */
   readonly policy?: string;
+  /** What `/log/rotations` served, or `rxledger rotate-log-key --json` printed. */
+  readonly rotations?: string;
   readonly chainHeadVkey?: string;
   /** The entry's bytes in a file, for a tlog-proof. */
   readonly entry?: string;
@@ -33,6 +37,8 @@ export interface ProofVerifyOptions extends CommonOptions {
 /** What the verifier has pinned; what stands in the files is never trusted. */
 interface Trust {
   readonly policy: Policy | null;
+  /** How the keys of logs were replaced: trust passes on along them. */
+  readonly rotations: readonly Rotation[];
   readonly chainHeadKey: VerifierKey | null;
   readonly entry: Uint8Array | null;
   /** Null: signatures of actors are not asked for. */
@@ -69,7 +75,8 @@ function check(file: string, document: ProofDocument, trust: Trust): ProofResult
   if (document.kind === 'unknown') return { file, kind: document.kind, ok: false, reason: 'form' };
   if (document.kind === 'chain-head' || document.kind === 'chain-list') return checkStatement(file, document, trust);
   if (!trust.policy) throw new UsageError(`${file} is checked with --vkey <vkey> or --policy <file>`);
-  const { policy, actorKeys } = trust;
+  const { actorKeys } = trust;
+  const policy = policyFor(trust.policy, trust.rotations, checkpointOf(document));
   if (document.kind === 'disclosure') {
     const result = verifyDisclosure(document.disclosure, policy);
     return result.ok
@@ -81,6 +88,14 @@ function check(file: string, document: ProofDocument, trust: Trust): ProofResult
   const receipt = receiptOf(file, document.proof, trust);
   if (!receipt) return { file, kind: document.kind, ok: false, reason: 'entry' };
   return checkReceipt(file, document.kind, receipt, policy, actorKeys);
+}
+
+/** The note that a document holds, wherever its kind has it; empty where it holds none. */
+function checkpointOf(document: Extract<ProofDocument, { kind: 'receipt' | 'disclosure' | 'tlog-proof' }>): string {
+  if (document.kind === 'tlog-proof') return document.proof.checkpoint;
+  const holder = document.kind === 'receipt' ? document.receipt : document.disclosure;
+  const checkpoint = isObject(holder) ? holder['checkpoint'] : undefined;
+  return typeof checkpoint === 'string' ? checkpoint : '';
 }
 
 function checkReceipt(
@@ -146,12 +161,20 @@ function compared(results: readonly ProofResult[]): ProofComparison[] {
   });
 }
 
-async function trustOf({ vkey, policy, chainHeadVkey, entry, actorKey }: ProofVerifyOptions): Promise<Trust> {
-  const log = vkey === undefined ? null : usable('--vkey', () => logOnly(parseVerifierKey(vkey)));
+async function trustOf({
+  vkey,
+  policy,
+  rotations,
+  chainHeadVkey,
+  entry,
+  actorKey,
+}: ProofVerifyOptions): Promise<Trust> {
+  const log = vkey.length === 0 ? null : usable('--vkey', () => logsOnly(vkey.map(parseVerifierKey)));
   const file = policy === undefined ? null : await contentOf(policy);
   const read = file && usable('--policy', () => parsePolicy(file));
   return {
     policy: read ? narrowed(read, log) : log,
+    rotations: rotations === undefined ? [] : rotationsIn(await contentOf(rotations)),
     chainHeadKey:
       chainHeadVkey === undefined ? null : usable('--chain-head-vkey', () => parseChainHeadKey(chainHeadVkey)),
     entry: entry === undefined ? null : await contentOf(entry),
@@ -171,20 +194,29 @@ function narrowed(policy: Policy, log: Policy | null): Policy {
     if (!log) throw new UsageError('--policy names no log: say which with --vkey <vkey>');
     return { ...policy, logs: log.logs };
   }
-  const [only] = log?.logs ?? [];
-  if (!only) return policy;
-  const same = policy.logs.filter(
-    ({ key }) => key.name === only.key.name && toBase64(key.publicKey) === toBase64(only.key.publicKey),
+  if (!log) return policy;
+  const same = policy.logs.filter(({ key }) =>
+    log.logs.some((only) => key.name === only.key.name && toBase64(key.publicKey) === toBase64(only.key.publicKey)),
   );
-  if (same.length === 0) throw new UsageError('--vkey: not a log of the policy');
+  if (same.length < log.logs.length) throw new UsageError('--vkey: not a log of the policy');
   return { ...policy, logs: same };
+}
+
+/** Each is checked for itself; whether it begins at a trusted key is seen where it is used. */
+function rotationsIn(file: Uint8Array): Rotation[] {
+  const receipts = documentsIn(file).map((document) => (document.kind === 'receipt' ? document.receipt : null));
+  return usable('--rotations', () =>
+    receipts.map((receipt) => openRotationReceipt(receipt)).toSorted((a, b) => a.size - b.size),
+  );
 }
 
 function usable<T>(option: string, read: () => T): T {
   try {
     return read();
   } catch (error) {
-    if ([NoteError, CheckpointError, ChainHeadError, PolicyError].some((kind) => error instanceof kind)) {
+    if (
+      [NoteError, CheckpointError, ChainHeadError, PolicyError, RotationError].some((kind) => error instanceof kind)
+    ) {
       throw new UsageError(`${option}: ${(error as Error).message}`);
     }
     throw error;

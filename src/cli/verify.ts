@@ -9,6 +9,7 @@ import { dbOf } from '../database/db.js';
 import { isKeyName } from '../ledger/core/name.js';
 import { parseVerifierKey } from '../ledger/core/note.js';
 import { readHeadFile } from '../ledger/head-file.js';
+import { readKeyHistory } from '../ledger/key-history.js';
 import { readHead } from '../ledger/tip.js';
 import { Vault } from '../ledger/vault.js';
 import { verifyDatabase } from '../ledger/verify/database.js';
@@ -121,7 +122,8 @@ async function database(
     const vault = hasKeys && !entriesOnly ? Vault.openExisting(keys, origin) : null;
     const trusted = vkey ?? (hasKeys ? trustedKey(keys, origin) : null);
     const vkeyFrom = vkey === undefined ? 'keys' : 'option';
-    const remembered = await readHeadFile(headFile, trusted);
+    const earlier = head ? await readKeyHistory(dbOf(source), head.origin).catch(() => null) : null;
+    const remembered = await readHeadFile(headFile, trusted === null ? null : [trusted, ...(earlier?.vkeys ?? [])]);
     return await verifyDatabase({ source, vkey: trusted, vkeyFrom, vault, remembered, models: CHAIN_MODELS }, progress);
   } finally {
     await source.destroy();
@@ -136,7 +138,7 @@ const VKEY_FROM: Readonly<Record<VerifyReport['vkeyFrom'], string>> = {
 };
 
 function inWords(report: VerifyReport): string[] {
-  const { ok, log, vkey, size, root, entries, payloads, signatures, chains, erased, incomplete } = report;
+  const { ok, log, vkey, newestVkey, size, root, entries, payloads, signatures, chains, erased, incomplete } = report;
   const { missing, tampered, findings } = report;
   const listed = findings.map(({ kind, table, where, what }) => {
     const place = Object.entries(where).map(([name, value]) => `${name} ${value}`);
@@ -158,5 +160,6 @@ function inWords(report: VerifyReport): string[] {
       : []),
     `  root ${root}`,
     `  key  ${vkey} (${VKEY_FROM[report.vkeyFrom]})`,
+    ...(newestVkey === vkey ? [] : [`  it was replaced, which both keys have signed; pin the new one: ${newestVkey}`]),
   ];
 }

@@ -1,17 +1,28 @@
 import { CHAIN_HEAD_KEY_FILE, ChainHeadKey } from '../chains/chain-head-key.js';
 import { Config } from '../config/config.js';
+import { dbOf } from '../database/db.js';
 import { loadKey } from '../ledger/key-files.js';
+import { readKeyHistory } from '../ledger/key-history.js';
 import { withLog } from './open-log.js';
-import { type CommonOptions, EnvironmentError, EXIT, type ExitCode, type Terminal } from './terminal.js';
+import { type CommonOptions, EnvironmentError, EXIT, type ExitCode, type Terminal, UsageError } from './terminal.js';
 
 export interface VkeyOptions extends CommonOptions {
   readonly chainHeads?: boolean;
+  readonly all?: boolean;
 }
 
 /** `rxledger vkey`: the key that the ledger's own key file gives, so that an edited database cannot answer for it. */
-export async function runVkey({ json, chainHeads }: VkeyOptions, terminal: Terminal): Promise<ExitCode> {
+export async function runVkey({ json, chainHeads, all }: VkeyOptions, terminal: Terminal): Promise<ExitCode> {
+  if (chainHeads && all) throw new UsageError('--all is about the keys of the log: not with --chain-heads');
   const config = Config.parse(terminal.env);
-  return withLog(config, async ({ head, vkey: logVkey }) => {
+  return withLog(config, async ({ source, head, vkey: logVkey }) => {
+    if (all) {
+      const { vkeys } = await readKeyHistory(dbOf(source), head.origin);
+      const keys = vkeys.length === 0 ? [logVkey] : vkeys;
+      if (json) terminal.out(JSON.stringify({ log: head.origin, vkeys: keys }));
+      else for (const key of keys) terminal.out(key);
+      return EXIT.ok;
+    }
     const vkey = chainHeads ? chainHeadVkey(config, head.origin) : logVkey;
     terminal.out(json ? JSON.stringify({ log: head.origin, vkey }) : vkey);
     return EXIT.ok;

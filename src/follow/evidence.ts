@@ -3,7 +3,14 @@ import { EncodingError, equal, fromBase64 } from '../ledger/core/bytes.js';
 import { type Checkpoint, CheckpointError } from '../ledger/core/checkpoint.js';
 import { decodeEntry, type Entry, EntryError } from '../ledger/core/entry.js';
 import type { Hasher } from '../ledger/core/hasher.js';
-import { NoteError } from '../ledger/core/note.js';
+import {
+  formatRotation,
+  openRotationReceipt,
+  passedOn,
+  policyFor,
+  RotationError,
+} from '../ledger/core/log-key-rotation.js';
+import { formatVerifierKey, NoteError } from '../ledger/core/note.js';
 import { openWitnessed, type Policy, type Quorum } from '../ledger/core/policy.js';
 import { verifyConsistency, verifyInclusion } from '../ledger/core/proof.js';
 import { violationOf } from './rules.js';
@@ -29,6 +36,10 @@ export const evidenceSchema = z.object({
   prefix: z.object({ root: hash, proof: z.array(hash) }).optional(),
   /** The entry that breaks a rule, then the one that it contradicts, with inclusion proofs against `found`. */
   entries: z.array(z.object({ index: z.number().int().min(0), entry: z.string(), proof: z.array(hash) })).optional(),
+  /** Of a log whose key was replaced: the events by which trust passes on (receipts), so that an old key can be pinned. */
+  rotations: z.array(z.unknown()).optional(),
+  /** Of a fork: two events by which one key was replaced (receipts). */
+  successors: z.array(z.unknown()).optional(),
   /** The file that is not the one that `found` signs, or several of which one is not; base64, null: not there. */
   files: z.array(z.object({ path: z.string(), bytes: z.string().nullable() })).optional(),
 });
@@ -47,18 +58,48 @@ export function checkEvidence(hasher: Hasher, policy: Policy, evidence: Evidence
   try {
     if (evidence.alarm === 'fork') return forkVerdict(hasher, policy, evidence);
     if (evidence.alarm === 'entry') return entryVerdict(hasher, policy, evidence);
-    if (evidence.alarm === 'quorum') return quorumVerdict(policy, evidence);
+    if (evidence.alarm === 'quorum') return quorumVerdict(hasher, policy, evidence);
     return { proved: false, says: 'what was served when is signed by nobody: this is the word of the follower' };
   } catch (error) {
     if (error instanceof NoteError || error instanceof CheckpointError)
       return { proved: false, says: `a checkpoint is not one of the policy's: ${error.message}` };
+    if (error instanceof RotationError)
+      return { proved: false, says: `a key was not replaced as both keys sign: ${error.message}` };
     if (error instanceof EncodingError) return { proved: false, says: 'a hash or an entry is not base64' };
     throw error;
   }
 }
 
-function forkVerdict(hasher: Hasher, policy: Policy, { found, kept, prefix }: Evidence): Verdict {
-  const opened = [found, ...(kept === null ? [] : [kept])].map((note) => openWitnessed(policy, note).checkpoint);
+/** @throws NoteError, CheckpointError, RotationError */
+function openFor(hasher: Hasher, policy: Policy, { rotations = [] }: Evidence, note: string) {
+  const passed = rotations.map((receipt) => openRotationReceipt(receipt, hasher));
+  return openWitnessed(policyFor(policy, passed, note), note);
+}
+
+/** One key replaced twice, in different trees or by different keys, each time signed by itself. */
+function successorsVerdict(
+  hasher: Hasher,
+  policy: Policy,
+  evidence: Evidence,
+  successors: readonly unknown[],
+): Verdict {
+  const [one, other] = successors.map((receipt) => openRotationReceipt(receipt, hasher));
+  const earlier = (evidence.rotations ?? []).map((receipt) => openRotationReceipt(receipt, hasher));
+  const pinned = policy.logs.map(({ key }) => formatVerifierKey(key.name, key.type, key.publicKey));
+  const trusted = [...pinned, ...passedOn(pinned, earlier).map(({ to }) => to)];
+  if (!one || !other || one.from !== other.from || !trusted.includes(one.from))
+    return { proved: false, says: "the key that was replaced is not one of the policy's log" };
+  return formatRotation(one) === formatRotation(other)
+    ? { proved: false, says: 'the key was replaced once' }
+    : { proved: true, says: `the log has replaced one key twice, behind ${one.size} and behind ${other.size} entries` };
+}
+
+function forkVerdict(hasher: Hasher, policy: Policy, evidence: Evidence): Verdict {
+  const { found, kept, prefix, successors } = evidence;
+  if (successors) return successorsVerdict(hasher, policy, evidence, successors);
+  const opened = [found, ...(kept === null ? [] : [kept])].map(
+    (note) => openFor(hasher, policy, evidence, note).checkpoint,
+  );
   const [small, large] = opened.toSorted((a, b) => a.size - b.size);
   if (!small || !large || small.origin !== large.origin)
     return { proved: false, says: 'there are no two checkpoints of one log' };
@@ -78,8 +119,8 @@ function forkVerdict(hasher: Hasher, policy: Policy, { found, kept, prefix }: Ev
   };
 }
 
-function quorumVerdict(policy: Policy, { found }: Evidence): Verdict {
-  const { quorum } = openWitnessed(policy, found);
+function quorumVerdict(hasher: Hasher, policy: Policy, evidence: Evidence): Verdict {
+  const { quorum } = openFor(hasher, policy, evidence, evidence.found);
   return quorum.met
     ? { proved: false, says: 'the quorum of this policy is met' }
     : // Cosignatures stand outside of what the log signs: whoever passes a note on can leave them out.
@@ -89,8 +130,9 @@ function quorumVerdict(policy: Policy, { found }: Evidence): Verdict {
       };
 }
 
-function entryVerdict(hasher: Hasher, policy: Policy, { found, entries = [] }: Evidence): Verdict {
-  const { checkpoint } = openWitnessed(policy, found);
+function entryVerdict(hasher: Hasher, policy: Policy, evidence: Evidence): Verdict {
+  const { found, entries = [] } = evidence;
+  const { checkpoint } = openFor(hasher, policy, evidence, found);
   const shown = entries.map((one) => shownEntry(hasher, checkpoint, one));
   const [culprit, other] = shown;
   if (!culprit || shown.includes(null))

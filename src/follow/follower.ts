@@ -3,6 +3,7 @@ import type { Clock } from '../config/clock.js';
 import { EncodingError, equal, fromUtf8 } from '../ledger/core/bytes.js';
 import { type Checkpoint, CheckpointError, parseCheckpoint } from '../ledger/core/checkpoint.js';
 import { type FetchFile, LogClient, LogFileError } from '../ledger/core/log-client.js';
+import { policyFor } from '../ledger/core/log-key-rotation.js';
 import { NoteError, splitNote } from '../ledger/core/note.js';
 import { openWitnessed, type Policy, type Quorum } from '../ledger/core/policy.js';
 import { nodeHasher } from '../ledger/node-hasher.js';
@@ -10,6 +11,7 @@ import { Alarm, EvidenceFolder, fileAlarm, prefixOf } from './alarms.js';
 import { catchUp } from './catch-up.js';
 import { readIfThere, writeDurably } from './durable.js';
 import { type AlarmKind, quorumInWords } from './evidence.js';
+import { checkMoves, fetchMoves, keepMoves, type KeyMove, movesText, readMoves } from './key-moves.js';
 import type { Replica } from './replica.js';
 import { SourceError } from './source.js';
 import { FollowFolderError, FollowStore } from './store.js';
@@ -43,6 +45,12 @@ export interface Standing {
   readonly cosignatureAge: number | null;
   /** Files of evidence in the folder, from all times. */
   readonly evidence: number;
+  /** Keys that this poll has moved on to: the old one and the new one have signed that. */
+  readonly rotations: readonly {
+    readonly from: string;
+    readonly to: string;
+    /** Number of entries then. */ readonly size: number;
+  }[];
 }
 
 export type Poll =
@@ -79,6 +87,8 @@ export class Follower {
     private readonly store: FollowStore,
     private readonly options: FollowOptions,
     private kept: Signed | null,
+    /** How the log's key was replaced, as far as this follower has gone along. */
+    private moves: readonly KeyMove[],
   ) {
     this.evidence = new EvidenceFolder(folder);
   }
@@ -87,10 +97,11 @@ export class Follower {
   static async open(folder: string, options: FollowOptions): Promise<Follower> {
     const store = await FollowStore.open(folder);
     try {
-      const kept = await readKept(folder, options.policy);
+      const moves = await readMoves(folder);
+      const kept = await readKept(folder, options.policy, moves);
       if ((await store.progress()).size > (kept?.checkpoint.size ?? 0))
         throw new FollowFolderError('follow.sqlite is ahead of the checkpoint beside it: one of them was replaced');
-      return new Follower(folder, store, options, kept);
+      return new Follower(folder, store, options, kept, moves);
     } catch (error) {
       await store.close();
       throw error;
@@ -109,6 +120,7 @@ export class Follower {
   async poll(): Promise<Poll> {
     const found = await this.fetchNote();
     const { kept } = this;
+    let known = this.moves;
     const fetch: FetchFile = async (path) => {
       const file = await this.options.fetch(path);
       // The last few are enough: what is at fault was just served.
@@ -118,7 +130,9 @@ export class Follower {
       return file;
     };
     try {
-      return { ok: true, standing: await this.check(this.openFound(found), fetch) };
+      const { signed, moves } = await this.openFound(found);
+      known = moves;
+      return { ok: true, standing: await this.check(signed, moves, fetch) };
     } catch (error) {
       const alarm = error instanceof LogFileError ? fileAlarm(error, this.served) : error;
       if (!(alarm instanceof Alarm)) throw error;
@@ -130,6 +144,7 @@ export class Follower {
         url: this.options.url,
         found,
         kept: kept?.note ?? null,
+        ...(known.length > 0 && { rotations: known.map(({ receipt }) => receipt) }),
         ...alarm.more,
       });
       return { ok: false, alarm: alarm.kind, what: alarm.what, evidence };
@@ -152,16 +167,28 @@ export class Follower {
     }
   }
 
-  private openFound(note: string): Signed {
+  /**
+   * Opens what was served. Where no key that is known has signed it, the log may have replaced its key: a new one is
+   * taken when the old one has signed that, and kept once the tree that both have signed is found to be continued.
+   */
+  private async openFound(note: string): Promise<{ signed: Signed; moves: readonly KeyMove[] }> {
+    const { policy, fetch } = this.options;
     try {
-      return { note, ...openWitnessed(this.options.policy, note) };
+      return { signed: openMoved(policy, this.moves, note), moves: this.moves };
     } catch (error) {
-      if (error instanceof NoteError || error instanceof CheckpointError) throw new Alarm('signature', error.message);
-      throw error;
+      if (!isNotOurs(error)) throw error;
+      const moves = await fetchMoves(fetch, this.moves);
+      if (moves.length === this.moves.length) throw new Alarm('signature', error.message);
+      try {
+        return { signed: openMoved(policy, moves, note), moves };
+      } catch (other) {
+        if (isNotOurs(other)) throw new Alarm('signature', other.message);
+        throw other;
+      }
     }
   }
 
-  private async check(found: Signed, fetch: FetchFile): Promise<Standing> {
+  private async check(found: Signed, moves: readonly KeyMove[], fetch: FetchFile): Promise<Standing> {
     const { policy, clock } = this.options;
     const { checkpoint, quorum } = found;
     if (this.kept && this.kept.checkpoint.origin !== checkpoint.origin)
@@ -171,7 +198,10 @@ export class Follower {
       throw new Alarm('fork', `two signed trees of ${checkpoint.size} entries`);
     const client = await LogClient.open(nodeHasher, fetch, checkpoint);
     if (this.kept) await continues(this.kept.checkpoint, checkpoint, client);
+    const moved = moves.filter(({ rotation }) => this.moves.every((known) => known.rotation.to !== rotation.to));
+    await checkMoves(moved, this.kept?.checkpoint.size ?? 0, checkpoint, client);
     if (!quorum.met) throw new Alarm('quorum', quorumInWords(policy, quorum));
+    if (moved.length > 0) await this.keepMoves(moves);
     await this.keep(found);
 
     const before = await this.store.progress();
@@ -181,6 +211,7 @@ export class Follower {
     const { replica, progress } = this.options;
     const { origin } = checkpoint;
     await catchUp({ origin, checkpoint, client, fetch, store: this.store, before, replica, progress });
+    if (replica && moves.length > 0) await replica.keepRotations(movesText(moves));
     await replica?.publish(found.note, checkpoint, client);
     const lag = checkpoint.size - before.size;
     const cosigned = quorum.witnesses.map(({ time }) => Number(time));
@@ -194,6 +225,7 @@ export class Follower {
       witnesses: quorum.witnesses.map(({ name }) => name),
       cosignatureAge: cosigned.length === 0 ? null : now - Math.max(...cosigned),
       evidence: await this.evidence.count(),
+      rotations: moved.map(({ rotation: { from, to, size } }) => ({ from, to, size })),
     };
   }
 
@@ -214,6 +246,11 @@ export class Follower {
     throw new Alarm('rollback', `${words}; the rest is still served, so that this may be an old answer`);
   }
 
+  private async keepMoves(moves: readonly KeyMove[]): Promise<void> {
+    await keepMoves(this.folder, moves);
+    this.moves = moves;
+  }
+
   private async keep(found: Signed): Promise<void> {
     if (this.kept?.note === found.note) return;
     await writeDurably(join(this.folder, KEPT), found.note);
@@ -228,14 +265,22 @@ async function continues(older: Checkpoint, newer: Checkpoint, client: LogClient
   throw new Alarm('fork', `${newer.size} signed entries do not continue ${older.size} signed entries`, { prefix });
 }
 
-async function readKept(folder: string, policy: Policy): Promise<Signed | null> {
+/** @throws NoteError, CheckpointError when no key to which the policy's pass trust has signed it */
+function openMoved(policy: Policy, moves: readonly KeyMove[], note: string): Signed {
+  const rotations = moves.map(({ rotation }) => rotation);
+  return { note, ...openWitnessed(policyFor(policy, rotations, note), note) };
+}
+
+const isNotOurs = (error: unknown): error is Error => error instanceof NoteError || error instanceof CheckpointError;
+
+async function readKept(folder: string, policy: Policy, moves: readonly KeyMove[]): Promise<Signed | null> {
   const file = await readIfThere(join(folder, KEPT));
   if (!file) return null;
   try {
     const note = fromUtf8(file);
-    return { note, ...openWitnessed(policy, note) };
+    return openMoved(policy, moves, note);
   } catch (error) {
-    if (error instanceof NoteError || error instanceof CheckpointError || error instanceof EncodingError)
+    if (isNotOurs(error) || error instanceof EncodingError)
       throw new FollowFolderError(`its checkpoint is not one of this policy's log: ${error.message}`);
     throw error;
   }

@@ -9,6 +9,7 @@ import { CACHING } from '../log/file.js';
 import type { Replica } from './replica.js';
 
 const TEXT = 'text/plain; charset=utf-8';
+const JSON_TYPE = 'application/json; charset=utf-8';
 const BYTES = 'application/octet-stream';
 const REQUEST_TIMEOUT = 10_000;
 const HEADERS_TIMEOUT = 5000;
@@ -55,7 +56,7 @@ export function tokensOf(url: string): MayReadEntries {
   };
 }
 
-/** `/log` of a replica, not listening yet: checkpoint and tiles for everybody, entry bundles for auditors. */
+/** `/log` of a replica, not listening yet: checkpoint, replaced keys and tiles for everybody, entry bundles for auditors. */
 export function createReplicaServer(
   replica: Replica,
   mayReadEntries: MayReadEntries,
@@ -75,6 +76,9 @@ export function createReplicaServer(
 
   server.get('/health', (_request, reply) => say(reply, 200, 'ok'));
   server.get('/log/checkpoint', (_request, reply) => send(reply, replica.checkpoint(), TEXT, CACHING.moving));
+  server.get('/log/rotations', (_request, reply) =>
+    send(reply, replica.keyRotations() ?? '{"items":[]}', JSON_TYPE, CACHING.moving),
+  );
   server.get('/log/tile/*', async (request, reply) => {
     // One spelling each: the address as it was sent.
     const tile = parseTilePath((request.url.split('?')[0] ?? '').replace(/^\/log\//, ''));

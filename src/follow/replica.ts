@@ -17,6 +17,7 @@ import {
   tileWidth,
 } from '../ledger/core/tiles.js';
 import { readIfThere, writeDurably } from './durable.js';
+import { ROTATIONS } from './key-moves.js';
 
 /**
  * An organisation's own copy of a log: the files of C2SP tlog-tiles in a folder, every one checked before it was
@@ -27,13 +28,28 @@ export class Replica {
     private readonly folder: string,
     private note: string | null,
     private size: number,
+    private rotations: string | null,
   ) {}
 
   static async open(folder: string): Promise<Replica> {
     const file = await readIfThere(join(folder, 'checkpoint'));
-    if (!file) return new Replica(folder, null, 0);
+    const rotations = await readIfThere(join(folder, ROTATIONS));
+    const text = rotations && fromUtf8(rotations);
+    if (!file) return new Replica(folder, null, 0, text);
     const note = fromUtf8(file);
-    return new Replica(folder, note, parseCheckpoint(splitNote(note).text).size);
+    return new Replica(folder, note, parseCheckpoint(splitNote(note).text).size, text);
+  }
+
+  /** How the log's key was replaced, as `/log/rotations` serves it; null when it never was. */
+  keyRotations(): string | null {
+    return this.rotations;
+  }
+
+  /** Keeps that, before a checkpoint by the new key is shown. @param text as {@link keyRotations} gives it */
+  async keepRotations(text: string): Promise<void> {
+    if (text === this.rotations) return;
+    await writeDurably(join(this.folder, ROTATIONS), text);
+    this.rotations = text;
   }
 
   /** @returns null before the first */

@@ -2,7 +2,7 @@ import { contentOf } from './batch-content.js';
 import type { ChainHead } from './chain-head.js';
 import type { BatchRows, BatchTable } from './batch-statement.js';
 import { GrowingTree } from './core/merkle.js';
-import type { LogKey } from './log-key.js';
+import type { LogKeys } from './log-keys.js';
 import type { Command } from './model.js';
 import { nodeHasher } from './node-hasher.js';
 import { type Staged, type StagedEvent, Staging } from './staging.js';
@@ -27,7 +27,7 @@ export interface Draft {
 
 export interface Desk {
   readonly vault: Vault;
-  readonly key: LogKey;
+  readonly keys: LogKeys;
   readonly tables: readonly BatchTable[];
 }
 
@@ -52,9 +52,12 @@ export function openStaging(
   return { tree, staging: new Staging(desk.vault, tree, now, nextSubject, log) };
 }
 
-/** Everything that the batch writes: rows, tiles, the signed checkpoint. */
+/**
+ * Everything that the batch writes: rows, tiles, the signed checkpoint.
+ * @throws {LedgerUnavailable} when the key by which to sign is not here
+ */
 export function seal(
-  { vault, key, tables }: Desk,
+  { vault, keys, tables }: Desk,
   before: Tip,
   now: number,
   tree: GrowingTree,
@@ -66,7 +69,7 @@ export function seal(
   const { written, partialTiles } = growTiles(before, tree);
   for (const { level, index, hashes } of written) rows.add(T.tile, [level, index, hashes]);
   const root = Buffer.from(tree.root());
-  const checkpoint = key.checkpoint(tree.size, root);
+  const checkpoint = keys.of(before.vkey).checkpoint(tree.size, root);
   const after = { ...before, size: tree.size, root, time: now, checkpoint, partialTiles, frontier: tree.frontier() };
   return { before, after, tree, staging, results, rows };
 }

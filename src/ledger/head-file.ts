@@ -12,6 +12,11 @@ const TAIL_BYTES = 1024 * 1024;
 /** Each write returns when its bytes are on the disk, as after fdatasync, but with one trip to a thread instead of two. */
 const APPEND = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_DSYNC;
 
+/** The log's verifier keys, in any order. */
+export interface HeadFileKeys {
+  readonly vkeys: readonly string[];
+}
+
 /**
  * The append-only file of signed checkpoints outside the database. A database that was set back, or whose
  * write-ahead log lost its tail, is shorter than what this file remembers.
@@ -25,18 +30,18 @@ const APPEND = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | con
 export class HeadFile {
   private constructor(
     private readonly path: string,
-    private readonly vkey: string,
+    private readonly keys: HeadFileKeys,
     private readonly rotateBytes: number,
     private file: Opened,
     /** The largest checkpoint at opening, or null for a new file. */
     readonly last: string | null,
   ) {}
 
-  /** @param vkey the log's verifier key */
-  static async open(path: string, vkey: string, rotateBytes: number = ROTATE_BYTES): Promise<HeadFile> {
+  /** @param keys the log's verifier keys; they are asked for again whenever the file is read */
+  static async open(path: string, keys: HeadFileKeys, rotateBytes: number = ROTATE_BYTES): Promise<HeadFile> {
     const file = await openToAppend(path);
     try {
-      return new HeadFile(path, vkey, rotateBytes, file, await readHeadFile(path, vkey));
+      return new HeadFile(path, keys, rotateBytes, file, await readHeadFile(path, keys.vkeys));
     } catch (error) {
       await file.handle.close();
       throw error;
@@ -67,7 +72,7 @@ export class HeadFile {
       await rename(this.path, `${this.path}${ASIDE}${randomUUID()}`).catch(unlessAbsent);
     }
     await this.reopen();
-    const { largest, aside } = await readAll(this.path, this.vkey);
+    const { largest, aside } = await readAll(this.path, this.keys.vkeys);
     if (largest === null) return;
     await this.write(largest);
     for (const file of aside) await rm(file, { force: true });
@@ -168,23 +173,26 @@ async function readTail(handle: FileHandle): Promise<string> {
 }
 
 /**
- * A signed checkpoint: three lines, an empty one, one signature line. One that lacks nothing but its last newline
- * counts, since the next note would complete it.
+ * A signed checkpoint: three lines, an empty one, a signature line, or two where the log's key was replaced. One that
+ * lacks nothing but its last newline counts, since the next note would complete it.
  */
-const NOTE = /[^\n]+\n(\d+)\n[^\n]+\n\n— [^\n]+(?:\n|$)/g;
+const NOTE = /[^\n]+\n(\d+)\n[^\n]+\n(?:\n— [^\n]+)(?:\n— [^\n]+)*(?:\n|$)/g;
 
 /**
  * The largest checkpoint that the file remembers, without touching it.
- * @param vkey notes that this key has not signed are passed over; null: not checked
- * @returns null when there is none. When there are notes but none is signed by the key, the largest of them:
+ * @param vkeys notes that none of these keys has signed are passed over; null: not checked
+ * @returns null when there is none. When there are notes but none is signed by a key, the largest of them:
  *   the file is another log's, which is for the caller to refuse
  */
-export async function readHeadFile(path: string, vkey: string | null = null): Promise<string | null> {
-  return (await readAll(path, vkey)).largest;
+export async function readHeadFile(path: string, vkeys: readonly string[] | null = null): Promise<string | null> {
+  return (await readAll(path, vkeys)).largest;
 }
 
 /** @returns the largest checkpoint as {@link readHeadFile} does, and the files moved aside that were looked through */
-async function readAll(path: string, vkey: string | null): Promise<{ largest: string | null; aside: string[] }> {
+async function readAll(
+  path: string,
+  vkeys: readonly string[] | null,
+): Promise<{ largest: string | null; aside: string[] }> {
   const opened = await openAll(path);
   let text = '';
   try {
@@ -195,11 +203,13 @@ async function readAll(path: string, vkey: string | null): Promise<{ largest: st
   const notes = [...text.matchAll(NOTE)]
     .map(([note, size]) => ({ note: note.endsWith('\n') ? note : `${note}\n`, size: Number(size) }))
     .toSorted((a, b) => b.size - a.size);
-  const largest = vkey === null ? notes[0] : (notes.find(({ note }) => isSigned(note, vkey)) ?? notes[0]);
+  const largest =
+    vkeys === null ? notes[0] : (notes.find(({ note }) => vkeys.some((vkey) => isSignedBy(vkey, note))) ?? notes[0]);
   return { largest: largest?.note ?? null, aside: [...opened.keys()].filter((file) => file !== path) };
 }
 
-function isSigned(note: string, vkey: string): boolean {
+/** Whether it is a checkpoint by that key. */
+export function isSignedBy(vkey: string, note: string): boolean {
   try {
     openCheckpoint(note, vkey);
     return true;

@@ -38,9 +38,18 @@ export function loadKey(dir: string, name: string, bytes = 32): Buffer | null {
  * @throws {KeyFileError} when the name is taken
  */
 export function createKey(dir: string, name: string, bytes = 32): Buffer {
+  const key = randomBytes(bytes);
+  writeKey(dir, name, key);
+  return key;
+}
+
+/**
+ * Writes a key that is known, durable before it returns.
+ * @throws {KeyFileError} when the name is taken
+ */
+export function writeKey(dir: string, name: string, key: Uint8Array): void {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const file = join(dir, name);
-  const key = randomBytes(bytes);
   // Written under another name and linked: a process that starts at the same moment never reads half a key.
   const draft = `${file}.${randomUUID()}`;
   const descriptor = openSync(draft, 'wx', 0o600);
@@ -54,13 +63,17 @@ export function createKey(dir: string, name: string, bytes = 32): Buffer {
     closeSync(descriptor);
     unlinkSync(draft);
   }
+  syncKeys(dir);
+}
+
+/** What was made, renamed or removed in the folder is on the disk when this returns. */
+export function syncKeys(dir: string): void {
   const folder = openSync(dir, 'r');
   try {
     fsyncSync(folder);
   } finally {
     closeSync(folder);
   }
-  return key;
 }
 
 /**

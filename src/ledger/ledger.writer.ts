@@ -1,5 +1,5 @@
 import type { Clock } from '../config/clock.js';
-import type { Db } from '../database/db.js';
+import { type Db, isConflict } from '../database/db.js';
 import type { BatchTable } from './batch-statement.js';
 import { LOG_CHAIN } from './core/entry.js';
 import type { GrowingTree } from './core/merkle.js';
@@ -10,6 +10,7 @@ import type { HeadFile } from './head-file.js';
 import type { LedgerReader } from './ledger.reader.js';
 import { type Ahead, type Item, LogEnd, nameOf, type Report } from './log-end.js';
 import type { LogKey } from './log-key.js';
+import type { LogKeys } from './log-keys.js';
 import type { Actor, ChainModel, Command, Outcome, Receipt } from './model.js';
 import { disclosed } from './payload.js';
 import { idempotencyKey, type RememberedRequest } from './requests.js';
@@ -42,6 +43,14 @@ interface Erasure {
   readonly reject: (error: unknown) => void;
 }
 
+interface Rotation {
+  readonly next: LogKey;
+  /** Verifier key. */
+  readonly from: string;
+  readonly resolve: (receipt: Receipt | null) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 export interface WriterOptions {
   /** Most commands in one batch. */
   readonly batch: number;
@@ -61,6 +70,7 @@ export class LedgerWriter {
   private readonly queue: Pending[] = [];
   private readonly sides: Side[] = [];
   private readonly erasures: Erasure[] = [];
+  private readonly rotations: Rotation[] = [];
   private readonly inFlight = new Set<string>();
   private readonly end: LogEnd;
   private readonly listeners: ((size: number) => void)[] = [];
@@ -80,7 +90,7 @@ export class LedgerWriter {
     tables: readonly BatchTable[],
     models: readonly ChainModel[],
     private readonly vault: Vault,
-    private readonly key: LogKey,
+    private readonly keys: LogKeys,
     private readonly head: HeadFile,
     private readonly erased: ErasedFile,
     private readonly reader: LedgerReader,
@@ -89,15 +99,16 @@ export class LedgerWriter {
     private readonly report: Report,
   ) {
     const { cache, resolveMs = RESOLVE_MS } = options;
-    this.end = new LogEnd(store, { vault, key, tables }, models, clock, cache, resolveMs, report);
+    this.end = new LogEnd(store, { vault, keys, tables }, models, clock, cache, resolveMs, report);
   }
 
   get origin(): string {
-    return this.key.origin;
+    return this.keys.origin;
   }
 
+  /** Of the key by which this process signed last: another process may have replaced it since. */
   get vkey(): string {
-    return this.key.vkey;
+    return this.keys.vkey;
   }
 
   /** Commands that wait for the next batch. */
@@ -174,6 +185,22 @@ export class LedgerWriter {
   }
 
   /**
+   * Replaces the key by which the log is signed (design 3), in a batch of its own: the log chain's event and a checkpoint,
+   * both signed by the old key and the new one, stand in the log, and the checkpoint is published. Behind it no process
+   * signs with the old key any more. The new key MUST be durable where all processes of the log find it.
+   * @returns the receipt of the event with that checkpoint; null when the log's key was replaced by another process meanwhile
+   * @throws {LedgerUnavailable} on outage; whether it was done says the head of the log
+   */
+  replaceKey(next: LogKey): Promise<Receipt | null> {
+    const full = this.pushBack(this.rotations);
+    if (full) return Promise.reject(full);
+    return new Promise<Receipt | null>((resolve, reject) => {
+      this.rotations.push({ next, from: this.vkey, resolve, reject });
+      this.wake();
+    });
+  }
+
+  /**
    * Another process erased: keys and states leave this one's memory, too, and the ids stand in its file.
    * @throws {LedgerUnavailable}
    */
@@ -211,11 +238,12 @@ export class LedgerWriter {
   private async work(): Promise<void> {
     while (this.hasWork || this.flight) {
       await this.advance();
-      if (this.sides.length + this.erasures.length === 0) continue;
+      if (this.sides.length + this.erasures.length + this.rotations.length === 0) continue;
       await this.flight;
       const sides = this.sides.splice(0);
       if (sides.length > 0) await this.runSides(sides);
       for (const erasure of this.erasures.splice(0)) await this.runErasure(erasure);
+      for (const rotation of this.rotations.splice(0)) await this.runRotation(rotation);
     }
     await this.answers;
   }
@@ -282,7 +310,7 @@ export class LedgerWriter {
   }
 
   private get hasWork(): boolean {
-    return this.queue.length + this.sides.length + this.erasures.length > 0;
+    return this.queue.length + this.sides.length + this.erasures.length + this.rotations.length > 0;
   }
 
   /** Commits a batch; one that fails other than by outage is re-run one command at a time. Never throws. */
@@ -312,6 +340,20 @@ export class LedgerWriter {
       if (forgotten) throw forgotten;
       if (outcome.ok && outcome.ids.length > 0) await this.file(outcome.ids);
       resolve(outcome);
+    } catch (error) {
+      reject(asUnavailable(error) ?? error);
+    }
+  }
+
+  private async runRotation({ next, from, resolve, reject }: Rotation): Promise<void> {
+    try {
+      const replace = () => this.end.replaceKey(next, from);
+      // Another process has published a checkpoint at that moment: behind that one it is published now.
+      const draft = await replace().catch((error: unknown) => (isConflict(error) ? replace() : Promise.reject(error)));
+      const unwritten = draft && (await this.finish([], draft));
+      if (unwritten) throw unwritten;
+      const [event] = draft?.staging.entries ?? [];
+      resolve(draft && event ? this.receipt(event, draft.tree, draft.after.checkpoint) : null);
     } catch (error) {
       reject(asUnavailable(error) ?? error);
     }

@@ -14,6 +14,7 @@ import {
   withRevoked,
 } from './actor-keys.js';
 import { LOG_CHAIN } from './core/entry.js';
+import { LOG_KEY_ROTATED } from './core/log-key-rotation.js';
 import type { ChainModel, ChainRef, LedgerEvent } from './model.js';
 
 /** What the log knows of itself. A later event type adds a member with what stands there before its first event. */
@@ -33,6 +34,8 @@ const EVENTS: Readonly<Record<string, (log: LogChain, event: LedgerEvent) => Log
     ...log,
     actorKeys: withRevoked(log.actorKeys, data as unknown as KeyRevoked['data']),
   }),
+  // Which key signs the head of the log says; its history is read from the events (`key-history.ts`).
+  [LOG_KEY_ROTATED]: (log) => log,
 };
 
 export const isLogEvent = ({ type }: LedgerEvent): boolean => Object.hasOwn(EVENTS, type);

@@ -12,6 +12,8 @@ import {
   ownState,
 } from './erasure.js';
 import { HeadCache } from './head-cache.js';
+import { draftRotation, publishRotation } from './key-rotation.js';
+import type { LogKey } from './log-key.js';
 import type { Actor, ChainModel, Command } from './model.js';
 import type { StagedEvent, Staging } from './staging.js';
 import type { Store } from './store.js';
@@ -187,6 +189,33 @@ export class LogEnd {
       throw error;
     } finally {
       // Keys and states of the subject leave memory, too, and what stood in for them while its chains were ended.
+      this.forget();
+    }
+  }
+
+  /** Replaces the log's key. @returns null when that is not `from` any more */
+  async replaceKey(next: LogKey, from: string): Promise<Draft | null> {
+    try {
+      await this.recover();
+      await this.checkClock();
+      const draft = await this.store.locked(async () => {
+        await this.catchUp();
+        const tip = (this.tip ??= await this.load());
+        if (tip.vkey !== from) return null;
+        const drafted = await draftRotation(this.desk, this.cache, tip, this.now(tip), next);
+        if (!(await this.write(drafted, true, () => undefined))) throw new LedgerUnavailable('the log is busy');
+        await publishRotation(this.store.db, drafted.after);
+        return drafted;
+      });
+      this.written = null;
+      if (draft) this.desk.keys.take(next);
+      return draft;
+    } catch (error) {
+      this.noteLoss(error);
+      // Taken back whole, unless the connection broke: then it is not known.
+      if (!this.broken) this.written = null;
+      throw error;
+    } finally {
       this.forget();
     }
   }

@@ -1,5 +1,6 @@
 import { createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto';
 import { formatCheckpoint } from './core/checkpoint.js';
+import { formatRotation } from './core/log-key-rotation.js';
 import { formatVerifierKey, keyId, signNote, type NoteSigner } from './core/note.js';
 
 /** Algorithm byte of Ed25519 in C2SP signed-note. */
@@ -18,7 +19,7 @@ export function ed25519FromSeed(seed: Uint8Array): { privateKey: KeyObject; publ
 export class LogKey {
   /** C2SP verifier key, `<origin>+<key id>+<base64>`. */
   readonly vkey: string;
-  private readonly signer: NoteSigner;
+  readonly signer: NoteSigner;
 
   constructor(
     readonly origin: string,
@@ -37,4 +38,16 @@ export class LogKey {
   checkpoint(size: number, root: Uint8Array): string {
     return signNote(formatCheckpoint({ origin: this.origin, size, root }), [this.signer]);
   }
+}
+
+/** What the event says by which `next` takes over from `old` behind this tree. @param root 32 bytes */
+export function rotationData(old: LogKey, next: LogKey, size: number, root: Uint8Array) {
+  const [from, to] = [old.vkey, next.vkey];
+  const text = formatRotation({ origin: old.origin, from, to, size, root });
+  return { from, to, statement: signNote(text, [old.signer, next.signer]) };
+}
+
+/** The checkpoint of the tree with that event, signed by both. @param root 32 bytes */
+export function handOverCheckpoint(old: LogKey, next: LogKey, size: number, root: Uint8Array): string {
+  return signNote(formatCheckpoint({ origin: old.origin, size, root }), [old.signer, next.signer]);
 }

@@ -4,16 +4,20 @@ import type { Clock } from '../config/clock.js';
 import type { Config } from '../config/config.js';
 import { migrate, openReader, openWriter } from '../database/data-source.js';
 import { type Db, dbOf } from '../database/db.js';
-import { openCheckpoint } from './core/checkpoint.js';
+import type { Checkpoint } from './core/checkpoint.js';
 import { emptyRoot } from './core/merkle.js';
+import { parseVerifierKey } from './core/note.js';
+import { openWitnessed } from './core/policy.js';
 import { ErasureWatch } from './erasure-watch.js';
 import { ErasedFile } from './erased-file.js';
 import { forgetAgain } from './forget-again.js';
-import { HeadFile } from './head-file.js';
+import { HeadFile, isSignedBy, readHeadFile } from './head-file.js';
 import { loadOrCreateKey } from './key-files.js';
+import { readKeyHistory } from './key-history.js';
 import { LedgerReader } from './ledger.reader.js';
 import { LedgerWriter, type WriterOptions } from './ledger.writer.js';
 import { LogKey } from './log-key.js';
+import { LOG_KEY_FILE, LogKeys, settleKey } from './log-keys.js';
 import type { ChainModel } from './model.js';
 import { openStore } from './store.js';
 import { batchTables } from './tables.js';
@@ -53,21 +57,20 @@ export async function openLedger(
   const closers: (() => Promise<unknown>)[] = [() => source.destroy()];
   try {
     await migrate(source);
-    const seed = loadOrCreateKey(config.keysDir, 'log.key');
-    const key = await logKey(dbOf(source), seed, config.env.LOG_ORIGIN);
-    const vault = new Vault(config.keysDir, key.origin);
-    const head = await HeadFile.open(config.headFile, key.vkey);
+    const keys = await logKeys(dbOf(source), config);
+    const vault = new Vault(config.keysDir, keys.origin);
+    const head = await HeadFile.open(config.headFile, keys);
     closers.unshift(() => head.close());
-    await checkHeadFile(dbOf(source), key, head.last);
+    await checkHeadFile(dbOf(source), keys, head.last);
     const readerSource = await openReader(config);
     closers.unshift(() => readerSource.destroy());
-    const reader = new LedgerReader(dbOf(readerSource), vault, key.origin);
+    const reader = new LedgerReader(dbOf(readerSource), vault, keys.origin);
     const store = await openStore(source, tables);
     closers.splice(closers.length - 1, 1, () => store.close());
     const { WRITER_BATCH: batch, WRITER_QUEUE: queue, CHAIN_CACHE: cache } = config.env;
     const options = { batch, queue, cache, ...overrides };
     const erased = new ErasedFile(config.erasedFile);
-    const writer = new LedgerWriter(store, tables, models, vault, key, head, erased, reader, clock, options, report);
+    const writer = new LedgerWriter(store, tables, models, vault, keys, head, erased, reader, clock, options, report);
     closers.unshift(() => writer.close());
     await forgetAgain(dbOf(readerSource), erased, writer);
     const watch = await ErasureWatch.start(dbOf(readerSource), writer, config.env.RELAY_POLL_SECONDS * 1000);
@@ -94,8 +97,11 @@ async function closeAll(closers: readonly (() => Promise<unknown>)[]): Promise<v
   if (faults.length > 0) throw faults[0];
 }
 
-/** The log's name and key as the database knows them; a new database is given them. */
-async function logKey(db: Db, seed: Uint8Array, wanted: string | undefined): Promise<LogKey> {
+/** The log's name and keys as the database knows them; a new database is given them. */
+async function logKeys(db: Db, config: Config): Promise<LogKeys> {
+  const { keysDir: dir, env } = config;
+  const wanted = env.LOG_ORIGIN;
+  const seed = loadOrCreateKey(dir, LOG_KEY_FILE);
   if (!(await readHead(db))) {
     const fresh = new LogKey(wanted ?? `rxledger.local/${randomBytes(8).toString('hex')}`, seed);
     // Of several processes that start together on a new database one wins; the others take its name. An empty log
@@ -110,16 +116,27 @@ async function logKey(db: Db, seed: Uint8Array, wanted: string | undefined): Pro
   if (wanted !== undefined && wanted !== head.origin) {
     throw new StartRefused(`LOG_ORIGIN is ${wanted}, but this database holds the log ${head.origin}`);
   }
-  const key = new LogKey(head.origin, seed);
-  if (key.vkey !== head.vkey) throw new StartRefused(`the key in the keys folder is not the one of log ${head.origin}`);
-  return key;
+  const { vkeys } = await readKeyHistory(db, head.origin);
+  const keys = LogKeys.open(dir, head.origin, head.vkey, vkeys);
+  if (!keys) {
+    const { vkey } = new LogKey(head.origin, seed);
+    const last = await readHeadFile(config.headFile, [vkey]);
+    if (last !== null && isSignedBy(vkey, last) && openedBy([vkey], last).size > head.size)
+      throw new StartRefused(
+        `the database knows an older key of log ${head.origin} than its head file: it was set back`,
+      );
+    throw new StartRefused(`the key in the keys folder is not the one of log ${head.origin}`);
+  }
+  // A rotation that a crash cut short after it was committed.
+  settleKey(dir, keys.of(head.vkey), null, true);
+  return keys;
 }
 
 /** A ledger that was set back, or whose end was lost, is not continued. */
-async function checkHeadFile(db: Db, key: LogKey, last: string | null): Promise<void> {
+async function checkHeadFile(db: Db, { vkeys }: LogKeys, last: string | null): Promise<void> {
   if (last === null) return;
   const head = await readHead(db);
-  const { size, root: remembered } = openCheckpoint(last, key.vkey);
+  const { size, root: remembered } = openedBy(vkeys, last);
   if (!head || head.size < size) {
     throw new StartRefused(
       `the ledger has ${head?.size ?? 0} entries, but its head file remembers ${size}: it was set back or lost its end`,
@@ -129,4 +146,10 @@ async function checkHeadFile(db: Db, key: LogKey, last: string | null): Promise<
   if (!Buffer.from(root).equals(Buffer.from(remembered))) {
     throw new StartRefused(`the ledger differs from the checkpoint at ${size} entries in its head file`);
   }
+}
+
+/** @throws NoteError, CheckpointError when none of the keys has signed it */
+function openedBy(vkeys: readonly string[], note: string): Checkpoint {
+  const logs = vkeys.map((vkey) => ({ key: parseVerifierKey(vkey), url: null }));
+  return openWitnessed({ logs, witnesses: [], groups: [], quorum: null }, note).checkpoint;
 }

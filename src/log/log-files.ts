@@ -4,10 +4,12 @@ import { HASH_BYTES } from '../ledger/core/hasher.js';
 import { consistencyProof, inclusionProof } from '../ledger/core/merkle.js';
 import { encodeBundle, TILE_WIDTH } from '../ledger/core/tiles.js';
 import { encodeHashes, encodeTlogProof } from '../ledger/core/tlog-proof.js';
+import { readKeyHistory } from '../ledger/key-history.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
+import type { Receipt } from '../ledger/model.js';
 import { disclosed, openClear } from '../ledger/payload.js';
 import { TileProofs } from '../ledger/tile-proof.js';
-import { tileReader } from '../ledger/tip.js';
+import { readHead, tileReader } from '../ledger/tip.js';
 import { Served } from './rounds-served.js';
 
 /** An event whose payload is for everybody. Bytes are base64. */
@@ -25,6 +27,8 @@ export interface ClearEvent {
  */
 @Injectable()
 export class LogFiles {
+  /** What {@link rotations} found last, and the log's key then: there are no others while that is the same. */
+  private replaced: { vkey: string; receipts: readonly Receipt[] } = { vkey: '', receipts: [] };
   private readonly proofs: TileProofs;
 
   constructor(
@@ -85,5 +89,42 @@ export class LogFiles {
       openClear(entry, body);
       return { index: idx, entry: entry.toString('base64'), ...disclosed(body) };
     });
+  }
+
+  /**
+   * The events by which the log's key was replaced, oldest first, each with the checkpoint that both keys have signed:
+   * whoever has pinned one of the keys can follow from there. None that the served tree does not hold.
+   */
+  async rotations(): Promise<Receipt[]> {
+    const { origin, vkey } = (await readHead(this.reader.db)) ?? { origin: '', vkey: '' };
+    if (this.replaced.vkey !== vkey) {
+      const { rotations } = await readKeyHistory(this.reader.db, origin);
+      const receipts: Receipt[] = [];
+      for (const { size } of rotations) receipts.push(await this.rotation(size));
+      this.replaced = { vkey, receipts };
+    }
+    const shown: Receipt[] = [];
+    for (const receipt of this.replaced.receipts) if (await this.served.reaches(receipt.index + 1)) shown.push(receipt);
+    return shown;
+  }
+
+  private async rotation(index: number): Promise<Receipt> {
+    const [row] = await this.reader.db.query<{ entry: Buffer; body: Buffer; checkpoint: string | null }>(
+      `SELECT e.entry, p.body, c.checkpoint FROM entry e JOIN payload p ON p.idx = e.idx
+       LEFT JOIN published c ON c.size = e.idx + 1 WHERE e.idx = ?`,
+      [index],
+    );
+    if (!row?.checkpoint) throw new Error('the checkpoint by which the key was replaced is not there');
+    openClear(row.entry, row.body);
+    const proof = await this.proofs.prove((hasher, nodeAt) => inclusionProof(hasher, index, index + 1, nodeAt));
+    return {
+      v: 1,
+      log: this.reader.origin,
+      index,
+      entry: row.entry.toString('base64'),
+      proof: proof.map((hash) => Buffer.from(hash).toString('base64')),
+      checkpoint: row.checkpoint,
+      ...disclosed(row.body),
+    };
   }
 }

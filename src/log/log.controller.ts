@@ -3,6 +3,7 @@ import { ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger'
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { refuseRequest } from '../http/problem.js';
+import { receipt } from '../http/receipt.js';
 import { Action } from '../identity/access.js';
 import { parseTilePath, type TilePath } from '../ledger/core/tiles.js';
 import { LogFile } from './file.js';
@@ -36,6 +37,9 @@ const chainPage = z.object({
       .meta({ title: 'LogChainEvent' }),
   ),
   next: z.string().nullable(),
+});
+const rotations = z.object({
+  items: z.array(receipt.omit({ state: true }).meta({ title: 'LogKeyRotation' })).readonly(),
 });
 const page = z.object({
   items: z.array(
@@ -94,7 +98,8 @@ export class LogController {
   @Get('chain')
   @Action('public')
   @ApiOperation({
-    summary: "The log's own chain, from its beginning: whose keys were enrolled and revoked, and when",
+    summary:
+      "The log's own chain, from its beginning: its own keys, and whose keys were enrolled and revoked, and when",
     description: 'Payloads stand in the clear and hold nothing personal. Nothing beyond the checkpoint that is served.',
   })
   @ApiOkResponse({ standardSchema: chainPage })
@@ -104,6 +109,19 @@ export class LogController {
     const items = await this.files.chain(after, limit);
     const last = items.length === limit ? items.at(-1) : undefined;
     return { items, next: last ? String(last.index) : null };
+  }
+
+  @Get('rotations')
+  @Action('public')
+  @ApiOperation({
+    summary:
+      "How the log's key was replaced, oldest first: receipts under checkpoints that the old and the new key signed",
+    description:
+      'Whoever has pinned a verifier key of the log can follow from it to the newest. Nothing beyond the checkpoint that is served.',
+  })
+  @ApiOkResponse({ standardSchema: rotations })
+  async rotations(): Promise<z.output<typeof rotations>> {
+    return { items: await this.files.rotations() };
   }
 
   @Get('tile/entries/*')

@@ -8,6 +8,7 @@ import { loadWitnessPolicy, witnessPolicy } from './rounds-policy.js';
 
 const LOG = ed25519Signer('log.example/a', new Uint8Array(32).fill(1)).vkey;
 const OTHER = ed25519Signer('log.example/a', new Uint8Array(32).fill(2)).vkey;
+const ELSE = ed25519Signer('log.example/b', new Uint8Array(32).fill(3)).vkey;
 const [W1, W2, W3] = [1, 2, 3].map((n) => witnessOf(n).vkey);
 const read = (...lines: string[]) => witnessPolicy(utf8(lines.map((line) => `${line}\n`).join('')), LOG);
 
@@ -28,11 +29,16 @@ describe('the policy of a log that asks its witnesses', () => {
     expect(policy.quorum).toBe('all');
   });
 
+  it('may name a key of the log beside the one that signs', () => {
+    const lines = [`witness w1 ${W1} https://w1.example`, 'quorum w1'];
+    expect(read(`log ${OTHER}`, `log ${LOG}`, ...lines).policy.logs).toHaveLength(2);
+  });
+
   const w1 = `witness w1 ${W1} https://w1.example`;
   it.each<[string, string[], RegExp]>([
-    ['no log', [w1, 'quorum w1'], /exactly one log/],
+    ['no log', [w1, 'quorum w1'], /those of one log/],
     ['another log', [`log ${OTHER}`, w1, 'quorum w1'], /not the verifier key of this log/],
-    ['another log beside it', [`log ${LOG}`, `log ${OTHER}`, w1, 'quorum w1'], /./],
+    ['another log beside it', [`log ${LOG}`, `log ${ELSE}`, w1, 'quorum w1'], /those of one log/],
     ['no quorum line', [`log ${LOG}`, w1], /no quorum/],
     ['no quorum', [`log ${LOG}`, w1, 'quorum none'], /quorum is none/],
     ['no addresses', [`log ${LOG}`, `witness w1 ${W1}`, 'quorum w1'], /have a URL are not its quorum/],

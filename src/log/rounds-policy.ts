@@ -36,16 +36,17 @@ export function loadWitnessPolicy(path: string, vkey: string): WitnessPolicy {
 }
 
 /**
- * Reads the policy (C2SP tlog-policy) of a log that asks for cosignatures itself: it names that log alone and has a
- * quorum which the witnesses that have addresses can reach.
+ * Reads the policy (C2SP tlog-policy) of a log that asks for cosignatures itself: it names that log alone, by more than
+ * one key while the key is being replaced, and has a quorum which the witnesses that have addresses can reach.
  * @throws {PolicyError}
  */
 export function witnessPolicy(file: Uint8Array, vkey: string): WitnessPolicy {
   const policy = parsePolicy(file);
   const own = parseVerifierKey(vkey);
-  const [log, ...others] = policy.logs;
-  if (!log || others.length > 0) throw new PolicyError('there is not exactly one log line', null);
-  if (vkeyOf(log.key) !== vkeyOf(own)) throw new PolicyError('its log line is not the verifier key of this log', null);
+  if (policy.logs.length === 0 || policy.logs.some(({ key }) => key.name !== own.name))
+    throw new PolicyError('its log lines are not those of one log', null);
+  if (policy.logs.every(({ key }) => vkeyOf(key) !== vkeyOf(own)))
+    throw new PolicyError('its log line is not the verifier key of this log', null);
   if (policy.quorum === null) throw new PolicyError('its quorum is none', null);
   const witnesses = policy.witnesses.flatMap(({ name, key, url }): AskedWitness[] =>
     url === null ? [] : [{ name, key, vkey: vkeyOf(key), url: addressOf(name, url) }],

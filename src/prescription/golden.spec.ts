@@ -11,6 +11,7 @@ import { commit, isCommitted, parsePayload } from '../ledger/core/commitment.js'
 import { fromBase64, toBase64 } from '../ledger/core/bytes.js';
 import { nobleHasher } from '../ledger/core/hasher.js';
 import { jcs } from '../ledger/core/jcs.js';
+import { LOG_KEY_ROTATED } from '../ledger/core/log-key-rotation.js';
 import type { KeyEnrolled, KeyRevoked } from '../ledger/actor-keys.js';
 import { isLogEvent } from '../ledger/log-chain.js';
 import type { LedgerEvent } from '../ledger/model.js';
@@ -24,7 +25,10 @@ import { isPatientEvent } from '../patient/evolve.js';
 import { ERASED } from '../ledger/chain-head.js';
 import type { Prescription, Supply } from './prescription.js';
 
-type Type = (PrescriptionEvent | SupplyEvent | PatientEvent | KeyEnrolled | KeyRevoked)['type'] | typeof ERASED;
+type Type =
+  | (PrescriptionEvent | SupplyEvent | PatientEvent | KeyEnrolled | KeyRevoked)['type']
+  | typeof LOG_KEY_ROTATED
+  | typeof ERASED;
 
 /** Every type and version there ever was; a compile error here means that one was forgotten. */
 const EVERY_TYPE: Readonly<Record<Type, true>> = {
@@ -50,6 +54,7 @@ const EVERY_TYPE: Readonly<Record<Type, true>> = {
   'hold.released/1': true,
   'issue.expired/1': true,
   'issue.readied/1': true,
+  'log-key.rotated/1': true,
   'order.cancel-requested/1': true,
   'order.cancelled/1': true,
   'order.imported/1': true,

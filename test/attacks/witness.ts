@@ -7,15 +7,16 @@ import { type Answer, openWitnessKey, Witness } from '../../src/witness/witness.
 
 /**
  * Asks the witness of that folder to cosign, as a process of its own would be asked. A new folder makes a new witness.
- * @param vkey of the only log that it knows
+ * @param vkey of the only log that it knows; several while its key is being replaced
  * @param body of `POST /add-checkpoint` (C2SP tlog-witness)
  */
-export async function submit(path: string, vkey: string, body: string): Promise<Answer> {
+export async function submit(path: string, vkey: string | readonly string[], body: string): Promise<Answer> {
   const folder = new WitnessFolder(path);
   await folder.take();
   try {
     const key = await openWitnessKey(folder, 'witness.example');
-    const witness = await Witness.open(folder, key, trustedLogs([{ vkey }]), new Clock(), pino({ level: 'silent' }));
+    const logs = trustedLogs([vkey].flat().map((each) => ({ vkey: each })));
+    const witness = await Witness.open(folder, key, logs, new Clock(), pino({ level: 'silent' }));
     return await witness.addCheckpoint(utf8(body));
   } finally {
     await folder.release();

@@ -237,6 +237,7 @@ describe('the document of the API', () => {
       ['/log/checkpoint', 'public', 'text/plain; charset=utf-8'],
       ['/log/checkpoints', 'public', 'application/json'],
       ['/log/chain', 'public', 'application/json'],
+      ['/log/rotations', 'public', 'application/json'],
       ['/log/tile/entries/{path}', 'ledger.read', 'application/octet-stream'],
       ['/log/tile/{path}', 'public', 'application/octet-stream'],
       ['/log/proof/{index}', 'public', 'text/plain; charset=utf-8'],

@@ -41,9 +41,9 @@ beforeEach(() => {
   mkdirSync(folder.path);
 });
 
-const open = (compactBytes?: number) => HeadFile.open(path, key.vkey, compactBytes);
+const open = (compactBytes?: number) => HeadFile.open(path, { vkeys: [key.vkey] }, compactBytes);
 const sizeOf = (note: string | null): number => (note === null ? 0 : openCheckpoint(note, key.vkey).size);
-const remembered = async (): Promise<number> => sizeOf(await readHeadFile(path, key.vkey));
+const remembered = async (): Promise<number> => sizeOf(await readHeadFile(path, [key.vkey]));
 
 async function appended(...sizes: number[]): Promise<void> {
   const file = await open();
@@ -154,7 +154,7 @@ describe('head file', () => {
   it('hands out the checkpoint of another log rather than none', async () => {
     const other = new LogKey('other.example/log', randomBytes(32));
     writeFileSync(path, other.checkpoint(7, Buffer.alloc(32)));
-    const found = await readHeadFile(path, key.vkey);
+    const found = await readHeadFile(path, [key.vkey]);
     expect(found).toBe(other.checkpoint(7, Buffer.alloc(32)));
   });
 });

@@ -1,11 +1,14 @@
 /** Logs of entries that a test has made, as C2SP tlog-tiles serves them. Their key signs whatever they hold. */
 import { createHash } from 'node:crypto';
-import { concat, utf8 } from '../../src/ledger/core/bytes.js';
+import { concat, toBase64, utf8 } from '../../src/ledger/core/bytes.js';
 import { formatCheckpoint } from '../../src/ledger/core/checkpoint.js';
-import { encodeEntry, type Entry, entryTime, ZERO32 } from '../../src/ledger/core/entry.js';
+import { commit, parsePayload } from '../../src/ledger/core/commitment.js';
+import { decodeEntry, encodeEntry, type Entry, entryTime, LOG_CHAIN, ZERO32 } from '../../src/ledger/core/entry.js';
+import { jcs } from '../../src/ledger/core/jcs.js';
 import type { FetchFile } from '../../src/ledger/core/log-client.js';
-import { rootOf } from '../../src/ledger/core/merkle.js';
-import { ed25519Signer, signNote } from '../../src/ledger/core/note.js';
+import { formatRotation, LOG_KEY_ROTATED } from '../../src/ledger/core/log-key-rotation.js';
+import { GrowingTree, rootOf } from '../../src/ledger/core/merkle.js';
+import { ed25519Signer, type NoteSigner, signNote } from '../../src/ledger/core/note.js';
 import { encodeBundle, nodeInTile, parseTilePath, TILE_WIDTH } from '../../src/ledger/core/tiles.js';
 import { nodeHasher } from '../../src/ledger/node-hasher.js';
 
@@ -39,23 +42,80 @@ export function entryOfChain(n: number, seq: number, prev: Uint8Array, minute: n
   return encodeEntry({ chain: chainId(n), commitment, log: ORIGIN, prev, seq, time, ...over });
 }
 
+/** How a log replaces its key. */
+export interface MadeRotation {
+  /** Number of entries before the event. */
+  readonly at: number;
+  readonly to: NoteSigner & { readonly vkey: string };
+  /** Who signs the statement, and who the checkpoint behind it; both keys, if the log is honest. */
+  readonly stated?: readonly NoteSigner[];
+  readonly handedOver?: readonly NoteSigner[];
+}
+
+/** The log of these entries with one more among them, by which its key is replaced. */
+export function rotatedLog(entries: readonly Uint8Array[], rotation: MadeRotation): MadeLog {
+  const { at, to, stated = [signer, to] } = rotation;
+  const leaves = entries.slice(0, at).map((bytes) => nodeHasher.leaf(bytes));
+  const root = rootOf(nodeHasher, leaves);
+  const text = formatRotation({ origin: ORIGIN, from: MADE_VKEY, to: to.vkey, size: at, root });
+  const time = decodeEntry(entries[at - 1]!).time;
+  const [occurredAt, salt] = [new Date(time).toISOString(), new Uint8Array(32).fill(3)];
+  const data = { from: MADE_VKEY, to: to.vkey, statement: signNote(text, stated) };
+  const actor = { id: 'system', org: null, role: 'system' };
+  const payload = jcs({
+    actor,
+    data,
+    derived: {},
+    kind: 'log',
+    occurredAt,
+    recordedAt: occurredAt,
+    type: LOG_KEY_ROTATED,
+  });
+  const { commitment } = commit(nodeHasher, salt, parsePayload(payload));
+  const entry = encodeEntry({ chain: LOG_CHAIN, commitment, log: ORIGIN, prev: ZERO32, seq: 0, time });
+  const event = { ...rotation, entry, payload: toBase64(utf8(payload)), salt: toBase64(salt) };
+  return new MadeLog([...entries.slice(0, at), entry, ...entries.slice(at)], event);
+}
+
 export class MadeLog {
   private readonly leaves: Uint8Array[];
 
-  constructor(readonly entries: readonly Uint8Array[]) {
+  constructor(
+    readonly entries: readonly Uint8Array[],
+    private readonly rotation?: MadeRotation & { entry: Uint8Array; payload: string; salt: string },
+  ) {
     this.leaves = entries.map((bytes) => nodeHasher.leaf(bytes));
+  }
+
+  /** What `/log/rotations` serves. */
+  rotations(): string {
+    const { rotation } = this;
+    if (!rotation) return '{"items":[]}';
+    const { at: index, entry, payload, salt } = rotation;
+    const tree = new GrowingTree(nodeHasher);
+    for (const leaf of this.leaves.slice(0, index + 1)) tree.append(leaf);
+    const proof = tree.inclusion(index).map((hash) => toBase64(hash));
+    const bytes = { entry: toBase64(entry), proof, checkpoint: this.note(index + 1), payload, salt };
+    return JSON.stringify({ items: [{ v: 1, log: ORIGIN, index, ...bytes }] });
+  }
+
+  private signers(size: number): readonly NoteSigner[] {
+    const { rotation } = this;
+    if (!rotation || size <= rotation.at) return [signer];
+    return size === rotation.at + 1 ? (rotation.handedOver ?? [signer, rotation.to]) : [rotation.to];
   }
 
   /** The signed note of the first `size` entries. */
   note(size = this.entries.length): string {
     const root = rootOf(nodeHasher, this.leaves.slice(0, size));
-    return signNote(formatCheckpoint({ origin: ORIGIN, size, root }), [signer]);
+    return signNote(formatCheckpoint({ origin: ORIGIN, size, root }), this.signers(size));
   }
 
   /** Its files at `size` entries. */
   files(size = this.entries.length): FetchFile {
     const note = this.note(size);
-    return (path) => Promise.resolve(path === 'checkpoint' ? utf8(note) : this.file(path, size));
+    const texts: Record<string, () => string> = { checkpoint: () => note, rotations: () => this.rotations() };
+    return (path) => Promise.resolve(texts[path] ? utf8(texts[path]()) : this.file(path, size));
   }
 
   private file(path: string, size: number): Uint8Array | null {

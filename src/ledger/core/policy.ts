@@ -73,6 +73,11 @@ export function logOnly(key: VerifierKey): Policy {
   return { logs: [{ key, url: null }], witnesses: [], groups: [], quorum: null };
 }
 
+/** The same for a log of which several keys are trusted. @throws CheckpointError when one is no log's key */
+export function logsOnly(keys: readonly VerifierKey[]): Policy {
+  return { logs: keys.flatMap((key) => logOnly(key).logs), witnesses: [], groups: [], quorum: null };
+}
+
 /**
  * Reads a policy file, strictly (C2SP tlog-policy, "Policy file syntax and structure"): unknown lines, names that are
  * not defined above, a name or key twice, a member of two groups, keys that do not fit, no quorum or two are errors.

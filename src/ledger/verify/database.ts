@@ -2,6 +2,7 @@ import type { DataSource } from 'typeorm';
 import { type Db, dbOf } from '../../database/db.js';
 import { toBase64 } from '../core/bytes.js';
 import { entryTime } from '../core/entry.js';
+import { type KeyHistory, readKeyHistory } from '../key-history.js';
 import { TILE_WIDTH } from '../core/tiles.js';
 import type { ChainModel } from '../model.js';
 import type { HeadRow } from '../tip.js';
@@ -64,9 +65,13 @@ async function verifySnapshot(
   const head = await headToVerify(db);
   if (!head) findings.add('missing', 'log_head', {}, 'there is no log head');
   const vkey = input.vkey ?? head?.vkey ?? '';
+  const history = await readKeyHistory(db, head?.origin ?? '', (index, what) =>
+    findings.add('tampered', 'payload', { index }, what),
+  );
   const about = {
     log: head?.origin ?? '',
     vkey,
+    newestVkey: history.newest(vkey),
     vkeyFrom: input.vkey === null ? 'database' : (input.vkeyFrom ?? 'option'),
     payloadsChecked: head !== null && input.vault !== null,
   } as const;
@@ -84,16 +89,17 @@ async function verifySnapshot(
       incomplete: 0,
     };
   }
-  const signed = checkHead(head, vkey, findings);
+  const signed = checkHead(head, about.newestVkey, findings);
   const size = await sizeToVerify(db, head, signed, findings);
   const audit = new EntryAudit(head.origin, findings, 'entry');
-  const remembered = rememberedCheckpoint(input.remembered, vkey, findings);
-  const published = new PublishedAudit(db, vkey, findings);
-  await verifyEntries(db, size, audit, signed, remembered, published, findings, (done) =>
+  const remembered = rememberedCheckpoint(input.remembered, [vkey, ...history.vkeys], findings);
+  const published = new PublishedAudit(db, (at) => history.signersAt(at, vkey), findings);
+  await verifyEntries(db, size, audit, signed, remembered, history, published, findings, (done) =>
     progress({ step: 'entries', done, total: size }),
   );
   checkTime(head, audit, findings);
   if (remembered) checkLength(head, size, remembered, findings);
+  await checkHandOvers(db, history, size, findings);
   await verifyCosignatures(db, findings);
   await verifySubjects(db, input.vault, findings);
   await verifyErasures(db, findings);
@@ -145,6 +151,21 @@ function checkLength(head: HeadRow, size: number, remembered: Signed, findings: 
   findings.add('missing', 'entry', { index: Math.min(size, head.size) }, what);
 }
 
+/** Whoever has pinned an old key needs the checkpoint by which it handed over. */
+async function checkHandOvers(db: Db, { rotations }: KeyHistory, size: number, findings: Findings): Promise<void> {
+  for (const { size: before } of rotations.filter((rotation) => rotation.size < size)) {
+    const at = before + 1;
+    const rows = await db.query('SELECT size FROM published WHERE size = ?', [at]);
+    if (rows.length === 0)
+      findings.add(
+        'missing',
+        'published',
+        { size: at },
+        "the checkpoint by which the log's key was replaced is not there",
+      );
+  }
+}
+
 async function verifyChains(
   db: Db,
   vault: Vault,
@@ -170,11 +191,13 @@ async function verifyEntries(
   audit: EntryAudit,
   signed: Signed | null,
   remembered: Signed | null,
+  history: KeyHistory,
   published: PublishedAudit,
   findings: Findings,
   progress: (done: number) => void,
 ): Promise<void> {
   const tileFindings = new Findings();
+  const rotations = new Map(history.rotations.map((rotation) => [rotation.size, rotation]));
   const atSize = (): void => {
     published.at(audit.tree);
     if (remembered && audit.tree.size === remembered.size && !audit.tree.root().equals(remembered.root)) {
@@ -185,6 +208,9 @@ async function verifyEntries(
         'the log differs from the checkpoint that it remembers',
       );
     }
+    const rotation = rotations.get(audit.tree.size);
+    if (rotation && !audit.tree.root().equals(rotation.root))
+      findings.add('tampered', 'payload', { index: rotation.size }, 'replaces the key of another tree');
   };
   let page = await readPage(db, 0, Math.min(PAGE, size));
   const tiles = new TileAudit(async (level, index) => {

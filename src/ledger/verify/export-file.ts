@@ -6,6 +6,7 @@ import { ERASED } from '../chain-head.js';
 import { openCheckpoint } from '../core/checkpoint.js';
 import { isCommitted, parsePayload } from '../core/commitment.js';
 import { decodeEntry, type Entry, LOG_CHAIN, MAX_ENTRY_BYTES } from '../core/entry.js';
+import { KeyHistory } from '../key-history.js';
 import { nodeHasher } from '../node-hasher.js';
 import type { ChainModel, LedgerEvent } from '../model.js';
 import { openEvent, splitExported } from '../payload.js';
@@ -40,7 +41,7 @@ export class ExportError extends Error {}
 
 /**
  * Verifies an export without any database, account or key but the log's verifier key.
- * @param vkey the key to trust; null takes the one that the file names, which proves less
+ * @param vkey the key to trust, the newest or one that the log had before; null takes the one that the file names, which proves less
  * @param models which types of events are signed by actors who sign
  * @throws {ExportError} when the file is no export
  */
@@ -57,6 +58,7 @@ export async function verifyExport(
   let payloads = 0;
   let erased = 0;
   let signatures: SignatureAudit | null = null;
+  let history = new KeyHistory('');
   /** Chains with an entry whose payload the file does not hold. */
   const bare = new Set<string>();
   let number = 0;
@@ -65,6 +67,7 @@ export async function verifyExport(
     if (!header) {
       header = parseLine(exportHeader, line, number);
       audit = new EntryAudit(header.log, findings, 'export');
+      history = new KeyHistory(header.log);
       signatures = new SignatureAudit(header.log, models, (index, what) =>
         findings.add('tampered', 'export', { index }, what),
       );
@@ -88,6 +91,7 @@ export async function verifyExport(
         `line ${number} holds index ${item.index} in its place`,
       );
     const input = leafInput(item.entry, number);
+    const before = input.includes(LOG_CHAIN) ? audit.tree.root() : null;
     const { chain, seq } = audit.take(input);
     if (item.payload === undefined && seq !== null) bare.add(chain);
     if (item.payload === undefined && chain === LOG_CHAIN)
@@ -99,7 +103,7 @@ export async function verifyExport(
       else {
         payloads++;
         signatures?.take(item.index, event);
-        const fault = faultOf(event, entry);
+        const fault = faultOf(event, entry) ?? keyFaultOf(history, item.index, event, before);
         if (fault) findings.add('tampered', 'export', { index: item.index }, fault);
         else if (event.type === ERASED) {
           erased++;
@@ -112,9 +116,10 @@ export async function verifyExport(
   signatures?.finish();
   const root = audit.tree.root();
   const trusted = vkey ?? header.vkey;
+  const newest = history.newest(trusted);
   try {
-    const signed = openCheckpoint(header.checkpoint, trusted);
-    if (header.vkey !== trusted)
+    const signed = openCheckpoint(header.checkpoint, newest);
+    if (header.vkey !== newest)
       findings.add('tampered', 'export', { line: 1 }, 'names another key than the trusted one');
     if (signed.size !== header.size)
       findings.add('tampered', 'export', { line: 1 }, 'names another size than its checkpoint');
@@ -130,6 +135,7 @@ export async function verifyExport(
     ok: !findings.any,
     log: header.log,
     vkey: trusted,
+    newestVkey: newest,
     vkeyFrom: vkey === null ? 'export' : 'option',
     payloadsChecked: bare.size === 0,
     size: audit.tree.size,
@@ -199,4 +205,13 @@ function faultOf({ kind, type, recordedAt }: LedgerEvent, { chain, time }: Entry
   if (!isMinuteOf(time, recordedAt)) return 'time is not when its payload was recorded';
   if ((kind === 'log') !== (chain === LOG_CHAIN)) return 'kind is not that of its chain';
   return type === ERASED && chain === LOG_CHAIN ? 'the log chain is never erased' : null;
+}
+
+/** @param before root of the tree to which the event's entry was appended */
+function keyFaultOf(history: KeyHistory, index: number, event: LedgerEvent, before: Buffer | null): string | null {
+  if (event.chain !== LOG_CHAIN) return null;
+  const known = history.rotations.length;
+  const fault = history.take(index, event);
+  const rotation = history.rotations[known];
+  return rotation && !before?.equals(rotation.root) ? 'replaces the key of another tree' : fault;
 }

@@ -42,16 +42,19 @@ export function checkHead(head: HeadRow, vkey: string, findings: Findings): Sign
   }
 }
 
-/** @returns the head file's last checkpoint, null when there is none that the key signed */
-export function rememberedCheckpoint(note: string | null, vkey: string, findings: Findings): Signed | null {
+/** @returns the head file's last checkpoint, null when there is none that one of the keys signed */
+export function rememberedCheckpoint(note: string | null, vkeys: readonly string[], findings: Findings): Signed | null {
   if (note === null) return null;
-  try {
-    const { size, root } = openCheckpoint(note, vkey);
-    return { size, root: Buffer.from(root) };
-  } catch {
-    findings.add('tampered', 'head file', {}, "its last checkpoint is not signed by the log's key");
-    return null;
+  for (const vkey of vkeys) {
+    try {
+      const { size, root } = openCheckpoint(note, vkey);
+      return { size, root: Buffer.from(root) };
+    } catch {
+      // Another of the keys may have signed it.
+    }
   }
+  findings.add('tampered', 'head file', {}, "its last checkpoint is not signed by the log's key");
+  return null;
 }
 
 /** Entries by which a log that lost rows may be longer than what is left of it, before they are counted one by one. */

@@ -15,8 +15,8 @@ interface Row {
 const NONE = -1;
 
 /**
- * Compares the published checkpoints with the tree while it is rebuilt: each is signed by the log's key and signs the
- * tree of its size, none is beyond the head, and each names the size of the one before.
+ * Compares the published checkpoints with the tree while it is rebuilt: each is signed by the log's key of then, or by
+ * both where it was replaced, and signs the tree of its size, none is beyond the head, and each names the size of the one before.
  *
  * What that shows and what not: a row taken out from between two others leaves a gap. The newest ones taken out
  * leave none, nor does a gap whose neighbour was mended: only who has seen the checkpoint, an auditor or a witness,
@@ -28,7 +28,7 @@ export class PublishedAudit {
 
   constructor(
     private readonly db: Db,
-    private readonly vkey: string,
+    private readonly signersAt: (size: number) => readonly string[],
     private readonly findings: Findings,
   ) {}
 
@@ -71,8 +71,8 @@ export class PublishedAudit {
       return null;
     };
     try {
-      const checkpoint = openCheckpoint(note, this.vkey);
-      return checkpoint.size === size ? checkpoint : wrong('size is not the one that is signed');
+      const [checkpoint] = this.signersAt(size).map((vkey) => openCheckpoint(note, vkey));
+      return checkpoint?.size === size ? checkpoint : wrong('size is not the one that is signed');
     } catch {
       return wrong("checkpoint is not signed by the log's key");
     }

@@ -14,7 +14,10 @@ export interface Finding {
 export interface VerifyReport {
   readonly ok: boolean;
   readonly log: string;
+  /** The key that is trusted. */
   readonly vkey: string;
+  /** The key that signs now: another one when the log has replaced the trusted key, both keys signing that. */
+  readonly newestVkey: string;
   /** Who says that this is the log's key. `database` and `export` say it of themselves, which proves less. */
   readonly vkeyFrom: 'option' | 'keys' | 'database' | 'export';
   /** Whether payloads were opened; of a database snapshots, read models and requests with them. */

@@ -1,0 +1,120 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { EncodingError, equal, fromUtf8 } from '../ledger/core/bytes.js';
+import type { Checkpoint } from '../ledger/core/checkpoint.js';
+import type { FetchFile, LogClient } from '../ledger/core/log-client.js';
+import {
+  formatRotation,
+  handOver,
+  openRotationReceipt,
+  type Rotation,
+  RotationError,
+} from '../ledger/core/log-key-rotation.js';
+import type { Receipt } from '../ledger/model.js';
+import { nodeHasher } from '../ledger/node-hasher.js';
+import { Alarm, prefixOf } from './alarms.js';
+import { readIfThere, writeDurably } from './durable.js';
+import { FollowFolderError } from './store.js';
+
+/** File of the folder, and of `/log`, that holds them. */
+export const ROTATIONS = 'rotations';
+const file = z.object({ items: z.array(z.looseObject({ index: z.number() })) });
+
+/** One replacement of the log's key that both keys have signed. */
+export interface KeyMove {
+  readonly rotation: Rotation;
+  readonly receipt: Receipt;
+}
+
+/** @returns the moves that the folder holds. @throws {FollowFolderError} when they are not what was written */
+export async function readMoves(folder: string): Promise<KeyMove[]> {
+  const bytes = await readIfThere(join(folder, ROTATIONS));
+  if (!bytes) return [];
+  try {
+    return movesIn(bytes);
+  } catch (error) {
+    if (error instanceof RotationError) throw new FollowFolderError(`its rotations do not hold: ${error.message}`);
+    throw error;
+  }
+}
+
+export async function keepMoves(folder: string, moves: readonly KeyMove[]): Promise<void> {
+  await writeDurably(join(folder, ROTATIONS), movesText(moves));
+}
+
+/** As `/log/rotations` serves them. */
+export function movesText(moves: readonly KeyMove[]): string {
+  return JSON.stringify({ items: moves.map(({ receipt }) => receipt) });
+}
+
+/**
+ * The moves that the log serves.
+ * @param kept those that are known, and stay whatever is served
+ * @throws {Alarm} `signature` for one that is not signed by both keys, `fork` for a key that was replaced otherwise than is known
+ * @throws {SourceError} when the log is away
+ */
+export async function fetchMoves(fetch: FetchFile, kept: readonly KeyMove[]): Promise<KeyMove[]> {
+  const bytes = await fetch(ROTATIONS);
+  if (!bytes) return [...kept];
+  let served: KeyMove[];
+  try {
+    served = movesIn(bytes);
+  } catch (error) {
+    if (error instanceof RotationError)
+      throw new Alarm('signature', `the log's key was replaced, but not as both keys sign: ${error.message}`);
+    throw error;
+  }
+  for (const { rotation, receipt } of kept) {
+    const other = served.find((move) => move.rotation.from === rotation.from);
+    // What is not shown any more is not undone by that: the old key stays replaced.
+    if (!other) return [...kept];
+    if (formatRotation(other.rotation) === formatRotation(rotation)) continue;
+    const words = `the log has replaced one key twice: behind ${rotation.size} and behind ${other.rotation.size} entries`;
+    throw new Alarm('fork', words, { successors: [receipt, other.receipt] });
+  }
+  return served;
+}
+
+/**
+ * The tree that each old key has handed over is the beginning of the tree that is signed now, and the old key has
+ * signed nothing behind it.
+ * @param keptSize number of entries of the checkpoint that was kept; 0 without one
+ * @param client of the checkpoint that was found
+ * @throws {Alarm}
+ */
+export async function checkMoves(
+  moves: readonly KeyMove[],
+  keptSize: number,
+  found: Checkpoint,
+  client: LogClient,
+): Promise<void> {
+  for (const { rotation, receipt } of moves) {
+    const { size, root } = handOver(receipt);
+    if (keptSize > size)
+      throw new Alarm('signature', `a key that was replaced behind ${rotation.size} entries has signed ${keptSize}`);
+    if (size > found.size) throw new Alarm('rollback', `${found.size} entries, after both keys have signed ${size}`);
+    if (equal(await client.rootAt(size), root)) continue;
+    const prefix = await prefixOf(client, size, found.size);
+    const words = `${found.size} signed entries do not continue the ${size} that both keys have signed`;
+    throw new Alarm('fork', words, { kept: receipt.checkpoint, prefix });
+  }
+}
+
+function movesIn(bytes: Uint8Array): KeyMove[] {
+  const { data } = file.safeParse(jsonIn(bytes));
+  if (!data) throw new RotationError('not a list of them');
+  const moves = data.items.map((item) => ({
+    rotation: openRotationReceipt(item, nodeHasher),
+    receipt: item as unknown as Receipt,
+  }));
+  return moves.toSorted((a, b) => a.rotation.size - b.rotation.size);
+}
+
+function jsonIn(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(fromUtf8(bytes));
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof EncodingError) return null;
+    throw error;
+  }
+}

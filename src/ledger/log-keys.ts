@@ -1,0 +1,151 @@
+import { randomBytes } from 'node:crypto';
+import { readdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { KeyFileError, loadKey, syncKeys, writeKey } from './key-files.js';
+import { LogKey } from './log-key.js';
+import { LedgerUnavailable } from './unavailable.js';
+
+/** The file of the key that signs. */
+export const LOG_KEY_FILE = 'log.key';
+/** Files of a key that is to sign next, and of one that signed before; the key id follows. */
+const NEXT = `${LOG_KEY_FILE}.next-`;
+const OLD = `${LOG_KEY_FILE}.old-`;
+
+/**
+ * The keys by which this process signs. Which one that is the head of the log says: another process may have replaced
+ * it since the last batch, and nothing is signed behind that with the old one.
+ */
+export class LogKeys {
+  /** Every key that the log had, as far as is known here: the head file may hold checkpoints by all of them. */
+  readonly vkeys: string[];
+
+  private constructor(
+    private readonly dir: string,
+    private current: LogKey,
+    earlier: readonly string[],
+  ) {
+    this.vkeys = [...new Set([...earlier, current.vkey])];
+  }
+
+  /** @param earlier verifier keys of the log's past. @returns null when the folder does not hold the log's key */
+  static open(dir: string, origin: string, vkey: string, earlier: readonly string[] = []): LogKeys | null {
+    const key = findLogKey(dir, origin, vkey);
+    return key && new LogKeys(dir, key, earlier);
+  }
+
+  get origin(): string {
+    return this.current.origin;
+  }
+
+  get vkey(): string {
+    return this.current.vkey;
+  }
+
+  /**
+   * The key with which to sign.
+   * @param vkey what the head of the log names
+   * @throws {LedgerUnavailable} when the key was replaced, and the new one is not in the keys folder
+   */
+  of(vkey: string): LogKey {
+    if (vkey === this.current.vkey) return this.current;
+    const found = attempt(() => findLogKey(this.dir, this.origin, vkey));
+    if (!found)
+      throw new LedgerUnavailable("the log's key was replaced, and the new one is not in the keys folder", 60);
+    this.take(found);
+    return found;
+  }
+
+  /** This process has put the key in the place of the other. */
+  take(key: LogKey): void {
+    this.vkeys.push(key.vkey);
+    this.current = key;
+  }
+}
+
+/**
+ * Looks for the key that the log's head names: the one that signs, or one that was to be next and signs already.
+ * @throws {KeyFileError} when a file cannot be used
+ */
+function findLogKey(dir: string, origin: string, vkey: string): LogKey | null {
+  // Once more at the end: between the two looks the file may have got its new name.
+  for (const name of [LOG_KEY_FILE, `${NEXT}${idOf(vkey)}`, LOG_KEY_FILE]) {
+    const seed = loadKey(dir, name);
+    const key = seed && new LogKey(origin, seed);
+    if (key?.vkey === vkey) return key;
+  }
+  return null;
+}
+
+/**
+ * The key that is to be the log's next one; null when none is prepared. One that was prepared for a log of another name
+ * would not be found again under this one's key id.
+ * @throws {KeyFileError}
+ */
+export function preparedKey(dir: string, origin: string): LogKey | null {
+  for (const name of readdirSync(dir).toSorted()) {
+    const seed = name.startsWith(NEXT) ? loadKey(dir, name) : null;
+    const key = seed && new LogKey(origin, seed);
+    if (key && name === `${NEXT}${idOf(key.vkey)}`) return key;
+  }
+  return null;
+}
+
+/** Makes the log's next key, unless one is prepared already; durable before it returns. @throws {KeyFileError} */
+export function prepareKey(dir: string, origin: string): LogKey {
+  const prepared = preparedKey(dir, origin);
+  if (prepared) return prepared;
+  const seed = randomBytes(32);
+  const key = new LogKey(origin, seed);
+  writeKey(dir, `${NEXT}${idOf(key.vkey)}`, seed);
+  return key;
+}
+
+/**
+ * Gives the key that has begun to sign the name of the one that signs; at no moment is there none. Done already, or by
+ * another process at the same time: nothing changes.
+ * @param from verifier key of the one that signed before
+ * @param keep whether that one stays, in a file of its own
+ * @returns name of that file; null when there is none
+ */
+export function settleKey(dir: string, { origin, vkey }: LogKey, from: string | null, keep: boolean): string | null {
+  const prepared = `${NEXT}${idOf(vkey)}`;
+  const before = loadKey(dir, LOG_KEY_FILE);
+  if (before && loadKey(dir, prepared)) {
+    const { vkey: signed } = new LogKey(origin, before);
+    const old = `${OLD}${idOf(signed)}`;
+    if (keep && loadKey(dir, old) === null) unlessTaken(() => writeKey(dir, old, before));
+    unlessGone(() => renameSync(join(dir, prepared), join(dir, LOG_KEY_FILE)));
+  }
+  const old = from === null ? null : `${OLD}${idOf(from)}`;
+  if (old && !keep) rmSync(join(dir, old), { force: true });
+  syncKeys(dir);
+  return old && keep && loadKey(dir, old) ? old : null;
+}
+
+const idOf = (vkey: string): string => vkey.slice(vkey.indexOf('+') + 1).slice(0, 8);
+
+/** Another process does the same at this moment. */
+function unlessTaken(write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    if (!(error instanceof KeyFileError)) throw error;
+  }
+}
+
+function unlessGone(rename: () => void): void {
+  try {
+    rename();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}
+/** A file that another process has at that moment, or that cannot be used, is none that signs here. */
+function attempt(find: () => LogKey | null): LogKey | null {
+  try {
+    return find();
+  } catch (error) {
+    if (error instanceof KeyFileError || (error as NodeJS.ErrnoException).code !== undefined) return null;
+    throw error;
+  }
+}

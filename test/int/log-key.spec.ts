@@ -1,0 +1,324 @@
+import { randomUUID } from 'node:crypto';
+import { cpSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { run } from '../../src/cli/program.js';
+import { Clock } from '../../src/config/clock.js';
+import type { Config } from '../../src/config/config.js';
+import { openReader } from '../../src/database/data-source.js';
+import { dbOf } from '../../src/database/db.js';
+import { openCheckpoint } from '../../src/ledger/core/checkpoint.js';
+import { LOG_CHAIN } from '../../src/ledger/core/entry.js';
+import { openRotationReceipt, policyFor } from '../../src/ledger/core/log-key-rotation.js';
+import { parseVerifierKey } from '../../src/ledger/core/note.js';
+import { logOnly } from '../../src/ledger/core/policy.js';
+import { verifyReceipt } from '../../src/ledger/core/receipt.js';
+import { exportLog } from '../../src/ledger/export.js';
+import { readKeyHistory } from '../../src/ledger/key-history.js';
+import { logModel } from '../../src/ledger/log-chain.js';
+import { preparedKey, prepareKey, settleKey } from '../../src/ledger/log-keys.js';
+import type { Receipt } from '../../src/ledger/model.js';
+import { type Ledger, openLedger } from '../../src/ledger/open-ledger.js';
+import { readHead, tileReader } from '../../src/ledger/tip.js';
+import { verifyExport } from '../../src/ledger/verify/export-file.js';
+import { verifyDatabase } from '../../src/ledger/verify/database.js';
+import { readHeadFile } from '../../src/ledger/head-file.js';
+import type { VerifyReport } from '../../src/ledger/verify/report.js';
+import { nodeHasher } from '../../src/ledger/node-hasher.js';
+import { consistencyProof } from '../../src/ledger/core/merkle.js';
+import { tileNodeReader } from '../../src/ledger/core/tiles.js';
+import { encodeHashes } from '../../src/ledger/core/tlog-proof.js';
+import { Vault } from '../../src/ledger/vault.js';
+import { submit } from '../attacks/witness.js';
+import { witnessOf } from '../fixtures/witnesses.js';
+import { sharedPostgres } from '../support/engines.js';
+import { count, counterModel, temporaryFolder, testConfig } from '../support/ledger.js';
+
+const ORIGIN = 'test.example/log';
+const MODELS = [counterModel, logModel];
+const postgres = await sharedPostgres();
+
+/** As the command does. */
+async function rotate({ keysDir }: Config, { writer }: Ledger, keep = true): Promise<Receipt> {
+  const from = writer.vkey;
+  const next = prepareKey(keysDir, ORIGIN);
+  const receipt = await writer.replaceKey(next);
+  if (!receipt) throw new Error('not replaced');
+  settleKey(keysDir, next, from, keep);
+  return receipt;
+}
+
+async function write({ writer }: Ledger, times = 1): Promise<Receipt[]> {
+  const outcomes = await Promise.all(Array.from({ length: times }, () => writer.commit(count(randomUUID(), 1))));
+  return outcomes.flatMap((outcome) => (outcome.ok ? outcome.receipts : []));
+}
+
+async function verified(config: Config, vkey: string): Promise<VerifyReport> {
+  const source = await openReader(config);
+  try {
+    const vault = Vault.openExisting(config.keysDir, ORIGIN);
+    const { vkeys } = await readKeyHistory(dbOf(source), ORIGIN);
+    const remembered = await readHeadFile(config.headFile, [vkey, ...vkeys]);
+    return await verifyDatabase({ source, vkey, vault, remembered, models: MODELS });
+  } finally {
+    await source.destroy();
+  }
+}
+
+describe.each([
+  ['SQLite', null, async () => ({})],
+  ['PostgreSQL', postgres.missing, async () => ({ DATABASE_URL: await postgres.createDatabase() })],
+] as const)("the log's key on %s", (_, missing, database) => {
+  const closers: (() => unknown)[] = [];
+  afterEach(async () => {
+    for (const close of closers.splice(0).toReversed()) await close();
+  });
+
+  async function place(): Promise<Config> {
+    const folder = temporaryFolder();
+    closers.push(() => folder.remove());
+    return testConfig(folder.path, await database());
+  }
+
+  async function open(config: Config): Promise<Ledger> {
+    const ledger = await openLedger(config, new Clock(), MODELS);
+    closers.push(() => ledger.close());
+    return ledger;
+  }
+
+  it.skipIf(missing)(
+    'is replaced while two processes write: nothing is lost, each receipt holds under its key',
+    async () => {
+      const config = await place();
+      const [one, two] = [await open(config), await open(config)];
+      const from = one.writer.vkey;
+      const ending = new AbortController();
+      const acknowledged: Receipt[] = [];
+      const writing = [one, two].map(async (ledger) => {
+        while (!ending.signal.aborted) acknowledged.push(...(await write(ledger, 3)));
+      });
+      while (acknowledged.length < 20) await write(two);
+      const receipt = await rotate(config, await open(config));
+      const then = acknowledged.length;
+      while (acknowledged.length < then + 30) await write(one);
+      ending.abort();
+      await Promise.all(writing);
+
+      const rotation = openRotationReceipt(receipt);
+      expect(rotation).toMatchObject({ origin: ORIGIN, from, size: receipt.index });
+      expect([one.writer.vkey, two.writer.vkey]).toEqual([rotation.to, rotation.to]);
+      const signers = (each: Receipt) => [from, rotation.to].filter((vkey) => verifyReceipt(each, vkey).ok);
+      for (const each of acknowledged) {
+        const { size } = openCheckpoint(each.checkpoint, signers(each)[0] ?? '');
+        expect(signers(each)).toEqual([size <= rotation.size ? from : rotation.to]);
+        const policy = policyFor(logOnly(parseVerifierKey(from)), [rotation], each.checkpoint);
+        expect(verifyReceipt(each, policy).ok).toBe(true);
+      }
+      expect(signers(receipt)).toEqual([from, rotation.to]);
+
+      for (const trusted of [from, rotation.to]) {
+        const report = await verified(config, trusted);
+        expect(report).toMatchObject({ ok: true, findings: [], vkey: trusted, newestVkey: rotation.to });
+        expect(report.entries).toBeGreaterThan(acknowledged.length);
+      }
+      const stored = await one.reader.db.query<{ idx: number; entry: Buffer }>('SELECT idx, entry FROM entry');
+      const byIndex = new Map(stored.map(({ idx, entry }) => [idx, entry.toString('base64')]));
+      expect(acknowledged.filter(({ index, entry }) => byIndex.get(index) !== entry)).toEqual([]);
+    },
+  );
+
+  it.skipIf(missing)('is replaced again and again; exports, the head file and the next start follow', async () => {
+    const config = await place();
+    const keys: string[] = [];
+    // The first entry of the log is a rotation.
+    for (let round = 0; round < 3; round++) {
+      const ledger = await open(config);
+      keys.push(ledger.writer.vkey);
+      await rotate(config, ledger, round !== 1);
+      await write(ledger, 2);
+      keys.push(ledger.writer.vkey);
+      await ledger.close();
+    }
+    const vkeys = [...new Set(keys)];
+    expect(vkeys).toHaveLength(4);
+    const names = readdirSync(config.keysDir).filter((name) => name.startsWith('log.key'));
+    expect(names.toSorted()).toEqual(
+      ['log.key', ...[0, 2].map((n) => `log.key.old-${vkeys[n]?.split('+')[1]}`)].toSorted(),
+    );
+    const source = await openReader(config);
+    closers.push(() => source.destroy());
+    const lines: string[] = [];
+    for await (const line of exportLog(source, null)) lines.push(line);
+    const file = join(config.dataDir, 'export');
+    writeFileSync(file, lines.join('\n'));
+    for (const trusted of vkeys) {
+      expect(await verified(config, trusted)).toMatchObject({ ok: true, findings: [], newestVkey: vkeys[3], size: 9 });
+      const report = await verifyExport(file, trusted, MODELS);
+      expect(report).toMatchObject({ ok: true, findings: [], vkey: trusted, newestVkey: vkeys[3] });
+    }
+    const { reader, vault, writer } = await open(config);
+    expect(writer.vkey).toBe(vkeys[3]);
+    // Its own keys are wrapped like all others.
+    vault.addKek();
+    await writer.side((db) => vault.rewrapSubjects(db, 100));
+    const events = await reader.events(LOG_CHAIN);
+    expect(events.map(({ type, actor }) => [type, actor.id])).toEqual(
+      Array.from({ length: 3 }, () => ['log-key.rotated/1', 'system']),
+    );
+    expect(await verified(config, vkeys[0] ?? '')).toMatchObject({ ok: true, findings: [] });
+    const [published] = await reader.db.query<{ n: number }>('SELECT count(*) AS n FROM published');
+    expect(published?.n).toBe(3);
+    await writer.side((db) => db.query('DELETE FROM published WHERE size = 1'));
+    expect((await verified(config, vkeys[0] ?? '')).findings).toContainEqual(
+      expect.objectContaining({ kind: 'missing', table: 'published', where: { size: 1 } }),
+    );
+  });
+
+  it.skipIf(missing)('is not used any more by a process that does not find the new one', async () => {
+    const config = await place();
+    const [old, other] = [await open(config), await open(config)];
+    await write(old);
+    const next = prepareKey(config.keysDir, ORIGIN);
+    const hidden = join(config.dataDir, 'hidden');
+    expect(await other.writer.replaceKey(next)).not.toBeNull();
+    const [name = ''] = readdirSync(config.keysDir).filter((each) => each.startsWith('log.key.next-'));
+    renameSync(join(config.keysDir, name), hidden);
+    await expect(write(old)).rejects.toThrow('the new one is not in the keys folder');
+    await expect(openLedger(config, new Clock(), MODELS)).rejects.toThrow('not the one of log');
+    const head = await readHead(other.reader.db);
+    expect(openCheckpoint(head?.checkpoint ?? '', next.vkey).size).toBe(2);
+    renameSync(hidden, join(config.keysDir, name));
+    expect(await write(old)).toHaveLength(1);
+    // A crash left the file under the name that it had: the next start gives it the other.
+    await open(config);
+    const left = readdirSync(config.keysDir).filter((each) => each.startsWith('log.key'));
+    expect(left).toEqual(['log.key', expect.stringMatching(/^log\.key\.old-[0-9a-f]{8}$/)]);
+    expect(await write(old)).toHaveLength(1);
+    expect(await verified(config, next.vkey)).toMatchObject({ ok: true, findings: [] });
+  });
+
+  it.skipIf(missing)('is replaced once by two that do it at the same time', async () => {
+    const config = await place();
+    const [one, two] = [await open(config), await open(config)];
+    const [a, b] = [prepareKey(config.keysDir, ORIGIN), prepareKey(config.keysDir, ORIGIN)];
+    expect(a.vkey).toBe(b.vkey);
+    const done = await Promise.all([one.writer.replaceKey(a), two.writer.replaceKey(b)]);
+    expect(done.filter(Boolean)).toHaveLength(1);
+    expect((await readHead(one.reader.db))?.size).toBe(1);
+    settleKey(config.keysDir, a, null, true);
+    settleKey(config.keysDir, b, null, true);
+    expect(await write(two)).toHaveLength(1);
+  });
+
+  it.skipIf(missing)('is replaced before a witness that knows both keys, and keeps what it has cosigned', async () => {
+    const config = await place();
+    const ledger = await open(config);
+    const from = ledger.writer.vkey;
+    const [first] = await write(ledger);
+    const witness = join(config.dataDir, 'witness');
+    const ask = async (vkeys: readonly string[], old: number, { checkpoint, index }: Receipt): Promise<number> => {
+      const nodes = tileNodeReader(nodeHasher, tileReader(ledger.reader.db));
+      const proof = old === 0 ? [] : await consistencyProof(nodeHasher, old, index + 1, nodes);
+      return (await submit(witness, vkeys, `old ${old}\n${encodeHashes(proof)}\n${checkpoint}`)).status;
+    };
+    expect(await ask([from], 0, first as Receipt)).toBe(200);
+    const both = await rotate(config, ledger);
+    expect(await ask([from], 1, both)).toBe(200);
+    const to = ledger.writer.vkey;
+    const [third] = await write(ledger);
+    expect(await ask([from], 2, third as Receipt)).toBe(403);
+    expect(await ask([from, to], 2, third as Receipt)).toBe(200);
+    const [fourth] = await write(ledger);
+    expect(await ask([to], 3, fourth as Receipt)).toBe(200);
+  });
+
+  it.skipIf(missing ?? _ !== 'SQLite')('is not taken back with a database that was set back', async () => {
+    const config = await place();
+    const ledger = await open(config);
+    await write(ledger);
+    await ledger.close();
+    cpSync(config.sqliteFile, `${config.sqliteFile}.before`);
+    const later = await open(config);
+    await rotate(config, later);
+    await later.close();
+    for (const end of ['', '-wal', '-shm']) rmSync(`${config.sqliteFile}${end}`, { force: true });
+    cpSync(`${config.sqliteFile}.before`, config.sqliteFile);
+    await expect(openLedger(config, new Clock(), MODELS)).rejects.toThrow('it was set back');
+    const { findings } = await verified(config, later.writer.vkey);
+    expect(findings).toContainEqual(
+      expect.objectContaining({ table: 'log_head', what: 'vkey is not the one that is trusted' }),
+    );
+    expect(findings).toContainEqual(
+      expect.objectContaining({ kind: 'missing', what: expect.stringContaining('the head file remembers 2') }),
+    );
+  });
+});
+
+describe('rxledger rotate-log-key', () => {
+  const folder = temporaryFolder();
+  const config = testConfig(folder.path);
+  afterAll(() => folder.remove());
+  const head = async (): Promise<string> => {
+    const source = await openReader(config);
+    const found = await readHead(dbOf(source));
+    await source.destroy();
+    return found?.vkey ?? '';
+  };
+  const keyFiles = () => readdirSync(config.keysDir).filter((name) => name.startsWith('log.key'));
+
+  async function command(args: readonly string[], env: Record<string, string> = {}) {
+    const said = { out: '', err: '' };
+    const quiet = { status: () => undefined, watched: false, stdout: process.stdout };
+    const out = (line: string) => void (said.out += `${line}\n`);
+    const err = (line: string) => void (said.err += `${line}\n`);
+    const terminal = { ...quiet, out, err, env: { DATA_DIR: folder.path, ...env } };
+    return { code: await run(['rotate-log-key', ...args], terminal), ...said };
+  }
+
+  it('ends what was interrupted, and does not begin anew', async () => {
+    const ledger = await openLedger(config, new Clock(), MODELS);
+    const from = ledger.writer.vkey;
+    const next = prepareKey(config.keysDir, ORIGIN);
+    await ledger.writer.replaceKey(next);
+    await ledger.close();
+    expect(keyFiles()).toEqual(['log.key', expect.stringContaining('log.key.next-')]);
+    const { code, out } = await command(['--destroy-old', '--json']);
+    expect({ code, said: JSON.parse(out) }).toMatchObject({ code: 0, said: { from, to: next.vkey, old: null } });
+    expect(keyFiles()).toEqual(['log.key']);
+    expect(await head()).toBe(next.vkey);
+  });
+
+  it('leaves alone what was prepared for a log of another name', async () => {
+    const other = prepareKey(config.keysDir, 'other.example/log');
+    const next = prepareKey(config.keysDir, ORIGIN);
+    expect(keyFiles()).toHaveLength(3);
+    expect(preparedKey(config.keysDir, 'other.example/log')?.vkey).toBe(other.vkey);
+    expect(preparedKey(config.keysDir, ORIGIN)?.vkey).toBe(next.vkey);
+    for (const { vkey } of [other, next]) rmSync(join(config.keysDir, `log.key.next-${vkey.split('+')[1]}`));
+  });
+
+  it('keeps the old key under another name unless it is to be destroyed', async () => {
+    const before = await head();
+    const { code, out } = await command([]);
+    expect({ code, out }).toMatchObject({ code: 0, out: expect.stringContaining(`before: ${before}`) });
+    expect(keyFiles()).toEqual(['log.key', `log.key.old-${before.split('+')[1]}`]);
+    expect((await command(['--destroy-old'])).out).toContain('the old key is destroyed');
+    expect(keyFiles()).toEqual(['log.key', `log.key.old-${before.split('+')[1]}`]);
+  });
+
+  it('replaces nothing while the policy of the service names the old key alone', async () => {
+    const before = await head();
+    const witness = witnessOf(1).vkey;
+    const policy = join(folder.path, 'policy');
+    const lines = (...keys: string[]) =>
+      [...keys.map((key) => `log ${key}`), `witness w1 ${witness} https://w1.example`, 'quorum w1', ''].join('\n');
+    writeFileSync(policy, lines(before));
+    const refused = await command([], { WITNESS_POLICY: policy });
+    const next = (await command(['--prepare'])).out.trim();
+    expect(refused).toMatchObject({ code: 3, out: '', err: expect.stringContaining(next) });
+    expect(await head()).toBe(before);
+    writeFileSync(policy, lines(before, next));
+    expect(await command([], { WITNESS_POLICY: policy })).toMatchObject({ code: 0 });
+    expect(await head()).toBe(next);
+  });
+});
