@@ -1,20 +1,18 @@
 import type { Clock } from '../config/clock.js';
 import { type Db, isConflict } from '../database/db.js';
+import { Answers, codeOf, type Waiting } from './answers.js';
 import type { BatchTable } from './batch-statement.js';
 import { LOG_CHAIN } from './core/entry.js';
-import type { GrowingTree } from './core/merkle.js';
-import type { Draft, Result } from './draft.js';
+import type { Draft } from './draft.js';
 import type { ErasedFile } from './erased-file.js';
 import type { Erased, ErasureOptions, ErasureOutcome } from './erasure.js';
 import type { HeadFile } from './head-file.js';
 import type { LedgerReader } from './ledger.reader.js';
-import { type Ahead, type Item, LogEnd, nameOf, type Report } from './log-end.js';
+import { type Ahead, LogEnd, nameOf, type Report } from './log-end.js';
 import type { LogKey } from './log-key.js';
 import type { LogKeys } from './log-keys.js';
 import type { Actor, ChainModel, Command, Outcome, Receipt } from './model.js';
-import { disclosed } from './payload.js';
-import { idempotencyKey, type RememberedRequest } from './requests.js';
-import type { StagedEvent } from './staging.js';
+import { idempotencyKey } from './requests.js';
 import type { Store } from './store.js';
 import { asUnavailable, LedgerUnavailable } from './unavailable.js';
 import type { Vault } from './vault.js';
@@ -23,11 +21,6 @@ import type { Vault } from './vault.js';
 const RESOLVE_MS = 15_000;
 /** A queue of up to this many commands goes in one batch: below, the cost of a batch itself counts most. */
 const WHOLE = 16;
-
-interface Pending extends Item {
-  readonly resolve: (outcome: Outcome) => void;
-  readonly reject: (error: unknown) => void;
-}
 
 interface Side {
   /** Runs the job; what it gives hands the result to the caller, once the transaction is committed. */
@@ -67,20 +60,18 @@ export interface WriterOptions {
  * queue; the next batch takes them all. Several processes write to one log by compare-and-set on its head.
  */
 export class LedgerWriter {
-  private readonly queue: Pending[] = [];
+  private readonly queue: Waiting[] = [];
   private readonly sides: Side[] = [];
   private readonly erasures: Erasure[] = [];
   private readonly rotations: Rotation[] = [];
   private readonly inFlight = new Set<string>();
   private readonly end: LogEnd;
-  private readonly listeners: ((size: number) => void)[] = [];
+  private readonly answers: Answers;
   /** The batch on its way; settles when it is committed or has failed. Never rejects. */
   private flight: Promise<void> | null = null;
   /** Settles when the flight is decided and handed to the database. */
   private departure: Promise<void> = Promise.resolve();
   private departed: () => void = () => undefined;
-  /** Answers in the order of the batches, each behind its checkpoint in the head file. Never rejects. */
-  private answers: Promise<unknown> = Promise.resolve();
   private arrived: () => void = () => undefined;
   private working: Promise<void> | null = null;
   private closed = false;
@@ -91,14 +82,15 @@ export class LedgerWriter {
     models: readonly ChainModel[],
     private readonly vault: Vault,
     private readonly keys: LogKeys,
-    private readonly head: HeadFile,
+    head: HeadFile,
     private readonly erased: ErasedFile,
-    private readonly reader: LedgerReader,
+    reader: LedgerReader,
     clock: Clock,
     private readonly options: WriterOptions,
     private readonly report: Report,
   ) {
     const { cache, resolveMs = RESOLVE_MS } = options;
+    this.answers = new Answers(head, reader, report);
     this.end = new LogEnd(store, { vault, keys, tables }, models, clock, cache, resolveMs, report);
   }
 
@@ -212,7 +204,7 @@ export class LedgerWriter {
 
   /** Calls the listener after each commit of this process with the log's new size. */
   onCommit(listener: (size: number) => void): void {
-    this.listeners.push(listener);
+    this.answers.onCommit(listener);
   }
 
   /** Takes no more, finishes what waits. */
@@ -245,7 +237,7 @@ export class LedgerWriter {
       for (const erasure of this.erasures.splice(0)) await this.runErasure(erasure);
       for (const rotation of this.rotations.splice(0)) await this.runRotation(rotation);
     }
-    await this.answers;
+    await this.answers.given;
   }
 
   /**
@@ -266,7 +258,7 @@ export class LedgerWriter {
     if (batch.length > 0) this.send(batch, null);
   }
 
-  private send(batch: Pending[], draft: Draft | null): void {
+  private send(batch: Waiting[], draft: Draft | null): void {
     this.departure = new Promise((resolve) => (this.departed = resolve));
     const flight = this.batch(batch, draft).finally(() => {
       if (this.flight === flight) this.flight = null;
@@ -275,7 +267,7 @@ export class LedgerWriter {
   }
 
   /** Decides arrivals until the flight is there. @returns null when the log's end is not in order */
-  private async decideAhead(flight: Promise<void>): Promise<(Ahead & { batch: Pending[] }) | null> {
+  private async decideAhead(flight: Promise<void>): Promise<(Ahead & { batch: Waiting[] }) | null> {
     const landing = { done: false };
     void flight.finally(() => {
       landing.done = true;
@@ -283,7 +275,7 @@ export class LedgerWriter {
     await Promise.race([flight, this.departure]);
     const open = landing.done ? null : this.end.openAhead();
     if (!open) return null;
-    const ahead = { ...open, batch: [] as Pending[] };
+    const ahead = { ...open, batch: [] as Waiting[] };
     while (!landing.done) {
       if (!this.takeArrivals(ahead)) return ahead;
       const arrival = new Promise<void>((resolve) => (this.arrived = resolve));
@@ -300,7 +292,7 @@ export class LedgerWriter {
   }
 
   /** Decides what waits. @returns false when a command cannot be decided from memory alone: the batch ends before it */
-  private takeArrivals(ahead: Ahead & { batch: Pending[] }): boolean {
+  private takeArrivals(ahead: Ahead & { batch: Waiting[] }): boolean {
     for (let next = this.queue[0]; next && ahead.batch.length < this.options.batch; next = this.queue[0]) {
       if (!this.end.decide(ahead, next)) return false;
       ahead.batch.push(next);
@@ -314,9 +306,9 @@ export class LedgerWriter {
   }
 
   /** Commits a batch; one that fails other than by outage is re-run one command at a time. Never throws. */
-  private async batch(batch: Pending[], ahead: Draft | null): Promise<void> {
+  private async batch(batch: Waiting[], ahead: Draft | null): Promise<void> {
     try {
-      void this.finish(batch, await this.end.put(batch, ahead, () => this.departed()));
+      void this.answers.after(batch, await this.end.put(batch, ahead, () => this.departed()));
     } catch (error) {
       this.end.forget();
       const outage = asUnavailable(error);
@@ -336,7 +328,7 @@ export class LedgerWriter {
   private async runErasure({ subject, actor, options, resolve, reject }: Erasure): Promise<void> {
     try {
       const { outcome, draft } = await this.end.erase(subject, actor, options);
-      const forgotten = draft && (await this.finish([], draft));
+      const forgotten = draft && (await this.answers.after([], draft));
       if (forgotten) throw forgotten;
       if (outcome.ok && outcome.ids.length > 0) await this.file(outcome.ids);
       resolve(outcome);
@@ -350,10 +342,10 @@ export class LedgerWriter {
       const replace = () => this.end.replaceKey(next, from);
       // Another process has published a checkpoint at that moment: behind that one it is published now.
       const draft = await replace().catch((error: unknown) => (isConflict(error) ? replace() : Promise.reject(error)));
-      const unwritten = draft && (await this.finish([], draft));
+      const unwritten = draft && (await this.answers.after([], draft));
       if (unwritten) throw unwritten;
       const [event] = draft?.staging.entries ?? [];
-      resolve(draft && event ? this.receipt(event, draft.tree, draft.after.checkpoint) : null);
+      resolve(draft && event ? this.answers.receipt(event, draft.tree, draft.after.checkpoint) : null);
     } catch (error) {
       reject(asUnavailable(error) ?? error);
     }
@@ -368,90 +360,6 @@ export class LedgerWriter {
       this.report('ledger.outage', { reason: unavailable.message, commands: 1 });
       throw unavailable;
     }
-  }
-
-  /**
-   * The batch is committed: it is answered once it is remembered outside the database, behind the batches before it.
-   * @returns why it was not remembered, and its commands were told so; null when it was
-   */
-  private finish(batch: readonly Pending[], draft: Draft): Promise<LedgerUnavailable | null> {
-    const answered = this.answerAfter(this.answers, batch, draft);
-    this.answers = answered;
-    return answered;
-  }
-
-  private async answerAfter(
-    earlier: Promise<unknown>,
-    batch: readonly Pending[],
-    draft: Draft,
-  ): Promise<LedgerUnavailable | null> {
-    await earlier;
-    try {
-      if (draft.rows) await this.head.append(draft.after.checkpoint);
-    } catch (error) {
-      // Not in the head file is not acknowledged.
-      const unavailable = new LedgerUnavailable(`the head file cannot be written (${codeOf(error)})`, 5);
-      this.report('ledger.outage', { reason: unavailable.message, commands: batch.length });
-      for (const pending of batch) pending.reject(unavailable);
-      return unavailable;
-    }
-    for (const [position, result] of draft.results.entries()) {
-      const pending = batch[position] as Pending;
-      try {
-        this.answer(pending, result, draft);
-      } catch (error) {
-        pending.reject(error);
-      }
-    }
-    if (draft.rows) this.tell(draft.after.size);
-    return null;
-  }
-
-  private answer(pending: Pending, result: Result, { tree, after }: Draft): void {
-    if (result.kind === 'error') pending.reject(result.error);
-    else if (result.kind === 'refusal') pending.resolve({ ok: false, refusal: result.refusal });
-    else if (result.kind === 'replay') void this.replay(pending, result.remembered);
-    else {
-      pending.resolve({
-        ok: true,
-        replayed: false,
-        events: result.events.map(({ event }) => event),
-        receipts: result.events.map((staged) => this.receipt(staged, tree, after.checkpoint)),
-        ids: result.ids,
-        states: result.states,
-      });
-    }
-  }
-
-  /** The batch is committed and answered: a listener's fault must not look like the batch's, which would be run again. */
-  private tell(size: number): void {
-    for (const listener of this.listeners) {
-      try {
-        listener(size);
-      } catch (error) {
-        this.report('ledger.listener-failed', { error: nameOf(error) });
-      }
-    }
-  }
-
-  private async replay({ command, resolve, reject }: Pending, remembered: RememberedRequest): Promise<void> {
-    try {
-      resolve(await this.reader.replay(command, remembered));
-    } catch (error) {
-      reject(error);
-    }
-  }
-
-  private receipt({ event, entry, body }: StagedEvent, tree: GrowingTree, checkpoint: string): Receipt {
-    return {
-      v: 1,
-      log: this.origin,
-      index: event.index,
-      entry: base64(entry),
-      proof: tree.inclusion(event.index).map(base64),
-      checkpoint,
-      ...disclosed(body),
-    };
   }
 
   private async runSides(sides: Side[]): Promise<void> {
@@ -472,6 +380,3 @@ export class LedgerWriter {
 
 /** What arrived in this turn of the event loop has arrived. */
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'unknown';
-const base64 = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64');
