@@ -9,7 +9,13 @@ import { verifyDisclosure } from '../ledger/core/disclosure.js';
 import { decodeEntry, EntryError } from '../ledger/core/entry.js';
 import { shownSignature } from '../ledger/core/event-signature.js';
 import { isObject } from '../ledger/core/jcs.js';
-import { openRotationReceipt, policyFor, type Rotation, RotationError } from '../ledger/core/log-key-rotation.js';
+import {
+  openRotationReceipt,
+  policyFor,
+  replacedTwice,
+  type Rotation,
+  RotationError,
+} from '../ledger/core/log-key-rotation.js';
 import { NoteError, parseVerifierKey, type VerifierKey } from '../ledger/core/note.js';
 import { logsOnly, parsePolicy, type Policy, PolicyError } from '../ledger/core/policy.js';
 import type { PublicJwk } from '../ledger/core/public-key.js';
@@ -205,9 +211,12 @@ function narrowed(policy: Policy, log: Policy | null): Policy {
 /** Each is checked for itself; whether it begins at a trusted key is seen where it is used. */
 function rotationsIn(file: Uint8Array): Rotation[] {
   const receipts = documentsIn(file).map((document) => (document.kind === 'receipt' ? document.receipt : null));
-  return usable('--rotations', () =>
-    receipts.map((receipt) => openRotationReceipt(receipt)).toSorted((a, b) => a.size - b.size),
-  );
+  return usable('--rotations', () => {
+    const moves = receipts.map((receipt) => ({ rotation: openRotationReceipt(receipt) }));
+    const twice = replacedTwice(moves)?.map(({ rotation }) => `behind ${rotation.size} entries`);
+    if (twice) throw new RotationError(`one key was replaced twice, ${twice.join(' and ')}: trust in it leads nowhere`);
+    return moves.map(({ rotation }) => rotation).toSorted((a, b) => a.size - b.size);
+  });
 }
 
 function usable<T>(option: string, read: () => T): T {

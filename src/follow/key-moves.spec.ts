@@ -118,6 +118,19 @@ describe('a follower that has pinned the old key of a log', () => {
     expect(checkEvidence(nodeHasher, logOnly(parseVerifierKey(third.vkey)), evidence).proved).toBe(false);
   });
 
+  it.each([
+    ['that it knows to be replaced', true],
+    ['that it has pinned, both shown at once', false],
+  ])('proves that a key %s replaces itself once more, behind all that is known', async (_, known) => {
+    if (known) await look(rotated.files(600));
+    // Who has stolen the old key goes on with the whole tree, and shows the rightful successor beside its own.
+    const forged = rotatedLog(rotated.entries, { at: 700, to: third });
+    const items = [rotated, forged].flatMap((log) => (JSON.parse(log.rotations()) as { items: unknown[] }).items);
+    const poll = await look(instead(forged.files(), 'rotations', JSON.stringify({ items })));
+    expect(poll).toMatchObject({ ok: false, alarm: 'fork', what: expect.stringContaining('one key twice') });
+    expect(verdict(poll)).toMatchObject({ proved: true });
+  });
+
   it('proves a fork in which the new key goes on elsewhere than the old one has handed over', async () => {
     await look(rotated.files(AT - 1));
     const elsewhere = rotatedLog([...goodEntries(AT - 1, 40), ...entries.slice(AT)], { at: AT + 50, to: next });

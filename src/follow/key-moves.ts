@@ -4,9 +4,9 @@ import { EncodingError, equal, fromUtf8 } from '../ledger/core/bytes.js';
 import type { Checkpoint } from '../ledger/core/checkpoint.js';
 import type { FetchFile, LogClient } from '../ledger/core/log-client.js';
 import {
-  formatRotation,
   handOver,
   openRotationReceipt,
+  replacedTwice,
   type Rotation,
   RotationError,
 } from '../ledger/core/log-key-rotation.js';
@@ -50,7 +50,7 @@ export function movesText(moves: readonly KeyMove[]): string {
 /**
  * The moves that the log serves.
  * @param kept those that are known, and stay whatever is served
- * @throws {Alarm} `signature` for one that is not signed by both keys, `fork` for a key that was replaced otherwise than is known
+ * @throws {Alarm} `signature` for one that is not signed by both keys, `fork` for a key that was replaced twice
  * @throws {SourceError} when the log is away
  */
 export async function fetchMoves(fetch: FetchFile, kept: readonly KeyMove[]): Promise<KeyMove[]> {
@@ -64,15 +64,15 @@ export async function fetchMoves(fetch: FetchFile, kept: readonly KeyMove[]): Pr
       throw new Alarm('signature', `the log's key was replaced, but not as both keys sign: ${error.message}`);
     throw error;
   }
-  for (const { rotation, receipt } of kept) {
-    const other = served.find((move) => move.rotation.from === rotation.from);
-    // What is not shown any more is not undone by that: the old key stays replaced.
-    if (!other) return [...kept];
-    if (formatRotation(other.rotation) === formatRotation(rotation)) continue;
-    const words = `the log has replaced one key twice: behind ${rotation.size} and behind ${other.rotation.size} entries`;
-    throw new Alarm('fork', words, { successors: [receipt, other.receipt] });
+  const twice = replacedTwice([...kept, ...served]);
+  if (twice) {
+    const [one, other] = twice;
+    const words = `the log has replaced one key twice: behind ${one.rotation.size} and behind ${other.rotation.size} entries`;
+    throw new Alarm('fork', words, { successors: [one.receipt, other.receipt] });
   }
-  return served;
+  // What is not shown any more is not undone by that: the old key stays replaced.
+  const shown = new Set(served.map(({ rotation }) => rotation.from));
+  return kept.every(({ rotation }) => shown.has(rotation.from)) ? served : [...kept];
 }
 
 /**

@@ -72,7 +72,10 @@ export function rotatedLog(entries: readonly Uint8Array[], rotation: MadeRotatio
     type: LOG_KEY_ROTATED,
   });
   const { commitment } = commit(nodeHasher, salt, parsePayload(payload));
-  const entry = encodeEntry({ chain: LOG_CHAIN, commitment, log: ORIGIN, prev: ZERO32, seq: 0, time });
+  const earlier = entries.slice(0, at).filter((bytes) => decodeEntry(bytes).chain === LOG_CHAIN);
+  const last = earlier.at(-1);
+  const prev = last ? nodeHasher.leaf(last) : ZERO32;
+  const entry = encodeEntry({ chain: LOG_CHAIN, commitment, log: ORIGIN, prev, seq: earlier.length, time });
   const event = { ...rotation, entry, payload: toBase64(utf8(payload)), salt: toBase64(salt) };
   return new MadeLog([...entries.slice(0, at), entry, ...entries.slice(at)], event);
 }
