@@ -76,22 +76,13 @@ export async function fetchMoves(fetch: FetchFile, kept: readonly KeyMove[]): Pr
 }
 
 /**
- * The tree that each old key has handed over is the beginning of the tree that is signed now, and the old key has
- * signed nothing behind it.
- * @param keptSize number of entries of the checkpoint that was kept; 0 without one
+ * The tree that each old key has handed over is the beginning of the tree that is signed now.
  * @param client of the checkpoint that was found
  * @throws {Alarm}
  */
-export async function checkMoves(
-  moves: readonly KeyMove[],
-  keptSize: number,
-  found: Checkpoint,
-  client: LogClient,
-): Promise<void> {
-  for (const { rotation, receipt } of moves) {
+export async function checkMoves(moves: readonly KeyMove[], found: Checkpoint, client: LogClient): Promise<void> {
+  for (const { receipt } of moves) {
     const { size, root } = handOver(receipt);
-    if (keptSize > size)
-      throw new Alarm('signature', `a key that was replaced behind ${rotation.size} entries has signed ${keptSize}`);
     if (size > found.size) throw new Alarm('rollback', `${found.size} entries, after both keys have signed ${size}`);
     if (equal(await client.rootAt(size), root)) continue;
     const prefix = await prefixOf(client, size, found.size);
