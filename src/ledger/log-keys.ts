@@ -10,6 +10,8 @@ export const LOG_KEY_FILE = 'log.key';
 /** Files of a key that is to sign next, and of one that signed before; the key id follows. */
 const NEXT = `${LOG_KEY_FILE}.next-`;
 const OLD = `${LOG_KEY_FILE}.old-`;
+/** Name of a {@link NEXT}: what a crash left of the making of one has a longer name, and may be half a key. */
+const PREPARED = /^log\.key\.next-[0-9a-f]{8}$/;
 
 /**
  * The keys by which this process signs. Which one that is the head of the log says: another process may have replaced
@@ -83,7 +85,7 @@ function findLogKey(dir: string, origin: string, vkey: string): LogKey | null {
  */
 export function preparedKey(dir: string, origin: string): LogKey | null {
   for (const name of readdirSync(dir).toSorted()) {
-    const seed = name.startsWith(NEXT) ? loadKey(dir, name) : null;
+    const seed = PREPARED.test(name) ? loadKey(dir, name) : null;
     const key = seed && new LogKey(origin, seed);
     if (key && name === `${NEXT}${idOf(key.vkey)}`) return key;
   }
