@@ -119,7 +119,12 @@ export function settleKey(dir: string, { origin, vkey }: LogKey, from: string | 
     unlessGone(() => renameSync(join(dir, prepared), join(dir, LOG_KEY_FILE)));
   }
   const old = from === null ? null : `${OLD}${idOf(from)}`;
-  if (old && !keep) rmSync(join(dir, old), { force: true });
+  if (from !== null && !keep) {
+    // Copies too that a crash left while the key was written.
+    const names = [OLD, NEXT].map((start) => `${start}${idOf(from)}`);
+    const copies = readdirSync(dir).filter((name) => names.some((one) => name === one || name.startsWith(`${one}.`)));
+    for (const name of copies) rmSync(join(dir, name), { force: true });
+  }
   syncKeys(dir);
   return old && keep && loadKey(dir, old) ? old : null;
 }
