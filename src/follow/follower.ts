@@ -3,7 +3,7 @@ import type { Clock } from '../config/clock.js';
 import { EncodingError, equal, fromUtf8 } from '../ledger/core/bytes.js';
 import { type Checkpoint, CheckpointError, parseCheckpoint } from '../ledger/core/checkpoint.js';
 import { type FetchFile, LogClient, LogFileError } from '../ledger/core/log-client.js';
-import { passedOn, policyFor, type Rotation } from '../ledger/core/log-key-rotation.js';
+import { handOver, passedOn, policyFor, type Rotation } from '../ledger/core/log-key-rotation.js';
 import { formatVerifierKey, NoteError, splitNote } from '../ledger/core/note.js';
 import { openWitnessed, type Policy, type Quorum } from '../ledger/core/policy.js';
 import { nodeHasher } from '../ledger/node-hasher.js';
@@ -177,7 +177,10 @@ export class Follower {
       return { signed: openMoved(policy, this.moves, note), moves: this.moves };
     } catch (error) {
       if (!isNotOurs(error)) throw error;
-      const moves = await fetchMoves(fetch, this.moves);
+      const { size } = parseCheckpoint(splitNote(note).text);
+      const served = await fetchMoves(fetch, this.moves);
+      // The log may have grown since: what lies behind this checkpoint is for the next look.
+      const moves = served.filter(({ receipt }) => handOver(receipt).size <= size);
       if (moves.length === this.moves.length) throw new Alarm('signature', error.message);
       try {
         return { signed: openMoved(policy, moves, note), moves };
