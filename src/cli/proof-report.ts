@@ -7,7 +7,7 @@ import type { DisclosureReason, VerifiedDisclosure } from '../ledger/core/disclo
 import type { ShownSignature } from '../ledger/core/event-signature.js';
 import type { ReceiptReason, VerifiedReceipt } from '../ledger/core/receipt.js';
 
-export type ProofReason = ReceiptReason | DisclosureReason | ChainHeadReason | 'actor-signature';
+export type ProofReason = ReceiptReason | DisclosureReason | ChainHeadReason | 'actor-signature' | 'actor-unknown';
 
 export type ProofResult = { readonly file: string } & (
   | {
@@ -17,7 +17,13 @@ export type ProofResult = { readonly file: string } & (
       /** Of the actor; absent where the payload is not disclosed. */
       readonly signature?: ShownSignature;
     }
-  | { readonly ok: true; readonly kind: 'disclosure'; readonly shown: VerifiedDisclosure }
+  | {
+      readonly ok: true;
+      readonly kind: 'disclosure';
+      readonly shown: VerifiedDisclosure;
+      /** Of the actor; absent where what it covers is withheld. */
+      readonly signature?: ShownSignature;
+    }
   | { readonly ok: true; readonly kind: 'chain-head'; readonly shown: SignedChainHead }
   | { readonly ok: true; readonly kind: 'chain-list'; readonly shown: SignedChainList }
   | { readonly ok: false; readonly kind: string; readonly reason: ProofReason }
@@ -46,6 +52,7 @@ const REASONS: Readonly<Record<ProofReason, string>> = {
   members: 'the members are not those that the entry commits to',
   quorum: 'the witnesses that the policy demands have not cosigned the checkpoint',
   signature: 'the key of chain heads has not signed it',
+  'actor-unknown': 'it does not show what its actor said, so that no signature can be checked',
   'actor-signature': 'the key that the actor gave you has not signed what it says',
 };
 
@@ -97,10 +104,12 @@ function resultInJson(result: ProofResult): object {
 }
 
 function contentInJson(result: Extract<ProofResult, { shown: { entry: object } }>): object {
-  if (result.kind === 'disclosure') return { disclosed: result.shown.disclosed, withheld: result.shown.withheld };
-  const { payload } = result.shown;
   const { signature } = result;
-  return { ...(payload && { payload }), ...(signature && signature.state !== 'none' && { signature }) };
+  const signed = signature && signature.state !== 'none' && { signature };
+  if (result.kind === 'disclosure')
+    return { disclosed: result.shown.disclosed, withheld: result.shown.withheld, ...signed };
+  const { payload } = result.shown;
+  return { ...(payload && { payload }), ...signed };
 }
 
 /** The report in lines for people. */
@@ -147,6 +156,7 @@ function contentInWords(result: Extract<ProofResult, { shown: { entry: object } 
   }
   const { shown } = result;
   return [
+    ...signatureInWords(result.signature),
     '  disclosed',
     ...valueInWords(shown.disclosed),
     shown.withheld.length > 0 ? `  not disclosed: ${shown.withheld.join(', ')}` : '  nothing is withheld',

@@ -12,6 +12,7 @@ import { encodeTlogProof } from '../ledger/core/tlog-proof.js';
 import type { Receipt } from '../ledger/model.js';
 import { readFixture, readFixtureText } from '../../test/fixtures/rfc6962/vectors.js';
 import { cosign, witnessOf } from '../../test/fixtures/witnesses.js';
+import { goodEntries, MADE_VKEY, type MadeRotation, ORIGIN, rotatedLog } from '../../test/support/made-log.js';
 import { run } from './program.js';
 import type { Terminal } from './terminal.js';
 
@@ -275,5 +276,20 @@ describe('rxledger proof verify', () => {
     for (const text of ['Examples:', '$ rxledger proof verify', '--json', 'Exit codes:', 'quorum']) {
       expect(out).toContain(text);
     }
+  });
+
+  it('takes no rotations by which one key was replaced twice', async () => {
+    const [ours, stolen] = [8, 9].map((seed) => ed25519Signer(ORIGIN, new Uint8Array(32).fill(seed)));
+    const logs = [
+      [10, ours],
+      [20, stolen],
+    ].map(([at, to]) => rotatedLog([...goodEntries(30, 3)], { at, to } as MadeRotation));
+    const items = logs.flatMap((made) => (JSON.parse(made.rotations()) as { items: Receipt[] }).items);
+    const document = kept('event.json', JSON.stringify(items[1]));
+    const along = (...some: Receipt[]) =>
+      verify(document, '--vkey', MADE_VKEY, '--rotations', kept('along.json', JSON.stringify({ items: some })));
+    expect(await along(items[1]!)).toMatchObject({ code: 0 });
+    expect(await along(items[1]!, items[1]!)).toMatchObject({ code: 0 });
+    expect(await along(...items)).toMatchObject({ code: 2, err: expect.stringContaining('replaced twice') });
   });
 });

@@ -5,11 +5,17 @@ import { compareWithHead, compareWithList } from '../ledger/core/chain-head-comp
 import { verifyChainList } from '../ledger/core/chain-head-list.js';
 import { ChainHeadError, parseChainHeadKey, verifyChainHead } from '../ledger/core/chain-head.js';
 import { CheckpointError } from '../ledger/core/checkpoint.js';
-import { verifyDisclosure } from '../ledger/core/disclosure.js';
+import { SIGNED, verifyDisclosure } from '../ledger/core/disclosure.js';
 import { decodeEntry, EntryError } from '../ledger/core/entry.js';
-import { shownSignature } from '../ledger/core/event-signature.js';
+import { type ShownSignature, shownSignature } from '../ledger/core/event-signature.js';
 import { isObject } from '../ledger/core/jcs.js';
-import { openRotationReceipt, policyFor, type Rotation, RotationError } from '../ledger/core/log-key-rotation.js';
+import {
+  openRotationReceipt,
+  policyFor,
+  replacedTwice,
+  type Rotation,
+  RotationError,
+} from '../ledger/core/log-key-rotation.js';
 import { NoteError, parseVerifierKey, type VerifierKey } from '../ledger/core/note.js';
 import { logsOnly, parsePolicy, type Policy, PolicyError } from '../ledger/core/policy.js';
 import type { PublicJwk } from '../ledger/core/public-key.js';
@@ -18,7 +24,15 @@ import type { TlogProof } from '../ledger/core/tlog-proof.js';
 import type { Receipt } from '../ledger/model.js';
 import { publicKeysIn } from './actor-key.js';
 import { documentsIn, type ProofDocument } from './proof-documents.js';
-import { holds, inJson, inWords, type ProofComparison, type ProofReport, type ProofResult } from './proof-report.js';
+import {
+  holds,
+  inJson,
+  inWords,
+  type ProofComparison,
+  type ProofReason,
+  type ProofReport,
+  type ProofResult,
+} from './proof-report.js';
 import { type CommonOptions, EnvironmentError, EXIT, type ExitCode, type Terminal, UsageError } from './terminal.js';
 
 export interface ProofVerifyOptions extends CommonOptions {
@@ -79,9 +93,13 @@ function check(file: string, document: ProofDocument, trust: Trust): ProofResult
   const policy = policyFor(trust.policy, trust.rotations, checkpointOf(document));
   if (document.kind === 'disclosure') {
     const result = verifyDisclosure(document.disclosure, policy);
-    return result.ok
-      ? { file, kind: document.kind, ok: true, shown: result }
-      : { file, kind: document.kind, ...result };
+    if (!result.ok) return { file, kind: document.kind, ...result };
+    const { disclosed, withheld, entry } = result;
+    const isWhole = SIGNED.every((name) => Object.hasOwn(disclosed, name)) && !withheld.includes('signature');
+    const signature = isWhole ? shownSignature(disclosed, entry, actorKeys ?? []) : undefined;
+    const lacks = actorKeys && lacking(signature, disclosed);
+    if (lacks) return { file, kind: document.kind, ok: false, reason: lacks };
+    return { file, kind: document.kind, ok: true, shown: result, ...(signature && { signature }) };
   }
   if (document.kind === 'receipt')
     return checkReceipt(file, document.kind, document.receipt as Receipt, policy, actorKeys);
@@ -109,9 +127,19 @@ function checkReceipt(
   if (!result.ok) return { file, kind, ...result };
   const { payload, entry } = result;
   const signature = payload ? shownSignature(payload, entry, actorKeys ?? []) : undefined;
-  if (actorKeys && payload && signature?.state !== 'holds' && (signature?.state === 'wrong' || isSignable(payload)))
-    return { file, kind, ok: false, reason: 'actor-signature' };
+  const lacks = actorKeys && lacking(signature, payload);
+  if (lacks) return { file, kind, ok: false, reason: lacks };
   return { file, kind, ok: true, shown: result, ...(signature && { signature }) };
+}
+
+/** @returns why it is not shown that the actor signed it; null when it is, or when it is what nobody signs */
+function lacking(
+  signature: ShownSignature | undefined,
+  shown: Readonly<Record<string, unknown>> | null | undefined,
+): ProofReason | null {
+  if (!signature || !shown || (signature.state === 'none' && shown['kind'] === undefined)) return 'actor-unknown';
+  if (signature.state === 'holds' || (signature.state === 'none' && !isSignable(shown))) return null;
+  return 'actor-signature';
 }
 
 /** Whether it says what somebody who signs has signed: what follows from it the server adds. */
@@ -205,9 +233,12 @@ function narrowed(policy: Policy, log: Policy | null): Policy {
 /** Each is checked for itself; whether it begins at a trusted key is seen where it is used. */
 function rotationsIn(file: Uint8Array): Rotation[] {
   const receipts = documentsIn(file).map((document) => (document.kind === 'receipt' ? document.receipt : null));
-  return usable('--rotations', () =>
-    receipts.map((receipt) => openRotationReceipt(receipt)).toSorted((a, b) => a.size - b.size),
-  );
+  return usable('--rotations', () => {
+    const moves = receipts.map((receipt) => ({ rotation: openRotationReceipt(receipt) }));
+    const twice = replacedTwice(moves)?.map(({ rotation }) => `behind ${rotation.size} entries`);
+    if (twice) throw new RotationError(`one key was replaced twice, ${twice.join(' and ')}: trust in it leads nowhere`);
+    return moves.map(({ rotation }) => rotation).toSorted((a, b) => a.size - b.size);
+  });
 }
 
 function usable<T>(option: string, read: () => T): T {

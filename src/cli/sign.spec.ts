@@ -8,6 +8,7 @@ import { newSigner } from '../../test/support/signer.js';
 import { fromHex, toBase64, utf8 } from '../ledger/core/bytes.js';
 import { formatCheckpoint } from '../ledger/core/checkpoint.js';
 import { commit, parsePayload } from '../ledger/core/commitment.js';
+import { disclose } from '../ledger/core/disclosure.js';
 import { encodeEntry, ZERO32 } from '../ledger/core/entry.js';
 import { nobleHasher } from '../ledger/core/hasher.js';
 import { holdsFor, parseDetachedJws } from '../ledger/core/jws.js';
@@ -80,6 +81,8 @@ describe('rxledger sign', () => {
   });
 });
 
+const bare = ({ payload: _payload, salt: _salt, ...receipt }: Receipt): string => JSON.stringify(receipt);
+
 describe('rxledger proof verify --actor-key', () => {
   const LOG = 'golden.example/log';
   const CHAIN = '7c1f0b64-2d3a-4c5e-8f6a-9b0c1d2e3f02';
@@ -104,6 +107,11 @@ describe('rxledger proof verify --actor-key', () => {
     };
     return JSON.stringify(receipt);
   }
+  const shown = (...names: string[]): string => {
+    const disclosed = disclose(nobleHasher, JSON.parse(receiptOf(signed)) as Receipt, names);
+    return JSON.stringify('disclosure' in disclosed ? disclosed.disclosure : {});
+  };
+  const covered = ['actor', 'data', 'occurredAt', 'type'];
   const { signature: _signature, ...rest } = JSON.parse(signed) as Record<string, unknown>;
   const unsigned = JSON.stringify(rest);
   const mine = kept('mine.jwk', JSON.stringify(data.jwk));
@@ -123,6 +131,19 @@ describe('rxledger proof verify --actor-key', () => {
     ['another chain', 'actor-signature', receiptOf(signed, CHAIN.replace('7', '8')), ['--actor-key', mine], 1],
     ['other words', 'actor-signature', receiptOf(signed.replace('duplicate', 'other')), ['--actor-key', mine], 1],
     ['no signature', 'actor-signature', receiptOf(unsigned), ['--actor-key', mine], 1],
+    ['no payload', 'actor-unknown', bare(JSON.parse(receiptOf(signed)) as Receipt), ['--actor-key', mine], 1],
+    ['a disclosure of it', 'holds', shown(...covered, 'signature'), ['--actor-key', mine], 0],
+    ['a disclosure, no key at hand', 'unchecked', shown(...covered, 'signature'), [], 0],
+    [
+      "a disclosure, somebody else's key",
+      'actor-signature',
+      shown(...covered, 'signature'),
+      ['--actor-key', theirs],
+      1,
+    ],
+    ['a disclosure without it', 'actor-unknown', shown(...covered, 'kind'), ['--actor-key', mine], 1],
+    ['a disclosure of less', 'actor-unknown', shown('type'), ['--actor-key', mine], 1],
+    ['a disclosure of less, not asked for', 'none', shown('type'), [], 0],
     ['no signature, not asked for', 'none', receiptOf(unsigned), [], 0],
     ['what the server adds', 'none', receiptOf(unsigned.replace('-requested', 'led')), ['--actor-key', mine], 0],
   ])('%s: %s', async (name, state, receipt, options, expected) => {

@@ -3,8 +3,8 @@ import type { Clock } from '../config/clock.js';
 import { EncodingError, equal, fromUtf8 } from '../ledger/core/bytes.js';
 import { type Checkpoint, CheckpointError, parseCheckpoint } from '../ledger/core/checkpoint.js';
 import { type FetchFile, LogClient, LogFileError } from '../ledger/core/log-client.js';
-import { policyFor } from '../ledger/core/log-key-rotation.js';
-import { NoteError, splitNote } from '../ledger/core/note.js';
+import { handOver, passedOn, policyFor, type Rotation } from '../ledger/core/log-key-rotation.js';
+import { formatVerifierKey, NoteError, splitNote } from '../ledger/core/note.js';
 import { openWitnessed, type Policy, type Quorum } from '../ledger/core/policy.js';
 import { nodeHasher } from '../ledger/node-hasher.js';
 import { Alarm, EvidenceFolder, fileAlarm, prefixOf } from './alarms.js';
@@ -177,7 +177,10 @@ export class Follower {
       return { signed: openMoved(policy, this.moves, note), moves: this.moves };
     } catch (error) {
       if (!isNotOurs(error)) throw error;
-      const moves = await fetchMoves(fetch, this.moves);
+      const { size } = parseCheckpoint(splitNote(note).text);
+      const served = await fetchMoves(fetch, this.moves);
+      // The log may have grown since: what lies behind this checkpoint is for the next look.
+      const moves = served.filter(({ receipt }) => handOver(receipt).size <= size);
       if (moves.length === this.moves.length) throw new Alarm('signature', error.message);
       try {
         return { signed: openMoved(policy, moves, note), moves };
@@ -199,7 +202,8 @@ export class Follower {
     const client = await LogClient.open(nodeHasher, fetch, checkpoint);
     if (this.kept) await continues(this.kept.checkpoint, checkpoint, client);
     const moved = moves.filter(({ rotation }) => this.moves.every((known) => known.rotation.to !== rotation.to));
-    await checkMoves(moved, this.kept?.checkpoint.size ?? 0, checkpoint, client);
+    if (this.kept && moved.length > 0) checkKept(policy, moves, this.kept);
+    await checkMoves(moved, checkpoint, client);
     if (!quorum.met) throw new Alarm('quorum', quorumInWords(policy, quorum));
     if (moved.length > 0) await this.keepMoves(moves);
     await this.keep(found);
@@ -225,7 +229,9 @@ export class Follower {
       witnesses: quorum.witnesses.map(({ name }) => name),
       cosignatureAge: cosigned.length === 0 ? null : now - Math.max(...cosigned),
       evidence: await this.evidence.count(),
-      rotations: moved.map(({ rotation: { from, to, size } }) => ({ from, to, size })),
+      rotations: alongTrust(policy, moves)
+        .filter(({ to }) => moved.some(({ rotation }) => rotation.to === to))
+        .map(({ from, to, size }) => ({ from, to, size })),
     };
   }
 
@@ -269,6 +275,25 @@ async function continues(older: Checkpoint, newer: Checkpoint, client: LogClient
 function openMoved(policy: Policy, moves: readonly KeyMove[], note: string): Signed {
   const rotations = moves.map(({ rotation }) => rotation);
   return { note, ...openWitnessed(policyFor(policy, rotations, note), note) };
+}
+
+/** Without those of before the log had a key that is pinned. */
+function alongTrust({ logs }: Policy, moves: readonly KeyMove[]): Rotation[] {
+  const pinned = logs.map(({ key }) => formatVerifierKey(key.name, key.type, key.publicKey));
+  return passedOn(
+    pinned,
+    moves.map(({ rotation }) => rotation),
+  );
+}
+
+/** @throws {Alarm} when what was kept is signed by a key that had been replaced before */
+function checkKept(policy: Policy, moves: readonly KeyMove[], { note, checkpoint }: Signed): void {
+  try {
+    openMoved(policy, moves, note);
+  } catch (error) {
+    if (!isNotOurs(error)) throw error;
+    throw new Alarm('signature', `a key that had been replaced before has signed ${checkpoint.size} entries`);
+  }
 }
 
 const isNotOurs = (error: unknown): error is Error => error instanceof NoteError || error instanceof CheckpointError;

@@ -72,6 +72,30 @@ describe('a follower that has pinned the old key of a log', () => {
     expect(await look(rotated.files())).toMatchObject({ ok: true, standing: { checked: 701, rotations: moves } });
   });
 
+  it.each([
+    ['the second key alone', logOnly(parseVerifierKey(next.vkey))],
+    ['the first and the second', both],
+  ])(
+    'moves on to a third key having pinned %s, though what it kept is larger than the first replacement',
+    async (_, pinned) => {
+      const again = rotatedLog(rotated.entries, { at: 650, from: next, to: third });
+      const items = [rotated, again].flatMap((log) => (JSON.parse(log.rotations()) as { items: unknown[] }).items);
+      const served = (size: number) => instead(again.files(size), 'rotations', JSON.stringify({ items }));
+      expect(await look(served(600), pinned)).toMatchObject({ ok: true, standing: { rotations: [] } });
+      const last = { from: next.vkey, to: third.vkey, size: 650 };
+      expect(await look(served(690), pinned)).toMatchObject({
+        ok: true,
+        standing: { checked: 690, rotations: [last] },
+      });
+      expect(await look(served(702), pinned)).toMatchObject({ ok: true, standing: { rotations: [] } });
+      // One that goes along step by step is told of each.
+      rmSync(dir, { recursive: true });
+      // Replaced once more between the two requests: that is for the next look.
+      expect(await look(served(600))).toMatchObject({ ok: true, standing: { rotations: moves } });
+      expect(await look(served(702))).toMatchObject({ ok: true, standing: { rotations: [last] } });
+    },
+  );
+
   it('asks nothing where both are pinned', async () => {
     const files = instead(rotated.files(), 'rotations', 'not JSON');
     expect(await look(files, both)).toMatchObject({ ok: true, standing: { rotations: [] } });
@@ -116,6 +140,19 @@ describe('a follower that has pinned the old key of a log', () => {
     const [one] = evidence.successors ?? [];
     expect(checkEvidence(nodeHasher, old, { ...evidence, successors: [one, one] }).proved).toBe(false);
     expect(checkEvidence(nodeHasher, logOnly(parseVerifierKey(third.vkey)), evidence).proved).toBe(false);
+  });
+
+  it.each([
+    ['that it knows to be replaced', true],
+    ['that it has pinned, both shown at once', false],
+  ])('proves that a key %s replaces itself once more, behind all that is known', async (_, known) => {
+    if (known) await look(rotated.files(600));
+    // Who has stolen the old key goes on with the whole tree, and shows the rightful successor beside its own.
+    const forged = rotatedLog(rotated.entries, { at: 700, to: third });
+    const items = [rotated, forged].flatMap((log) => (JSON.parse(log.rotations()) as { items: unknown[] }).items);
+    const poll = await look(instead(forged.files(), 'rotations', JSON.stringify({ items })));
+    expect(poll).toMatchObject({ ok: false, alarm: 'fork', what: expect.stringContaining('one key twice') });
+    expect(verdict(poll)).toMatchObject({ proved: true });
   });
 
   it('proves a fork in which the new key goes on elsewhere than the old one has handed over', async () => {

@@ -4,9 +4,9 @@ import { EncodingError, equal, fromUtf8 } from '../ledger/core/bytes.js';
 import type { Checkpoint } from '../ledger/core/checkpoint.js';
 import type { FetchFile, LogClient } from '../ledger/core/log-client.js';
 import {
-  formatRotation,
   handOver,
   openRotationReceipt,
+  replacedTwice,
   type Rotation,
   RotationError,
 } from '../ledger/core/log-key-rotation.js';
@@ -50,7 +50,7 @@ export function movesText(moves: readonly KeyMove[]): string {
 /**
  * The moves that the log serves.
  * @param kept those that are known, and stay whatever is served
- * @throws {Alarm} `signature` for one that is not signed by both keys, `fork` for a key that was replaced otherwise than is known
+ * @throws {Alarm} `signature` for one that is not signed by both keys, `fork` for a key that was replaced twice
  * @throws {SourceError} when the log is away
  */
 export async function fetchMoves(fetch: FetchFile, kept: readonly KeyMove[]): Promise<KeyMove[]> {
@@ -64,35 +64,26 @@ export async function fetchMoves(fetch: FetchFile, kept: readonly KeyMove[]): Pr
       throw new Alarm('signature', `the log's key was replaced, but not as both keys sign: ${error.message}`);
     throw error;
   }
-  for (const { rotation, receipt } of kept) {
-    const other = served.find((move) => move.rotation.from === rotation.from);
-    // What is not shown any more is not undone by that: the old key stays replaced.
-    if (!other) return [...kept];
-    if (formatRotation(other.rotation) === formatRotation(rotation)) continue;
-    const words = `the log has replaced one key twice: behind ${rotation.size} and behind ${other.rotation.size} entries`;
-    throw new Alarm('fork', words, { successors: [receipt, other.receipt] });
+  const twice = replacedTwice([...kept, ...served]);
+  if (twice) {
+    const [one, other] = twice;
+    const words = `the log has replaced one key twice: behind ${one.rotation.size} and behind ${other.rotation.size} entries`;
+    throw new Alarm('fork', words, { successors: [one.receipt, other.receipt] });
   }
-  return served;
+  // What is not shown any more is not undone by that: the old key stays replaced.
+  const shown = new Set(served.map(({ rotation }) => rotation.from));
+  return kept.every(({ rotation }) => shown.has(rotation.from)) ? served : [...kept];
 }
 
 /**
- * The tree that each old key has handed over is the beginning of the tree that is signed now, and the old key has
- * signed nothing behind it.
- * @param keptSize number of entries of the checkpoint that was kept; 0 without one
+ * The tree that each old key has handed over is the beginning of the tree that is signed now.
+ * @param moves none of them behind the checkpoint that was found
  * @param client of the checkpoint that was found
  * @throws {Alarm}
  */
-export async function checkMoves(
-  moves: readonly KeyMove[],
-  keptSize: number,
-  found: Checkpoint,
-  client: LogClient,
-): Promise<void> {
-  for (const { rotation, receipt } of moves) {
+export async function checkMoves(moves: readonly KeyMove[], found: Checkpoint, client: LogClient): Promise<void> {
+  for (const { receipt } of moves) {
     const { size, root } = handOver(receipt);
-    if (keptSize > size)
-      throw new Alarm('signature', `a key that was replaced behind ${rotation.size} entries has signed ${keptSize}`);
-    if (size > found.size) throw new Alarm('rollback', `${found.size} entries, after both keys have signed ${size}`);
     if (equal(await client.rootAt(size), root)) continue;
     const prefix = await prefixOf(client, size, found.size);
     const words = `${found.size} signed entries do not continue the ${size} that both keys have signed`;

@@ -10,6 +10,8 @@ export const LOG_KEY_FILE = 'log.key';
 /** Files of a key that is to sign next, and of one that signed before; the key id follows. */
 const NEXT = `${LOG_KEY_FILE}.next-`;
 const OLD = `${LOG_KEY_FILE}.old-`;
+/** Name of a {@link NEXT}: what a crash left of the making of one has a longer name, and may be half a key. */
+const PREPARED = /^log\.key\.next-[0-9a-f]{8}$/;
 
 /**
  * The keys by which this process signs. Which one that is the head of the log says: another process may have replaced
@@ -83,7 +85,7 @@ function findLogKey(dir: string, origin: string, vkey: string): LogKey | null {
  */
 export function preparedKey(dir: string, origin: string): LogKey | null {
   for (const name of readdirSync(dir).toSorted()) {
-    const seed = name.startsWith(NEXT) ? loadKey(dir, name) : null;
+    const seed = PREPARED.test(name) ? loadKey(dir, name) : null;
     const key = seed && new LogKey(origin, seed);
     if (key && name === `${NEXT}${idOf(key.vkey)}`) return key;
   }
@@ -117,7 +119,12 @@ export function settleKey(dir: string, { origin, vkey }: LogKey, from: string | 
     unlessGone(() => renameSync(join(dir, prepared), join(dir, LOG_KEY_FILE)));
   }
   const old = from === null ? null : `${OLD}${idOf(from)}`;
-  if (old && !keep) rmSync(join(dir, old), { force: true });
+  if (from !== null && !keep) {
+    // Copies too that a crash left while the key was written.
+    const names = [OLD, NEXT].map((start) => `${start}${idOf(from)}`);
+    const copies = readdirSync(dir).filter((name) => names.some((one) => name === one || name.startsWith(`${one}.`)));
+    for (const name of copies) rmSync(join(dir, name), { force: true });
+  }
   syncKeys(dir);
   return old && keep && loadKey(dir, old) ? old : null;
 }

@@ -118,8 +118,8 @@ export interface ChainModel<S = unknown> {
   readonly readModels: readonly ReadModel[];
   /** Types of events that an actor with a key in force signs. */
   readonly signable?: readonly string[];
-  /** Types of events that the server adds beside one of those, in the same command and name, unsigned. */
-  readonly consequences?: readonly string[];
+  /** Types of events that the server adds unsigned, in the same command and name, each with those beside one of which it does. */
+  readonly consequences?: Readonly<Record<string, readonly string[]>>;
   evolve(state: S | null, event: LedgerEvent): S;
   /** All read-model rows of this state. The writer stores those that changed. Rows are never taken back: express an end as a column. */
   rows(state: S, numbers: ChainNumbers): readonly Row[];

@@ -40,6 +40,11 @@ describe('evolve', () => {
       expect(() => evolvePrescription(null, event(type))).toThrow('cannot open a prescription chain');
     },
   );
+  it('no order is cancelled that nobody has asked to cancel', () => {
+    const cancelled = event('order.cancelled/1');
+    expect(() => evolvePrescription(given(issue()).rx, cancelled)).toThrow('nobody has asked');
+    expect(evolvePrescription(given(issue(), claim(), cancel()).rx, cancelled)).toMatchObject({ status: 'cancelled' });
+  });
   it('no prescription chain begins with a report that names no order', () => {
     expect(() => evolvePrescription(null, event('dispense.reported/1', { order: null }))).toThrow('names no order');
   });

@@ -43,7 +43,8 @@ export function isPrescriptionEvent(event: LedgerEvent): event is PrescriptionEv
 /**
  * @param state null before the first entry
  * @returns the state after the event; the given one is not changed
- * @throws {Error} on a type that no version of this chain has, or an event that cannot open a chain
+ * @throws {Error} on a type that no version of this chain has, an event that cannot open a chain, or a cancellation without
+ *   a request for it
  */
 export function evolvePrescription(state: Prescription | null, event: LedgerEvent): Prescription {
   if (!isPrescriptionEvent(event)) throw new Error(`a prescription chain has no events of type ${event.type}`);
@@ -221,10 +222,12 @@ function cancelRequested(rx: Prescription, { data, derived, actor, recordedAt }:
 }
 
 function cancelled(rx: Prescription): Prescription {
+  // So that nobody who signs can be said to have brought about what nobody asked for.
+  if (!rx.cancel) throw new Error('an order is cancelled that nobody has asked to cancel');
   return {
     ...rx,
     status: 'cancelled',
-    cancel: rx.cancel && { ...rx.cancel, effect: 'applied' },
+    cancel: { ...rx.cancel, effect: 'applied' },
     issues: rx.issues.map((issue) => (isClosed(issue) ? issue : closed(rx, issue, 'cancelled'))),
   };
 }

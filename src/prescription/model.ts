@@ -44,6 +44,8 @@ export const prescriptionModel: ChainModel<Prescription> = {
   ],
   signable: [
     'order.issued/1',
+    // Nobody imports in the name of somebody who signs; who invents such an order would have to sign it.
+    'order.imported/1',
     'order.cancel-requested/1',
     'dispense.claimed/1',
     'dispense.released/1',
@@ -52,7 +54,17 @@ export const prescriptionModel: ChainModel<Prescription> = {
     'dispense.reversed/1',
     'dispense.reported/1',
   ],
-  consequences: ['order.cancelled/1', 'issue.readied/1', 'issue.expired/1'],
+  consequences: {
+    'order.cancelled/1': [
+      'order.issued/1',
+      'dispense.released/1',
+      'dispense.recorded/1',
+      'dispense.not-dispensed/1',
+      'dispense.reversed/1',
+    ],
+    'issue.readied/1': ['dispense.claimed/1'],
+    'issue.expired/1': ['dispense.reversed/1'],
+  },
   evolve: evolvePrescription,
   rows: (rx, { chain, subject }) => [
     {

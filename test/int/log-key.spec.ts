@@ -298,11 +298,23 @@ describe('rxledger rotate-log-key', () => {
     for (const { vkey } of [other, next]) rmSync(join(config.keysDir, `log.key.next-${vkey.split('+')[1]}`));
   });
 
+  it('passes over half a key that a crash has left', async () => {
+    const left = join(config.keysDir, `log.key.next-00000000.${randomUUID()}`);
+    writeFileSync(left, Buffer.alloc(7), { mode: 0o600 });
+    expect(await command(['--prepare'])).toMatchObject({ code: 0, err: '' });
+    expect(keyFiles()).toHaveLength(3);
+    for (const name of keyFiles().slice(1)) rmSync(join(config.keysDir, name));
+  });
+
   it('keeps the old key under another name unless it is to be destroyed', async () => {
     const before = await head();
     const { code, out } = await command([]);
     expect({ code, out }).toMatchObject({ code: 0, out: expect.stringContaining(`before: ${before}`) });
     expect(keyFiles()).toEqual(['log.key', `log.key.old-${before.split('+')[1]}`]);
+    const id = (await head()).split('+')[1];
+    // What a crash left when that key was made, or put aside.
+    for (const name of [`log.key.next-${id}.1`, `log.key.old-${id}.2`])
+      writeFileSync(join(config.keysDir, name), Buffer.alloc(32), { mode: 0o600 });
     expect((await command(['--destroy-old'])).out).toContain('the old key is destroyed');
     expect(keyFiles()).toEqual(['log.key', `log.key.old-${before.split('+')[1]}`]);
   });

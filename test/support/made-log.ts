@@ -46,6 +46,8 @@ export function entryOfChain(n: number, seq: number, prev: Uint8Array, minute: n
 export interface MadeRotation {
   /** Number of entries before the event. */
   readonly at: number;
+  /** The key that signs before; absent: the log's first. */
+  readonly from?: NoteSigner & { readonly vkey: string };
   readonly to: NoteSigner & { readonly vkey: string };
   /** Who signs the statement, and who the checkpoint behind it; both keys, if the log is honest. */
   readonly stated?: readonly NoteSigner[];
@@ -54,13 +56,13 @@ export interface MadeRotation {
 
 /** The log of these entries with one more among them, by which its key is replaced. */
 export function rotatedLog(entries: readonly Uint8Array[], rotation: MadeRotation): MadeLog {
-  const { at, to, stated = [signer, to] } = rotation;
+  const { at, from = signer, to, stated = [from, to] } = rotation;
   const leaves = entries.slice(0, at).map((bytes) => nodeHasher.leaf(bytes));
   const root = rootOf(nodeHasher, leaves);
-  const text = formatRotation({ origin: ORIGIN, from: MADE_VKEY, to: to.vkey, size: at, root });
+  const text = formatRotation({ origin: ORIGIN, from: from.vkey, to: to.vkey, size: at, root });
   const time = decodeEntry(entries[at - 1]!).time;
   const [occurredAt, salt] = [new Date(time).toISOString(), new Uint8Array(32).fill(3)];
-  const data = { from: MADE_VKEY, to: to.vkey, statement: signNote(text, stated) };
+  const data = { from: from.vkey, to: to.vkey, statement: signNote(text, stated) };
   const actor = { id: 'system', org: null, role: 'system' };
   const payload = jcs({
     actor,
@@ -72,7 +74,10 @@ export function rotatedLog(entries: readonly Uint8Array[], rotation: MadeRotatio
     type: LOG_KEY_ROTATED,
   });
   const { commitment } = commit(nodeHasher, salt, parsePayload(payload));
-  const entry = encodeEntry({ chain: LOG_CHAIN, commitment, log: ORIGIN, prev: ZERO32, seq: 0, time });
+  const earlier = entries.slice(0, at).filter((bytes) => decodeEntry(bytes).chain === LOG_CHAIN);
+  const last = earlier.at(-1);
+  const prev = last ? nodeHasher.leaf(last) : ZERO32;
+  const entry = encodeEntry({ chain: LOG_CHAIN, commitment, log: ORIGIN, prev, seq: earlier.length, time });
   const event = { ...rotation, entry, payload: toBase64(utf8(payload)), salt: toBase64(salt) };
   return new MadeLog([...entries.slice(0, at), entry, ...entries.slice(at)], event);
 }
@@ -101,8 +106,9 @@ export class MadeLog {
 
   private signers(size: number): readonly NoteSigner[] {
     const { rotation } = this;
-    if (!rotation || size <= rotation.at) return [signer];
-    return size === rotation.at + 1 ? (rotation.handedOver ?? [signer, rotation.to]) : [rotation.to];
+    const from = rotation?.from ?? signer;
+    if (!rotation || size <= rotation.at) return [from];
+    return size === rotation.at + 1 ? (rotation.handedOver ?? [from, rotation.to]) : [rotation.to];
   }
 
   /** The signed note of the first `size` entries. */

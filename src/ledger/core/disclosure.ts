@@ -57,7 +57,7 @@ export type DisclosureFault =
   | 'whole-only';
 
 /** What an actor's signature covers (design 3) and the payload holds. */
-const SIGNED: readonly string[] = ['actor', 'data', 'occurredAt', 'type'];
+export const SIGNED: readonly string[] = ['actor', 'data', 'occurredAt', 'type'];
 
 /**
  * @param receipt with payload and salt, as the ledger made it

@@ -14,6 +14,7 @@ import {
   openRotationReceipt,
   passedOn,
   policyFor,
+  replacedTwice,
   type Rotation,
 } from './log-key-rotation.js';
 import { logOnly, logsOnly } from './policy.js';
@@ -142,6 +143,15 @@ describe('trust', () => {
     const names = new Map([OLD, NEW, THIRD].map(({ keyId }, at) => [String(keyId), ['old', 'new', 'third'][at]]));
     const { logs } = policyFor(logOnly(parseVerifierKey(OLD.vkey)), [first, second], note(size));
     expect(logs.map(({ key }) => names.get(String(key.keyId)))).toEqual(expected);
+  });
+
+  it.each<[string, Rotation[], boolean]>([
+    ['each once', [first, second], false],
+    ['the same once more', [first, second, first], false],
+    ['by another key', [first, { ...first, to: THIRD.vkey }], true],
+    ['in another tree', [first, second, { ...first, size: 30 }], true],
+  ])('leads nowhere where a key was replaced twice: %s', (_, rotations, twice) => {
+    expect(replacedTwice(rotations.map((rotation) => ({ rotation }))) !== null).toBe(twice);
   });
 
   it('stays as it is without a rotation, or where it begins elsewhere', () => {

@@ -99,6 +99,20 @@ export function rootBefore(hasher: Hasher, index: number, proof: readonly Uint8A
   return new GrowingTree(hasher, index, proof.toReversed()).root();
 }
 
+/**
+ * Two rotations that replace one key otherwise: it was stolen, or the log was forked, and nobody can tell by these which
+ * of its successors is to be trusted. @returns null when each key was replaced once
+ */
+export function replacedTwice<T extends { readonly rotation: Rotation }>(moves: readonly T[]): readonly [T, T] | null {
+  const first = new Map<string, T>();
+  for (const move of moves) {
+    const other = first.get(move.rotation.from);
+    if (!other) first.set(move.rotation.from, move);
+    else if (formatRotation(other.rotation) !== formatRotation(move.rotation)) return [other, move];
+  }
+  return null;
+}
+
 /** Those rotations by which trust passes on from pinned keys. @param rotations in log order */
 export function passedOn(pinned: readonly string[], rotations: readonly Rotation[]): Rotation[] {
   const trusted = new Set(pinned);

@@ -21,9 +21,10 @@ interface Run {
   readonly actor: string;
   readonly recordedAt: string;
   next: number;
-  signed: boolean;
-  /** Indexes of what is there only as a consequence of a signed event. */
-  readonly consequences: number[];
+  /** Types of its signed events. */
+  readonly signed: Set<string>;
+  /** What is there only as a consequence of a signed event of one of these types. */
+  readonly consequences: { readonly index: number; readonly of: readonly string[] }[];
 }
 
 /**
@@ -43,7 +44,7 @@ export class SignatureAudit {
   /** Hashes of actor and commandId: about 100 bytes a signed event. */
   private readonly commands = new Set<string>();
   private readonly signable: ReadonlySet<string>;
-  private readonly consequences: ReadonlySet<string>;
+  private readonly consequences: ReadonlyMap<string, readonly string[]>;
   private run: Run | null = null;
 
   /** @param wrong told of each finding, with the log index of the event */
@@ -53,8 +54,10 @@ export class SignatureAudit {
     private readonly wrong: (index: number, what: string) => void,
   ) {
     this.signable = new Set(models.flatMap(({ kind, signable = [] }) => signable.map((type) => `${kind} ${type}`)));
-    this.consequences = new Set(
-      models.flatMap(({ kind, consequences = [] }) => consequences.map((type) => `${kind} ${type}`)),
+    this.consequences = new Map(
+      models.flatMap(({ kind, consequences = {} }) =>
+        Object.entries(consequences).map(([type, of]) => [`${kind} ${type}`, of] as const),
+      ),
     );
   }
 
@@ -73,8 +76,9 @@ export class SignatureAudit {
 
   /** After the last event. */
   finish(): void {
-    if (this.run && !this.run.signed)
-      for (const index of this.run.consequences) this.wrong(index, 'follows from nothing that its actor signed');
+    const { signed, consequences } = this.run ?? { signed: new Set(), consequences: [] };
+    for (const { index, of } of consequences)
+      if (!of.some((type) => signed.has(type))) this.wrong(index, 'follows from nothing that its actor signed');
     this.run = null;
   }
 
@@ -83,13 +87,13 @@ export class SignatureAudit {
     const joins = run?.next === index && run.chain === chain && run.actor === actor.id && run.recordedAt === recordedAt;
     if (!joins) {
       this.finish();
-      this.run = { chain, actor: actor.id, recordedAt, next: index, signed: false, consequences: [] };
+      this.run = { chain, actor: actor.id, recordedAt, next: index, signed: new Set(), consequences: [] };
     }
     const now = this.run as Run;
     now.next++;
-    if (signature !== undefined) now.signed = true;
-    else if (this.consequences.has(`${kind} ${type}`) && this.inForce(actor.id, index).length > 0)
-      now.consequences.push(index);
+    const of = this.consequences.get(`${kind} ${type}`);
+    if (signature !== undefined) now.signed.add(type);
+    else if (of && this.inForce(actor.id, index).length > 0) now.consequences.push({ index, of });
   }
 
   private mustBeSigned(index: number, { kind, type, actor }: LedgerEvent): boolean {
