@@ -17,7 +17,12 @@ export type ProofResult = { readonly file: string } & (
       /** Of the actor; absent where the payload is not disclosed. */
       readonly signature?: ShownSignature;
     }
-  | { readonly ok: true; readonly kind: 'disclosure'; readonly shown: VerifiedDisclosure }
+  | {
+      readonly ok: true;
+      readonly kind: 'disclosure';
+      readonly shown: VerifiedDisclosure;
+      readonly signature: ShownSignature;
+    }
   | { readonly ok: true; readonly kind: 'chain-head'; readonly shown: SignedChainHead }
   | { readonly ok: true; readonly kind: 'chain-list'; readonly shown: SignedChainList }
   | { readonly ok: false; readonly kind: string; readonly reason: ProofReason }
@@ -46,7 +51,7 @@ const REASONS: Readonly<Record<ProofReason, string>> = {
   members: 'the members are not those that the entry commits to',
   quorum: 'the witnesses that the policy demands have not cosigned the checkpoint',
   signature: 'the key of chain heads has not signed it',
-  'actor-signature': 'the key that the actor gave you has not signed what it says',
+  'actor-signature': 'it shows no signature of what it says by the key that the actor gave you',
 };
 
 const COMPARISONS: Readonly<Record<ProofComparison['comparison'], string>> = {
@@ -97,10 +102,12 @@ function resultInJson(result: ProofResult): object {
 }
 
 function contentInJson(result: Extract<ProofResult, { shown: { entry: object } }>): object {
-  if (result.kind === 'disclosure') return { disclosed: result.shown.disclosed, withheld: result.shown.withheld };
-  const { payload } = result.shown;
   const { signature } = result;
-  return { ...(payload && { payload }), ...(signature && signature.state !== 'none' && { signature }) };
+  const signed = signature && signature.state !== 'none' && { signature };
+  if (result.kind === 'disclosure')
+    return { disclosed: result.shown.disclosed, withheld: result.shown.withheld, ...signed };
+  const { payload } = result.shown;
+  return { ...(payload && { payload }), ...signed };
 }
 
 /** The report in lines for people. */
@@ -147,6 +154,7 @@ function contentInWords(result: Extract<ProofResult, { shown: { entry: object } 
   }
   const { shown } = result;
   return [
+    ...signatureInWords(result.signature),
     '  disclosed',
     ...valueInWords(shown.disclosed),
     shown.withheld.length > 0 ? `  not disclosed: ${shown.withheld.join(', ')}` : '  nothing is withheld',

@@ -7,7 +7,7 @@ import { ChainHeadError, parseChainHeadKey, verifyChainHead } from '../ledger/co
 import { CheckpointError } from '../ledger/core/checkpoint.js';
 import { verifyDisclosure } from '../ledger/core/disclosure.js';
 import { decodeEntry, EntryError } from '../ledger/core/entry.js';
-import { shownSignature } from '../ledger/core/event-signature.js';
+import { type ShownSignature, shownSignature } from '../ledger/core/event-signature.js';
 import { isObject } from '../ledger/core/jcs.js';
 import { openRotationReceipt, policyFor, type Rotation, RotationError } from '../ledger/core/log-key-rotation.js';
 import { NoteError, parseVerifierKey, type VerifierKey } from '../ledger/core/note.js';
@@ -78,10 +78,13 @@ function check(file: string, document: ProofDocument, trust: Trust): ProofResult
   const { actorKeys } = trust;
   const policy = policyFor(trust.policy, trust.rotations, checkpointOf(document));
   if (document.kind === 'disclosure') {
+    const { kind } = document;
     const result = verifyDisclosure(document.disclosure, policy);
-    return result.ok
-      ? { file, kind: document.kind, ok: true, shown: result }
-      : { file, kind: document.kind, ...result };
+    if (!result.ok) return { file, kind, ...result };
+    const signature = shownSignature(result.disclosed, result.entry, actorKeys ?? []);
+    if (lacksSignature(result.disclosed, signature, actorKeys))
+      return { file, kind, ok: false, reason: 'actor-signature' };
+    return { file, kind, ok: true, shown: result, signature };
   }
   if (document.kind === 'receipt')
     return checkReceipt(file, document.kind, document.receipt as Receipt, policy, actorKeys);
@@ -109,14 +112,27 @@ function checkReceipt(
   if (!result.ok) return { file, kind, ...result };
   const { payload, entry } = result;
   const signature = payload ? shownSignature(payload, entry, actorKeys ?? []) : undefined;
-  if (actorKeys && payload && signature?.state !== 'holds' && (signature?.state === 'wrong' || isSignable(payload)))
+  if (payload && signature && lacksSignature(payload, signature, actorKeys))
     return { file, kind, ok: false, reason: 'actor-signature' };
   return { file, kind, ok: true, shown: result, ...(signature && { signature }) };
 }
 
-/** Whether it says what somebody who signs has signed: what follows from it the server adds. */
-function isSignable({ kind, type }: Readonly<Record<string, unknown>>): boolean {
-  return CHAIN_MODELS.some((model) => model.kind === kind && model.signable?.includes(String(type)));
+/** Whether a signature by one of the keys is asked for, and what is shown has none. */
+function lacksSignature(
+  shown: Readonly<Record<string, unknown>>,
+  { state }: ShownSignature,
+  actorKeys: readonly PublicJwk[] | null,
+): boolean {
+  return actorKeys !== null && state !== 'holds' && (state === 'wrong' || maySign(shown));
+}
+
+/**
+ * Whether it may be what somebody who signs has said: what follows from it the server adds. What does not show of which
+ * kind and type it is, may be.
+ */
+function maySign({ kind, type }: Readonly<Record<string, unknown>>): boolean {
+  const model = CHAIN_MODELS.find((each) => each.kind === kind);
+  return !model || typeof type !== 'string' || (model.signable?.includes(type) ?? false);
 }
 
 function checkStatement(

@@ -8,6 +8,7 @@ import { newSigner } from '../../test/support/signer.js';
 import { fromHex, toBase64, utf8 } from '../ledger/core/bytes.js';
 import { formatCheckpoint } from '../ledger/core/checkpoint.js';
 import { commit, parsePayload } from '../ledger/core/commitment.js';
+import { disclose } from '../ledger/core/disclosure.js';
 import { encodeEntry, ZERO32 } from '../ledger/core/entry.js';
 import { nobleHasher } from '../ledger/core/hasher.js';
 import { holdsFor, parseDetachedJws } from '../ledger/core/jws.js';
@@ -104,8 +105,14 @@ describe('rxledger proof verify --actor-key', () => {
     };
     return JSON.stringify(receipt);
   }
+  function disclosureOf(text: string, ...names: string[]): string {
+    const made = disclose(nobleHasher, JSON.parse(receiptOf(text)) as Receipt, names);
+    return JSON.stringify('disclosure' in made ? made.disclosure : made);
+  }
   const { signature: _signature, ...rest } = JSON.parse(signed) as Record<string, unknown>;
   const unsigned = JSON.stringify(rest);
+  const bare = JSON.stringify({ ...(JSON.parse(signed) as object), data: undefined });
+  const COVERED = ['actor', 'data', 'kind', 'occurredAt', 'signature', 'type'];
   const mine = kept('mine.jwk', JSON.stringify(data.jwk));
   const theirs = kept('theirs.jwk', JSON.stringify({ keys: [newSigner('P-256').jwk] }));
 
@@ -125,6 +132,28 @@ describe('rxledger proof verify --actor-key', () => {
     ['no signature', 'actor-signature', receiptOf(unsigned), ['--actor-key', mine], 1],
     ['no signature, not asked for', 'none', receiptOf(unsigned), [], 0],
     ['what the server adds', 'none', receiptOf(unsigned.replace('-requested', 'led')), ['--actor-key', mine], 0],
+    ['a signature of what is not there', 'actor-signature', receiptOf(bare), ['--actor-key', mine], 1],
+    [
+      'of no kind',
+      'actor-signature',
+      receiptOf(unsigned.replace('"kind":"prescription",', '')),
+      ['--actor-key', mine],
+      1,
+    ],
+    ['a disclosed signature', 'holds', disclosureOf(signed, ...COVERED), ['--actor-key', mine], 0],
+    ['one by somebody else', 'actor-signature', disclosureOf(signed, ...COVERED), ['--actor-key', theirs], 1],
+    ['one and no key at hand', 'unchecked', disclosureOf(signed, ...COVERED), [], 0],
+    ['one that is withheld', 'actor-signature', disclosureOf(signed, 'data', 'kind', 'type'), ['--actor-key', mine], 1],
+    ['one withheld, not asked for', 'none', disclosureOf(signed, 'data', 'type'), [], 0],
+    ['disclosed without one', 'actor-signature', disclosureOf(unsigned, 'data', 'type'), ['--actor-key', mine], 1],
+    ['disclosed, of no type', 'actor-signature', disclosureOf(unsigned, 'data', 'kind'), ['--actor-key', mine], 1],
+    [
+      'disclosed, of the server',
+      'none',
+      disclosureOf(unsigned.replace('-requested', 'led'), 'kind', 'type'),
+      ['--actor-key', mine],
+      0,
+    ],
   ])('%s: %s', async (name, state, receipt, options, expected) => {
     const file = kept(`${name}.json`, receipt);
     const { code, out } = await rx('proof', 'verify', file, '--vkey', log.vkey, '--json', ...options);
