@@ -58,6 +58,16 @@ describe.skipIf(postgres.missing)('an erasure beside another process', () => {
     expect(said.filter((outcome) => !fair.includes(outcome))).toEqual([]);
   });
 
+  it('knows an id in capital letters', async () => {
+    const patient = await enrolled();
+    const path = `/api/patients/${patient.toUpperCase()}`;
+    const { hold } = accepted(await one.as('admin').post(`${path}/holds`, { reason: 'audit' })).body;
+    const release = `${path}/holds/${hold.id.toUpperCase()}/release`;
+    accepted(await other.as('admin').post(release, { reason: 'lifted' }));
+    const erased = accepted(await one.as('admin').post(`${path}/erase`, { reason: 'request' }));
+    expect(erased.body).toMatchObject({ patient, chains: 1 });
+  });
+
   it('leaves nothing that the other serves from its memory', async () => {
     const { patient } = one.patients;
     const rx = await issue(other);
