@@ -155,10 +155,14 @@ describe.skipIf(postgres.missing)('an erasure beside another process', () => {
 
   it('is made again at the start of a third, and completed beside them', async () => {
     const living = await enrolled();
+    // A pharmacy named the wrong patient with an order that was not there yet; the order's own was erased since.
+    const mistaken = await enrolled();
+    const order = await issue(other, { patient: mistaken });
     // As a backup from before an erasure would have it.
-    appendFileSync(join(folder.path, 'erased'), `\n${living}\n`);
+    appendFileSync(join(folder.path, 'erased'), `\n${living}\n${order.id}\n`);
     await (await openLedger(testConfig(folder.path, env), one.clock, CHAIN_MODELS)).close();
     expect(refusalOf(await other.as('admin').get(`/api/patients/${living}/holds`))).toBe('404 ledger.chain-unknown');
+    accepted(await other.as('admin').get(`/api/patients/${mistaken}/holds`));
 
     const said: string[] = [];
     const quiet = { err: () => undefined, status: () => undefined, watched: false, stdout: process.stdout };
