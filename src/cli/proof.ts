@@ -5,7 +5,7 @@ import { compareWithHead, compareWithList } from '../ledger/core/chain-head-comp
 import { verifyChainList } from '../ledger/core/chain-head-list.js';
 import { ChainHeadError, parseChainHeadKey, verifyChainHead } from '../ledger/core/chain-head.js';
 import { CheckpointError } from '../ledger/core/checkpoint.js';
-import { SIGNED, verifyDisclosure } from '../ledger/core/disclosure.js';
+import { verifyDisclosure } from '../ledger/core/disclosure.js';
 import { decodeEntry, EntryError } from '../ledger/core/entry.js';
 import { type ShownSignature, shownSignature } from '../ledger/core/event-signature.js';
 import { isObject } from '../ledger/core/jcs.js';
@@ -20,6 +20,7 @@ import { NoteError, parseVerifierKey, type VerifierKey } from '../ledger/core/no
 import { logsOnly, parsePolicy, type Policy, PolicyError } from '../ledger/core/policy.js';
 import type { PublicJwk } from '../ledger/core/public-key.js';
 import { verifyReceipt } from '../ledger/core/receipt.js';
+import { STATED } from '../ledger/core/statement.js';
 import type { TlogProof } from '../ledger/core/tlog-proof.js';
 import type { Receipt } from '../ledger/model.js';
 import { publicKeysIn } from './actor-key.js';
@@ -95,7 +96,7 @@ function check(file: string, document: ProofDocument, trust: Trust): ProofResult
     const result = verifyDisclosure(document.disclosure, policy);
     if (!result.ok) return { file, kind: document.kind, ...result };
     const { disclosed, withheld, entry } = result;
-    const isWhole = SIGNED.every((name) => Object.hasOwn(disclosed, name)) && !withheld.includes('signature');
+    const isWhole = STATED.every((name) => Object.hasOwn(disclosed, name)) && !withheld.includes('signature');
     const signature = isWhole ? shownSignature(disclosed, entry, actorKeys ?? []) : undefined;
     const lacks = actorKeys && lacking(signature, disclosed);
     if (lacks) return { file, kind: document.kind, ok: false, reason: lacks };

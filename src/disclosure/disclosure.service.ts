@@ -94,12 +94,16 @@ export class DisclosureService {
     });
   }
 
-  /** Auditors are related to no chain: what they were cleared for, the decision says. */
+  /**
+   * Auditors are related to no chain: what they were cleared for, the decision says. A provisional patient may have a
+   * chain, but nobody who sees it: a patient chain of somebody enrolled has a row.
+   */
   private async entry(actor: Actor, action: Action, index: number): Promise<AboutPatient> {
     const related = actor.role === 'auditor' ? { text: '1 = 1', values: [] } : relatedToChain(actor, action);
     const [row] = await this.reader.db.query<AboutPatient>(
       `SELECT c.id AS chain, p.id AS patient FROM entry e JOIN chain c ON c.num = e.chain
-       LEFT JOIN subject s ON s.num = c.subject LEFT JOIN chain p ON p.id = s.id AND p.kind = 'patient'
+       LEFT JOIN subject s ON s.num = c.subject
+       LEFT JOIN (patient_row r JOIN chain p ON p.num = r.chain) ON p.id = s.id
        WHERE e.idx = ? AND c.kind IN ('prescription', 'supply') AND (${related.text})`,
       [index, ...related.values],
     );

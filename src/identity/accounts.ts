@@ -24,6 +24,10 @@ interface AccountRow {
   org: string | null;
   patient: string | null;
   disabled: number;
+  num: number;
+  subject: string;
+  kek: string;
+  wrapped_key: Uint8Array;
 }
 
 /** An account to be stored, its password hashed already; null for one that nobody can sign in to by password. */
@@ -64,15 +68,19 @@ export class Accounts {
   }
 
   async find(id: string): Promise<Account | null> {
-    const { db } = this.reader;
-    const [row] = await db.query<AccountRow>(
-      `SELECT a.id, a.username, a.name, a.role, a.org, a.patient, a.disabled FROM ${LIVING_ACCOUNT} WHERE a.id = ?`,
+    // With its key at once: a patient who is erased in between has none any more.
+    const [row] = await this.reader.db.query<AccountRow>(
+      `SELECT a.id, a.username, a.name, a.role, a.org, a.patient, a.disabled, s.num, s.id AS subject, s.kek, s.wrapped_key
+       FROM ${LIVING_ACCOUNT} WHERE a.id = ?`,
       [id],
     );
     if (!row) return null;
-    const key = await this.vault.subjectKey(db, row.org ?? row.patient ?? row.id);
+    const { num, subject, kek, wrapped_key, ...account } = row;
+    // Nor is the key kept in memory then.
+    const key =
+      this.vault.cachedSubject(subject) ?? this.vault.unwrapSubjectKey({ num, id: subject, kek, wrapped_key });
     return {
-      ...row,
+      ...account,
       username: this.vault.open(key, row.id, 'username', row.username),
       name: this.vault.open(key, row.id, 'name', row.name),
       disabled: row.disabled !== 0,

@@ -2,7 +2,6 @@
 import { createLocalJWKSet, decodeJwt, errors, jwtVerify, type JSONWebKeySet } from 'jose';
 import { z } from 'zod';
 import { ASSERTION_ALGORITHMS, type Jwks } from './client-keys.js';
-import { uuid } from './people.js';
 
 export const TOKEN_PATH = '/api/auth/token';
 export const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
@@ -16,7 +15,7 @@ export const SKEW_SECONDS = 30;
 const TYPES = [undefined, 'jwt', 'client-authentication+jwt'];
 
 /** In its only spelling. */
-const id = uuid.refine((text) => text === text.toLowerCase());
+const id = z.uuid({ version: 'v4' }).refine((text) => text === text.toLowerCase());
 const jti = z.string().min(1).max(255);
 
 /**

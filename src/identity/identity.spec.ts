@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { AppModule } from '../app.module.js';
 import { SettableClock } from '../config/clock.js';
 import { Config, ConfigError } from '../config/config.js';
@@ -179,6 +179,31 @@ describe('identity', () => {
     expect(unknown.json()).toMatchObject({ status: 404, code: 'identity.account-unknown' });
     const own = await post(`/api/accounts/${signIns[7]?.id}/disable`, undefined, admin);
     expect(own.json()).toMatchObject({ status: 409, code: 'identity.own-account' });
+  });
+
+  it('an account is told while its patient is erased', async () => {
+    const admin = await bearer('admin');
+    const identifiers = [{ system: 'urn:mrn', value: 'midway' }];
+    const enrolled = await post('/api/patients', { name: 'Mid Way', identifiers }, admin);
+    const patient: string = enrolled.json().patient.id;
+    const person = { role: 'patient', username: 'midway', name: 'Mid Way', password: PASSWORD, patient };
+    expect((await post('/api/accounts', person, admin)).statusCode).toBe(201);
+    const token = await bearer('midway');
+    const { db } = app.get(LedgerReader);
+    const query = db.query.bind(db);
+    const spy = vi
+      .spyOn(db, 'query')
+      .mockImplementation(async <T extends object>(sql: string, values?: readonly unknown[]) => {
+        const rows = await query<T>(sql, values);
+        if (sql.includes('a.username,')) {
+          spy.mockRestore();
+          await app.get(LedgerWriter).erase(patient, { id: 'admin', role: 'administrator', org: null, patient: null });
+        }
+        return rows;
+      });
+    const self = () => app.inject({ url: '/api/self', headers: token });
+    expect((await self()).json()).toMatchObject({ name: 'Mid Way', patient });
+    expect((await self()).json()).toMatchObject({ status: 404, code: 'identity.account-unknown' });
   });
 
   it('an account goes with its patient: erased, nobody signs in, tokens stop, the administrator finds none', async () => {

@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { isZone } from '../prescription/dates.js';
 import { hasNpiChecksum } from './npi.js';
 
-export const uuid = z.uuid({ version: 'v4' });
+/** RFC 9562 takes either case; here, and in the log's entries, an id has one spelling. */
+export const uuid = z.uuid({ version: 'v4' }).toLowerCase();
 
 /** An organisation keeps the UUID that it was imported with, of whatever version. */
 export const organisationId = z.guid().toLowerCase();

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Clock } from '../config/clock.js';
 import { Config } from '../config/config.js';
-import type { JsonObject } from '../ledger/model.js';
+import { type JsonObject, SYSTEM } from '../ledger/model.js';
 import { type Ledger, openLedger } from '../ledger/open-ledger.js';
 import { LedgerUnavailable } from '../ledger/unavailable.js';
 import { patientIdentifier, patientModel } from '../patient/model.js';
@@ -171,6 +171,25 @@ describe('importFiles', () => {
     expect(counts).toMatchObject({ recorded: 700, alreadyThere: 700, refused: [] });
     expect(await entries()).toBe(701);
     expect(phases).toEqual(new Set(['reading', 'recording']));
+  });
+
+  it('refuses the orders of who is erased meanwhile', async () => {
+    const path = await file('b.ndjson', ndjson(...everybody, order()));
+    const beside = {
+      ...ledger,
+      writer: {
+        side: ledger.writer.side.bind(ledger.writer),
+        commit: async (command: Parameters<typeof ledger.writer.commit>[0]) => {
+          const outcome = await ledger.writer.commit(command);
+          if (outcome.ok && outcome.events[0]?.type === 'patient.enrolled/1')
+            await ledger.writer.erase(outcome.ids[0] ?? '', SYSTEM);
+          return outcome;
+        },
+      },
+    };
+    const counts = await importFiles([path], beside, { zone: 'UTC' });
+    expect(counts).toMatchObject({ recorded: 0, refused: [{ reason: 'ledger.chain-unknown' }] });
+    expect(await entries()).toBe(2);
   });
 
   it('waits for a ledger that is away, and gives up with its error', async () => {

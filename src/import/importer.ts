@@ -3,6 +3,7 @@ import type { setTimeout as sleep } from 'node:timers/promises';
 import type { Outcome } from '../ledger/model.js';
 import { decideImport } from '../prescribing/decide.js';
 import { FORMULARY_VERSION, findDrug } from '../prescription/formulary.js';
+import { patientModel } from '../patient/model.js';
 import { orderName, prescriptionModel } from '../prescription/model.js';
 import type { Prescription } from '../prescription/prescription.js';
 import { Flights } from './flights.js';
@@ -141,6 +142,8 @@ class Importer {
           name: orderName(name),
           otherwise: { id, model: prescriptionModel, mode: 'new', subject: { subject: patient }, adopt: true },
         },
+        // The service beside may have erased them since they were found.
+        { id: patient, model: patientModel, mode: 'existing' },
       ],
       decide: (view) =>
         decideImport(

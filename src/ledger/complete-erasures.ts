@@ -8,9 +8,10 @@ import type { Vault } from './vault.js';
 
 /** Remembered requests that are looked at together. */
 const PAGE = 2000;
-/** How often it is tried to empty the write-ahead log, and how long each try waits for readers, ms. */
+/** How often it is tried to empty the write-ahead log, how long each try waits for readers, and the next for it, ms. */
 const EMPTYINGS = 20;
 const READER_MS = 200;
+const PAUSE_MS = 100;
 
 interface RequestRow {
   key: Buffer;
@@ -99,6 +100,8 @@ export async function emptyWal(config: Config): Promise<boolean> {
     for (let attempt = 0; attempt < EMPTYINGS; attempt++) {
       const [row] = await db.query<{ busy: number }>('PRAGMA wal_checkpoint(TRUNCATE)');
       if (row?.busy === 0) return true;
+      // A service at work folds it at this moment, for which SQLite does not wait.
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
     return false;
   } finally {

@@ -7,8 +7,8 @@ const APPEND = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | con
 const ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
- * The append-only file of erased ids beside the head file (design 3): the subjects that it names, and those to whom the
- * chains that it names belong, are forgotten again at every start, so that a restored backup forgets, too.
+ * The append-only file of erased ids beside the head file (design 3): the subjects that it names, and provisional ones to
+ * whom the chains that it names belong, are forgotten again at every start, so that a restored backup forgets, too.
  *
  * Format: one id a line, a random UUID, and nothing else. Each append begins with a line break, which ends a line
  * that a crash cut off; such a line and empty ones are passed over. Several processes append to one file, each in a

@@ -24,8 +24,10 @@ export async function forgetAgain(db: Db, file: ErasedFile, writer: LedgerWriter
     const page = erased.slice(at, at + PAGE);
     const ids = placeholders(page);
     const rows = await db.query<{ id: string }>(
+      // Of a chain that became the erased patient's later: it was nobody's, or a living patient's, who is not erased.
       `SELECT id FROM subject WHERE id IN ${ids} UNION
-       SELECT s.id FROM chain c JOIN subject s ON s.num = c.subject WHERE c.id IN ${ids} AND length(c.data_key) > 0`,
+       SELECT s.id FROM chain c JOIN subject s ON s.num = c.subject WHERE c.id IN ${ids} AND length(c.data_key) > 0
+         AND NOT EXISTS (SELECT 1 FROM patient_row r JOIN chain p ON p.num = r.chain WHERE p.id = s.id)`,
       [...page, ...page],
     );
     for (const { id } of rows) living.add(id);

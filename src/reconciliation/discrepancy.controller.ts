@@ -75,7 +75,7 @@ export class DiscrepancyController {
   async resolve(
     @CurrentActor() actor: Actor,
     @IdempotencyKey() key: string | undefined,
-    @Param('patient', { schema: z.uuid() }) patient: string,
+    @Param('patient', { schema: z.uuid().toLowerCase() }) patient: string,
     @Param('id', { schema: discrepancyId }) id: string,
     @Body({ schema: resolveBody }) body: z.output<typeof resolveBody>,
   ): Promise<z.output<typeof resolved>> {

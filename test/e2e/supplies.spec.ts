@@ -216,14 +216,33 @@ describe.skipIf(redis.missing)('a supply that nobody ordered', () => {
       const rx = await issue(reconciled);
       await claim(reconciled, rx);
       const pharmacist = reconciled.as('pharmacist');
-      const supply = accepted(await pharmacist.post('/api/dispense-reports', report())).body.id;
+      const reported = accepted(await pharmacist.post('/api/dispense-reports', report())).body;
+      const supply = reported.id;
+      const give = () =>
+        pharmacist.post(`/api/entries/${reported.receipt.index}/disclosures`, {
+          members: ['type'],
+          recipient: 'Example Insurance',
+          reason: 'claim 4711',
+        });
       const found = async (status: string) => {
         const { items } = accepted(await pharmacist.get(`/api/discrepancies?status=${status}`)).body;
         return items.find(({ about }: { about: string }) => about === supply);
       };
       expect(await until(() => found('open'), { what: 'D12' })).toMatchObject({ class: 'D12', side: 'pharmacy' });
+      // What is found about a supply of nobody has a chain, on which no patient would see to whom it was given.
+      expect(refusalOf(await give())).toBe('409 disclosure.no-patient');
       accepted(await pharmacist.post(`/api/supplies/${supply}/match`, { prescription: rx.id }));
       expect(await until(() => found('resolved'), { what: 'D12 resolved' })).toMatchObject({ resolution: 'gone' });
+      accepted(await give());
+      const { items } = accepted(
+        await reconciled.as('patient').get(`/api/patients/${reconciled.patients.patient}/accesses`),
+      ).body;
+      expect(items).toContainEqual(
+        expect.objectContaining({
+          type: 'disclosure',
+          entry: expect.objectContaining({ index: reported.receipt.index }),
+        }),
+      );
     } finally {
       await reconciled.close();
     }

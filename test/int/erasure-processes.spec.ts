@@ -58,6 +58,16 @@ describe.skipIf(postgres.missing)('an erasure beside another process', () => {
     expect(said.filter((outcome) => !fair.includes(outcome))).toEqual([]);
   });
 
+  it('knows an id in capital letters', async () => {
+    const patient = await enrolled();
+    const path = `/api/patients/${patient.toUpperCase()}`;
+    const { hold } = accepted(await one.as('admin').post(`${path}/holds`, { reason: 'audit' })).body;
+    const release = `${path}/holds/${hold.id.toUpperCase()}/release`;
+    accepted(await other.as('admin').post(release, { reason: 'lifted' }));
+    const erased = accepted(await one.as('admin').post(`${path}/erase`, { reason: 'request' }));
+    expect(erased.body).toMatchObject({ patient, chains: 1 });
+  });
+
   it('leaves nothing that the other serves from its memory', async () => {
     const { patient } = one.patients;
     const rx = await issue(other);
@@ -145,10 +155,14 @@ describe.skipIf(postgres.missing)('an erasure beside another process', () => {
 
   it('is made again at the start of a third, and completed beside them', async () => {
     const living = await enrolled();
+    // A pharmacy named the wrong patient with an order that was not there yet; the order's own was erased since.
+    const mistaken = await enrolled();
+    const order = await issue(other, { patient: mistaken });
     // As a backup from before an erasure would have it.
-    appendFileSync(join(folder.path, 'erased'), `\n${living}\n`);
+    appendFileSync(join(folder.path, 'erased'), `\n${living}\n${order.id}\n`);
     await (await openLedger(testConfig(folder.path, env), one.clock, CHAIN_MODELS)).close();
     expect(refusalOf(await other.as('admin').get(`/api/patients/${living}/holds`))).toBe('404 ledger.chain-unknown');
+    accepted(await other.as('admin').get(`/api/patients/${mistaken}/holds`));
 
     const said: string[] = [];
     const quiet = { err: () => undefined, status: () => undefined, watched: false, stdout: process.stdout };

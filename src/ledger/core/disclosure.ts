@@ -19,6 +19,7 @@ import { HASH_BYTES, type Hasher, nobleHasher } from './hasher.js';
 import { isObject, JcsError } from './jcs.js';
 import type { Policy } from './policy.js';
 import { type ReceiptReason, type VerifiedReceipt, verifyReceipt } from './receipt.js';
+import { STATED } from './statement.js';
 
 /** A member that is shown: the value's canonical JSON and its key, both base64. */
 export interface ShownMember {
@@ -56,9 +57,6 @@ export type DisclosureFault =
   /** The entry's commitment can be checked only with the salt: such a payload is shown whole or not at all. */
   | 'whole-only';
 
-/** What an actor's signature covers (design 3) and the payload holds. */
-export const SIGNED: readonly string[] = ['actor', 'data', 'occurredAt', 'type'];
-
 /**
  * @param receipt with payload and salt, as the ledger made it
  * @param names members to be shown
@@ -72,7 +70,7 @@ export function disclose(
   const salt = fromBase64(saltText);
   const members = membersOf(parsePayload(fromUtf8(fromBase64(payload))));
   if (!names.every((name) => members.some(([member]) => member === name))) return { fault: 'member-unknown' };
-  if (names.includes('signature') && !SIGNED.every((name) => names.includes(name))) return { fault: 'signature-alone' };
+  if (names.includes('signature') && !STATED.every((name) => names.includes(name))) return { fault: 'signature-alone' };
   const digests = Object.fromEntries(members.map(([name, text]) => [name, memberDigest(hasher, salt, name, text)]));
   if (!equal(commitmentOf(hasher, digests), decodeEntry(fromBase64(receipt.entry)).commitment)) {
     return { fault: 'whole-only' };

@@ -2,7 +2,7 @@ import type { LedgerEvent } from '../model.js';
 import { isObject } from './jcs.js';
 import { holdsFor, JwsError, parseDetachedJws } from './jws.js';
 import { type CheckSignature, nobleCheck, type PublicJwk, thumbprint } from './public-key.js';
-import { statementBytes, statementOf } from './statement.js';
+import { STATED, statementBytes, statementOf } from './statement.js';
 
 /** What a payload shows of its actor's signature to somebody who holds keys of the actor. */
 export type ShownSignature =
@@ -12,8 +12,8 @@ export type ShownSignature =
   | { readonly state: 'holds' | 'wrong'; readonly kid: string };
 
 /**
- * Checks the signature of a payload that is what its entry commits to. Whether the key was in force then only the log
- * chain says.
+ * Checks the signature of a payload, or of what is disclosed of one, that is what its entry commits to. Whether the key
+ * was in force then only the log chain says.
  * @param keys of the actor, got from the actor
  * @param entry log and chain of the entry
  */
@@ -37,6 +37,8 @@ export function shownSignature(
   const { kid } = jws;
   const key = keys.find((each) => thumbprint(each) === kid);
   if (!key) return { state: 'unchecked', kid };
+  // Without all that it covers it is the signature of nothing.
+  if (!STATED.every((name) => Object.hasOwn(payload, name))) return { state: 'wrong', kid };
   const said = payload as unknown as LedgerEvent;
   const statement = statementOf(log, { ...said, chain }, signature['commandId']);
   return { state: holdsFor(jws, key, statementBytes(statement), check) ? 'holds' : 'wrong', kid };

@@ -17,6 +17,9 @@ export interface Statement {
   readonly data: JsonObject;
 }
 
+/** Members of a payload that the statement repeats. */
+export const STATED: readonly string[] = ['actor', 'data', 'occurredAt', 'type'];
+
 /** The statement of an event that carries a commandId. */
 export function statementOf(
   log: string,
