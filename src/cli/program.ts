@@ -196,9 +196,9 @@ Trust comes from the options alone, never from the files: pin the keys that \`rx
   quorum witnesses
 
 committed: the log has signed a tree with this entry. witnessed: a quorum of the policy's witnesses has cosigned it.
-What does not hold is named: form, checkpoint, log, entry, inclusion, payload, quorum, signature, actor-signature
-(with --actor-key, which cannot say whether the key was in force: the log's own chain does); and between a
-receipt and a chain head or list: withheld, unlisted, differs.`,
+What does not hold is named: form, checkpoint, log, entry, inclusion, payload, members, quorum, signature, and with
+--actor-key actor-signature and actor-unknown (whether the key was in force only the log's own chain says); between
+a receipt and a chain head or list: withheld, unlisted, differs.`,
     )
     .action(async (files: string[], options: ProofVerifyOptions) =>
       done(await (await import('./proof.js')).runProofVerify(files, options, terminal)),
