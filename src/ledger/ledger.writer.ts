@@ -284,10 +284,6 @@ export class LedgerWriter {
       // in the processor's caches, which makes deciding about a third cheaper.
       if (!landing.done) await Promise.race([flight, nextTurn()]);
     }
-    // Who has arrived in the turn of the event loop in which the flight landed goes along: under load a third more,
-    // and what a batch costs is shared by them all. An idle loop's turn takes no time.
-    await nextTurn();
-    this.takeArrivals(ahead);
     return ahead;
   }
 
