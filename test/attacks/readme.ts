@@ -10,7 +10,7 @@ const END = '<!-- /attacks -->';
 /** The table as Markdown, cells unpadded. */
 export function attacksInMarkdown(): string {
   const rows = attackTable().map(({ attack, form, caughtBy, waitsFor }) =>
-    [attack, form, waitsFor ? `nobody: ${waitsFor}` : caughtBy.join(', ')].map((cell) =>
+    [attack, form, waitsFor ? `nobody here; it takes ${waitsFor}` : caughtBy.join(', ')].map((cell) =>
       cell.replaceAll('|', String.raw`\|`),
     ),
   );
