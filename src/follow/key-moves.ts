@@ -18,7 +18,7 @@ import { FollowFolderError } from './store.js';
 
 /** File of the folder, and of `/log`, that holds them. */
 export const ROTATIONS = 'rotations';
-const file = z.object({ items: z.array(z.looseObject({ index: z.number() })) });
+const file = z.object({ items: z.array(z.unknown()) });
 
 /** One replacement of the log's key that both keys have signed. */
 export interface KeyMove {
@@ -96,7 +96,7 @@ function movesIn(bytes: Uint8Array): KeyMove[] {
   if (!data) throw new RotationError('not a list of them');
   const moves = data.items.map((item) => ({
     rotation: openRotationReceipt(item, nodeHasher),
-    receipt: item as unknown as Receipt,
+    receipt: item as Receipt,
   }));
   return moves.toSorted((a, b) => a.rotation.size - b.rotation.size);
 }
