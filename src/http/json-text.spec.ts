@@ -1,3 +1,4 @@
+import { serialize } from 'node:v8';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Receipt } from '../ledger/model.js';
@@ -18,6 +19,9 @@ const receipt: fc.Arbitrary<Receipt> = fc.record(
   },
   { requiredKeys: ['v', 'log', 'index', 'entry', 'proof', 'checkpoint'] },
 );
+
+/** How the engine holds a text, which it tells when it writes a value down. */
+const heldAs = (text: string): number | undefined => serialize(text)[2];
 
 describe('the text of an answer', () => {
   it('is the JSON of the same value, whatever its receipts hold', () => {
@@ -43,6 +47,8 @@ describe('the text of an answer', () => {
     const text = answerText({ prescription: { id: 'x' }, ...receiptsOf([one]) });
     expect(text).toContain(String.raw`"checkpoint":"log\n\n\u2014 log AAAA\n"`);
     expect(text).toMatch(/^[\x20-\x7e]*$/);
+    expect(heldAs(text)).toBe(heldAs('narrow'));
+    expect(heldAs(text)).not.toBe(heldAs('\u2014'));
   });
 
   it('escapes everything beyond ASCII', () => {

@@ -9,16 +9,18 @@
  */
 export const JSON_TEXT = Symbol('JSON text');
 
+const BEYOND = /[\u0080-\uffff]/g;
+
 interface Prepared {
   readonly [JSON_TEXT]?: string;
 }
 
 /** JSON of a text in ASCII alone: what lies beyond is escaped (RFC 8259 section 7). */
 export function asciiText(text: string): string {
-  return JSON.stringify(text).replace(
-    /[\u0080-\uffff]/g,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  const json = JSON.stringify(text);
+  const escaped = json.replace(BEYOND, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  // What is replaced in a wide text stays wide, whatever is left in it: only read anew from bytes it is narrow.
+  return escaped === json ? json : Buffer.from(escaped, 'latin1').toString('latin1');
 }
 
 /** The JSON text of an answer: the same value as `JSON.stringify` gives, with members whose text is known taken as they are. */

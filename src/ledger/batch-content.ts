@@ -3,7 +3,7 @@ import { erasureSeal, nameText, rowsOf, sameRow, stateColumn } from './chain-hea
 import { requestRow } from './requests.js';
 import type { Changed, Staging } from './staging.js';
 import { T } from './tables.js';
-import { encrypt, type Vault } from './vault.js';
+import type { Vault } from './vault.js';
 
 /** Everything that a batch writes but for its tiles: entries, payloads, snapshots, read-model rows, names, subjects, remembered requests. */
 export function contentOf(staging: Staging, vault: Vault, tables: readonly BatchTable[]): BatchRows {
@@ -12,7 +12,7 @@ export function contentOf(staging: Staging, vault: Vault, tables: readonly Batch
     const { head } = staging.changed.get(event.chain) as Changed;
     rows.add(T.entry, [event.index, head.num, event.seq, entry]);
     const aad = vault.aad('payload', event.chain, event.seq, 'payload');
-    rows.add(T.payload, [event.index, clear ? body : encrypt(head.dataKey, aad, body)]);
+    rows.add(T.payload, [event.index, clear ? body : { key: head.dataKey, aad, plain: body }]);
   }
   const position = new Map(tables.map(({ table }, at) => [table, at]));
   for (const changed of staging.changed.values()) addChain(rows, position, vault, changed);
@@ -34,7 +34,11 @@ function addChain(
   const { num, id, kind, subject, seq, leaf, wrappedKey, erased } = head;
   const state = erased
     ? erasureSeal(vault, id, kind, subject.num)
-    : encrypt(head.dataKey, vault.aad('state', id, seq, stateColumn(model)), Buffer.from(JSON.stringify(head.state)));
+    : {
+        key: head.dataKey,
+        aad: vault.aad('state', id, seq, stateColumn(model)),
+        plain: Buffer.from(JSON.stringify(head.state)),
+      };
   const version = erased ? 0 : model.stateVersion;
   rows.add(T.chain, [num, id, kind, subject.num, seq, leaf, wrappedKey, version, state]);
   // An erased chain gives no rows and no names; what it had is deleted, not compared.

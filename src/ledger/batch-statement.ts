@@ -4,6 +4,8 @@
  * data-modifying CTEs behind a compare-and-set on the head. Rows travel as JSON, bytes in one buffer that
  * the statement cuts up.
  */
+import { lengthOf, type Part, type Sealer, type Secret } from './sealer.js';
+
 export type ColumnType = 'integer' | 'text' | 'uuid' | 'blob';
 
 export interface BatchTable {
@@ -13,7 +15,7 @@ export interface BatchTable {
   readonly replaceOn?: readonly string[];
 }
 
-export type BatchValue = string | number | null | Uint8Array;
+export type BatchValue = string | number | null | Uint8Array | Secret;
 
 /**
  * Where the batch begins: the statement does nothing unless the head is still there (and the KEKs that the rows need
@@ -35,12 +37,20 @@ export interface HeadAfter {
 /** How far a node's clock may be from the database's (design 3). */
 export const CLOCK_TOLERANCE_MS = 5 * 60_000;
 
-/** Collects rows table by table in the form that the statement takes. */
+/** Rows as the statement takes them. */
+export interface SealedRows {
+  /** One JSON text a table. */
+  readonly texts: readonly string[];
+  readonly blobs: Buffer;
+  /** The oldest KEK that wraps a key in these rows; null when none does. */
+  readonly kek: string | null;
+}
+
+/** Collects rows table by table. */
 export class BatchRows {
   private readonly rows: unknown[][][];
-  private readonly buffers: Uint8Array[] = [];
+  private readonly parts: Part[] = [];
   private length = 0;
-  /** The oldest KEK that wraps a key in these rows; null when none does. */
   private kek: string | null = null;
 
   constructor(private readonly tables: readonly BatchTable[]) {
@@ -51,10 +61,11 @@ export class BatchRows {
   add(table: number, values: readonly BatchValue[]): void {
     const row: unknown[] = [];
     for (const value of values) {
-      if (value instanceof Uint8Array) {
-        row.push(this.length, value.length);
-        this.buffers.push(value);
-        this.length += value.length;
+      if (typeof value === 'object' && value !== null) {
+        const length = lengthOf(value);
+        row.push(this.length, length);
+        this.parts.push(value);
+        this.length += length;
       } else {
         row.push(value);
       }
@@ -67,10 +78,11 @@ export class BatchRows {
     if (this.kek === null || kek < this.kek) this.kek = kek;
   }
 
-  /** One JSON text a table, then the bytes. */
-  params(): { texts: string[]; blobs: Buffer; kek: string | null } {
+  /** The rows with every secret encrypted, for a statement that is sent before the sealer is asked again. */
+  async sealed(sealer: Sealer): Promise<SealedRows> {
+    const sealing = sealer.seal(this.parts, this.length);
     const texts = this.rows.map((rows) => JSON.stringify(rows));
-    return { texts, blobs: Buffer.concat(this.buffers, this.length), kek: this.kek };
+    return { texts, blobs: await sealing, kek: this.kek };
   }
 
   get tableCount(): number {
@@ -135,8 +147,7 @@ export function sqliteStatement(tables: readonly BatchTable[]): string {
 }
 
 /** Parameters in the order of {@link sqliteStatement} and {@link postgresStatement}. */
-export function statementParams(before: HeadBefore, after: HeadAfter, rows: BatchRows): unknown[] {
-  const { texts, blobs, kek } = rows.params();
+export function statementParams(before: HeadBefore, after: HeadAfter, { texts, blobs, kek }: SealedRows): unknown[] {
   return [before.size, before.root, after.size, after.root, after.time, after.checkpoint, blobs, kek, ...texts];
 }
 

@@ -1,4 +1,5 @@
 import type { ChainKind, ChainModel, OutsideName, ReadModel, Row } from './model.js';
+import type { Secret } from './sealer.js';
 import { decrypt, type SubjectKey, type Vault, VaultError } from './vault.js';
 
 /** The newest state of one chain as the writer holds it. Never changed in place. */
@@ -12,7 +13,7 @@ export interface ChainHead {
   readonly leaf: Uint8Array;
   /** 32 bytes. */
   readonly dataKey: Uint8Array;
-  readonly wrappedKey: Uint8Array;
+  readonly wrappedKey: Uint8Array | Secret;
   readonly state: unknown;
   /** Ended by {@link ERASED}: it refuses every command and has no state any more. */
   readonly erased: boolean;

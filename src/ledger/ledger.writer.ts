@@ -211,6 +211,7 @@ export class LedgerWriter {
   async close(): Promise<void> {
     this.closed = true;
     while (this.working) await this.working;
+    await this.end.close();
   }
 
   /** Each line is bounded for itself: a flood of sign-ins keeps no prescription out. @returns null while there is room */

@@ -15,6 +15,7 @@ import { HeadCache } from './head-cache.js';
 import { draftRotation, publishRotation } from './key-rotation.js';
 import type { LogKey } from './log-key.js';
 import type { Actor, ChainModel, Command } from './model.js';
+import { Sealer } from './sealer.js';
 import type { StagedEvent, Staging } from './staging.js';
 import type { Store } from './store.js';
 import { loadTip, type Tip } from './tip.js';
@@ -59,6 +60,7 @@ export interface Ahead {
  */
 export class LogEnd {
   private readonly cache: HeadCache;
+  private readonly sealer: Sealer;
   private tip: Tip | null = null;
   private clockOffset = 0;
   private clockChecked = Number.NEGATIVE_INFINITY;
@@ -82,6 +84,7 @@ export class LogEnd {
     private readonly report: Report,
   ) {
     this.cache = new HeadCache(store.db, desk.vault, cached);
+    this.sealer = new Sealer(report);
   }
 
   /**
@@ -231,6 +234,11 @@ export class LogEnd {
     }
   }
 
+  /** When nothing is being written any more. */
+  close(): Promise<void> {
+    return this.sealer.close();
+  }
+
   /** Drops what is known of the log's end; the next batch reads it anew. */
   forget(): void {
     this.epoch++;
@@ -283,7 +291,8 @@ export class LogEnd {
     this.written = draft;
     departed();
     try {
-      if (await this.store.write(draft.before, draft.after, draft.rows)) return draft;
+      const rows = await draft.rows.sealed(this.sealer);
+      if (await this.store.write(draft.before, draft.after, rows)) return draft;
       this.written = null;
       this.retract(draft);
       return null;

@@ -1,11 +1,11 @@
 import type { DataSource, QueryRunner } from 'typeorm';
 import { type Db, DbError, dbOf, toDbError } from '../database/db.js';
 import {
-  type BatchRows,
   type BatchTable,
   type HeadAfter,
   type HeadBefore,
   postgresStatement,
+  type SealedRows,
   sqliteSetup,
   sqliteStatement,
   statementParams,
@@ -21,7 +21,7 @@ export interface Store {
    * @returns false when the head moved, a KEK may not wrap any more or (PostgreSQL) the clocks disagree: nothing was written
    * @throws {DbError} `lost` when the outcome is not known
    */
-  write(before: HeadBefore, after: HeadAfter, rows: BatchRows): Promise<boolean>;
+  write(before: HeadBefore, after: HeadAfter, rows: SealedRows): Promise<boolean>;
   /** Instant of the database's clock, ms; null where the machine's own clock is the database's. */
   clock(): Promise<number | null>;
   /** A transaction that holds the head's lock until the work is done. */

@@ -1,0 +1,142 @@
+import { Worker } from 'node:worker_threads';
+import { NONCE, type Order, OVERHEAD, RECORD, sealAll } from './seal-in-place.js';
+
+/** Bytes that a batch stores encrypted: AES-256-GCM with this key and AAD. */
+export interface Secret {
+  /** 32 bytes. */
+  readonly key: Uint8Array;
+  readonly aad: string;
+  readonly plain: Uint8Array;
+  /** Of what later batches store again: what it was sealed to; null before. */
+  sealed?: Buffer | null;
+}
+
+export type Part = Uint8Array | Secret;
+
+/** Fewer secrets than this are sealed on the spot: to hand them to the thread would take longer. */
+const ENOUGH = 32;
+const THREAD = new URL('./seal-in-place.js', import.meta.url);
+/** Of the thread's young objects, MiB: none lives longer than a batch. */
+const YOUNG = 16;
+
+/**
+ * Encrypts what batches store, of large batches in a thread of its own: a sixth of what a write costs the event loop,
+ * a good part of it for collecting the cipher objects that OpenSSL wants, one for each ciphertext.
+ */
+export class Sealer {
+  private thread: Worker | null = null;
+  private online = false;
+  private ended = false;
+  /** Who waits for the thread; null while it rests. */
+  private waiter: ((done: boolean) => void) | null = null;
+  /** Where batches are sealed, one after the other; it grows with them. */
+  private memory = Buffer.from(new SharedArrayBuffer(0));
+
+  /** @param report told once, without values, when the thread is lost: all is sealed on the spot from then on */
+  constructor(private readonly report: (event: string, detail: Record<string, string>) => void) {}
+
+  /**
+   * Not to be called before the call before it is done with.
+   * @param parts what a batch stores, in turn
+   * @param length of all of it, bytes: the sum of {@link lengthOf}
+   * @returns the parts one behind the other, each secret as nonce || ciphertext || tag; good until the next call
+   */
+  async seal(parts: readonly Part[], length: number): Promise<Buffer> {
+    const order = this.pack(parts, length);
+    const thread = order.count < ENOUGH ? null : this.ready();
+    if (!thread) sealAll(this.memory, order.records, order.count);
+    // Whatever the lost thread had done by then is done anew.
+    else if (!(await this.handOver(thread, order))) return this.seal(parts, length);
+    const bytes = this.memory.subarray(0, length);
+    let at = 0;
+    for (const part of parts) {
+      const end = at + lengthOf(part);
+      if (isSecret(part) && part.sealed === null) part.sealed = Buffer.from(bytes.subarray(at, end));
+      at = end;
+    }
+    return bytes;
+  }
+
+  async close(): Promise<void> {
+    this.ended = true;
+    await this.thread?.terminate();
+  }
+
+  /** Writes plaintexts where their ciphertexts will be, and behind all the parts what is to be done. */
+  private pack(parts: readonly Part[], length: number): Order {
+    const needed = parts.reduce((sum, part) => sum + (isOpen(part) ? RECORD + 3 * part.aad.length : 0), length);
+    if (this.memory.length < needed) this.memory = Buffer.from(new SharedArrayBuffer(2 * needed));
+    const { memory } = this;
+    let count = 0;
+    let at = 0;
+    let record = length;
+    for (const part of parts) {
+      const size = lengthOf(part);
+      if (isOpen(part)) {
+        memory.set(part.plain, at + NONCE);
+        const aad = memory.write(part.aad, record + RECORD);
+        memory.writeUInt32LE(at, record);
+        memory.writeUInt32LE(size, record + 4);
+        memory.writeUInt32LE(aad, record + 8);
+        memory.set(part.key, record + 12);
+        record += RECORD + aad;
+        count += 1;
+      } else {
+        memory.set(isSecret(part) ? (part.sealed as Buffer) : part, at);
+      }
+      at += size;
+    }
+    return { shared: memory.buffer, records: length, count };
+  }
+
+  /** @returns false when the thread ended instead */
+  private handOver(thread: Worker, order: Order): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.waiter = resolve;
+      // As long as something is on its way the process does not end.
+      thread.ref();
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+      thread.postMessage(order);
+    });
+  }
+
+  private answered(done: boolean): void {
+    this.waiter?.(done);
+    this.waiter = null;
+  }
+
+  /** The thread, once it runs; until then nobody waits for it. */
+  private ready(): Worker | null {
+    if (!this.thread && !this.ended) this.thread = this.start();
+    return this.online ? this.thread : null;
+  }
+
+  private start(): Worker {
+    const thread = new Worker(THREAD, { workerData: 'seal', resourceLimits: { maxYoungGenerationSizeMb: YOUNG } });
+    thread.unref();
+    thread.on('online', () => {
+      this.online = true;
+    });
+    thread.on('message', () => {
+      thread.unref();
+      this.answered(true);
+    });
+    const lost = (name: string): void => {
+      this.thread = null;
+      this.online = false;
+      if (!this.ended) this.report('ledger.sealer-lost', { error: name });
+      this.ended = true;
+      this.answered(false);
+    };
+    thread.on('error', ({ name }) => lost(name));
+    thread.on('exit', () => lost('exit'));
+    return thread;
+  }
+}
+
+const isSecret = (part: Part): part is Secret => !(part instanceof Uint8Array);
+/** Not sealed yet. */
+const isOpen = (part: Part): part is Secret => isSecret(part) && !part.sealed;
+
+/** How many bytes a part takes when it is sealed. */
+export const lengthOf = (part: Part): number => (isSecret(part) ? part.plain.length + OVERHEAD : part.length);
