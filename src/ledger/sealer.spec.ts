@@ -12,7 +12,7 @@ afterEach(async () => {
   reports.length = 0;
 });
 
-function sealer(): Sealer {
+function newSealer(): Sealer {
   const made = new Sealer((event, { error }) => reports.push(`${event} ${error}`));
   sealers.push(made);
   return made;
@@ -55,7 +55,7 @@ const many = (count: number): Secret[] =>
 
 /** Started and heard of: large batches are given to it. */
 async function withThread(): Promise<{ by: Sealer; thread: NonNullable<Sealer['thread']> }> {
-  const by = sealer();
+  const by = newSealer();
   await seal(by, many(40));
   return { by, thread: await vi.waitFor(() => (by['online'] ? by['thread']! : Promise.reject(new Error('not yet')))) };
 }
