@@ -266,7 +266,8 @@ export class Operator {
   /** Makes room for a chain that is not this log's own: a key for it, under the subject of another chain. */
   async adopt(chain: string, like: ChainRow): Promise<void> {
     const num = 1_000_000;
-    const wrapped = this.vault.wrapDataKey(subjectOf(this.vault, like), chain, freshKey());
+    const { key, aad, plain } = this.vault.wrapDataKey(subjectOf(this.vault, like), chain, freshKey());
+    const wrapped = encrypt(key, aad, plain);
     await this.db.query(
       `INSERT INTO chain (num, id, kind, subject, seq, leaf, data_key, state_version, state)
        VALUES (?, ?, ?, ?, 0, x'', ?, 0, x'')`,
