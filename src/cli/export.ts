@@ -3,7 +3,9 @@ import { rename, rm } from 'node:fs/promises';
 import { finished } from 'node:stream/promises';
 import { once } from 'node:events';
 import { Config } from '../config/config.js';
+import { dbOf } from '../database/db.js';
 import { exportLog } from '../ledger/export.js';
+import { readKeyHistory } from '../ledger/key-history.js';
 import { Vault } from '../ledger/vault.js';
 import { type OpenLog, withLog } from './open-log.js';
 import { type CommonOptions, EnvironmentError, EXIT, type ExitCode, ProgressLine, type Terminal } from './terminal.js';
@@ -17,7 +19,8 @@ export interface ExportOptions extends CommonOptions {
 export async function runExport(options: ExportOptions, terminal: Terminal): Promise<ExitCode> {
   const config = Config.parse(terminal.env);
   return withLog(config, async ({ source, head }) => {
-    const vault = options.withPayloads ? Vault.openExisting(config.keysDir, head.origin) : null;
+    const { first } = await readKeyHistory(dbOf(source), head.origin);
+    const vault = options.withPayloads ? Vault.openExisting(config.keysDir, first) : null;
     if (options.withPayloads && !vault) throw new EnvironmentError(`there are no keys in ${config.keysDir}`);
     if (vault) terminal.err('The export holds what happened in the clear: keep it as you keep health records.');
     const lines = counted(exportLog(source, vault), head, new ProgressLine(terminal, options));

@@ -4,6 +4,7 @@ import type { ProofVerifyOptions } from './proof.js';
 import type { FollowCommandOptions, TrustOptions } from './follow.js';
 import type { KeygenOptions } from './keygen.js';
 import type { RotateOptions } from './rotate-kek.js';
+import type { ContinueOptions } from './continue.js';
 import type { RotateLogKeyOptions } from './rotate-log-key.js';
 import type { SignOptions } from './sign.js';
 import type { VerifyOptions } from './verify.js';
@@ -166,6 +167,10 @@ database or export itself, which then vouches for itself: pin the key that \`rxl
     )
     .addOption(vkeys("the log's verifier key to trust"))
     .option('--policy <file>', 'trusted logs, witnesses and the quorum that is needed (C2SP tlog-policy)')
+    .option(
+      '--continued <file>',
+      'of a log that goes on under another name, what it continues (GET /log/continued): for entries of before',
+    )
     .option('--rotations <file>', "how the log's key was replaced (GET /log/rotations): trust passes on along it")
     .option('--entry <file>', 'the bytes of the entry that a tlog-proof is about')
     .option('--chain-head-vkey <vkey>', 'the verifier key of chain heads and lists to trust')
@@ -258,6 +263,36 @@ without it they cosign no more. A copy of the old key in a backup still signs: d
     )
     .action(async (options: RotateLogKeyOptions) =>
       done(await (await import('./rotate-log-key.js')).runRotateLogKey(options, terminal)),
+    );
+
+  program
+    .command('continue')
+    .description('continue a log whose database was set back, under a new name and key; the service is stopped')
+    .option('--origin <name>', 'the new name (default: a random one)')
+    .addOption(json())
+    .addOption(progress())
+    .addHelpText(
+      'after',
+      help(
+        ['rxledger continue', 'asks nothing: refused where the head file remembers no more than the database holds'],
+        [
+          'rxledger continue --origin example.org/rxledger-2 --json',
+          'prints {log, vkey, continues, entries, lost, headFile}',
+        ],
+      ),
+    )
+    .addHelpText(
+      'after',
+      `
+For a database restored from a backup that is older than its head file: the service does not start on it, for under its
+name it would fork. What is left is verified; then the log's own chain says, signed by the new key and the old one, which
+log it continues, with how many of how many entries, and everything goes on: chains, states, tokens, accounts. What was lost
+stays lost, and shows: whoever has a receipt of it has the proof. The new log is another one: \`follow\` with the old key
+alarms and says so, and witnesses, auditors and WITNESS_POLICY need the new key by a decision of their own. /log/continued
+serves the event. Set LOG_ORIGIN, where it is set, to the new name. Interrupted, run it again.`,
+    )
+    .action(async (options: ContinueOptions) =>
+      done(await (await import('./continue.js')).runContinue(options, terminal)),
     );
 
   program

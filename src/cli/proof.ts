@@ -9,6 +9,7 @@ import { verifyDisclosure } from '../ledger/core/disclosure.js';
 import { decodeEntry, EntryError } from '../ledger/core/entry.js';
 import { type ShownSignature, shownSignature } from '../ledger/core/event-signature.js';
 import { isObject } from '../ledger/core/jcs.js';
+import { type Continuation, ContinuationError, openContinuationReceipt } from '../ledger/core/log-continuation.js';
 import {
   openRotationReceipt,
   policyFor,
@@ -16,7 +17,7 @@ import {
   type Rotation,
   RotationError,
 } from '../ledger/core/log-key-rotation.js';
-import { NoteError, parseVerifierKey, type VerifierKey } from '../ledger/core/note.js';
+import { NoteError, parseVerifierKey, type VerifierKey, formatVerifierKey } from '../ledger/core/note.js';
 import { logsOnly, parsePolicy, type Policy, PolicyError } from '../ledger/core/policy.js';
 import type { PublicJwk } from '../ledger/core/public-key.js';
 import { verifyReceipt } from '../ledger/core/receipt.js';
@@ -42,6 +43,8 @@ export interface ProofVerifyOptions extends CommonOptions {
   readonly policy?: string;
   /** What `/log/rotations` served, or `rxledger rotate-log-key --json` printed. */
   readonly rotations?: string;
+  /** What `/log/continued` served. */
+  readonly continued?: string;
   readonly chainHeadVkey?: string;
   /** The entry's bytes in a file, for a tlog-proof. */
   readonly entry?: string;
@@ -166,7 +169,9 @@ function checkStatement(
 function receiptOf(file: string, { index, proof, checkpoint }: TlogProof, { entry: bytes }: Trust): Receipt | null {
   if (!bytes) throw new UsageError(`${file} is checked with --entry <file>, the entry's bytes`);
   try {
-    const { log } = decodeEntry(bytes);
+    const { log: name } = decodeEntry(bytes);
+    // An entry of before its log went on under another name carries the old one.
+    const log = checkpoint.slice(0, Math.max(0, checkpoint.indexOf('\n'))) || name;
     return { v: 1, log, index, entry: toBase64(bytes), proof: proof.map(toBase64), checkpoint };
   } catch (error) {
     if (error instanceof EntryError || error instanceof EncodingError) return null;
@@ -194,6 +199,7 @@ async function trustOf({
   vkey,
   policy,
   rotations,
+  continued,
   chainHeadVkey,
   entry,
   actorKey,
@@ -201,14 +207,35 @@ async function trustOf({
   const log = vkey.length === 0 ? null : usable('--vkey', () => logsOnly(vkey.map(parseVerifierKey)));
   const file = policy === undefined ? null : await contentOf(policy);
   const read = file && usable('--policy', () => parsePolicy(file));
+  const moved = rotations === undefined ? [] : rotationsIn(await contentOf(rotations));
+  const before = continued === undefined ? [] : continuationsIn(await contentOf(continued));
   return {
-    policy: read ? narrowed(read, log) : log,
-    rotations: rotations === undefined ? [] : rotationsIn(await contentOf(rotations)),
+    policy: policyOf(read ? narrowed(read, log) : log, moved, before),
+    rotations: moved,
     chainHeadKey:
       chainHeadVkey === undefined ? null : usable('--chain-head-vkey', () => parseChainHeadKey(chainHeadVkey)),
     entry: entry === undefined ? null : await contentOf(entry),
     actorKeys: actorKey === undefined ? null : keysIn(Buffer.from(await contentOf(actorKey)).toString()),
   };
+}
+
+/**
+ * The policy with the names that its logs had before. That a log continued another is its key's word: that of one which
+ * is pinned, or which one that is pinned has replaced.
+ */
+function policyOf(policy: Policy | null, rotations: readonly Rotation[], all: readonly Continuation[]): Policy | null {
+  if (!policy || all.length === 0) return policy;
+  const pinned = policy.logs.map(({ key }) => formatVerifierKey(key.name, key.type, key.publicKey));
+  const vouched = new Set(pinned);
+  for (const { from, to } of rotations.toReversed()) if (vouched.has(to)) vouched.add(from);
+  const continued: Continuation[] = [];
+  for (const one of all.toReversed()) {
+    if (!vouched.has(one.to)) continue;
+    continued.push(one);
+    // Its key has signed the tree in which the one before stands.
+    vouched.add(one.from);
+  }
+  return { ...policy, continued };
 }
 
 function keysIn(text: string): PublicJwk[] {
@@ -242,12 +269,22 @@ function rotationsIn(file: Uint8Array): Rotation[] {
   });
 }
 
+/** Oldest first. */
+function continuationsIn(file: Uint8Array): Continuation[] {
+  const receipts = documentsIn(file).map((document) => (document.kind === 'receipt' ? document.receipt : null));
+  return usable('--continued', () =>
+    receipts.map((receipt) => openContinuationReceipt(receipt)).toSorted((a, b) => a.size - b.size),
+  );
+}
+
 function usable<T>(option: string, read: () => T): T {
   try {
     return read();
   } catch (error) {
     if (
-      [NoteError, CheckpointError, ChainHeadError, PolicyError, RotationError].some((kind) => error instanceof kind)
+      [NoteError, CheckpointError, ChainHeadError, PolicyError, RotationError, ContinuationError].some(
+        (kind) => error instanceof kind,
+      )
     ) {
       throw new UsageError(`${option}: ${(error as Error).message}`);
     }

@@ -31,7 +31,7 @@ interface Replaced {
 export async function runRotateLogKey(options: RotateLogKeyOptions, terminal: Terminal): Promise<ExitCode> {
   const config = Config.parse(terminal.env);
   const { origin, vkey, before } = await withLog(config, async ({ source, head }) => {
-    const { vkeys } = await readKeyHistory(dbOf(source), head.origin);
+    const { vkeysNow: vkeys } = await readKeyHistory(dbOf(source), head.origin);
     return { ...head, before: vkeys.at(-2) ?? null };
   });
   const begun = preparedKey(config.keysDir, origin);

@@ -119,11 +119,11 @@ async function database(
     // What is no origin names no key: then the database is not what the keys are for, and `verify` says so.
     const origin = typeof head?.origin === 'string' && isKeyName(head.origin) ? head.origin : null;
     const hasKeys = origin !== null && existsSync(keys);
-    const vault = hasKeys && !entriesOnly ? Vault.openExisting(keys, origin) : null;
     const trusted = vkey ?? (hasKeys ? trustedKey(keys, origin) : null);
     const vkeyFrom = vkey === undefined ? 'keys' : 'option';
     const earlier = head ? await readKeyHistory(dbOf(source), head.origin).catch(() => null) : null;
-    const remembered = await readHeadFile(headFile, trusted === null ? null : [trusted, ...(earlier?.vkeys ?? [])]);
+    const vault = hasKeys && !entriesOnly ? Vault.openExisting(keys, earlier?.first ?? origin) : null;
+    const remembered = await readHeadFile(headFile, trusted === null ? null : [trusted, ...(earlier?.vkeysNow ?? [])]);
     return await verifyDatabase({ source, vkey: trusted, vkeyFrom, vault, remembered, models: CHAIN_MODELS }, progress);
   } finally {
     await source.destroy();

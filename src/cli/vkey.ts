@@ -17,7 +17,7 @@ export async function runVkey({ json, chainHeads, all }: VkeyOptions, terminal: 
   const config = Config.parse(terminal.env);
   return withLog(config, async ({ source, head, vkey: logVkey }) => {
     if (all) {
-      const { vkeys } = await readKeyHistory(dbOf(source), head.origin);
+      const { vkeysNow: vkeys } = await readKeyHistory(dbOf(source), head.origin);
       const keys = vkeys.length === 0 ? [logVkey] : vkeys;
       if (json) terminal.out(JSON.stringify({ log: head.origin, vkeys: keys }));
       else for (const key of keys) terminal.out(key);

@@ -17,7 +17,9 @@ export class Alarm extends Error {
   constructor(
     readonly kind: AlarmKind,
     readonly what: string,
-    readonly more: Pick<Evidence, 'prefix' | 'entries' | 'files' | 'successors'> & { readonly kept?: string } = {},
+    readonly more: Pick<Evidence, 'prefix' | 'entries' | 'files' | 'successors' | 'continued'> & {
+      readonly kept?: string;
+    } = {},
   ) {
     super(`${kind}: ${what}`);
   }

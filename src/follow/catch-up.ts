@@ -1,6 +1,7 @@
 import type { Checkpoint } from '../ledger/core/checkpoint.js';
 import { type Entry, LOG_CHAIN } from '../ledger/core/entry.js';
 import type { Bundle, FetchFile, LogClient } from '../ledger/core/log-client.js';
+import { nameInLog, type Renaming } from '../ledger/core/policy.js';
 import { TILE_WIDTH } from '../ledger/core/tiles.js';
 import { Alarm, entriesOf } from './alarms.js';
 import { entryOf } from './evidence.js';
@@ -24,6 +25,8 @@ const WORDS: Readonly<Record<Rule, string>> = {
 
 export interface CatchUp {
   readonly origin: string;
+  /** What it was called before. */
+  readonly names: readonly Renaming[];
   readonly checkpoint: Checkpoint;
   /** Of that checkpoint. */
   readonly client: LogClient;
@@ -57,7 +60,7 @@ export async function catchUp(run: CatchUp): Promise<void> {
 }
 
 async function take(
-  { origin, checkpoint, client, fetch, store, replica }: CatchUp,
+  { origin, names, checkpoint, client, fetch, store, replica }: CatchUp,
   from: Progress,
   step: readonly Bundle[],
 ) {
@@ -70,7 +73,8 @@ async function take(
   const ends = await store.ends([...chains]);
   let { time } = from;
   for (const { index, leaf, entry } of fresh) {
-    const violation = violationOf(origin, { size: index, time }, entry ? ends.get(entry.chain) : undefined, entry);
+    const name = nameInLog({ continued: names }, origin, index);
+    const violation = violationOf(name, { size: index, time }, entry ? ends.get(entry.chain) : undefined, entry);
     if (violation || !entry) {
       const { rule, against } = violation ?? { rule: 'form', against: null };
       const indexes = against === null ? [index] : [index, against];

@@ -3,6 +3,7 @@ import { EncodingError, equal, fromBase64 } from '../ledger/core/bytes.js';
 import { type Checkpoint, CheckpointError } from '../ledger/core/checkpoint.js';
 import { decodeEntry, type Entry, EntryError } from '../ledger/core/entry.js';
 import type { Hasher } from '../ledger/core/hasher.js';
+import { ContinuationError, lossInWords, openContinuationReceipt } from '../ledger/core/log-continuation.js';
 import {
   formatRotation,
   openRotationReceipt,
@@ -13,7 +14,7 @@ import {
 import { formatVerifierKey, NoteError } from '../ledger/core/note.js';
 import { openWitnessed, type Policy, type Quorum } from '../ledger/core/policy.js';
 import { verifyConsistency, verifyInclusion } from '../ledger/core/proof.js';
-import { violationOf } from './rules.js';
+import { type Rule, violationOf } from './rules.js';
 
 const hash = z.string().describe('32 bytes, base64');
 
@@ -40,6 +41,8 @@ export const evidenceSchema = z.object({
   rotations: z.array(z.unknown()).optional(),
   /** Of a fork: two events by which one key was replaced (receipts). */
   successors: z.array(z.unknown()).optional(),
+  /** Of a log that goes on under another name: the event that says so (a receipt). */
+  continued: z.array(z.unknown()).optional(),
   /** The file that is not the one that `found` signs, or several of which one is not; base64, null: not there. */
   files: z.array(z.object({ path: z.string(), bytes: z.string().nullable() })).optional(),
 });
@@ -59,10 +62,13 @@ export function checkEvidence(hasher: Hasher, policy: Policy, evidence: Evidence
     if (evidence.alarm === 'fork') return forkVerdict(hasher, policy, evidence);
     if (evidence.alarm === 'entry') return entryVerdict(hasher, policy, evidence);
     if (evidence.alarm === 'quorum') return quorumVerdict(hasher, policy, evidence);
+    if (evidence.continued) return continuedVerdict(hasher, policy, evidence.continued);
     return { proved: false, says: 'what was served when is signed by nobody: this is the word of the follower' };
   } catch (error) {
     if (error instanceof NoteError || error instanceof CheckpointError)
       return { proved: false, says: `a checkpoint is not one of the policy's: ${error.message}` };
+    if (error instanceof ContinuationError)
+      return { proved: false, says: `no log goes on as its key signs: ${error.message}` };
     if (error instanceof RotationError)
       return { proved: false, says: `a key was not replaced as both keys sign: ${error.message}` };
     if (error instanceof EncodingError) return { proved: false, says: 'a hash or an entry is not base64' };
@@ -119,6 +125,14 @@ function forkVerdict(hasher: Hasher, policy: Policy, evidence: Evidence): Verdic
   };
 }
 
+/** What the new key says of itself is its own word, unless the old one has signed it, too. */
+function continuedVerdict(hasher: Hasher, policy: Policy, [receipt]: readonly unknown[]): Verdict {
+  const said = openContinuationReceipt(receipt, hasher);
+  const pinned = policy.logs.map(({ key }) => formatVerifierKey(key.name, key.type, key.publicKey));
+  if (!pinned.includes(said.from)) return { proved: false, says: "the log that ended is not one of the policy's" };
+  return { proved: said.bothSigned, says: `${said.origin} says that ${lossInWords(said)}` };
+}
+
 function quorumVerdict(hasher: Hasher, policy: Policy, evidence: Evidence): Verdict {
   const { quorum } = openFor(hasher, policy, evidence, evidence.found);
   return quorum.met
@@ -129,6 +143,13 @@ function quorumVerdict(hasher: Hasher, policy: Policy, evidence: Evidence): Verd
         says: `no quorum of this policy (${quorumInWords(policy, quorum)}), if that is how the log served it`,
       };
 }
+
+/** What is for the whole log to show. */
+const UNLESS: Partial<Record<Rule, string>> = {
+  first: ', if the log has no other of its chain',
+  gap: ', if the log has no other of its chain',
+  log: ', if the log continues no other (/log/continued)',
+};
 
 function entryVerdict(hasher: Hasher, policy: Policy, evidence: Evidence): Verdict {
   const { found, entries = [] } = evidence;
@@ -146,11 +167,9 @@ function entryVerdict(hasher: Hasher, policy: Policy, evidence: Evidence): Verdi
       : undefined;
   const violation = violationOf(checkpoint.origin, { size: index, time: other?.entry?.time ?? '' }, chain, entry);
   if (!violation) return { proved: false, says: 'these entries break no rule' };
-  // That no entry stands between is for the whole log to show.
-  const proved = violation.rule !== 'first' && violation.rule !== 'gap';
   return {
-    proved,
-    says: `entry ${index} breaks the rule "${violation.rule}"${proved ? '' : ', if the log has no other of its chain'}`,
+    proved: !UNLESS[violation.rule],
+    says: `entry ${index} breaks the rule "${violation.rule}"${UNLESS[violation.rule] ?? ''}`,
   };
 }
 

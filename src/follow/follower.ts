@@ -4,11 +4,13 @@ import { EncodingError, equal, fromUtf8 } from '../ledger/core/bytes.js';
 import { type Checkpoint, CheckpointError, parseCheckpoint } from '../ledger/core/checkpoint.js';
 import { type FetchFile, LogClient, LogFileError } from '../ledger/core/log-client.js';
 import { handOver, passedOn, policyFor, type Rotation } from '../ledger/core/log-key-rotation.js';
+import { lossInWords } from '../ledger/core/log-continuation.js';
 import { formatVerifierKey, NoteError, splitNote } from '../ledger/core/note.js';
 import { openWitnessed, type Policy, type Quorum } from '../ledger/core/policy.js';
 import { nodeHasher } from '../ledger/node-hasher.js';
 import { Alarm, EvidenceFolder, fileAlarm, prefixOf } from './alarms.js';
 import { catchUp } from './catch-up.js';
+import { continuedText, fetchContinued, namesIn } from './continued.js';
 import { readIfThere, writeDurably } from './durable.js';
 import { type AlarmKind, quorumInWords } from './evidence.js';
 import { checkMoves, fetchMoves, keepMoves, type KeyMove, movesText, readMoves } from './key-moves.js';
@@ -181,7 +183,7 @@ export class Follower {
       const served = await fetchMoves(fetch, this.moves);
       // The log may have grown since: what lies behind this checkpoint is for the next look.
       const moves = served.filter(({ receipt }) => handOver(receipt).size <= size);
-      if (moves.length === this.moves.length) throw new Alarm('signature', error.message);
+      if (moves.length === this.moves.length) throw (await this.wentOn(moves)) ?? new Alarm('signature', error.message);
       try {
         return { signed: openMoved(policy, moves, note), moves };
       } catch (other) {
@@ -189,6 +191,17 @@ export class Follower {
         throw other;
       }
     }
+  }
+
+  /** Whether the log of a trusted key goes on under another name: nobody but its reader decides to trust that one. */
+  private async wentOn(moves: readonly KeyMove[]): Promise<Alarm | null> {
+    const { policy, fetch } = this.options;
+    const pinned = policy.logs.map(({ key }) => formatVerifierKey(key.name, key.type, key.publicKey));
+    const trusted = [...pinned, ...alongTrust(policy, moves).map(({ to }) => to)];
+    const [next] = (await fetchContinued(fetch)).filter(({ said }) => trusted.includes(said.from));
+    if (!next) return null;
+    const words = `the log goes on as ${next.said.origin}, under the key ${next.said.to}: ${lossInWords(next.said)}`;
+    return new Alarm('log', words, { continued: [next.receipt] });
   }
 
   private async check(found: Signed, moves: readonly KeyMove[], fetch: FetchFile): Promise<Standing> {
@@ -214,8 +227,12 @@ export class Follower {
     const now = Math.floor(clock.now() / 1000);
     const { replica, progress } = this.options;
     const { origin } = checkpoint;
-    await catchUp({ origin, checkpoint, client, fetch, store: this.store, before, replica, progress });
+    // Only what is checked from the beginning on can hold entries of before.
+    const continued = await fetchContinued(fetch);
+    const names = await namesIn(continued, checkpoint, client);
+    await catchUp({ origin, names, checkpoint, client, fetch, store: this.store, before, replica, progress });
     if (replica && moves.length > 0) await replica.keepRotations(movesText(moves));
+    if (replica && names.length > 0) await replica.keepContinued(continuedText(continued));
     await replica?.publish(found.note, checkpoint, client);
     const lag = checkpoint.size - before.size;
     const cosigned = quorum.witnesses.map(({ time }) => Number(time));

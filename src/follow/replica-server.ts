@@ -79,6 +79,9 @@ export function createReplicaServer(
   server.get('/log/rotations', (_request, reply) =>
     send(reply, replica.keyRotations() ?? '{"items":[]}', JSON_TYPE, CACHING.moving),
   );
+  server.get('/log/continued', async (_request, reply) =>
+    send(reply, (await replica.continued()) ?? '{"items":[]}', JSON_TYPE, CACHING.moving),
+  );
   server.get('/log/tile/*', async (request, reply) => {
     // One spelling each: the address as it was sent.
     const tile = parseTilePath((request.url.split('?')[0] ?? '').replace(/^\/log\//, ''));

@@ -16,6 +16,7 @@ import {
   tilePath,
   tileWidth,
 } from '../ledger/core/tiles.js';
+import { CONTINUED } from './continued.js';
 import { readIfThere, writeDurably } from './durable.js';
 import { ROTATIONS } from './key-moves.js';
 
@@ -50,6 +51,16 @@ export class Replica {
     if (text === this.rotations) return;
     await writeDurably(join(this.folder, ROTATIONS), text);
     this.rotations = text;
+  }
+
+  /** How the log went on under another name, as `/log/continued` serves it; null when it never did. */
+  async continued(): Promise<Uint8Array | null> {
+    return readIfThere(join(this.folder, CONTINUED));
+  }
+
+  /** Keeps that, before a checkpoint of the log is shown. */
+  async keepContinued(text: string): Promise<void> {
+    await writeDurably(join(this.folder, CONTINUED), text);
   }
 
   /** @returns null before the first */

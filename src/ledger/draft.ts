@@ -49,7 +49,7 @@ export function openStaging(
   log: ChainHead | null,
 ): { tree: GrowingTree; staging: Staging } {
   const tree = new GrowingTree(nodeHasher, before.size, before.frontier);
-  return { tree, staging: new Staging(desk.vault, tree, now, nextSubject, log) };
+  return { tree, staging: new Staging(desk.vault, before.origin, tree, now, nextSubject, log) };
 }
 
 /**

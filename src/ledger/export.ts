@@ -3,6 +3,7 @@ import { type Db, dbOf, placeholders } from '../database/db.js';
 import { LOG_CHAIN } from './core/entry.js';
 import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow, isErased } from './chain-head.js';
 import { readEventsAt } from './history.js';
+import { readKeyHistory } from './key-history.js';
 import { exportedPayload, splitPayload } from './payload.js';
 import { readHead } from './tip.js';
 import type { Vault } from './vault.js';
@@ -23,12 +24,14 @@ export async function* exportLog(source: DataSource, vault: Vault | null): Async
     await db.query(db.dialect === 'postgres' ? 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY' : 'BEGIN');
     const head = await readHead(db);
     if (!head) throw new Error('the database holds no log');
+    const { names } = await readKeyHistory(db, head.origin);
     const header: ExportHeader = {
       format: 'rxledger-export/1',
       log: head.origin,
       vkey: head.vkey,
       size: head.size,
       checkpoint: head.checkpoint,
+      ...(names.length > 1 && { names }),
     };
     yield JSON.stringify(header);
     for (let from = 0; from < head.size; from += PAGE) {

@@ -142,6 +142,19 @@ async function filesOf(path: string): Promise<string[]> {
   return names.filter((name) => name === own || name.startsWith(`${own}${ASIDE}`)).map((name) => join(folder, name));
 }
 
+/**
+ * Gives a head file that remembers a log which goes on under another name a name of its own, and the files that were
+ * moved aside before it: it is kept, and not looked at any more.
+ * @returns its new path
+ */
+export async function setAside(path: string, keyId: string): Promise<string> {
+  const ended = `${path}.ended-${keyId}`;
+  // The file itself last: while it is there, this is not finished.
+  for (const file of (await filesOf(path)).toSorted().toReversed()) await rename(file, ended + file.slice(path.length));
+  await syncFolder(path);
+  return ended;
+}
+
 /** Opens them all as they stand at one moment: a file that is being moved aside would be missed otherwise. */
 async function openAll(path: string): Promise<Map<string, FileHandle>> {
   for (;;) {
@@ -188,11 +201,17 @@ export async function readHeadFile(path: string, vkeys: readonly string[] | null
   return (await readAll(path, vkeys)).largest;
 }
 
-/** @returns the largest checkpoint as {@link readHeadFile} does, and the files moved aside that were looked through */
+/** The largest checkpoint of at most that size that the key has signed; null when the file's end remembers none. */
+export async function readHeadFileUpTo(path: string, vkey: string, size: number): Promise<string | null> {
+  const { notes } = await readAll(path, null);
+  return notes.find((one) => one.size <= size && isSignedBy(vkey, one.note))?.note ?? null;
+}
+
+/** @returns all that it remembers, the largest first; the largest checkpoint as {@link readHeadFile} does; and the files moved aside that were looked through */
 async function readAll(
   path: string,
   vkeys: readonly string[] | null,
-): Promise<{ largest: string | null; aside: string[] }> {
+): Promise<{ notes: { note: string; size: number }[]; largest: string | null; aside: string[] }> {
   const opened = await openAll(path);
   let text = '';
   try {
@@ -205,7 +224,7 @@ async function readAll(
     .toSorted((a, b) => b.size - a.size);
   const largest =
     vkeys === null ? notes[0] : (notes.find(({ note }) => vkeys.some((vkey) => isSignedBy(vkey, note))) ?? notes[0]);
-  return { largest: largest?.note ?? null, aside: [...opened.keys()].filter((file) => file !== path) };
+  return { notes, largest: largest?.note ?? null, aside: [...opened.keys()].filter((file) => file !== path) };
 }
 
 /** Whether it is a checkpoint by that key. */

@@ -14,6 +14,7 @@ import {
   withRevoked,
 } from './actor-keys.js';
 import { LOG_CHAIN } from './core/entry.js';
+import { LOG_CONTINUED } from './core/log-continuation.js';
 import { LOG_KEY_ROTATED } from './core/log-key-rotation.js';
 import type { ChainModel, ChainRef, LedgerEvent } from './model.js';
 
@@ -36,6 +37,7 @@ const EVENTS: Readonly<Record<string, (log: LogChain, event: LedgerEvent) => Log
   }),
   // Which key signs the head of the log says; its history is read from the events (`key-history.ts`).
   [LOG_KEY_ROTATED]: (log) => log,
+  [LOG_CONTINUED]: (log) => log,
 };
 
 export const isLogEvent = ({ type }: LedgerEvent): boolean => Object.hasOwn(EVENTS, type);

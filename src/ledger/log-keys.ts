@@ -70,7 +70,7 @@ export class LogKeys {
  */
 function findLogKey(dir: string, origin: string, vkey: string): LogKey | null {
   // Once more at the end: between the two looks the file may have got its new name.
-  for (const name of [LOG_KEY_FILE, `${NEXT}${idOf(vkey)}`, LOG_KEY_FILE]) {
+  for (const name of [LOG_KEY_FILE, `${NEXT}${keyIdOf(vkey)}`, LOG_KEY_FILE]) {
     const seed = loadKey(dir, name);
     const key = seed && new LogKey(origin, seed);
     if (key?.vkey === vkey) return key;
@@ -87,7 +87,7 @@ export function preparedKey(dir: string, origin: string): LogKey | null {
   for (const name of readdirSync(dir).toSorted()) {
     const seed = PREPARED.test(name) ? loadKey(dir, name) : null;
     const key = seed && new LogKey(origin, seed);
-    if (key && name === `${NEXT}${idOf(key.vkey)}`) return key;
+    if (key && name === `${NEXT}${keyIdOf(key.vkey)}`) return key;
   }
   return null;
 }
@@ -98,7 +98,7 @@ export function prepareKey(dir: string, origin: string): LogKey {
   if (prepared) return prepared;
   const seed = randomBytes(32);
   const key = new LogKey(origin, seed);
-  writeKey(dir, `${NEXT}${idOf(key.vkey)}`, seed);
+  writeKey(dir, `${NEXT}${keyIdOf(key.vkey)}`, seed);
   return key;
 }
 
@@ -110,18 +110,18 @@ export function prepareKey(dir: string, origin: string): LogKey {
  * @returns name of that file; null when there is none
  */
 export function settleKey(dir: string, { origin, vkey }: LogKey, from: string | null, keep: boolean): string | null {
-  const prepared = `${NEXT}${idOf(vkey)}`;
+  const prepared = `${NEXT}${keyIdOf(vkey)}`;
   const before = loadKey(dir, LOG_KEY_FILE);
   if (before && loadKey(dir, prepared)) {
     const { vkey: signed } = new LogKey(origin, before);
-    const old = `${OLD}${idOf(signed)}`;
+    const old = `${OLD}${keyIdOf(signed)}`;
     if (keep && loadKey(dir, old) === null) unlessTaken(() => writeKey(dir, old, before));
     unlessGone(() => renameSync(join(dir, prepared), join(dir, LOG_KEY_FILE)));
   }
-  const old = from === null ? null : `${OLD}${idOf(from)}`;
+  const old = from === null ? null : `${OLD}${keyIdOf(from)}`;
   if (from !== null && !keep) {
     // Copies too that a crash left while the key was written.
-    const names = [OLD, NEXT].map((start) => `${start}${idOf(from)}`);
+    const names = [OLD, NEXT].map((start) => `${start}${keyIdOf(from)}`);
     const copies = readdirSync(dir).filter((name) => names.some((one) => name === one || name.startsWith(`${one}.`)));
     for (const name of copies) rmSync(join(dir, name), { force: true });
   }
@@ -129,7 +129,8 @@ export function settleKey(dir: string, { origin, vkey }: LogKey, from: string | 
   return old && keep && loadKey(dir, old) ? old : null;
 }
 
-const idOf = (vkey: string): string => vkey.slice(vkey.indexOf('+') + 1).slice(0, 8);
+/** The key id in a verifier key, 8 hex digits. */
+export const keyIdOf = (vkey: string): string => vkey.slice(vkey.indexOf('+') + 1).slice(0, 8);
 
 /** Another process does the same at this moment. */
 function unlessTaken(write: () => void): void {

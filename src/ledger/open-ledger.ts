@@ -57,8 +57,8 @@ export async function openLedger(
   const closers: (() => Promise<unknown>)[] = [() => source.destroy()];
   try {
     await migrate(source);
-    const keys = await logKeys(dbOf(source), config);
-    const vault = new Vault(config.keysDir, keys.origin);
+    const { keys, first } = await logKeys(dbOf(source), config);
+    const vault = new Vault(config.keysDir, first);
     const head = await HeadFile.open(config.headFile, keys);
     closers.unshift(() => head.close());
     await checkHeadFile(dbOf(source), keys, head.last);
@@ -97,8 +97,11 @@ async function closeAll(closers: readonly (() => Promise<unknown>)[]): Promise<v
   if (faults.length > 0) throw faults[0];
 }
 
-/** The log's name and keys as the database knows them; a new database is given them. */
-async function logKeys(db: Db, config: Config): Promise<LogKeys> {
+/**
+ * The log's name and keys as the database knows them; a new database is given them.
+ * @returns `first`: the log's first name, under which it stores what is secret, whatever it is called now
+ */
+async function logKeys(db: Db, config: Config): Promise<{ keys: LogKeys; first: string }> {
   const { keysDir: dir, env } = config;
   const wanted = env.LOG_ORIGIN;
   const seed = loadOrCreateKey(dir, LOG_KEY_FILE);
@@ -116,8 +119,8 @@ async function logKeys(db: Db, config: Config): Promise<LogKeys> {
   if (wanted !== undefined && wanted !== head.origin) {
     throw new StartRefused(`LOG_ORIGIN is ${wanted}, but this database holds the log ${head.origin}`);
   }
-  const { vkeys } = await readKeyHistory(db, head.origin);
-  const keys = LogKeys.open(dir, head.origin, head.vkey, vkeys);
+  const { vkeysNow, first } = await readKeyHistory(db, head.origin);
+  const keys = LogKeys.open(dir, head.origin, head.vkey, vkeysNow);
   if (!keys) {
     const { vkey } = new LogKey(head.origin, seed);
     const last = await readHeadFile(config.headFile, [vkey]);
@@ -129,7 +132,7 @@ async function logKeys(db: Db, config: Config): Promise<LogKeys> {
   }
   // A rotation that a crash cut short after it was committed.
   settleKey(dir, keys.of(head.vkey), null, true);
-  return keys;
+  return { keys, first };
 }
 
 /** A ledger that was set back, or whose end was lost, is not continued. */

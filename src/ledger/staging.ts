@@ -113,6 +113,8 @@ export class Staging {
 
   constructor(
     private readonly vault: Vault,
+    /** The log's name, which the entries carry. */
+    private readonly origin: string,
     private readonly tree: GrowingTree,
     private readonly now: number,
     /** Gives each subject that the batch makes its number. */
@@ -171,7 +173,7 @@ export class Staging {
     if (command.signature === undefined && !Object.hasOwn(keys.inForce, command.actor.id)) return accepted;
     const signable = ({ chain, type }: NewEvent): boolean =>
       slots.find(({ id }) => id === chain)?.model.signable?.includes(type) ?? false;
-    return decideSignature(keys, command, accepted.events, signable, this.vault.origin, this.now, nodeCheck);
+    return decideSignature(keys, command, accepted.events, signable, this.origin, this.now, nodeCheck);
   }
 
   private blind(name: OutsideName): Buffer {
@@ -326,11 +328,10 @@ export class Staging {
   private enter(event: LedgerEvent, head: ChainHead, keyed: boolean) {
     const salt = freshBytes(32);
     const { text, commitment } = sealEvent(nodeHasher, salt, event);
-    const { origin } = this.vault;
     const entry = encodeEntry({
       chain: head.id,
       commitment,
-      log: origin,
+      log: this.origin,
       prev: head.leaf,
       seq: event.seq,
       time: this.time,

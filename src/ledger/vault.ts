@@ -70,7 +70,7 @@ export class Vault {
 
   /**
    * @param dir the keys folder; keys are made at first use
-   * @param origin the log's origin, part of every AAD
+   * @param origin the log's first name, part of every AAD: it stays when the log goes on under another
    */
   constructor(
     private readonly dir: string,

@@ -27,6 +27,8 @@ export interface ClearEvent {
  */
 @Injectable()
 export class LogFiles {
+  /** What {@link continued} found last, and the log's name then: there are no others while that is the same. */
+  private renamed: { origin: string; receipts: readonly Receipt[] } = { origin: '', receipts: [] };
   /** What {@link rotations} found last, and the log's key then: there are no others while that is the same. */
   private replaced: { vkey: string; receipts: readonly Receipt[] } = { vkey: '', receipts: [] };
   private readonly proofs: TileProofs;
@@ -100,7 +102,7 @@ export class LogFiles {
     if (this.replaced.vkey !== vkey) {
       const { rotations } = await readKeyHistory(this.reader.db, origin);
       const receipts: Receipt[] = [];
-      for (const { size } of rotations) receipts.push(await this.rotation(size));
+      for (const rotation of rotations) if (rotation.origin === origin) receipts.push(await this.move(rotation.size));
       this.replaced = { vkey, receipts };
     }
     const shown: Receipt[] = [];
@@ -108,7 +110,25 @@ export class LogFiles {
     return shown;
   }
 
-  private async rotation(index: number): Promise<Receipt> {
+  /**
+   * The events by which the log went on under another name, oldest first, each with the checkpoint behind it. None that the
+   * served tree does not hold.
+   */
+  async continued(): Promise<Receipt[]> {
+    const { origin } = (await readHead(this.reader.db)) ?? { origin: '' };
+    if (this.renamed.origin !== origin) {
+      const { continuations } = await readKeyHistory(this.reader.db, origin);
+      const receipts: Receipt[] = [];
+      for (const one of continuations) receipts.push({ ...(await this.move(one.size)), log: one.origin });
+      this.renamed = { origin, receipts };
+    }
+    const shown: Receipt[] = [];
+    for (const receipt of this.renamed.receipts) if (await this.served.reaches(receipt.index + 1)) shown.push(receipt);
+    return shown;
+  }
+
+  /** The receipt of an event by which another key took over, under the checkpoint behind it. */
+  private async move(index: number): Promise<Receipt> {
     const [row] = await this.reader.db.query<{ entry: Buffer; body: Buffer; checkpoint: string | null }>(
       `SELECT e.entry, p.body, c.checkpoint FROM entry e JOIN payload p ON p.idx = e.idx
        LEFT JOIN published c ON c.size = e.idx + 1 WHERE e.idx = ?`,

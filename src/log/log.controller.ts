@@ -41,6 +41,9 @@ const chainPage = z.object({
 const rotations = z.object({
   items: z.array(receipt.omit({ state: true }).meta({ title: 'LogKeyRotation' })).readonly(),
 });
+const continued = z.object({
+  items: z.array(receipt.omit({ state: true }).meta({ title: 'LogContinuation' })).readonly(),
+});
 const page = z.object({
   items: z.array(
     z
@@ -122,6 +125,19 @@ export class LogController {
   @ApiOkResponse({ standardSchema: rotations })
   async rotations(): Promise<z.output<typeof rotations>> {
     return { items: await this.files.rotations() };
+  }
+
+  @Get('continued')
+  @Action('public')
+  @ApiOperation({
+    summary:
+      'Of a log that goes on under another name, what it continues and how much was lost: receipts, oldest first',
+    description:
+      'Its database was set back. Entries before such an event carry the name of before. Nobody who has pinned a key of before can take that for the same log: no trust passes on. Nothing beyond the checkpoint that is served.',
+  })
+  @ApiOkResponse({ standardSchema: continued })
+  async continued(): Promise<z.output<typeof continued>> {
+    return { items: await this.files.continued() };
   }
 
   @Get('tile/entries/*')

@@ -245,7 +245,7 @@ async function actorKey(shown: Shown, { actor }: Kept): Promise<string | null> {
 /** The part of a verifier's work that a monitor does for each entry, in order. */
 async function everyLeaf({ entries }: Shown, today: Checkpoint): Promise<string | null> {
   const findings = new Findings();
-  const audit = new EntryAudit(today.origin, findings, 'entry');
+  const audit = new EntryAudit([{ origin: today.origin, from: 0 }], findings, 'entry');
   for (let index = 0; index < today.size; index++) {
     const bytes = entries.get(index);
     if (!bytes) return `entry ${index} is not shown`;
@@ -261,7 +261,7 @@ const leafInput = (entry: Uint8Array = new Uint8Array()): Buffer => Buffer.conca
 
 async function everyTile({ entries, tile }: Shown, today: Checkpoint): Promise<string | null> {
   const findings = new Findings();
-  const audit = new EntryAudit(today.origin, findings, 'entry');
+  const audit = new EntryAudit([{ origin: today.origin, from: 0 }], findings, 'entry');
   for (let index = 0; index < today.size; index++) audit.take(leafInput(entries.get(index)));
   const tiles = new TileAudit(tile, findings);
   await tiles.finish(audit.tree);

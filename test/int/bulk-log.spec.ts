@@ -37,7 +37,7 @@ describe('a log that was made in bulk, as the benchmarks measure', () => {
 
   it('is read in pages that give every entry', async () => {
     const source = await openSqliteReadOnly(config.sqliteFile);
-    const audit = new EntryAudit('x', new Findings(), 'entry');
+    const audit = new EntryAudit([{ origin: 'x', from: 0 }], new Findings(), 'entry');
     const { idx, ends, bytes, leafTiles } = await readPage(dbOf(source), 256, 1024);
     expect([idx.length, idx[0], idx.at(-1), ends.at(-1), leafTiles.size]).toEqual([768, 256, 1023, bytes.length, 3]);
     for (const [at, end] of ends.entries()) audit.take(bytes, ends[at - 1] ?? 0, end);

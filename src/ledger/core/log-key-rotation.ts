@@ -1,13 +1,13 @@
 /** A log's change of its key: one statement that the old and the new key sign, and how trust passes from one to the other. */
 import type { Receipt } from '../model.js';
-import { EncodingError, equal, fromBase64, fromUtf8, toBase64 } from './bytes.js';
+import { equal, fromBase64, fromUtf8, toBase64 } from './bytes.js';
 import { type Checkpoint, CheckpointError, parseCheckpoint } from './checkpoint.js';
-import { parsePayload, PayloadError } from './commitment.js';
+import { parsePayload } from './commitment.js';
 import { LOG_CHAIN } from './entry.js';
 import { HASH_BYTES, type Hasher, nobleHasher } from './hasher.js';
 import { isObject } from './jcs.js';
-import { GrowingTree } from './merkle.js';
-import { KEY_TYPE, NoteError, openNote, parseVerifierKey, splitNote, type VerifierKey } from './note.js';
+import { logKey, refusing, rootBefore } from './log-events.js';
+import { NoteError, openNote, splitNote, type VerifierKey } from './note.js';
 import type { Policy } from './policy.js';
 import { verifyReceipt } from './receipt.js';
 
@@ -92,14 +92,6 @@ export function handOver({ checkpoint }: Receipt): Checkpoint {
 }
 
 /**
- * The root of the tree to which a leaf was appended.
- * @param proof inclusion proof of the last leaf: the roots of the complete trees before it, the smallest first
- */
-export function rootBefore(hasher: Hasher, index: number, proof: readonly Uint8Array[]): Uint8Array {
-  return new GrowingTree(hasher, index, proof.toReversed()).root();
-}
-
-/**
  * Two rotations that replace one key otherwise: it was stolen, or the log was forked, and nobody can tell by these which
  * of its successors is to be trusted. @returns null when each key was replaced once
  */
@@ -160,19 +152,7 @@ function bothSigned(note: string, keys: readonly VerifierKey[]): string {
   return text;
 }
 
-function logKey(vkey: string): VerifierKey {
-  const key = parseVerifierKey(vkey);
-  if (key.type !== KEY_TYPE.ed25519) throw new RotationError('not a log key');
-  return key;
-}
-
 /** What was written by anybody is a {@link RotationError} where it is wrong. */
 function opened<T>(read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    const known = [EncodingError, NoteError, CheckpointError, PayloadError];
-    if (known.some((kind) => error instanceof kind)) throw new RotationError((error as Error).message);
-    throw error;
-  }
+  return refusing(read, (message) => new RotationError(message));
 }

@@ -11,6 +11,15 @@ export interface Policy {
   readonly groups: readonly PolicyGroup[];
   /** Name of the witness or group that must have witnessed; null: none is needed (`quorum none`). */
   readonly quorum: string | null;
+  /** Logs among them that go on under another name: their first entries carry the one before. */
+  readonly continued?: readonly Renaming[];
+}
+
+/** Entries of a log before `size` carry the name `oldOrigin` instead of `origin`. */
+export interface Renaming {
+  readonly oldOrigin: string;
+  readonly origin: string;
+  readonly size: number;
 }
 
 export interface PolicyLog {
@@ -268,4 +277,14 @@ function utf8Of(bytes: Uint8Array): string | undefined {
     if (error instanceof EncodingError) return undefined;
     throw error;
   }
+}
+
+/** The name that the entry of this index carries in the log of that name. */
+export function nameInLog({ continued = [] }: Pick<Policy, 'continued'>, origin: string, index: number): string {
+  let name = origin;
+  // Each leads once further back, if at all.
+  for (let steps = continued.length; steps > 0; steps--) {
+    name = continued.find((one) => one.origin === name && index < one.size)?.oldOrigin ?? name;
+  }
+  return name;
 }

@@ -5,7 +5,15 @@ import { isCommitted, parsePayload, PayloadError } from './commitment.js';
 import { decodeEntry, type Entry, EntryError } from './entry.js';
 import { type Hasher, nobleHasher } from './hasher.js';
 import { NoteError, parseVerifierKey } from './note.js';
-import { logOnly, openWitnessed, type Policy, type ReceiptState, receiptState, type Witnessed } from './policy.js';
+import {
+  logOnly,
+  nameInLog,
+  openWitnessed,
+  type Policy,
+  type ReceiptState,
+  receiptState,
+  type Witnessed,
+} from './policy.js';
 import { verifyInclusion } from './proof.js';
 
 export type ReceiptReason =
@@ -58,7 +66,8 @@ export function verifyReceipt(receipt: Receipt, trust: string | Policy, hasher: 
   const bytes = attempt(() => fromBase64(receipt.entry));
   const entry = bytes && attempt(() => decodeEntry(bytes));
   if (!entry) return fail('entry');
-  if (receipt.log !== checkpoint.origin || entry.log !== checkpoint.origin) return fail('log');
+  const name = nameInLog(policy, checkpoint.origin, receipt.index);
+  if (receipt.log !== checkpoint.origin || entry.log !== name) return fail('log');
   if (!included(hasher, receipt, hasher.leaf(bytes), checkpoint)) return fail('inclusion');
   const { payload, salt, index } = receipt;
   const disclosed = payload !== undefined && salt !== undefined;

@@ -16,6 +16,7 @@ import { isCommitted, parsePayload } from '../core/commitment.js';
 import { decodeEntry, LOG_CHAIN } from '../core/entry.js';
 import { jcs } from '../core/jcs.js';
 import { dataKeyOf } from '../history.js';
+import type { LogName } from '../key-history.js';
 import type { ChainModel, LedgerEvent, ReadModel } from '../model.js';
 import { nodeHasher } from '../node-hasher.js';
 import { openEvent, splitPayload } from '../payload.js';
@@ -55,11 +56,12 @@ export class ChainAudit {
   constructor(
     private readonly db: Db,
     private readonly vault: Vault,
+    names: readonly LogName[],
     models: readonly ChainModel[],
     private readonly findings: Findings,
     private readonly marks: RequestMarks,
   ) {
-    this.signatures = new SignatureAudit(vault.origin, models, (index, what) =>
+    this.signatures = new SignatureAudit(names, models, (index, what) =>
       findings.add('tampered', 'payload', { index }, what),
     );
     this.models = new Map(models.map((model) => [model.kind, model]));

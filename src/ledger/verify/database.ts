@@ -91,8 +91,8 @@ async function verifySnapshot(
   }
   const signed = checkHead(head, about.newestVkey, findings);
   const size = await sizeToVerify(db, head, signed, findings);
-  const audit = new EntryAudit(head.origin, findings, 'entry');
-  const remembered = rememberedCheckpoint(input.remembered, [vkey, ...history.vkeys], findings);
+  const audit = new EntryAudit(history.names, findings, 'entry');
+  const remembered = rememberedCheckpoint(input.remembered, [vkey, ...history.vkeysNow], findings);
   const published = new PublishedAudit(db, (at) => history.signersAt(at, vkey), findings);
   await verifyEntries(db, size, audit, signed, remembered, history, published, findings, (done) =>
     progress({ step: 'entries', done, total: size }),
@@ -105,7 +105,7 @@ async function verifySnapshot(
   await verifyErasures(db, findings);
   await verifyClients(db, input.vault, findings);
   const checked = input.vault
-    ? await verifyChains(db, input.vault, input.models, head, audit, findings, progress)
+    ? await verifyChains(db, input.vault, history, input.models, head, audit, findings, progress)
     : null;
   const orphans = await db.query<{ idx: number }>(
     'SELECT idx FROM payload WHERE idx NOT IN (SELECT idx FROM entry) LIMIT 50',
@@ -152,8 +152,8 @@ function checkLength(head: HeadRow, size: number, remembered: Signed, findings: 
 }
 
 /** Whoever has pinned an old key needs the checkpoint by which it handed over. */
-async function checkHandOvers(db: Db, { rotations }: KeyHistory, size: number, findings: Findings): Promise<void> {
-  for (const { size: before } of rotations.filter((rotation) => rotation.size < size)) {
+async function checkHandOvers(db: Db, { moves }: KeyHistory, size: number, findings: Findings): Promise<void> {
+  for (const { size: before } of moves.filter((move) => move.size < size)) {
     const at = before + 1;
     const rows = await db.query('SELECT size FROM published WHERE size = ?', [at]);
     if (rows.length === 0)
@@ -169,6 +169,7 @@ async function checkHandOvers(db: Db, { rotations }: KeyHistory, size: number, f
 async function verifyChains(
   db: Db,
   vault: Vault,
+  { names }: KeyHistory,
   models: readonly ChainModel[],
   head: HeadRow,
   entries: EntryAudit,
@@ -177,7 +178,7 @@ async function verifyChains(
 ): Promise<ChainAudit> {
   const total = entries.chains.size;
   const marks = new RequestMarks(entries.tree.size);
-  const audit = new ChainAudit(db, vault, models, findings, marks);
+  const audit = new ChainAudit(db, vault, names, models, findings, marks);
   await audit.run(entries.chains, (done) => progress({ step: 'chains', done, total }));
   if (audit.lastIndex === marks.size - 1 && marks.size > 0 && Date.parse(audit.lastInstant) !== head.time)
     findings.add('tampered', 'log_head', {}, 'time is not that of the last entry');
@@ -197,7 +198,7 @@ async function verifyEntries(
   progress: (done: number) => void,
 ): Promise<void> {
   const tileFindings = new Findings();
-  const rotations = new Map(history.rotations.map((rotation) => [rotation.size, rotation]));
+  const moves = new Map(history.moves.map((move) => [move.size, move]));
   const atSize = (): void => {
     published.at(audit.tree);
     if (remembered && audit.tree.size === remembered.size && !audit.tree.root().equals(remembered.root)) {
@@ -208,9 +209,9 @@ async function verifyEntries(
         'the log differs from the checkpoint that it remembers',
       );
     }
-    const rotation = rotations.get(audit.tree.size);
-    if (rotation && !audit.tree.root().equals(rotation.root))
-      findings.add('tampered', 'payload', { index: rotation.size }, 'replaces the key of another tree');
+    const move = moves.get(audit.tree.size);
+    if (move && !audit.tree.root().equals(move.root))
+      findings.add('tampered', 'payload', { index: move.size }, 'replaces the key of another tree');
   };
   let page = await readPage(db, 0, Math.min(PAGE, size));
   const tiles = new TileAudit(async (level, index) => {

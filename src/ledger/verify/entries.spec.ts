@@ -39,7 +39,7 @@ function byReading(entries: readonly Uint8Array[], origin: string): string[] {
 
 function audited(entries: readonly Uint8Array[], origin = ORIGIN): { wrong: string[]; audit: EntryAudit } {
   const findings = new Findings();
-  const audit = new EntryAudit(origin, findings, 'entry');
+  const audit = new EntryAudit([{ origin, from: 0 }], findings, 'entry');
   for (const bytes of entries) audit.take(leafInput(bytes));
   return { wrong: findings.listed.map(({ where, what }) => `${where['index']} ${what}`), audit };
 }

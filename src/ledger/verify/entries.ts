@@ -1,3 +1,4 @@
+import { type LogName, nameAt } from '../key-history.js';
 import { toBase64 } from '../core/bytes.js';
 import { decodeEntry, type Entry, isEntryTime, MAX_ENTRY_BYTES, ZERO32 } from '../core/entry.js';
 import { isKeyName } from '../core/name.js';
@@ -37,17 +38,25 @@ export class EntryAudit {
   timedAt = -1;
   /** Entries without a finding of their own. */
   verified = 0;
+  private origin = '';
   /** What stands between commitment and prev in every entry of this log, byte for byte. */
-  private readonly beforePrev: string;
+  private beforePrev = BEYOND_LATIN1;
+  /** Index from which on entries carry another name. */
+  private until = 0;
 
+  /** @param names of the log, oldest first */
   constructor(
-    private readonly origin: string,
+    private readonly names: readonly LogName[],
     private readonly findings: Findings,
     private readonly table: string,
-  ) {
+  ) {}
+
+  private called(index: number): void {
+    this.origin = nameAt(this.names, index);
+    this.until = this.names.find(({ from }) => from > index)?.from ?? Number.POSITIVE_INFINITY;
     // What is no log's name stands in no entry.
-    this.beforePrev = isKeyName(origin)
-      ? Buffer.from(`","log":${JSON.stringify(origin)},"prev":"`).toString('latin1')
+    this.beforePrev = isKeyName(this.origin)
+      ? Buffer.from(`","log":${JSON.stringify(this.origin)},"prev":"`).toString('latin1')
       : BEYOND_LATIN1;
   }
 
@@ -55,6 +64,7 @@ export class EntryAudit {
   take(bytes: Buffer, start = 0, end = bytes.length): TakenEntry {
     const leaf = sha256Text(bytes.subarray(start, end));
     const index = this.tree.append(leaf);
+    if (index >= this.until) this.called(index);
     return this.expected(bytes, start, end, index, leaf) ?? this.examine(bytes.subarray(start + 1, end), index, leaf);
   }
 

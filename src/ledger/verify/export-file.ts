@@ -6,7 +6,7 @@ import { ERASED } from '../chain-head.js';
 import { openCheckpoint } from '../core/checkpoint.js';
 import { isCommitted, parsePayload } from '../core/commitment.js';
 import { decodeEntry, type Entry, LOG_CHAIN, MAX_ENTRY_BYTES } from '../core/entry.js';
-import { KeyHistory } from '../key-history.js';
+import { KeyHistory, type LogName, nameAt } from '../key-history.js';
 import { nodeHasher } from '../node-hasher.js';
 import type { ChainModel, LedgerEvent } from '../model.js';
 import { openEvent, splitExported } from '../payload.js';
@@ -25,6 +25,11 @@ export const exportHeader = z.object({
   size: z.number().int().min(0),
   /** The signed checkpoint of that size. */
   checkpoint: z.string(),
+  /** Of a log that goes on under another name: what its entries before called it, oldest first, each from an index on. */
+  names: z
+    .array(z.object({ origin: z.string(), from: z.number().int().min(0) }))
+    .readonly()
+    .optional(),
 });
 export type ExportHeader = z.output<typeof exportHeader>;
 
@@ -59,6 +64,7 @@ export async function verifyExport(
   let erased = 0;
   let signatures: SignatureAudit | null = null;
   let history = new KeyHistory('');
+  let names: readonly LogName[] = [];
   /** Chains with an entry whose payload the file does not hold. */
   const bare = new Set<string>();
   let number = 0;
@@ -66,9 +72,10 @@ export async function verifyExport(
     number++;
     if (!header) {
       header = parseLine(exportHeader, line, number);
-      audit = new EntryAudit(header.log, findings, 'export');
-      history = new KeyHistory(header.log);
-      signatures = new SignatureAudit(header.log, models, (index, what) =>
+      names = header.names ?? [{ origin: header.log, from: 0 }];
+      audit = new EntryAudit(names, findings, 'export');
+      history = new KeyHistory(nameAt(names, 0));
+      signatures = new SignatureAudit(names, models, (index, what) =>
         findings.add('tampered', 'export', { index }, what),
       );
       continue;
@@ -115,6 +122,9 @@ export async function verifyExport(
   if (!header || !audit) throw new ExportError('line 1: the file is empty');
   signatures?.finish();
   const root = audit.tree.root();
+  // The file said so before the events that say it were read.
+  if (JSON.stringify(names) !== JSON.stringify(history.names) || history.origin !== header.log)
+    findings.add('tampered', 'export', { line: 1 }, 'names the log otherwise than its own chain does');
   const trusted = vkey ?? header.vkey;
   const newest = history.newest(trusted);
   try {
@@ -210,8 +220,8 @@ function faultOf({ kind, type, recordedAt }: LedgerEvent, { chain, time }: Entry
 /** @param before root of the tree to which the event's entry was appended */
 function keyFaultOf(history: KeyHistory, index: number, event: LedgerEvent, before: Buffer | null): string | null {
   if (event.chain !== LOG_CHAIN) return null;
-  const known = history.rotations.length;
+  const known = history.moves.length;
   const fault = history.take(index, event);
-  const rotation = history.rotations[known];
-  return rotation && !before?.equals(rotation.root) ? 'replaces the key of another tree' : fault;
+  const move = history.moves[known];
+  return move && !before?.equals(move.root) ? 'replaces the key of another tree' : fault;
 }

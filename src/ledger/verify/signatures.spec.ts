@@ -35,7 +35,7 @@ const enrolment = event(KEY_ENROLLED, { kind: 'log', chain: LOG_CHAIN, data: { a
 /** Log indexes of what is found in the log of an enrolment and these events. */
 function found(...events: LedgerEvent[]): number[] {
   const indexes: number[] = [];
-  const audit = new SignatureAudit(ORIGIN, CHAIN_MODELS, (index) => indexes.push(index));
+  const audit = new SignatureAudit([{ origin: ORIGIN, from: 0 }], CHAIN_MODELS, (index) => indexes.push(index));
   for (const [index, each] of [signed(enrolment), ...events].entries()) audit.take(index, each);
   audit.finish();
   return indexes;

@@ -3,6 +3,7 @@ import { LOG_CHAIN } from '../core/entry.js';
 import { holdsFor, JwsError, parseDetachedJws } from '../core/jws.js';
 import { isPublicJwk, type PublicJwk, thumbprint } from '../core/public-key.js';
 import { statementBytes, statementOf } from '../core/statement.js';
+import { type LogName, nameAt } from '../key-history.js';
 import type { ChainModel, EventSignature, LedgerEvent } from '../model.js';
 import { nodeCheck } from '../node-check.js';
 import { nodeHasher } from '../node-hasher.js';
@@ -47,9 +48,12 @@ export class SignatureAudit {
   private readonly consequences: ReadonlyMap<string, readonly string[]>;
   private run: Run | null = null;
 
-  /** @param wrong told of each finding, with the log index of the event */
+  /**
+   * @param names of the log, oldest first
+   * @param wrong told of each finding, with the log index of the event
+   */
   constructor(
-    private readonly origin: string,
+    private readonly names: readonly LogName[],
     models: readonly ChainModel[],
     private readonly wrong: (index: number, what: string) => void,
   ) {
@@ -110,7 +114,7 @@ export class SignatureAudit {
     const once = Buffer.from(nodeHasher.hmac(Buffer.from(event.actor.id), commandId)).toString('latin1');
     if (this.commands.has(once)) this.wrong(index, 'repeats a commandId of its actor');
     this.commands.add(once);
-    const bytes = statementBytes(statementOf(this.origin, event, commandId));
+    const bytes = statementBytes(statementOf(nameAt(this.names, index), event, commandId));
     const mine = this.inForce(event.actor.id, index);
     const { kid } = parsed(jws);
     const enrolled = event.type === KEY_ENROLLED && isPublicJwk(event.data['jwk']) ? event.data['jwk'] : null;

@@ -1,0 +1,370 @@
+import { randomUUID } from 'node:crypto';
+import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import pg from 'pg';
+import { afterEach, describe, expect, it } from 'vitest';
+import { run } from '../../src/cli/program.js';
+import { Clock } from '../../src/config/clock.js';
+import type { Config } from '../../src/config/config.js';
+import { openReader, openWriter } from '../../src/database/data-source.js';
+import { dbOf } from '../../src/database/db.js';
+import { checkEvidence, evidenceSchema } from '../../src/follow/evidence.js';
+import { Follower } from '../../src/follow/follower.js';
+import { Replica } from '../../src/follow/replica.js';
+import { openContinuationReceipt } from '../../src/ledger/core/log-continuation.js';
+import type { FetchFile } from '../../src/ledger/core/log-client.js';
+import { parseVerifierKey } from '../../src/ledger/core/note.js';
+import { logOnly, type Policy } from '../../src/ledger/core/policy.js';
+import { verifyReceipt } from '../../src/ledger/core/receipt.js';
+import { parseTilePath } from '../../src/ledger/core/tiles.js';
+import { exportLog } from '../../src/ledger/export.js';
+import { readHeadFile } from '../../src/ledger/head-file.js';
+import { readKeyHistory } from '../../src/ledger/key-history.js';
+import { LedgerReader } from '../../src/ledger/ledger.reader.js';
+import { logModel } from '../../src/ledger/log-chain.js';
+import { type Continued, ContinueRefused, continueLog } from '../../src/ledger/log-continuation.js';
+import type { Receipt } from '../../src/ledger/model.js';
+import { nodeHasher } from '../../src/ledger/node-hasher.js';
+import { type Ledger, openLedger } from '../../src/ledger/open-ledger.js';
+import { readHead } from '../../src/ledger/tip.js';
+import { Vault } from '../../src/ledger/vault.js';
+import { verifyDatabase } from '../../src/ledger/verify/database.js';
+import { verifyExport } from '../../src/ledger/verify/export-file.js';
+import type { VerifyReport } from '../../src/ledger/verify/report.js';
+import { LogFiles } from '../../src/log/log-files.js';
+import type { Served } from '../../src/log/rounds-served.js';
+import { sharedPostgres } from '../support/engines.js';
+import { count, type Counter, counterModel, temporaryFolder, testConfig } from '../support/ledger.js';
+
+const ORIGIN = 'test.example/log';
+const NEXT = 'test.example/log-2';
+const MODELS = [counterModel, logModel];
+const BEFORE = 5;
+const LOST = 4;
+const postgres = await sharedPostgres();
+
+/** One log before and after its database was set back. */
+interface Past {
+  readonly config: Config;
+  readonly vkey: string;
+  /** Of entries that are left, and of those that were lost. */
+  readonly kept: readonly Receipt[];
+  readonly lost: readonly Receipt[];
+  /** Counters that had the value 1. */
+  readonly counters: readonly string[];
+}
+
+async function write({ writer }: Ledger, counters: readonly string[]): Promise<Receipt[]> {
+  const receipts: Receipt[] = [];
+  for (const id of counters) {
+    const outcome = await writer.commit(count(id, 1));
+    if (outcome.ok) receipts.push(...outcome.receipts);
+  }
+  return receipts;
+}
+
+const fresh = (many: number): string[] => Array.from({ length: many }, () => randomUUID());
+
+describe.each([
+  ['SQLite', null],
+  ['PostgreSQL', postgres.missing],
+] as const)('a log that was set back, on %s', (engine, missing) => {
+  const closers: (() => unknown)[] = [];
+  afterEach(async () => {
+    for (const close of closers.splice(0).toReversed()) await close();
+  });
+
+  async function opened<T>(config: Config, work: (ledger: Ledger) => Promise<T>): Promise<T> {
+    const ledger = await openLedger(config, new Clock(), MODELS);
+    try {
+      return await work(ledger);
+    } finally {
+      await ledger.close();
+    }
+  }
+
+  /** @returns how to set the database back to what it is now; keys and head file stay */
+  async function backup(config: Config): Promise<() => Promise<void>> {
+    if (config.postgresUrl) {
+      const copy = new URL(config.postgresUrl);
+      const [own, kept] = [copy.pathname.slice(1), `kept_${randomUUID().replaceAll('-', '')}`];
+      copy.pathname = '/postgres';
+      const admin = async (statements: readonly string[]): Promise<void> => {
+        const client = new pg.Client({ connectionString: copy.href });
+        await client.connect();
+        for (const statement of statements) await client.query(statement);
+        await client.end();
+      };
+      await admin([`CREATE DATABASE ${kept} TEMPLATE "${own}"`]);
+      return () => admin([`DROP DATABASE "${own}"`, `CREATE DATABASE "${own}" TEMPLATE ${kept}`]);
+    }
+    const name = (file: string): boolean => file.startsWith('rxledger.sqlite');
+    const kept = temporaryFolder();
+    closers.push(() => kept.remove());
+    const copy = (from: string, to: string): void => {
+      for (const file of readdirSync(from).filter(name)) cpSync(join(from, file), join(to, file));
+    };
+    copy(config.dataDir, kept.path);
+    return () => {
+      for (const file of readdirSync(config.dataDir).filter(name)) rmSync(join(config.dataDir, file));
+      copy(kept.path, config.dataDir);
+      return Promise.resolve();
+    };
+  }
+
+  async function past(more: Record<string, string> = {}): Promise<Past> {
+    const folder = temporaryFolder();
+    closers.push(() => folder.remove());
+    const database: Record<string, string> =
+      engine === 'PostgreSQL' ? { DATABASE_URL: await postgres.createDatabase() } : {};
+    const config = testConfig(folder.path, { ...database, ...more });
+    const counters = fresh(BEFORE);
+    const kept = await opened(config, (ledger) => write(ledger, counters));
+    const setBack = await backup(config);
+    const { vkey, lost } = await opened(config, async (ledger) => ({
+      vkey: ledger.writer.vkey,
+      lost: await write(ledger, fresh(LOST)),
+    }));
+    await setBack();
+    return { config, vkey, kept, lost, counters };
+  }
+
+  const goOn = (config: Config, origin: string | null = NEXT): Promise<Continued> =>
+    continueLog(config, new Clock(), MODELS, origin, () => undefined);
+  const renamed = ({ dataDir, env }: Config, origin = NEXT): Config =>
+    testConfig(dataDir, { LOG_ORIGIN: origin, ...(env.DATABASE_URL && { DATABASE_URL: env.DATABASE_URL }) });
+
+  async function verified(config: Config, vkey: string | null = null): Promise<VerifyReport> {
+    const source = await openReader(config);
+    try {
+      const head = await readHead(dbOf(source));
+      const { first, vkeysNow } = await readKeyHistory(dbOf(source), head?.origin ?? '');
+      const vault = Vault.openExisting(config.keysDir, first);
+      const remembered = await readHeadFile(config.headFile, [head?.vkey ?? '', ...vkeysNow]);
+      return await verifyDatabase({ source, vkey: vkey ?? head?.vkey ?? '', vault, remembered, models: MODELS });
+    } finally {
+      await source.destroy();
+    }
+  }
+
+  /** What it shows to the world, as the service over it would. */
+  async function shown<T>(config: Config, use: (files: FetchFile) => Promise<T>): Promise<T> {
+    const source = await openReader(config);
+    try {
+      const head = await readHead(dbOf(source));
+      const reader = new LedgerReader(dbOf(source), new Vault(config.keysDir, ORIGIN), head?.origin ?? '');
+      const log = new LogFiles(reader, { reaches: () => Promise.resolve(true) } as unknown as Served);
+      return await use(async (path) => {
+        if (path === 'checkpoint') return Buffer.from(head?.checkpoint ?? '');
+        if (path === 'rotations') return Buffer.from(JSON.stringify({ items: await log.rotations() }));
+        if (path === 'continued') return Buffer.from(JSON.stringify({ items: await log.continued() }));
+        const tile = parseTilePath(path);
+        if (!tile) return null;
+        const { level, index, width } = tile;
+        return level === 'entries' ? log.bundle(index, width) : log.tile(level, index, width);
+      });
+    } finally {
+      await source.destroy();
+    }
+  }
+
+  async function follow(config: Config, folder: string, vkey: string, replica?: Replica) {
+    const policy = logOnly(parseVerifierKey(vkey));
+    return shown(config, async (fetch) => {
+      const options = { policy, fetch, url: 'https://log.example', clock: new Clock(), ...(replica && { replica }) };
+      const follower = await Follower.open(folder, options);
+      try {
+        const poll = await follower.poll();
+        if (poll.ok) return { ...poll, proved: null };
+        const evidence = evidenceSchema.parse(JSON.parse(readFileSync(poll.evidence, 'utf8')));
+        return { ...poll, proved: checkEvidence(nodeHasher, policy, evidence).proved };
+      } finally {
+        await follower.close();
+      }
+    });
+  }
+
+  function place(): string {
+    const folder = temporaryFolder();
+    closers.push(() => folder.remove());
+    return folder.path;
+  }
+
+  it.skipIf(missing)('is not started, and goes on as another log that says how much was lost', async () => {
+    const { config, vkey, kept, lost, counters } = await past();
+    await expect(opened(config, () => Promise.resolve())).rejects.toThrow(/set back/);
+
+    const { said, headFile } = await goOn(config);
+    expect(said).toMatchObject({ from: vkey, oldOrigin: ORIGIN, origin: NEXT, size: BEFORE, bothSigned: true });
+    expect(said.remembered.size).toBe(BEFORE + LOST);
+    expect(headFile && readFileSync(headFile, 'utf8')).toContain(`\n${BEFORE + LOST}\n`);
+
+    const now = renamed(config);
+    await expect(opened(config, () => Promise.resolve())).rejects.toThrow(/LOG_ORIGIN/);
+    const receipts = await opened(now, async (ledger) => {
+      expect(ledger.writer.origin).toBe(NEXT);
+      // Chains, their states and their keys go on.
+      const states = await Promise.all(counters.map((id) => ledger.reader.chain<Counter>(id, counterModel)));
+      expect(states.map((view) => view?.state.total)).toEqual(counters.map(() => 1));
+      return write(ledger, [...counters, ...fresh(2)]);
+    });
+    expect(receipts.map((receipt) => verifyReceipt(receipt, said.to).ok)).toEqual(receipts.map(() => true));
+    expect(receipts[0]).toMatchObject({ index: BEFORE + 1, log: NEXT });
+    // What was receipted under the old key holds under it for ever, and shows what was lost.
+    expect([...kept, ...lost].map((receipt) => verifyReceipt(receipt, vkey).ok)).not.toContain(false);
+
+    expect(await verified(now)).toMatchObject({ ok: true, log: NEXT, size: BEFORE + 1 + BEFORE + 2, tampered: 0 });
+    const report = await verified(now, vkey);
+    expect(report.ok).toBe(false);
+    expect(report.findings).toContainEqual(
+      expect.objectContaining({ table: 'log_head', what: 'vkey is not the one that is trusted' }),
+    );
+  });
+
+  it.skipIf(missing)('shows its entries of before under the new name with what it continues', async () => {
+    const { config } = await past();
+    const { said } = await goOn(config);
+    const now = renamed(config);
+    const old = await opened(now, ({ reader }) => reader.receipt(2));
+    const trust: Policy = logOnly(parseVerifierKey(said.to));
+    expect(verifyReceipt(old, trust)).toEqual({ ok: false, reason: 'log' });
+    expect(verifyReceipt(old, { ...trust, continued: [said] })).toMatchObject({ ok: true, index: 2 });
+    // Behind the event nothing carries the old name.
+    expect(verifyReceipt(old, { ...trust, continued: [{ ...said, size: 2 }] })).toEqual({ ok: false, reason: 'log' });
+
+    const folder = place();
+    const file = (name: string, text: string): string => {
+      writeFileSync(join(folder, name), text);
+      return join(folder, name);
+    };
+    const items = await shown(now, (fetch) => fetch('continued'));
+    const continued = file('continued', Buffer.from(items!).toString());
+    const receipt = file('receipt', JSON.stringify(old));
+    const proof = async (...more: string[]): Promise<number> =>
+      run(['proof', 'verify', receipt, '--vkey', said.to, ...more], quiet());
+    expect(await proof()).toBe(1);
+    expect(await proof('--continued', continued)).toBe(0);
+    expect(await proof('--continued', receipt)).toBe(2);
+  });
+
+  it.skipIf(missing)('is exported under both names; a header that says otherwise is found', async () => {
+    const { config } = await past();
+    const { said } = await goOn(config);
+    const now = renamed(config);
+    await opened(now, (ledger) => write(ledger, fresh(2)));
+    const source = await openReader(now);
+    const lines: string[] = [];
+    for await (const line of exportLog(source, new Vault(config.keysDir, ORIGIN))) lines.push(line);
+    await source.destroy();
+    const file = join(place(), 'export');
+    const check = async (first: string): Promise<VerifyReport> => {
+      writeFileSync(file, [first, ...lines.slice(1)].join('\n'));
+      return verifyExport(file, said.to, MODELS);
+    };
+    const header = JSON.parse(lines[0]!) as { names: object[] };
+    expect(header).toMatchObject({
+      log: NEXT,
+      names: [
+        { origin: ORIGIN, from: 0 },
+        { origin: NEXT, from: BEFORE },
+      ],
+    });
+    expect(await check(lines[0]!)).toMatchObject({ ok: true, entries: BEFORE + 3, payloads: BEFORE + 3 });
+    for (const names of [undefined, [], [{ origin: ORIGIN, from: 0 }], [header.names[0], { origin: NEXT, from: 3 }]])
+      expect(await check(JSON.stringify({ ...header, names }))).toMatchObject({ ok: false, missing: 0 });
+  });
+
+  it.skipIf(missing)('alarms who follows the old one, and is followed by who pins the new one', async () => {
+    const { config, vkey } = await past();
+    const [auditor, other, copy] = [place(), place(), place()];
+    // Up to the backup: what this auditor knows is left.
+    expect(await follow(config, auditor, vkey)).toMatchObject({ ok: true, standing: { size: BEFORE } });
+    const { said } = await goOn(config);
+    const now = renamed(config);
+    await opened(now, (ledger) => write(ledger, fresh(3)));
+    for (const folder of [auditor, place()]) {
+      const poll = await follow(now, folder, vkey);
+      expect(poll).toMatchObject({ ok: false, alarm: 'log', proved: true });
+      expect(poll.ok ? '' : poll.what).toMatch(
+        `goes on as ${NEXT}, under the key ${said.to}: it continues ${ORIGIN} with ${BEFORE} of its ${BEFORE + LOST} entries`,
+      );
+    }
+    const replica = await Replica.open(copy);
+    expect(await follow(now, other, said.to, replica)).toMatchObject({ ok: true, standing: { size: BEFORE + 4 } });
+    const items = (JSON.parse(Buffer.from((await replica.continued())!).toString()) as { items: Receipt[] }).items;
+    expect(items.map((item) => openContinuationReceipt(item))).toMatchObject([{ origin: NEXT, size: BEFORE }]);
+  });
+
+  it.skipIf(missing)(
+    'is finished when it is run again after a crash, and refused when nothing is left to do',
+    async () => {
+      const { config } = await past();
+      cpSync(config.headFile, `${config.headFile}.copy`);
+      const { said, headFile } = await goOn(config);
+      // As the crash right behind the commit leaves it: the database says it, no file has followed.
+      const old = readdirSync(config.keysDir).find((name) => name.startsWith('log.key.old-'))!;
+      const next = `log.key.next-${said.to.split('+')[1]}`;
+      renameSync(join(config.keysDir, 'log.key'), join(config.keysDir, next));
+      renameSync(join(config.keysDir, old), join(config.keysDir, 'log.key'));
+      rmSync(headFile!);
+      renameSync(`${config.headFile}.copy`, config.headFile);
+
+      await expect(opened(renamed(config), () => Promise.resolve())).rejects.toThrow();
+      expect(await goOn(config)).toMatchObject({ said: { to: said.to, size: BEFORE }, headFile });
+      expect(existsSync(headFile!)).toBe(true);
+      await expect(goOn(config)).rejects.toThrow(ContinueRefused);
+      await opened(renamed(config), (ledger) => write(ledger, fresh(1)));
+      expect(await verified(renamed(config))).toMatchObject({ ok: true, size: BEFORE + 2 });
+    },
+  );
+
+  it.skipIf(missing)('goes on once more when it is set back once more', async () => {
+    const { config } = await past();
+    const { said } = await goOn(config);
+    const now = renamed(config);
+    await opened(now, (ledger) => write(ledger, fresh(2)));
+    const setBack = await backup(now);
+    await opened(now, (ledger) => write(ledger, fresh(2)));
+    await setBack();
+    await expect(goOn(now, ORIGIN)).rejects.toThrow(/was called test.example\/log already/);
+    const second = await goOn(now, null);
+    expect(second.said).toMatchObject({ from: said.to, oldOrigin: NEXT, size: BEFORE + 3 });
+    const then = renamed(now, second.said.origin);
+    await opened(then, (ledger) => write(ledger, fresh(2)));
+    expect(await verified(then)).toMatchObject({ ok: true, size: BEFORE + 6 });
+    expect(await follow(then, place(), second.said.to)).toMatchObject({ ok: true, standing: { size: BEFORE + 6 } });
+    const old = await opened(then, ({ reader }) => reader.receipt(1));
+    const trust = logOnly(parseVerifierKey(second.said.to));
+    expect(verifyReceipt(old, { ...trust, continued: [said, second.said] })).toMatchObject({ ok: true });
+    expect(verifyReceipt(old, { ...trust, continued: [second.said] })).toEqual({ ok: false, reason: 'log' });
+  });
+
+  it.skipIf(missing)('is refused, and left as it is, where it was not set back', async () => {
+    const { config } = await past();
+    const aside = `${config.headFile}.aside`;
+    renameSync(config.headFile, aside);
+    await expect(goOn(config)).rejects.toThrow(/no head file/);
+    writeFileSync(config.headFile, readFileSync(aside, 'utf8').replaceAll('test.example', 'else.example'));
+    await expect(goOn(config)).rejects.toThrow(/not this log's/);
+    rmSync(config.headFile);
+    await opened(config, (ledger) => write(ledger, fresh(1)));
+    await expect(goOn(config)).rejects.toThrow(/goes on as it is/);
+    rmSync(config.headFile);
+    renameSync(aside, config.headFile);
+    await expect(goOn(config)).rejects.toThrow(/differs from the checkpoint at/);
+    expect(await verified(config)).toMatchObject({ log: ORIGIN, size: BEFORE + 1 });
+  });
+
+  it.skipIf(missing)('is refused where what is left does not verify', async () => {
+    const { config } = await past();
+    const source = await openWriter(config);
+    await source.query('UPDATE chain SET seq = seq + 1 WHERE num = 0');
+    await source.destroy();
+    await expect(goOn(config)).rejects.toThrow(/does not verify/);
+    expect(await verified(config)).toMatchObject({ log: ORIGIN, size: BEFORE });
+  });
+});
+
+function quiet() {
+  return { out: () => undefined, err: () => undefined, status: () => undefined, env: {}, watched: false } as never;
+}
