@@ -33,10 +33,16 @@ export function failureOf(error: unknown): Failure {
     return { exitCode: EXIT.outage, message: error.message };
   }
   const code = codeOf(error);
+  if (code && isOfListening(error)) {
+    return { exitCode: EXIT.outage, message: `HOST and PORT (${error.port}) cannot be listened on: ${code}` };
+  }
   if (code) return { exitCode: EXIT.outage, message: `files or database: ${code}` };
   const name = error instanceof Error ? error.name : typeof error;
   return { exitCode: EXIT.outage, message: `internal error (${name}); LOG_LEVEL=debug shows where` };
 }
+
+const isOfListening = (error: unknown): error is Error & { port: number } =>
+  error instanceof Error && 'syscall' in error && error.syscall === 'listen' && 'port' in error;
 
 /** Code of the operating system or the database; their messages may name values. */
 function codeOf(error: unknown): string | null {

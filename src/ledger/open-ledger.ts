@@ -4,15 +4,15 @@ import type { Clock } from '../config/clock.js';
 import type { Config } from '../config/config.js';
 import { migrate, openReader, openWriter } from '../database/data-source.js';
 import { type Db, dbOf } from '../database/db.js';
-import type { Checkpoint } from './core/checkpoint.js';
+import { type Checkpoint, parseCheckpoint } from './core/checkpoint.js';
 import { emptyRoot } from './core/merkle.js';
-import { parseVerifierKey } from './core/note.js';
+import { parseVerifierKey, splitNote } from './core/note.js';
 import { openWitnessed } from './core/policy.js';
 import { ErasureWatch } from './erasure-watch.js';
 import { ErasedFile } from './erased-file.js';
 import { forgetAgain } from './forget-again.js';
 import { HeadFile, isSignedBy, readHeadFile } from './head-file.js';
-import { loadOrCreateKey } from './key-files.js';
+import { loadKey, loadOrCreateKey } from './key-files.js';
 import { readKeyHistory } from './key-history.js';
 import { LedgerReader } from './ledger.reader.js';
 import { LedgerWriter, type WriterOptions } from './ledger.writer.js';
@@ -22,7 +22,7 @@ import type { ChainModel } from './model.js';
 import { openStore } from './store.js';
 import { batchTables } from './tables.js';
 import { readHead, storedRootAt } from './tip.js';
-import { Vault } from './vault.js';
+import { INDEX_KEY, kekIds, Vault } from './vault.js';
 
 /** The ledger must not be opened as things are. The message says why, for whoever runs it. */
 export class StartRefused extends Error {}
@@ -58,6 +58,7 @@ export async function openLedger(
   try {
     await migrate(source);
     const { keys, first } = await logKeys(dbOf(source), config);
+    await mustHoldKeys(dbOf(source), config.keysDir);
     const vault = new Vault(config.keysDir, first);
     const head = await HeadFile.open(config.headFile, keys);
     closers.unshift(() => head.close());
@@ -104,8 +105,13 @@ async function closeAll(closers: readonly (() => Promise<unknown>)[]): Promise<v
 async function logKeys(db: Db, config: Config): Promise<{ keys: LogKeys; first: string }> {
   const { keysDir: dir, env } = config;
   const wanted = env.LOG_ORIGIN;
-  const seed = loadOrCreateKey(dir, LOG_KEY_FILE);
   if (!(await readHead(db))) {
+    const remembered = await readHeadFile(config.headFile);
+    if (remembered !== null) {
+      const { origin, size } = parseCheckpoint(splitNote(remembered).text);
+      throw new StartRefused(`the database is empty, but its head file remembers ${size} entries of the log ${origin}`);
+    }
+    const seed = loadOrCreateKey(dir, LOG_KEY_FILE);
     const fresh = new LogKey(wanted ?? `rxledger.local/${randomBytes(8).toString('hex')}`, seed);
     // Of several processes that start together on a new database one wins; the others take its name. An empty log
     // has no time yet: this machine's clock may be off, and what stands here no later time may come before.
@@ -122,6 +128,9 @@ async function logKeys(db: Db, config: Config): Promise<{ keys: LogKeys; first: 
   const { vkeysNow, first } = await readKeyHistory(db, head.origin);
   const keys = LogKeys.open(dir, head.origin, head.vkey, vkeysNow);
   if (!keys) {
+    const seed = loadKey(dir, LOG_KEY_FILE);
+    if (!seed)
+      throw new StartRefused(`the keys folder holds no ${LOG_KEY_FILE}, and so not the one of log ${head.origin}`);
     const { vkey } = new LogKey(head.origin, seed);
     const last = await readHeadFile(config.headFile, [vkey]);
     if (last !== null && isSignedBy(vkey, last) && openedBy([vkey], last).size > head.size)
@@ -135,10 +144,26 @@ async function logKeys(db: Db, config: Config): Promise<{ keys: LogKeys; first: 
   return { keys, first };
 }
 
+/**
+ * Keys are made at first use, and never beside what others have encrypted or hashed: names would not be found again, and
+ * be given twice.
+ */
+async function mustHoldKeys(db: Db, dir: string): Promise<void> {
+  const head = await readHead(db);
+  const [row] = await db.query<{ newest: string | null }>('SELECT max(kek) AS newest FROM subject');
+  const newest = row?.newest ?? null;
+  const missing = (head?.size || newest !== null) && loadKey(dir, INDEX_KEY) === null ? [INDEX_KEY] : [];
+  // A newer one wraps what is to come; what only a lost one wrapped is lost.
+  if (newest !== null && kekIds(dir).every((id) => id < newest)) missing.push(`kek-${newest}`);
+  if (missing.length > 0)
+    throw new StartRefused(`the keys folder lacks ${missing.join(', ')}, with which the database was written`);
+}
+
 /** A ledger that was set back, or whose end was lost, is not continued. */
 async function checkHeadFile(db: Db, { vkeys }: LogKeys, last: string | null): Promise<void> {
   if (last === null) return;
   const head = await readHead(db);
+  if (!vkeys.some((vkey) => isSignedBy(vkey, last))) throw new StartRefused("the head file is not this log's");
   const { size, root: remembered } = openedBy(vkeys, last);
   if (!head || head.size < size) {
     throw new StartRefused(

@@ -12,6 +12,8 @@ import { LedgerUnavailable } from './unavailable.js';
 /** Unwrapped subject keys kept in memory. */
 const CACHED_SUBJECTS = 50_000;
 const KEK_FILE = /^kek-\d{4}$/;
+/** The file of the key from which those of blind indexes and MACs are derived. */
+export const INDEX_KEY = 'index.key';
 
 /** What a ciphertext is bound to besides its key (design 3): moving it elsewhere makes it unreadable. */
 export type Purpose = 'payload' | 'state' | 'field' | 'key';
@@ -76,7 +78,7 @@ export class Vault {
     private readonly dir: string,
     readonly origin: string,
   ) {
-    this.root = loadOrCreateKey(dir, 'index.key', KEY);
+    this.root = loadOrCreateKey(dir, INDEX_KEY, KEY);
     this.loadKeks();
     if (this.newest === '') {
       loadOrCreateKey(dir, 'kek-0001', KEY);
@@ -86,7 +88,7 @@ export class Vault {
 
   /** @returns null where there are no keys; makes none (for `verify`) */
   static openExisting(dir: string, origin: string): Vault | null {
-    return loadKey(dir, 'index.key', KEY) && readdirSync(dir).some((name) => KEK_FILE.test(name))
+    return loadKey(dir, INDEX_KEY, KEY) && readdirSync(dir).some((name) => KEK_FILE.test(name))
       ? new Vault(dir, origin)
       : null;
   }
@@ -347,7 +349,7 @@ function mayWrap<T extends { kek: string }>(wrapped: T, oldest: string): T {
 }
 
 /** Ids of the KEKs in the folder, oldest first. */
-function kekIds(dir: string): string[] {
+export function kekIds(dir: string): string[] {
   return readdirSync(dir)
     .filter((name) => KEK_FILE.test(name))
     .map((name) => name.slice('kek-'.length))

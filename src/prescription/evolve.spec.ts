@@ -3,6 +3,8 @@ import {
   cancel,
   CHAIN,
   claim,
+  closeNotDispensed,
+  dispense,
   DOCTOR,
   given,
   importOrder,
@@ -11,6 +13,9 @@ import {
   PATIENT,
   release,
   report,
+  reverse,
+  type Step,
+  timer,
 } from '../../test/support/domain.js';
 import type { LedgerEvent } from '../ledger/model.js';
 import { evolvePrescription } from './evolve.js';
@@ -47,6 +52,27 @@ describe('evolve', () => {
   });
   it('no prescription chain begins with a report that names no order', () => {
     expect(() => evolvePrescription(null, event('dispense.reported/1', { order: null }))).toThrow('names no order');
+  });
+
+  it('an issue that was partly filled waits while the one before it is open again, and ends as dispensed', () => {
+    const begun = [
+      issue({ refills: 1 }),
+      claim(),
+      dispense('30', 'd0'),
+      claim(),
+      dispense('10', 'd1'),
+      release(),
+      reverse('d0'),
+    ];
+    const statuses = (...more: Step[]) =>
+      given(...begun, ...more)
+        .rx?.issues.slice(0, 2)
+        .map(({ status }) => status);
+    expect(statuses()).toEqual(['claimed', 'future']);
+    expect(statuses(dispense('30', 'd2'))).toEqual(['dispensed', 'ready']);
+    expect(statuses(closeNotDispensed())).toEqual(['not-dispensed', 'ready']);
+    expect(statuses(cancel(), closeNotDispensed())).toEqual(['not-dispensed', 'dispensed']);
+    expect(statuses(timer('2028-01-01T00:00:00.000Z'))).toEqual(['expired', 'dispensed']);
   });
 
   it('keeps the latest doses only', () => {

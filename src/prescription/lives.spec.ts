@@ -257,18 +257,20 @@ const LISTED: Readonly<Record<string, string[]>> = {
   ],
   'issue.expired/1': [
     'future > expired',
+    'future > dispensed',
     'ready > expired',
     'claimed > expired',
     'ready > dispensed',
     'claimed > dispensed',
     'part-dispensed > dispensed',
   ],
-  'order.cancel-requested/1': ['ready > cancelled', 'future > cancelled', 'ready > dispensed'],
+  'order.cancel-requested/1': ['ready > cancelled', 'future > cancelled', 'ready > dispensed', 'future > dispensed'],
   'order.cancelled/1': [
     'ready > cancelled',
     'future > cancelled',
     'claimed > cancelled',
     'ready > dispensed',
+    'future > dispensed',
     'part-dispensed > dispensed',
   ],
 };

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openSqliteReadOnly } from '../../src/database/data-source.js';
@@ -273,12 +273,29 @@ describe.each([
     ).rejects.toThrow('LOG_ORIGIN');
     const elsewhere = temporaryFolder();
     const env = sameUrl['DATABASE_URL'] ? sameUrl : { DATABASE_URL: `sqlite:${config.sqliteFile}` };
-    await expect(openTestLedger(testConfig(elsewhere.path, env))).rejects.toThrow('not the one of log');
+    await expect(openTestLedger(testConfig(elsewhere.path, env))).rejects.toThrow('holds no log.key');
+    expect(existsSync(join(elsewhere.path, 'keys'))).toBe(false);
     elsewhere.remove();
     ledger = await openTestLedger(config);
     await ledger.writer.side((db) => db.query('UPDATE log_head SET size = 0'));
     await ledger.close();
     await expect(openTestLedger(config)).rejects.toThrow('set back');
+  });
+
+  it('refuses to begin a new log beside the head file of another, and makes nothing', async () => {
+    await ledger.writer.commit(count(randomUUID(), 1));
+    await ledger.close();
+    const next = temporaryFolder();
+    cpSync(config.headFile, join(next.path, 'head'));
+    const database = await url();
+    const env = database ? { DATABASE_URL: database } : {};
+    for (const LOG_ORIGIN of ['test.example/log', undefined, 'other.example/log'])
+      await expect(openTestLedger(testConfig(next.path, { ...env, LOG_ORIGIN } as never))).rejects.toThrow(
+        'the database is empty, but its head file remembers 1 entries of the log test.example/log',
+      );
+    expect(existsSync(join(next.path, 'keys'))).toBe(false);
+    next.remove();
+    ledger = await openTestLedger(config);
   });
 
   it('takes turns with another process on the same log', async () => {

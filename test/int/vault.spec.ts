@@ -243,6 +243,21 @@ describe('rows of the ledger', () => {
     expect(await tables()).toContain('subject');
   });
 
+  it.each(['index.key', 'kek-0001'])(
+    'are not written beside by who lacks %s: none is made in its place',
+    async (name) => {
+      await ledger.writer.commit(count(randomUUID(), 1));
+      await ledger.close();
+      const aside = join(folder.path, 'aside');
+      renameSync(join(config.keysDir, name), aside);
+      await expect(openTestLedger(config)).rejects.toThrow(`the keys folder lacks ${name}`);
+      expect(existsSync(join(config.keysDir, name))).toBe(false);
+      renameSync(aside, join(config.keysDir, name));
+      ledger = await openTestLedger(config);
+      await ledger.writer.commit(count(randomUUID(), 1));
+    },
+  );
+
   it('number no new subject like an erased one', async () => {
     const [erased, next] = [randomUUID(), randomUUID()];
     await ledger.writer.commit(count(erased, 1));
