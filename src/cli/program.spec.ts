@@ -14,7 +14,19 @@ import { run } from './program.js';
 import { runRotateKek } from './rotate-kek.js';
 import { ProgressLine, type Terminal } from './terminal.js';
 
-const COMMANDS = ['serve', 'demo', 'import', 'export', 'vkey', 'verify', 'rotate-kek', 'keygen', 'sign', 'witness'];
+const COMMANDS = [
+  'serve',
+  'demo',
+  'import',
+  'export',
+  'vkey',
+  'verify',
+  'continue',
+  'rotate-kek',
+  'keygen',
+  'sign',
+  'witness',
+];
 
 describe('rxledger', () => {
   let folder = '';

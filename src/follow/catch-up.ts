@@ -77,7 +77,9 @@ async function take(
     const violation = violationOf(name, { size: index, time }, entry ? ends.get(entry.chain) : undefined, entry);
     if (violation || !entry) {
       const { rule, against } = violation ?? { rule: 'form', against: null };
-      const indexes = against === null ? [index] : [index, against];
+      // The first entry carries the name that the log began with.
+      const beside = rule === 'log' && index > 0 ? 0 : against;
+      const indexes = beside === null ? [index] : [index, beside];
       const words = `entry ${index} ${WORDS[rule]}${against === null ? '' : ` (entry ${against})`}`;
       throw new Alarm('entry', words, { entries: await entriesOf(client, checkpoint, indexes) });
     }

@@ -11,6 +11,7 @@ import { commit, isCommitted, parsePayload } from '../ledger/core/commitment.js'
 import { fromBase64, toBase64 } from '../ledger/core/bytes.js';
 import { nobleHasher } from '../ledger/core/hasher.js';
 import { jcs } from '../ledger/core/jcs.js';
+import { LOG_CONTINUED } from '../ledger/core/log-continuation.js';
 import { LOG_KEY_ROTATED } from '../ledger/core/log-key-rotation.js';
 import type { KeyEnrolled, KeyRevoked } from '../ledger/actor-keys.js';
 import { isLogEvent } from '../ledger/log-chain.js';
@@ -28,6 +29,7 @@ import type { Prescription, Supply } from './prescription.js';
 type Type =
   | (PrescriptionEvent | SupplyEvent | PatientEvent | KeyEnrolled | KeyRevoked)['type']
   | typeof LOG_KEY_ROTATED
+  | typeof LOG_CONTINUED
   | typeof ERASED;
 
 /** Every type and version there ever was; a compile error here means that one was forgotten. */
@@ -55,6 +57,7 @@ const EVERY_TYPE: Readonly<Record<Type, true>> = {
   'issue.expired/1': true,
   'issue.readied/1': true,
   'log-key.rotated/1': true,
+  'log.continued/1': true,
   'order.cancel-requested/1': true,
   'order.cancelled/1': true,
   'order.imported/1': true,

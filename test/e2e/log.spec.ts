@@ -238,6 +238,7 @@ describe('the document of the API', () => {
       ['/log/checkpoints', 'public', 'application/json'],
       ['/log/chain', 'public', 'application/json'],
       ['/log/rotations', 'public', 'application/json'],
+      ['/log/continued', 'public', 'application/json'],
       ['/log/tile/entries/{path}', 'ledger.read', 'application/octet-stream'],
       ['/log/tile/{path}', 'public', 'application/octet-stream'],
       ['/log/proof/{index}', 'public', 'text/plain; charset=utf-8'],
