@@ -62,7 +62,7 @@ export function checkEvidence(hasher: Hasher, policy: Policy, evidence: Evidence
     if (evidence.alarm === 'fork') return forkVerdict(hasher, policy, evidence);
     if (evidence.alarm === 'entry') return entryVerdict(hasher, policy, evidence);
     if (evidence.alarm === 'quorum') return quorumVerdict(hasher, policy, evidence);
-    if (evidence.continued) return continuedVerdict(hasher, policy, evidence.continued);
+    if (evidence.continued) return continuedVerdict(hasher, policy, evidence, evidence.continued);
     return { proved: false, says: 'what was served when is signed by nobody: this is the word of the follower' };
   } catch (error) {
     if (error instanceof NoteError || error instanceof CheckpointError)
@@ -125,12 +125,16 @@ function forkVerdict(hasher: Hasher, policy: Policy, evidence: Evidence): Verdic
   };
 }
 
-/** What the new key says of itself is its own word, unless the old one has signed it, too. */
-function continuedVerdict(hasher: Hasher, policy: Policy, [receipt]: readonly unknown[]): Verdict {
+/** What the new key says of itself is its own word, unless the old one has signed it, too, or has signed more. */
+function continuedVerdict(hasher: Hasher, policy: Policy, evidence: Evidence, [receipt]: readonly unknown[]): Verdict {
   const said = openContinuationReceipt(receipt, hasher);
+  const earlier = (evidence.rotations ?? []).map((one) => openRotationReceipt(one, hasher));
   const pinned = policy.logs.map(({ key }) => formatVerifierKey(key.name, key.type, key.publicKey));
-  if (!pinned.includes(said.from)) return { proved: false, says: "the log that ended is not one of the policy's" };
-  return { proved: said.bothSigned, says: `${said.origin} says that ${lossInWords(said)}` };
+  if (![...pinned, ...passedOn(pinned, earlier).map(({ to }) => to)].includes(said.from))
+    return { proved: false, says: "the log that ended is not one of the policy's" };
+  const kept = evidence.kept === null ? null : openFor(hasher, policy, evidence, evidence.kept).checkpoint;
+  const more = kept && kept.size > said.remembered.size ? `, though the log had signed ${kept.size}` : '';
+  return { proved: said.bothSigned, says: `${said.origin} says that ${lossInWords(said)}${more}` };
 }
 
 function quorumVerdict(hasher: Hasher, policy: Policy, evidence: Evidence): Verdict {

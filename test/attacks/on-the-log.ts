@@ -1,6 +1,10 @@
 /** Attacks on the log as a whole: its length, its past, its tiles, its checkpoint. */
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { CHAIN_MODELS } from '../../src/chain-models.js';
+import { Clock } from '../../src/config/clock.js';
+import { Config } from '../../src/config/config.js';
+import { continueLog } from '../../src/ledger/log-continuation.js';
 import { loadKey } from '../../src/ledger/key-files.js';
 import { ed25519Signer, signNote } from '../../src/ledger/core/note.js';
 import { nodeInTile, TILE_WIDTH } from '../../src/ledger/core/tiles.js';
@@ -87,6 +91,17 @@ export const ON_THE_LOG: readonly Attack[] = [
     form: 'clever',
     mutate: restore('head'),
     caughtBy: MEMORY,
+  },
+  {
+    // By the command that is there for it: what it was made for and what it can be misused for look alike.
+    name: 'roll back to a backup, and continue it as another log',
+    form: 'clever',
+    async mutate(folder, world) {
+      await restore()(folder, world);
+      const config = Config.parse({ DATA_DIR: folder });
+      await continueLog(config, new Clock(), CHAIN_MODELS, 'elsewhere.example/log', () => undefined);
+    },
+    caughtBy: ['root rebuild', ...MEMORY],
   },
   {
     name: 'forge a full tile',

@@ -24,6 +24,7 @@ import { consistencyProof, inclusionProof, rootOf } from '../../src/ledger/core/
 import { verifyConsistency, verifyInclusion } from '../../src/ledger/core/proof.js';
 import { verifyReceipt } from '../../src/ledger/core/receipt.js';
 import { tileNodeReader } from '../../src/ledger/core/tiles.js';
+import { readKeyHistory } from '../../src/ledger/key-history.js';
 import { dataKeyOf } from '../../src/ledger/history.js';
 import { openEvent, splitPayload } from '../../src/ledger/payload.js';
 import { readHead, tileReader } from '../../src/ledger/tip.js';
@@ -102,7 +103,8 @@ interface ShownPayload {
 /** The payloads as they are shown to whoever is cleared; null where none can be opened. */
 async function payloads({ folder, db, entries }: Shown): Promise<ShownPayload[] | null> {
   const head = await readHead(db);
-  const vault = head && Vault.openExisting(join(folder, 'keys'), head.origin);
+  const { first } = await readKeyHistory(db, head?.origin ?? '');
+  const vault = head && Vault.openExisting(join(folder, 'keys'), first);
   if (!vault) return null;
   const chains = await db.query<ChainRow>(`SELECT ${CHAIN_COLUMNS} ${CHAIN_FROM}`);
   const rows = await db.query<{ idx: number; chain: number; seq: number; body: Buffer | null }>(

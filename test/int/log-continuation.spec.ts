@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import pg from 'pg';
+import { Client } from 'pg';
 import { afterEach, describe, expect, it } from 'vitest';
 import { run } from '../../src/cli/program.js';
 import { Clock } from '../../src/config/clock.js';
@@ -65,6 +65,76 @@ async function write({ writer }: Ledger, counters: readonly string[]): Promise<R
 
 const fresh = (many: number): string[] => Array.from({ length: many }, () => randomUUID());
 
+async function opened<T>(config: Config, work: (ledger: Ledger) => Promise<T>): Promise<T> {
+  const ledger = await openLedger(config, new Clock(), MODELS);
+  try {
+    return await work(ledger);
+  } finally {
+    await ledger.close();
+  }
+}
+
+const goOn = (config: Config, origin: string | null = NEXT): Promise<Continued> =>
+  continueLog(config, new Clock(), MODELS, origin, () => undefined);
+const renamed = ({ dataDir, env }: Config, origin = NEXT): Config =>
+  testConfig(dataDir, { LOG_ORIGIN: origin, ...(env.DATABASE_URL && { DATABASE_URL: env.DATABASE_URL }) });
+
+async function verified(config: Config, vkey: string | null = null): Promise<VerifyReport> {
+  const source = await openReader(config);
+  try {
+    const head = await readHead(dbOf(source));
+    const { first, vkeysNow } = await readKeyHistory(dbOf(source), head?.origin ?? '');
+    const vault = Vault.openExisting(config.keysDir, first);
+    const remembered = await readHeadFile(config.headFile, [head?.vkey ?? '', ...vkeysNow]);
+    return await verifyDatabase({ source, vkey: vkey ?? head?.vkey ?? '', vault, remembered, models: MODELS });
+  } finally {
+    await source.destroy();
+  }
+}
+
+/** What it shows to the world, as the service over it would. */
+async function shown<T>(config: Config, use: (files: FetchFile) => Promise<T>): Promise<T> {
+  const source = await openReader(config);
+  try {
+    const head = await readHead(dbOf(source));
+    const reader = new LedgerReader(dbOf(source), new Vault(config.keysDir, ORIGIN), head?.origin ?? '');
+    const log = new LogFiles(reader, { reaches: () => Promise.resolve(true) } as unknown as Served);
+    return await use(async (path) => {
+      if (path === 'checkpoint') return Buffer.from(head?.checkpoint ?? '');
+      if (path === 'rotations') return Buffer.from(JSON.stringify({ items: await log.rotations() }));
+      if (path === 'continued') return Buffer.from(JSON.stringify({ items: await log.continued() }));
+      const tile = parseTilePath(path);
+      if (!tile) return null;
+      const { level, index, width } = tile;
+      return level === 'entries' ? log.bundle(index, width) : log.tile(level, index, width);
+    });
+  } finally {
+    await source.destroy();
+  }
+}
+
+const isDatabase = (file: string): boolean => file.startsWith('rxledger.sqlite');
+
+async function follow(config: Config, folder: string, vkey: string, replica?: Replica) {
+  const policy = logOnly(parseVerifierKey(vkey));
+  return shown(config, async (fetch) => {
+    const options = { policy, fetch, url: 'https://log.example', clock: new Clock(), ...(replica && { replica }) };
+    const follower = await Follower.open(folder, options);
+    try {
+      const poll = await follower.poll();
+      if (poll.ok) return poll;
+      const evidence = evidenceSchema.parse(JSON.parse(readFileSync(poll.evidence, 'utf8')));
+      return { ...poll, ...checkEvidence(nodeHasher, policy, evidence) };
+    } finally {
+      await follower.close();
+    }
+  });
+}
+
+function copyDatabase(from: string, to: string): void {
+  for (const file of readdirSync(from).filter(isDatabase)) cpSync(join(from, file), join(to, file));
+}
+
 describe.each([
   ['SQLite', null],
   ['PostgreSQL', postgres.missing],
@@ -74,15 +144,6 @@ describe.each([
     for (const close of closers.splice(0).toReversed()) await close();
   });
 
-  async function opened<T>(config: Config, work: (ledger: Ledger) => Promise<T>): Promise<T> {
-    const ledger = await openLedger(config, new Clock(), MODELS);
-    try {
-      return await work(ledger);
-    } finally {
-      await ledger.close();
-    }
-  }
-
   /** @returns how to set the database back to what it is now; keys and head file stay */
   async function backup(config: Config): Promise<() => Promise<void>> {
     if (config.postgresUrl) {
@@ -90,7 +151,7 @@ describe.each([
       const [own, kept] = [copy.pathname.slice(1), `kept_${randomUUID().replaceAll('-', '')}`];
       copy.pathname = '/postgres';
       const admin = async (statements: readonly string[]): Promise<void> => {
-        const client = new pg.Client({ connectionString: copy.href });
+        const client = new Client({ connectionString: copy.href });
         await client.connect();
         for (const statement of statements) await client.query(statement);
         await client.end();
@@ -98,16 +159,12 @@ describe.each([
       await admin([`CREATE DATABASE ${kept} TEMPLATE "${own}"`]);
       return () => admin([`DROP DATABASE "${own}"`, `CREATE DATABASE "${own}" TEMPLATE ${kept}`]);
     }
-    const name = (file: string): boolean => file.startsWith('rxledger.sqlite');
     const kept = temporaryFolder();
     closers.push(() => kept.remove());
-    const copy = (from: string, to: string): void => {
-      for (const file of readdirSync(from).filter(name)) cpSync(join(from, file), join(to, file));
-    };
-    copy(config.dataDir, kept.path);
+    copyDatabase(config.dataDir, kept.path);
     return () => {
-      for (const file of readdirSync(config.dataDir).filter(name)) rmSync(join(config.dataDir, file));
-      copy(kept.path, config.dataDir);
+      for (const file of readdirSync(config.dataDir).filter(isDatabase)) rmSync(join(config.dataDir, file));
+      copyDatabase(kept.path, config.dataDir);
       return Promise.resolve();
     };
   }
@@ -127,61 +184,6 @@ describe.each([
     }));
     await setBack();
     return { config, vkey, kept, lost, counters };
-  }
-
-  const goOn = (config: Config, origin: string | null = NEXT): Promise<Continued> =>
-    continueLog(config, new Clock(), MODELS, origin, () => undefined);
-  const renamed = ({ dataDir, env }: Config, origin = NEXT): Config =>
-    testConfig(dataDir, { LOG_ORIGIN: origin, ...(env.DATABASE_URL && { DATABASE_URL: env.DATABASE_URL }) });
-
-  async function verified(config: Config, vkey: string | null = null): Promise<VerifyReport> {
-    const source = await openReader(config);
-    try {
-      const head = await readHead(dbOf(source));
-      const { first, vkeysNow } = await readKeyHistory(dbOf(source), head?.origin ?? '');
-      const vault = Vault.openExisting(config.keysDir, first);
-      const remembered = await readHeadFile(config.headFile, [head?.vkey ?? '', ...vkeysNow]);
-      return await verifyDatabase({ source, vkey: vkey ?? head?.vkey ?? '', vault, remembered, models: MODELS });
-    } finally {
-      await source.destroy();
-    }
-  }
-
-  /** What it shows to the world, as the service over it would. */
-  async function shown<T>(config: Config, use: (files: FetchFile) => Promise<T>): Promise<T> {
-    const source = await openReader(config);
-    try {
-      const head = await readHead(dbOf(source));
-      const reader = new LedgerReader(dbOf(source), new Vault(config.keysDir, ORIGIN), head?.origin ?? '');
-      const log = new LogFiles(reader, { reaches: () => Promise.resolve(true) } as unknown as Served);
-      return await use(async (path) => {
-        if (path === 'checkpoint') return Buffer.from(head?.checkpoint ?? '');
-        if (path === 'rotations') return Buffer.from(JSON.stringify({ items: await log.rotations() }));
-        if (path === 'continued') return Buffer.from(JSON.stringify({ items: await log.continued() }));
-        const tile = parseTilePath(path);
-        if (!tile) return null;
-        const { level, index, width } = tile;
-        return level === 'entries' ? log.bundle(index, width) : log.tile(level, index, width);
-      });
-    } finally {
-      await source.destroy();
-    }
-  }
-
-  async function follow(config: Config, folder: string, vkey: string, replica?: Replica) {
-    const policy = logOnly(parseVerifierKey(vkey));
-    return shown(config, async (fetch) => {
-      const options = { policy, fetch, url: 'https://log.example', clock: new Clock(), ...(replica && { replica }) };
-      const follower = await Follower.open(folder, options);
-      try {
-        const poll = await follower.poll();
-        if (poll.ok) return { ...poll, proved: null };
-        const evidence = evidenceSchema.parse(JSON.parse(readFileSync(poll.evidence, 'utf8')));
-        return { ...poll, proved: checkEvidence(nodeHasher, policy, evidence).proved };
-      } finally {
-        await follower.close();
-      }
-    });
   }
 
   function place(): string {
@@ -309,7 +311,7 @@ describe.each([
       rmSync(headFile!);
       renameSync(`${config.headFile}.copy`, config.headFile);
 
-      await expect(opened(renamed(config), () => Promise.resolve())).rejects.toThrow();
+      await expect(opened(renamed(config), () => Promise.resolve())).rejects.toThrow("the head file is not this log's");
       expect(await goOn(config)).toMatchObject({ said: { to: said.to, size: BEFORE }, headFile });
       expect(existsSync(headFile!)).toBe(true);
       await expect(goOn(config)).rejects.toThrow(ContinueRefused);

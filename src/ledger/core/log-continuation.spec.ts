@@ -49,7 +49,15 @@ function said(over: Partial<Continuation> = {}, signers: readonly NoteSigner[] =
   return { from, to, remembered: note, statement: signNote(formatContinuation(stated), signers), ...more };
 }
 
-function receipt(data: object, { by = NEW as NoteSigner, log = B, left = LEFT, type = LOG_CONTINUED as string } = {}) {
+function receipt(
+  data: object,
+  {
+    by,
+    log = B,
+    left = LEFT,
+    type = LOG_CONTINUED,
+  }: { by?: NoteSigner; log?: string; left?: number; type?: string } = {},
+) {
   const [derived, instant] = [{}, '2026-01-01T00:00:00.000Z'];
   const actor = { id: 'system', org: null, role: 'system' };
   const text = jcs({ actor, data, derived, kind: 'log', occurredAt: instant, recordedAt: instant, type });
@@ -65,7 +73,7 @@ function receipt(data: object, { by = NEW as NoteSigner, log = B, left = LEFT, t
     index,
     entry: toBase64(entry),
     proof: grown.inclusion(index).map((hash) => toBase64(hash)),
-    checkpoint: signNote(formatCheckpoint({ origin: log, size: grown.size, root: grown.root() }), [by]),
+    checkpoint: signNote(formatCheckpoint({ origin: log, size: grown.size, root: grown.root() }), [by ?? NEW]),
     payload: toBase64(new TextEncoder().encode(text)),
     salt: toBase64(salt),
   };
