@@ -148,6 +148,7 @@ function inWords(poll: Poll): string[] {
         `THE KEY OF THE LOG WAS REPLACED behind ${one.size} entries, signed by the old key; pin the new one: ${one.to}`,
     ),
     `${origin}: ${checked} of ${size} entries checked (${behind})${age}`,
+    ...(entries > 0 ? poll.standing.continues.map((words) => `  ${words}`) : []),
     ...(evidence > 0 ? [`  evidence of ${evidence} earlier alarms is kept`] : []),
   ];
 }

@@ -68,7 +68,7 @@ without it they cosign no more. A copy of the old key in a backup still signs: d
   program
     .command('continue')
     .description('continue a log whose database was set back, under a new name and key; the service is stopped')
-    .option('--origin <name>', 'the new name (default: a random one)')
+    .option('--origin <name>', 'the new name (default: that of LOG_ORIGIN where it is a new one, or a random one)')
     .addOption(json())
     .addOption(progress())
     .addHelpText(

@@ -45,7 +45,7 @@ export interface ProofReport {
 const REASONS: Readonly<Record<ProofReason, string>> = {
   form: 'it has not the form of a receipt, a disclosure, a proof, a chain head or a list',
   checkpoint: 'no trusted log has signed the checkpoint, or a signature on it by a known key does not hold',
-  log: 'it is of another log than the key or the policy',
+  log: 'it is of another log than the key or the policy, or of before this one went on under its name (--continued)',
   entry: 'the bytes are no entry',
   inclusion: "the entry does not stand at that index in the checkpoint's tree",
   payload: 'the payload is not what the entry commits to',
@@ -87,8 +87,8 @@ function resultInJson(result: ProofResult): object {
     const chains = result.shown.chains.map((one) => ({ ...one, leaf: toBase64(one.leaf) }));
     return { file, kind, ok, ...result.shown, chains };
   }
-  const { state, entry, index, size, witnesses } = result.shown;
-  const { log, chain, seq, time } = entry;
+  const { state, log, entry, index, size, witnesses } = result.shown;
+  const { chain, seq, time } = entry;
   return {
     file,
     kind,
@@ -97,7 +97,7 @@ function resultInJson(result: ProofResult): object {
     log,
     size,
     index,
-    entry: { chain, seq, time },
+    entry: { chain, seq, time, ...(entry.log !== log && { log: entry.log }) },
     witnesses: witnesses.map(({ name, key, time: seconds }) => ({ name, key: key.name, time: instant(seconds) })),
     ...contentInJson(result),
   };
@@ -138,10 +138,11 @@ function resultInWords(result: ProofResult): string[] {
       `  range   ${after} to ${through}`,
     ];
   }
-  const { state, entry, index, size, witnesses } = result.shown;
+  const { state, log, entry, index, size, witnesses } = result.shown;
   return [
     `holds: ${file}`,
-    `  ${state}: ${entry.log}, ${size} entries`,
+    `  ${state}: ${log}, ${size} entries`,
+    ...(entry.log === log ? [] : [`  recorded when the log was ${entry.log}`]),
     ...witnesses.map(({ name, key, time }) => `  cosigned by ${name} (${key.name}) at ${instant(time)}`),
     `  entry   chain ${entry.chain}, seq ${entry.seq}, time ${entry.time}, index ${index}`,
     ...contentInWords(result),

@@ -9,7 +9,12 @@ import { verifyDisclosure } from '../ledger/core/disclosure.js';
 import { decodeEntry, EntryError } from '../ledger/core/entry.js';
 import { type ShownSignature, shownSignature } from '../ledger/core/event-signature.js';
 import { isObject } from '../ledger/core/jcs.js';
-import { type Continuation, ContinuationError, openContinuationReceipt } from '../ledger/core/log-continuation.js';
+import {
+  type Continuation,
+  ContinuationError,
+  openContinuationReceipt,
+  vouchedFor,
+} from '../ledger/core/log-continuation.js';
 import {
   openRotationReceipt,
   policyFor,
@@ -17,7 +22,7 @@ import {
   type Rotation,
   RotationError,
 } from '../ledger/core/log-key-rotation.js';
-import { NoteError, parseVerifierKey, type VerifierKey, formatVerifierKey } from '../ledger/core/note.js';
+import { NoteError, parseVerifierKey, type VerifierKey } from '../ledger/core/note.js';
 import { logsOnly, parsePolicy, type Policy, PolicyError } from '../ledger/core/policy.js';
 import type { PublicJwk } from '../ledger/core/public-key.js';
 import { verifyReceipt } from '../ledger/core/receipt.js';
@@ -83,7 +88,7 @@ export async function runProofVerify(
   if (trust.entry && (proofs > 1 || (proofs === 0 && !kinds.includes('unknown'))))
     throw new UsageError('--entry is the entry of one tlog-proof');
   const results = documents.map(({ file, document }) => check(file, document, trust));
-  const report: ProofReport = { results, comparisons: compared(results) };
+  const report: ProofReport = { results, comparisons: compared(results, trust.policy ?? {}) };
   if (options.json) terminal.out(JSON.stringify(inJson(report)));
   else for (const line of inWords(report)) terminal.out(line);
   return holds(report) ? EXIT.ok : EXIT.finding;
@@ -180,7 +185,7 @@ function receiptOf(file: string, { index, proof, checkpoint }: TlogProof, { entr
 }
 
 /** Every receipt that holds with every chain head and list that holds, as far as they speak of the same chain. */
-function compared(results: readonly ProofResult[]): ProofComparison[] {
+function compared(results: readonly ProofResult[], names: Pick<Policy, 'continued'>): ProofComparison[] {
   return results.flatMap((receipt) => {
     if (!receipt.ok || receipt.kind === 'chain-head' || receipt.kind === 'chain-list') return [];
     const { chain } = receipt.shown.entry;
@@ -188,8 +193,8 @@ function compared(results: readonly ProofResult[]): ProofComparison[] {
       if (!other.ok || (other.kind !== 'chain-head' && other.kind !== 'chain-list')) return [];
       const comparison =
         other.kind === 'chain-head'
-          ? compareWithHead(receipt.shown, other.shown)
-          : compareWithList(receipt.shown, other.shown);
+          ? compareWithHead(receipt.shown, other.shown, names)
+          : compareWithList(receipt.shown, other.shown, names);
       return comparison === 'unrelated' ? [] : [{ receipt: receipt.file, against: other.file, chain, comparison }];
     });
   });
@@ -209,33 +214,15 @@ async function trustOf({
   const read = file && usable('--policy', () => parsePolicy(file));
   const moved = rotations === undefined ? [] : rotationsIn(await contentOf(rotations));
   const before = continued === undefined ? [] : continuationsIn(await contentOf(continued));
+  const trusted = read ? narrowed(read, log) : log;
   return {
-    policy: policyOf(read ? narrowed(read, log) : log, moved, before),
+    policy: trusted && { ...trusted, continued: vouchedFor(trusted, moved, before) },
     rotations: moved,
     chainHeadKey:
       chainHeadVkey === undefined ? null : usable('--chain-head-vkey', () => parseChainHeadKey(chainHeadVkey)),
     entry: entry === undefined ? null : await contentOf(entry),
     actorKeys: actorKey === undefined ? null : keysIn(Buffer.from(await contentOf(actorKey)).toString()),
   };
-}
-
-/**
- * The policy with the names that its logs had before. That a log continued another is its key's word: that of one which
- * is pinned, or which one that is pinned has replaced.
- */
-function policyOf(policy: Policy | null, rotations: readonly Rotation[], all: readonly Continuation[]): Policy | null {
-  if (!policy || all.length === 0) return policy;
-  const pinned = policy.logs.map(({ key }) => formatVerifierKey(key.name, key.type, key.publicKey));
-  const vouched = new Set(pinned);
-  for (const { from, to } of rotations.toReversed()) if (vouched.has(to)) vouched.add(from);
-  const continued: Continuation[] = [];
-  for (const one of all.toReversed()) {
-    if (!vouched.has(one.to)) continue;
-    continued.push(one);
-    // Its key has signed the tree in which the one before stands.
-    vouched.add(one.from);
-  }
-  return { ...policy, continued };
 }
 
 function keysIn(text: string): PublicJwk[] {

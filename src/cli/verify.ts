@@ -160,6 +160,7 @@ function inWords(report: VerifyReport): string[] {
       : []),
     `  root ${root}`,
     `  key  ${vkey} (${VKEY_FROM[report.vkeyFrom]})`,
+    ...report.continues.map((words) => `  ${words}`),
     ...(newestVkey === vkey ? [] : [`  it was replaced, which both keys have signed; pin the new one: ${newestVkey}`]),
   ];
 }

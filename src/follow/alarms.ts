@@ -17,7 +17,7 @@ export class Alarm extends Error {
   constructor(
     readonly kind: AlarmKind,
     readonly what: string,
-    readonly more: Pick<Evidence, 'prefix' | 'entries' | 'files' | 'successors' | 'continued'> & {
+    readonly more: Pick<Evidence, 'prefix' | 'entries' | 'files' | 'successors' | 'continued' | 'rotations'> & {
       readonly kept?: string;
     } = {},
   ) {

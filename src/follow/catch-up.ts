@@ -6,6 +6,7 @@ import { TILE_WIDTH } from '../ledger/core/tiles.js';
 import { Alarm, entriesOf } from './alarms.js';
 import { entryOf } from './evidence.js';
 import { checkShown } from './log-chain.js';
+import type { Receipt } from '../ledger/model.js';
 import type { Replica } from './replica.js';
 import { type Rule, violationOf } from './rules.js';
 import type { FollowStore, Progress } from './store.js';
@@ -27,6 +28,8 @@ export interface CatchUp {
   readonly origin: string;
   /** What it was called before. */
   readonly names: readonly Renaming[];
+  /** The events that say so. */
+  readonly continued: readonly Receipt[];
   readonly checkpoint: Checkpoint;
   /** Of that checkpoint. */
   readonly client: LogClient;
@@ -60,7 +63,7 @@ export async function catchUp(run: CatchUp): Promise<void> {
 }
 
 async function take(
-  { origin, names, checkpoint, client, fetch, store, replica }: CatchUp,
+  { origin, names, continued, checkpoint, client, fetch, store, replica }: CatchUp,
   from: Progress,
   step: readonly Bundle[],
 ) {
@@ -81,7 +84,8 @@ async function take(
       const beside = rule === 'log' && index > 0 ? 0 : against;
       const indexes = beside === null ? [index] : [index, beside];
       const words = `entry ${index} ${WORDS[rule]}${against === null ? '' : ` (entry ${against})`}`;
-      throw new Alarm('entry', words, { entries: await entriesOf(client, checkpoint, indexes) });
+      const shown = continued.length > 0 && { continued: [...continued] };
+      throw new Alarm('entry', words, { entries: await entriesOf(client, checkpoint, indexes), ...shown });
     }
     if (entry.chain === LOG_CHAIN) await checkShown(fetch, index, entry);
     ends.set(entry.chain, { seq: entry.seq, leaf, index });

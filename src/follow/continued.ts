@@ -4,7 +4,6 @@ import type { Checkpoint } from '../ledger/core/checkpoint.js';
 import type { FetchFile, LogClient } from '../ledger/core/log-client.js';
 import { handOver } from '../ledger/core/log-key-rotation.js';
 import { type Continuation, ContinuationError, openContinuationReceipt } from '../ledger/core/log-continuation.js';
-import type { Renaming } from '../ledger/core/policy.js';
 import type { Receipt } from '../ledger/model.js';
 import { nodeHasher } from '../ledger/node-hasher.js';
 import { Alarm } from './alarms.js';
@@ -43,8 +42,12 @@ export async function fetchContinued(fetch: FetchFile): Promise<Continued[]> {
  * @param found the checkpoint that was found
  * @param client of that checkpoint
  */
-export async function namesIn(all: readonly Continued[], found: Checkpoint, client: LogClient): Promise<Renaming[]> {
-  const names: Renaming[] = [];
+export async function namesIn(
+  all: readonly Continued[],
+  found: Checkpoint,
+  client: LogClient,
+): Promise<Continuation[]> {
+  const names: Continuation[] = [];
   let name = found.origin;
   for (const { said, receipt } of all.toReversed()) {
     const { size, root } = handOver(receipt);

@@ -3,7 +3,12 @@ import { EncodingError, equal, fromBase64 } from '../ledger/core/bytes.js';
 import { type Checkpoint, CheckpointError } from '../ledger/core/checkpoint.js';
 import { decodeEntry, type Entry, EntryError } from '../ledger/core/entry.js';
 import type { Hasher } from '../ledger/core/hasher.js';
-import { ContinuationError, lossInWords, openContinuationReceipt } from '../ledger/core/log-continuation.js';
+import {
+  ContinuationError,
+  lossInWords,
+  openContinuationReceipt,
+  vouchedFor,
+} from '../ledger/core/log-continuation.js';
 import {
   formatRotation,
   openRotationReceipt,
@@ -12,7 +17,7 @@ import {
   RotationError,
 } from '../ledger/core/log-key-rotation.js';
 import { formatVerifierKey, NoteError } from '../ledger/core/note.js';
-import { openWitnessed, type Policy, type Quorum } from '../ledger/core/policy.js';
+import { nameInLog, openWitnessed, type Policy, type Quorum } from '../ledger/core/policy.js';
 import { verifyConsistency, verifyInclusion } from '../ledger/core/proof.js';
 import { type Rule, violationOf } from './rules.js';
 
@@ -41,7 +46,7 @@ export const evidenceSchema = z.object({
   rotations: z.array(z.unknown()).optional(),
   /** Of a fork: two events by which one key was replaced (receipts). */
   successors: z.array(z.unknown()).optional(),
-  /** Of a log that goes on under another name: the event that says so (a receipt). */
+  /** Of a log that goes on under another name: the events that say so (receipts). */
   continued: z.array(z.unknown()).optional(),
   /** The file that is not the one that `found` signs, or several of which one is not; base64, null: not there. */
   files: z.array(z.object({ path: z.string(), bytes: z.string().nullable() })).optional(),
@@ -62,7 +67,8 @@ export function checkEvidence(hasher: Hasher, policy: Policy, evidence: Evidence
     if (evidence.alarm === 'fork') return forkVerdict(hasher, policy, evidence);
     if (evidence.alarm === 'entry') return entryVerdict(hasher, policy, evidence);
     if (evidence.alarm === 'quorum') return quorumVerdict(hasher, policy, evidence);
-    if (evidence.continued) return continuedVerdict(hasher, policy, evidence, evidence.continued);
+    if (evidence.alarm === 'log' && evidence.continued)
+      return continuedVerdict(hasher, policy, evidence, evidence.continued);
     return { proved: false, says: 'what was served when is signed by nobody: this is the word of the follower' };
   } catch (error) {
     if (error instanceof NoteError || error instanceof CheckpointError)
@@ -148,6 +154,13 @@ function quorumVerdict(hasher: Hasher, policy: Policy, evidence: Evidence): Verd
       };
 }
 
+/** The name that the entry has to carry: by events that a key of the policy has signed, or one that it has replaced. */
+function nameAt(hasher: Hasher, policy: Policy, evidence: Evidence, origin: string, index: number): string {
+  const rotations = (evidence.rotations ?? []).map((receipt) => openRotationReceipt(receipt, hasher));
+  const all = (evidence.continued ?? []).map((receipt) => openContinuationReceipt(receipt, hasher));
+  return nameInLog({ continued: vouchedFor(policy, rotations, all) }, origin, index);
+}
+
 /** What is for the whole log to show. */
 const UNLESS: Partial<Record<Rule, string>> = {
   first: ', if the log has no other of its chain',
@@ -169,7 +182,12 @@ function entryVerdict(hasher: Hasher, policy: Policy, evidence: Evidence): Verdi
     other?.entry && other.entry.chain === entry?.chain
       ? { seq: other.entry.seq, leaf: other.leaf, index: other.index }
       : undefined;
-  const violation = violationOf(checkpoint.origin, { size: index, time: other?.entry?.time ?? '' }, chain, entry);
+  const violation = violationOf(
+    nameAt(hasher, policy, evidence, checkpoint.origin, index),
+    { size: index, time: other?.entry?.time ?? '' },
+    chain,
+    entry,
+  );
   if (!violation) return { proved: false, says: 'these entries break no rule' };
   // A log takes no name twice: where its first entry carries the name that it has now, it never had another.
   const neverRenamed = other?.index === 0 && other.entry?.log === checkpoint.origin;

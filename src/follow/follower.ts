@@ -47,6 +47,8 @@ export interface Standing {
   readonly cosignatureAge: number | null;
   /** Files of evidence in the folder, from all times. */
   readonly evidence: number;
+  /** What the log goes on from under its name, and how much of that was lost, newest first. */
+  readonly continues: readonly string[];
   /** Keys that this poll has moved on to: the old one and the new one have signed that. */
   readonly rotations: readonly {
     readonly from: string;
@@ -183,11 +185,11 @@ export class Follower {
       const served = await fetchMoves(fetch, this.moves);
       // The log may have grown since: what lies behind this checkpoint is for the next look.
       const moves = served.filter(({ receipt }) => handOver(receipt).size <= size);
-      if (moves.length === this.moves.length) throw (await this.wentOn(moves)) ?? new Alarm('signature', error.message);
       try {
+        if (moves.length === this.moves.length) throw error;
         return { signed: openMoved(policy, moves, note), moves };
       } catch (other) {
-        if (isNotOurs(other)) throw new Alarm('signature', other.message);
+        if (isNotOurs(other)) throw (await this.wentOn(served)) ?? new Alarm('signature', other.message);
         throw other;
       }
     }
@@ -201,7 +203,8 @@ export class Follower {
     const [next] = (await fetchContinued(fetch)).filter(({ said }) => trusted.includes(said.from));
     if (!next) return null;
     const words = `the log goes on as ${next.said.origin}, under the key ${next.said.to}: ${lossInWords(next.said)}`;
-    return new Alarm('log', words, { continued: [next.receipt] });
+    const rotations = moves.length > 0 && { rotations: moves.map(({ receipt }) => receipt) };
+    return new Alarm('log', words, { continued: [next.receipt], ...rotations });
   }
 
   private async check(found: Signed, moves: readonly KeyMove[], fetch: FetchFile): Promise<Standing> {
@@ -230,7 +233,19 @@ export class Follower {
     // Only what is checked from the beginning on can hold entries of before.
     const continued = await fetchContinued(fetch);
     const names = await namesIn(continued, checkpoint, client);
-    await catchUp({ origin, names, checkpoint, client, fetch, store: this.store, before, replica, progress });
+    const shown = continued.filter(({ said }) => names.includes(said)).map(({ receipt }) => receipt);
+    await catchUp({
+      origin,
+      names,
+      continued: shown,
+      checkpoint,
+      client,
+      fetch,
+      store: this.store,
+      before,
+      replica,
+      progress,
+    });
     if (replica && moves.length > 0) await replica.keepRotations(movesText(moves));
     if (replica && names.length > 0) await replica.keepContinued(continuedText(continued));
     await replica?.publish(found.note, checkpoint, client);
@@ -246,6 +261,7 @@ export class Follower {
       witnesses: quorum.witnesses.map(({ name }) => name),
       cosignatureAge: cosigned.length === 0 ? null : now - Math.max(...cosigned),
       evidence: await this.evidence.count(),
+      continues: names.map(lossInWords),
       rotations: alongTrust(policy, moves)
         .filter(({ to }) => moved.some(({ rotation }) => rotation.to === to))
         .map(({ from, to, size }) => ({ from, to, size })),

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { constants, statSync } from 'node:fs';
+import { constants, existsSync, statSync } from 'node:fs';
 import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { openCheckpoint } from './core/checkpoint.js';
@@ -142,17 +142,27 @@ async function filesOf(path: string): Promise<string[]> {
   return names.filter((name) => name === own || name.startsWith(`${own}${ASIDE}`)).map((name) => join(folder, name));
 }
 
+const ENDED = '.ended-';
+
 /**
  * Gives a head file that remembers a log which goes on under another name a name of its own, and the files that were
  * moved aside before it: it is kept, and not looked at any more.
- * @returns its new path
+ * @returns its new path; null when that is taken by another: nothing was moved
  */
-export async function setAside(path: string, keyId: string): Promise<string> {
-  const ended = `${path}.ended-${keyId}`;
+export async function setAside(path: string, keyId: string): Promise<string | null> {
+  const ended = `${path}${ENDED}${keyId}`;
+  const moves = (await filesOf(path)).toSorted().map((file) => [file, ended + file.slice(path.length)] as const);
+  if (moves.some(([, to]) => existsSync(to))) return null;
   // The file itself last: while it is there, this is not finished.
-  for (const file of (await filesOf(path)).toSorted().toReversed()) await rename(file, ended + file.slice(path.length));
+  for (const [file, to] of moves.toReversed()) await rename(file, to);
   await syncFolder(path);
   return ended;
+}
+
+/** Head files that {@link setAside} kept. */
+export async function endedHeadFiles(path: string): Promise<string[]> {
+  const names = await readdir(dirname(path)).catch((error: unknown) => (unlessAbsent(error), []));
+  return names.filter((name) => name.startsWith(basename(path) + ENDED)).map((name) => join(dirname(path), name));
 }
 
 /** Opens them all as they stand at one moment: a file that is being moved aside would be missed otherwise. */
@@ -178,9 +188,9 @@ async function closeAll(opened: ReadonlyMap<string, FileHandle>): Promise<void> 
   await Promise.all([...opened.values()].map((handle) => handle.close()));
 }
 
-async function readTail(handle: FileHandle): Promise<string> {
+async function readTail(handle: FileHandle, most: number): Promise<string> {
   const { size } = await handle.stat();
-  const length = Math.min(size, TAIL_BYTES);
+  const length = Math.min(size, most);
   const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, size - length);
   return buffer.toString('utf8', 0, bytesRead);
 }
@@ -201,21 +211,21 @@ export async function readHeadFile(path: string, vkeys: readonly string[] | null
   return (await readAll(path, vkeys)).largest;
 }
 
-/** The largest checkpoint of at most that size that the key has signed; null when the file's end remembers none. */
-export async function readHeadFileUpTo(path: string, vkey: string, size: number): Promise<string | null> {
-  const { notes } = await readAll(path, null);
-  return notes.find((one) => one.size <= size && isSignedBy(vkey, one.note))?.note ?? null;
+/** All checkpoints that it remembers, from its beginning on, the largest first. Whose they are is for the caller. */
+export async function readWholeHeadFile(path: string): Promise<readonly { note: string; size: number }[]> {
+  return (await readAll(path, null, Number.POSITIVE_INFINITY)).notes;
 }
 
 /** @returns all that it remembers, the largest first; the largest checkpoint as {@link readHeadFile} does; and the files moved aside that were looked through */
 async function readAll(
   path: string,
   vkeys: readonly string[] | null,
+  most = TAIL_BYTES,
 ): Promise<{ notes: { note: string; size: number }[]; largest: string | null; aside: string[] }> {
   const opened = await openAll(path);
   let text = '';
   try {
-    for (const handle of opened.values()) text += `${await readTail(handle)}\n`;
+    for (const handle of opened.values()) text += `${await readTail(handle, most)}\n`;
   } finally {
     await closeAll(opened);
   }

@@ -6,15 +6,15 @@ import { type Db, dbOf } from '../database/db.js';
 import { openCheckpoint } from './core/checkpoint.js';
 import { LOG_CHAIN } from './core/entry.js';
 import { type Continuation, formatContinuation, LOG_CONTINUED } from './core/log-continuation.js';
-import { signNote } from './core/note.js';
+import { parseVerifierKey, signNote } from './core/note.js';
 import { type Draft, openStaging, seal, stage } from './draft.js';
 import { HeadCache } from './head-cache.js';
-import { HeadFile, isSignedBy, readHeadFile, readHeadFileUpTo, setAside } from './head-file.js';
+import { endedHeadFiles, HeadFile, isSignedBy, readWholeHeadFile, setAside } from './head-file.js';
 import { type KeyHistory, readKeyHistory } from './key-history.js';
 import { publishRotation } from './key-rotation.js';
 import { LOG_REF } from './log-chain.js';
 import type { LogKey } from './log-key.js';
-import { keyIdOf, LogKeys, prepareKey, settleKey } from './log-keys.js';
+import { heldKeys, keyIdOf, LogKeys, prepareKey, settleKey } from './log-keys.js';
 import { accept, type ChainModel, type Command, SYSTEM } from './model.js';
 import type { Report } from './open-ledger.js';
 import { Sealer } from './sealer.js';
@@ -32,6 +32,8 @@ export interface Continued {
   readonly said: Pick<Continuation, 'from' | 'to' | 'oldOrigin' | 'origin' | 'size' | 'remembered' | 'bothSigned'>;
   /** Where the old head file is now; null when it was moved before. */
   readonly headFile: string | null;
+  /** File of the old key in the keys folder: it signs nothing any more. Null when there is none. */
+  readonly oldKey: string | null;
 }
 
 /** Chain heads kept in memory: the batch needs one. */
@@ -42,7 +44,7 @@ const CACHED = 2;
  * (design 3). The service does not start meanwhile, for the head file is ahead of the database. One transaction appends
  * the event that says what is continued, and gives the head the new name and key; then the key file and the head file
  * follow. Asked again after a crash, it finishes what was begun.
- * @param origin the new name; null: a random one
+ * @param origin the new name; null: what LOG_ORIGIN says, or a random one
  * @throws {ContinueRefused} and leaves everything as it was
  */
 export async function continueLog(
@@ -63,10 +65,14 @@ export async function continueLog(
     const history = await readKeyHistory(db, head.origin);
     const begun = await finish(config, head, history);
     if (begun) return begun;
-    const remembered = await lost(config, head);
-    await mustBeTheBeginning(config, db, head);
-    const next = origin ?? `rxledger.local/${randomBytes(8).toString('hex')}`;
-    if (history.names.some((name) => name.origin === next) || next === head.origin)
+    const remembered = await lost(config, db, head, report);
+    const next = origin ?? newName(config, head);
+    const taken = [
+      head.origin,
+      ...history.names.map((name) => name.origin),
+      ...(await rememberedNames(config.headFile)),
+    ];
+    if (taken.includes(next))
       throw new ContinueRefused(`the log was called ${next} already: it needs a name that nobody has pinned`);
     await mustVerify(config, head, history, models, progress);
     store = await openStore(source, batchTables(models));
@@ -79,26 +85,65 @@ export async function continueLog(
   return continueLog(config, clock, models, origin, report, progress);
 }
 
-/** @returns the head file's newest checkpoint by the log's key. @throws {ContinueRefused} when nothing was lost */
-async function lost({ headFile }: Config, { vkey, size }: HeadRow): Promise<string> {
-  const note = await readHeadFile(headFile, [vkey]);
-  if (note === null) throw new ContinueRefused('there is no head file: nothing says that the log was longer');
-  if (!isSignedBy(vkey, note)) throw new ContinueRefused("the head file is not this log's");
-  const remembered = openCheckpoint(note, vkey);
-  if (remembered.size <= size)
+/** The name that the settings give the log already, or one that nobody has had. */
+function newName({ env: { LOG_ORIGIN } }: Config, { origin }: HeadRow): string {
+  return LOG_ORIGIN === undefined || LOG_ORIGIN === origin
+    ? `rxledger.local/${randomBytes(8).toString('hex')}`
+    : LOG_ORIGIN;
+}
+
+/** The last checkpoint of the log that ended, and who has signed it. */
+interface Remembered {
+  readonly note: string;
+  readonly by: string;
+  readonly size: number;
+}
+
+/**
+ * The head file's newest checkpoint, by the log's key, or by one that replaced it in what was lost and is in the keys folder.
+ * @throws {ContinueRefused} when nothing was lost, or what is remembered is not this log
+ */
+async function lost(
+  { headFile, keysDir }: Config,
+  db: Db,
+  { origin, vkey, size }: HeadRow,
+  report: Report,
+): Promise<Remembered> {
+  const notes = await readWholeHeadFile(headFile);
+  const [newest] = notes;
+  if (!newest) throw new ContinueRefused('there is no head file: nothing says that the log was longer');
+  const by = [vkey, ...heldKeys(keysDir, origin).map((key) => key.vkey)].find((key) => isSignedBy(key, newest.note));
+  if (by === undefined) throw new ContinueRefused(`the head file is not this log's${await hint(headFile)}`);
+  if (newest.size <= size)
     throw new ContinueRefused(
       `the ledger has ${size} entries, and its head file remembers no more: it goes on as it is`,
     );
-  return note;
+  const [known] = notes.filter((one) => one.size <= size && isSignedBy(vkey, one.note));
+  if (!known) report('ledger.beginning-not-shown', { entries: size, headFile: 'remembers nothing of that time' });
+  else {
+    const { root } = openCheckpoint(known.note, vkey);
+    // Written to without its head file it is another log than the one that is remembered.
+    if (known.size < size || !Buffer.from(root).equals(await storedRootAt(db, known.size)))
+      throw new ContinueRefused(
+        `what is left is not what the head file remembers of ${size} entries: it was written to without it`,
+      );
+  }
+  return { note: newest.note, by, size: newest.size };
 }
 
-/** What is left may have been written to without its head file: then it is another log than the one that is remembered. */
-async function mustBeTheBeginning({ headFile }: Config, db: Db, { vkey, size }: HeadRow): Promise<void> {
-  const note = await readHeadFileUpTo(headFile, vkey, size);
-  if (note === null) return;
-  const known = openCheckpoint(note, vkey);
-  if (!Buffer.from(known.root).equals(await storedRootAt(db, known.size)))
-    throw new ContinueRefused(`what is left differs from the checkpoint at ${known.size} entries in the head file`);
+/** Where the head file remembers another log, this may be one that had gone on under another name already. */
+async function hint(headFile: string): Promise<string> {
+  const ended = await endedHeadFiles(headFile);
+  return ended.length === 0
+    ? ''
+    : `: a log that went on under another name is not continued from before that (${ended.join(', ')})`;
+}
+
+/** Names that head files remember, of this log and of those that it went on from or as. */
+async function rememberedNames(headFile: string): Promise<string[]> {
+  const files = [headFile, ...(await endedHeadFiles(headFile))];
+  const notes = await Promise.all(files.map((file) => readWholeHeadFile(file)));
+  return notes.flat().map(({ note }) => note.slice(0, note.indexOf('\n')));
 }
 
 async function mustVerify(
@@ -129,14 +174,14 @@ async function commit(
   clock: Clock,
   models: readonly ChainModel[],
   head: HeadRow,
-  { first, vkeysNow }: KeyHistory,
+  { first }: KeyHistory,
   next: LogKey,
-  remembered: string,
+  remembered: Remembered,
   report: Report,
 ): Promise<void> {
   const vault = new Vault(keysDir, first);
   const sealer = new Sealer(report);
-  const old = LogKeys.open(keysDir, head.origin, head.vkey, vkeysNow)?.of(head.vkey) ?? null;
+  const old = heldKeys(keysDir, head.origin).find(({ vkey }) => vkey === head.vkey) ?? null;
   try {
     await store.locked(async () => {
       const tip = await loadTip(store.db);
@@ -162,12 +207,13 @@ async function commit(
 }
 
 /** What the event says, signed by the new key and, where it is still had, the old one. */
-export function continuationData(old: LogKey | null, next: LogKey, tip: Tip, remembered: string) {
+export function continuationData(old: LogKey | null, next: LogKey, tip: Tip, { note, by }: Remembered) {
   const [from, to] = [tip.vkey, next.vkey];
-  const last = openCheckpoint(remembered, from);
+  const last = openCheckpoint(note, by);
   const said = { from, to, oldOrigin: tip.origin, origin: next.origin, size: tip.size, root: tip.root };
   const signers = [next.signer, ...(old ? [old.signer] : [])];
-  return { from, to, remembered, statement: signNote(formatContinuation({ ...said, remembered: last }), signers) };
+  const remembered = { remembered: note, ...(by !== from && { rememberedBy: by }) };
+  return { from, to, ...remembered, statement: signNote(formatContinuation({ ...said, remembered: last }), signers) };
 }
 
 /** A batch that holds nothing but the event, the first under the new name. */
@@ -201,16 +247,24 @@ async function finish({ keysDir, headFile }: Config, head: HeadRow, history: Key
   if (!said) return null;
   const key = LogKeys.open(keysDir, head.origin, head.vkey, history.vkeysNow);
   if (!key) throw new ContinueRefused(`the key in the keys folder is not the one of log ${head.origin}`);
-  settleKey(keysDir, key.of(head.vkey), null, true);
-  const note = await readHeadFile(headFile, history.vkeysNow);
-  if (note !== null && history.vkeysNow.some((vkey) => isSignedBy(vkey, note))) return null;
-  // The newest note is still one of the old log: the new one has begun no file of its own.
-  const aside = note === null ? null : await setAside(headFile, keyIdOf(said.from));
+  const oldKey = settleKey(keysDir, key.of(head.vkey), said.from, true);
+  const [newest] = await readWholeHeadFile(headFile);
+  const before = history.vkeys.filter((vkey) => parseVerifierKey(vkey).name === said.oldOrigin);
+  const held = heldKeys(keysDir, said.oldOrigin).map(({ vkey }) => vkey);
+  const isOld = newest && [...before, ...held].some((vkey) => isSignedBy(vkey, newest.note));
+  // Moved already, and nothing was written since.
+  const isMoved = !newest && head.size === said.size + 1 && (await endedHeadFiles(headFile)).length > 0;
+  if (!isOld && !isMoved) return null;
+  const aside = isOld ? await setAside(headFile, keyIdOf(said.from)) : null;
+  if (isOld && aside === null)
+    throw new ContinueRefused(
+      `a head file of the log that ended is kept already (${(await endedHeadFiles(headFile)).join(', ')}): move it away`,
+    );
   const file = await HeadFile.open(headFile, key);
   try {
     await file.append(head.checkpoint);
   } finally {
     await file.close();
   }
-  return { said, headFile: aside };
+  return { said, headFile: aside, oldKey };
 }

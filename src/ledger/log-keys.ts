@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { KeyFileError, loadKey, syncKeys, writeKey } from './key-files.js';
+import { parseVerifierKey } from './core/note.js';
 import { LogKey } from './log-key.js';
 import { LedgerUnavailable } from './unavailable.js';
 
@@ -11,6 +12,7 @@ export const LOG_KEY_FILE = 'log.key';
 const NEXT = `${LOG_KEY_FILE}.next-`;
 const OLD = `${LOG_KEY_FILE}.old-`;
 /** Name of a {@link NEXT}: what a crash left of the making of one has a longer name, and may be half a key. */
+const HELD = /^log\.key(?:\.(?:next|old)-[0-9a-f]{8})?$/;
 const PREPARED = /^log\.key\.next-[0-9a-f]{8}$/;
 
 /**
@@ -111,11 +113,12 @@ export function prepareKey(dir: string, origin: string): LogKey {
  */
 export function settleKey(dir: string, { origin, vkey }: LogKey, from: string | null, keep: boolean): string | null {
   const prepared = `${NEXT}${keyIdOf(vkey)}`;
-  const before = loadKey(dir, LOG_KEY_FILE);
-  if (before && loadKey(dir, prepared)) {
-    const { vkey: signed } = new LogKey(origin, before);
-    const old = `${OLD}${keyIdOf(signed)}`;
-    if (keep && loadKey(dir, old) === null) unlessTaken(() => writeKey(dir, old, before));
+  if (loadKey(dir, prepared)) {
+    const before = loadKey(dir, LOG_KEY_FILE);
+    // Under the name that its log had then.
+    const name = from === null ? origin : parseVerifierKey(from).name;
+    const old = before && `${OLD}${keyIdOf(new LogKey(name, before).vkey)}`;
+    if (old && keep && loadKey(dir, old) === null) unlessTaken(() => writeKey(dir, old, before));
     unlessGone(() => renameSync(join(dir, prepared), join(dir, LOG_KEY_FILE)));
   }
   const old = from === null ? null : `${OLD}${keyIdOf(from)}`;
@@ -127,6 +130,14 @@ export function settleKey(dir: string, { origin, vkey }: LogKey, from: string | 
   }
   syncKeys(dir);
   return old && keep && loadKey(dir, old) ? old : null;
+}
+
+/** All keys of a log of that name that the folder holds: the one that signs, one that is to, those that did. */
+export function heldKeys(dir: string, origin: string): LogKey[] {
+  return readdirSync(dir)
+    .filter((name) => HELD.test(name))
+    .flatMap((name) => loadKey(dir, name) ?? [])
+    .map((seed) => new LogKey(origin, seed));
 }
 
 /** The key id in a verifier key, 8 hex digits. */

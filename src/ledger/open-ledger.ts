@@ -125,7 +125,7 @@ async function logKeys(db: Db, config: Config): Promise<{ keys: LogKeys; first: 
   if (wanted !== undefined && wanted !== head.origin) {
     throw new StartRefused(`LOG_ORIGIN is ${wanted}, but this database holds the log ${head.origin}`);
   }
-  const { vkeysNow, first } = await readKeyHistory(db, head.origin);
+  const { vkeys, vkeysNow, first } = await readKeyHistory(db, head.origin);
   const keys = LogKeys.open(dir, head.origin, head.vkey, vkeysNow);
   if (!keys) {
     const seed = loadKey(dir, LOG_KEY_FILE);
@@ -135,12 +135,12 @@ async function logKeys(db: Db, config: Config): Promise<{ keys: LogKeys; first: 
     const last = await readHeadFile(config.headFile, [vkey]);
     if (last !== null && isSignedBy(vkey, last) && openedBy([vkey], last).size > head.size)
       throw new StartRefused(
-        `the database knows an older key of log ${head.origin} than its head file: it was set back`,
+        `the database knows an older key of log ${head.origin} than its head file: it was set back (\`rxledger continue\` goes on as another log)`,
       );
     throw new StartRefused(`the key in the keys folder is not the one of log ${head.origin}`);
   }
   // A rotation that a crash cut short after it was committed.
-  settleKey(dir, keys.of(head.vkey), null, true);
+  settleKey(dir, keys.of(head.vkey), vkeys.at(-2) ?? null, true);
   return { keys, first };
 }
 
@@ -163,11 +163,12 @@ async function mustHoldKeys(db: Db, dir: string): Promise<void> {
 async function checkHeadFile(db: Db, { vkeys }: LogKeys, last: string | null): Promise<void> {
   if (last === null) return;
   const head = await readHead(db);
-  if (!vkeys.some((vkey) => isSignedBy(vkey, last))) throw new StartRefused("the head file is not this log's");
+  if (!vkeys.some((vkey) => isSignedBy(vkey, last)))
+    throw new StartRefused("the head file is not this log's (where `rxledger continue` was interrupted: run it again)");
   const { size, root: remembered } = openedBy(vkeys, last);
   if (!head || head.size < size) {
     throw new StartRefused(
-      `the ledger has ${head?.size ?? 0} entries, but its head file remembers ${size}: it was set back or lost its end`,
+      `the ledger has ${head?.size ?? 0} entries, but its head file remembers ${size}: it was set back or lost its end (\`rxledger continue\` goes on as another log)`,
     );
   }
   const root = await storedRootAt(db, size);

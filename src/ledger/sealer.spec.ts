@@ -110,6 +110,15 @@ describe('a sealing thread that is lost', () => {
     expect(reports).toEqual(['ledger.sealer-lost exit']);
   });
 
+  it('is lost where none can be had', async () => {
+    const by = newSealer();
+    vi.spyOn(by as unknown as { start(): never }, 'start').mockImplementation(() => {
+      throw new RangeError('no thread');
+    });
+    for (const all of [many(40), many(50)]) expect(opened(all, await seal(by, all))).toEqual(plain(all));
+    expect(reports).toEqual(['ledger.sealer-lost RangeError']);
+  });
+
   it('is not told of when it was closed', async () => {
     const { by } = await withThread();
     await by.close();

@@ -107,8 +107,22 @@ export class Sealer {
 
   /** The thread, once it runs; until then nobody waits for it. */
   private ready(): Worker | null {
-    if (!this.thread && !this.ended) this.thread = this.start();
+    if (!this.thread && !this.ended) {
+      try {
+        this.thread = this.start();
+      } catch (error) {
+        this.lost(error instanceof Error ? error.name : 'unknown');
+      }
+    }
     return this.online ? this.thread : null;
+  }
+
+  private lost(name: string): void {
+    this.thread = null;
+    this.online = false;
+    if (!this.ended) this.report('ledger.sealer-lost', { error: name });
+    this.ended = true;
+    this.answered(false);
   }
 
   private start(): Worker {
@@ -121,15 +135,8 @@ export class Sealer {
       thread.unref();
       this.answered(true);
     });
-    const lost = (name: string): void => {
-      this.thread = null;
-      this.online = false;
-      if (!this.ended) this.report('ledger.sealer-lost', { error: name });
-      this.ended = true;
-      this.answered(false);
-    };
-    thread.on('error', ({ name }) => lost(name));
-    thread.on('exit', () => lost('exit'));
+    thread.on('error', ({ name }) => this.lost(name));
+    thread.on('exit', () => this.lost('exit'));
     return thread;
   }
 }

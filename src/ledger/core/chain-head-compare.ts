@@ -4,7 +4,11 @@ import type { SignedChainHead } from './chain-head.js';
 import type { SignedChainList } from './chain-head-list.js';
 import { encodeEntry } from './entry.js';
 import { type Hasher, nobleHasher } from './hasher.js';
+import { nameInLog, type Policy } from './policy.js';
 import type { VerifiedReceipt } from './receipt.js';
+
+/** How logs went on under other names, as far as that is known and trusted. */
+type Names = Pick<Policy, 'continued'>;
 
 export type Comparison =
   /** The head is this entry or a later one of its chain. */
@@ -27,9 +31,10 @@ export type Comparison =
 export function compareWithHead(
   { entry, index }: Pick<VerifiedReceipt, 'entry' | 'index'>,
   head: SignedChainHead,
+  names: Names = {},
   hasher: Hasher = nobleHasher,
 ): Comparison {
-  if (entry.log !== head.origin || entry.chain !== head.chain) return 'unrelated';
+  if (entry.log !== nameInLog(names, head.origin, index) || entry.chain !== head.chain) return 'unrelated';
   // Another entry than this one had its place already.
   if (index >= head.size) return entry.seq <= head.seq ? 'differs' : 'older';
   if (entry.seq > head.seq) return 'withheld';
@@ -44,11 +49,12 @@ export function compareWithHead(
 export function compareWithList(
   receipt: Pick<VerifiedReceipt, 'entry' | 'index'>,
   { origin, after, through, size, chains }: SignedChainList,
+  names: Names = {},
   hasher: Hasher = nobleHasher,
 ): Comparison {
   const { log, chain } = receipt.entry;
-  if (log !== origin || chain <= after || chain > through) return 'unrelated';
+  if (log !== nameInLog(names, origin, receipt.index) || chain <= after || chain > through) return 'unrelated';
   const position = chains.find((one) => one.chain === chain);
-  if (position) return compareWithHead(receipt, { ...position, origin, size }, hasher);
+  if (position) return compareWithHead(receipt, { ...position, origin, size }, names, hasher);
   return receipt.index < size ? 'unlisted' : 'older';
 }

@@ -84,6 +84,9 @@ describe('a log that goes on under another name', () => {
     expect(openContinuation(said())).toEqual(good);
     expect(openContinuation(said({}, [NEW]))).toEqual({ ...good, bothSigned: false });
     expect(openContinuationReceipt(receipt(said()))).toEqual(good);
+    // The log had another key by then, which went with the rest.
+    const later = { remembered: signed(9, OTHER), rememberedBy: OTHER.vkey };
+    expect(openContinuation(said({}, undefined, later))).toEqual(good);
   });
 
   it.each<[string, unknown, string]>([
@@ -92,6 +95,11 @@ describe('a log that goes on under another name', () => {
     ['a statement by the old key alone', said({}, [OLD]), 'the new key has not signed'],
     ['a statement by a stranger', said({}, [signer(4, B)]), 'no known key has signed'],
     ['a checkpoint by another key than the old one', said({}, undefined, { remembered: signed(9, OTHER) }), 'signed'],
+    [
+      'a checkpoint of another log',
+      said({}, undefined, { remembered: signed(9, NEW, B), rememberedBy: NEW.vkey }),
+      'of another log',
+    ],
     ['another checkpoint than it states', said({}, undefined, { remembered: signed(8, OLD) }), 'not a statement of'],
     ['no more entries than are left', said({ remembered: remembered(LEFT) }), 'nothing was lost'],
     ['fewer entries than are left', said({ remembered: remembered(LEFT - 1) }), 'nothing was lost'],

@@ -11,10 +11,15 @@ import { LOG_CHAIN } from './entry.js';
 import { HASH_BYTES, type Hasher, nobleHasher } from './hasher.js';
 import { isObject } from './jcs.js';
 import { logKey, refusing, rootBefore } from './log-events.js';
-import { openNote } from './note.js';
+import type { Rotation } from './log-key-rotation.js';
+import { formatVerifierKey, openNote } from './note.js';
+import type { Policy } from './policy.js';
 import { verifyReceipt } from './receipt.js';
 
-/** Type of the log chain's event: data `{from, to, remembered, statement}`. */
+/**
+ * Type of the log chain's event: data `{from, to, remembered, rememberedBy?, statement}`; `rememberedBy` where the log had
+ * replaced its key in what was lost: then that key has signed `remembered`.
+ */
 export const LOG_CONTINUED = 'log.continued/1';
 const HEADER = 'rxledger/log-continued/v1';
 const SIZE = /^(?:0|[1-9][0-9]{0,15})$/;
@@ -59,14 +64,16 @@ export function formatContinuation({ from, to, oldOrigin, origin, size, root, re
  * @throws {ContinuationError}
  */
 export function openContinuation(data: unknown): Continuation {
-  const { from, to, remembered, statement } = isObject(data) ? data : {};
-  if (![from, to, remembered, statement].every((text) => typeof text === 'string'))
+  const { from, to, remembered, rememberedBy = from, statement } = isObject(data) ? data : {};
+  if (![from, to, remembered, rememberedBy, statement].every((text) => typeof text === 'string'))
     throw new ContinuationError('from, to, remembered or statement is not there');
   return read(() => {
     const [old, next] = [logKey(from as string), logKey(to as string)];
     const { text, verified } = openNote(statement as string, [old, next]);
     if (!verified.some(({ key }) => key === next)) throw new ContinuationError('the new key has not signed');
-    const last = openCheckpoint(remembered as string, from as string);
+    if (logKey(rememberedBy as string).name !== old.name)
+      throw new ContinuationError('its last checkpoint is that of another log');
+    const last = openCheckpoint(remembered as string, rememberedBy as string);
     const [header, , , , , size = '', root = '', lastSize, lastRoot, ...more] = text.split('\n');
     const said: Continuation = {
       from: from as string,
@@ -109,6 +116,27 @@ export function openContinuationReceipt(receipt: unknown, hasher: Hasher = noble
   const proof = (receipt as Receipt).proof.map(fromBase64);
   if (!equal(rootBefore(hasher, index, proof), said.root)) throw new ContinuationError('it was stated of another tree');
   return said;
+}
+
+/**
+ * That a log continues another is its key's word. @returns those that a pinned key has signed, or one that a pinned key
+ * has replaced, or continued
+ */
+export function vouchedFor(
+  { logs }: Pick<Policy, 'logs'>,
+  rotations: readonly Rotation[],
+  all: readonly Continuation[],
+): Continuation[] {
+  const vouched = new Set(logs.map(({ key }) => formatVerifierKey(key.name, key.type, key.publicKey)));
+  const continued: Continuation[] = [];
+  const moves = [...rotations, ...all].toSorted((a, b) => b.size - a.size);
+  for (const move of moves) {
+    if (!vouched.has(move.to)) continue;
+    // A key has signed the tree in which what its predecessor did stands.
+    vouched.add(move.from);
+    continued.push(...all.filter((one) => one === move));
+  }
+  return continued;
 }
 
 /** What was lost, for a message. */

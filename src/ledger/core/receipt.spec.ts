@@ -47,7 +47,7 @@ const full = { ...bare, payload: toBase64(utf8(jcs(payload))), salt: toBase64(sa
 
 describe('receipt', () => {
   it('holds without the payload and with it', () => {
-    const shown = { ok: true, state: 'committed', entry, index: 5, size: 9, witnesses: [] };
+    const shown = { ok: true, state: 'committed', log, entry, index: 5, size: 9, witnesses: [] };
     expect(verifyReceipt(bare, signer.vkey)).toEqual(shown);
     expect(verifyReceipt(full, signer.vkey)).toEqual({ ...shown, payload });
   });

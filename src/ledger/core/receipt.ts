@@ -36,6 +36,8 @@ export type ReceiptReason =
 export interface VerifiedReceipt {
   readonly ok: true;
   readonly state: ReceiptState;
+  /** The log that signs the checkpoint. An entry of before it went on under this name carries another. */
+  readonly log: string;
   readonly entry: Entry;
   readonly index: number;
   /** Size of the checkpoint's tree. */
@@ -77,6 +79,7 @@ export function verifyReceipt(receipt: Receipt, trust: string | Policy, hasher: 
   return {
     ok: true,
     state: receiptState(policy, quorum),
+    log: checkpoint.origin,
     entry,
     index,
     size: checkpoint.size,

@@ -2,6 +2,7 @@ import type { DataSource } from 'typeorm';
 import { type Db, dbOf } from '../../database/db.js';
 import { toBase64 } from '../core/bytes.js';
 import { entryTime } from '../core/entry.js';
+import { lossInWords } from '../core/log-continuation.js';
 import { type KeyHistory, readKeyHistory } from '../key-history.js';
 import { TILE_WIDTH } from '../core/tiles.js';
 import type { ChainModel } from '../model.js';
@@ -72,6 +73,7 @@ async function verifySnapshot(
     log: head?.origin ?? '',
     vkey,
     newestVkey: history.newest(vkey),
+    continues: history.continuations.map(lossInWords),
     vkeyFrom: input.vkey === null ? 'database' : (input.vkeyFrom ?? 'option'),
     payloadsChecked: head !== null && input.vault !== null,
   } as const;

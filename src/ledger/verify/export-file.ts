@@ -6,6 +6,7 @@ import { ERASED } from '../chain-head.js';
 import { openCheckpoint } from '../core/checkpoint.js';
 import { isCommitted, parsePayload } from '../core/commitment.js';
 import { decodeEntry, type Entry, LOG_CHAIN, MAX_ENTRY_BYTES } from '../core/entry.js';
+import { lossInWords } from '../core/log-continuation.js';
 import { KeyHistory, type LogName, nameAt } from '../key-history.js';
 import { nodeHasher } from '../node-hasher.js';
 import type { ChainModel, LedgerEvent } from '../model.js';
@@ -146,6 +147,7 @@ export async function verifyExport(
     log: header.log,
     vkey: trusted,
     newestVkey: newest,
+    continues: history.continuations.map(lossInWords),
     vkeyFrom: vkey === null ? 'export' : 'option',
     payloadsChecked: bare.size === 0,
     size: audit.tree.size,

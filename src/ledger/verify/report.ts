@@ -18,6 +18,8 @@ export interface VerifyReport {
   readonly vkey: string;
   /** The key that signs now: another one when the log has replaced the trusted key, both keys signing that. */
   readonly newestVkey: string;
+  /** What the log goes on from under its name, and how much of that was lost, oldest first; of nearly every log nothing. */
+  readonly continues: readonly string[];
   /** Who says that this is the log's key. `database` and `export` say it of themselves, which proves less. */
   readonly vkeyFrom: 'option' | 'keys' | 'database' | 'export';
   /** Whether payloads were opened; of a database snapshots, read models and requests with them. */
