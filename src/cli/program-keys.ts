@@ -2,6 +2,7 @@ import { type Command } from 'commander';
 import type { KeygenOptions } from './keygen.js';
 import type { RotateOptions } from './rotate-kek.js';
 import type { ContinueOptions } from './continue.js';
+import type { RestoreOptions } from './restore.js';
 import type { RotateLogKeyOptions } from './rotate-log-key.js';
 import type { SignOptions } from './sign.js';
 import { type Done, help, json, progress } from './program-help.js';
@@ -63,6 +64,44 @@ without it they cosign no more. A copy of the old key in a backup still signs: d
     )
     .action(async (options: RotateLogKeyOptions) =>
       done(await (await import('./rotate-log-key.js')).runRotateLogKey(options, terminal)),
+    );
+
+  program
+    .command('restore')
+    .description(
+      'bring a database that was set back forward again, from a replica and kept payloads; the service is stopped',
+    )
+    .requiredOption('--replica <folder|url>', 'where the entries are: a folder of `follow --replica`, or a service')
+    .option('--payloads <file...>', 'exports with payloads, and saved answers or receipts', [])
+    .option('--token <file>', "an auditor's access token: a service gives entries to auditors only")
+    .addOption(json())
+    .addOption(progress())
+    .addHelpText(
+      'after',
+      help(
+        [
+          'rxledger restore --replica rx --payloads yesterday.jsonl answer-*.json',
+          'refused where a lost payload is in none of the files',
+        ],
+        ['rxledger restore --replica rx --payloads all.jsonl --json', 'prints {log, vkey, before, size, verified, …}'],
+        ['rxledger restore --replica https://copy.example --token t --json', 'refused: {refused, missing, written}'],
+      ),
+    )
+    .addHelpText(
+      'after',
+      `
+For a database restored from a backup that is older than its head file: the service does not start on it. Entries and
+payloads come from anybody, for they are checked: entries must give the root of the head file's newest checkpoint, which
+the log has signed, and payloads must be what the entries commit to. So the replica must reach that checkpoint, and every
+lost entry's payload be in a file (\`export --with-payloads\`, an answer or receipt that was kept); otherwise nothing is
+written, and \`rxledger continue\` goes on without what was lost. Chains, states, names, tokens and claim secrets are then
+what they were, under the same name and key, receipts hold, and the whole database is verified. An erasure or a new log
+key in what was lost is not brought back. What is not in the log is not brought back either: accounts, organisations,
+clients and witnesses' cosignatures since the backup, and remembered requests: the retry of a request from that time is
+no repeat of it but recorded once more. All that was lost is held in memory. Interrupted, run it again.`,
+    )
+    .action(async (options: RestoreOptions) =>
+      done(await (await import('./restore.js')).runRestore(options, terminal)),
     );
 
   program
