@@ -14,6 +14,7 @@ import { LOG_CHAIN } from '../../src/ledger/core/entry.js';
 import type { FetchFile } from '../../src/ledger/core/log-client.js';
 import { verifyReceipt } from '../../src/ledger/core/receipt.js';
 import { LOG_REF, logModel } from '../../src/ledger/log-chain.js';
+import { continueLog } from '../../src/ledger/log-continuation.js';
 import { prepareKey } from '../../src/ledger/log-keys.js';
 import { type Restored, restoreLog, type RestoreOptions } from '../../src/ledger/log-restore.js';
 import { RestoreRefused } from '../../src/ledger/lost-part.js';
@@ -146,6 +147,8 @@ describe.each([
     await setBack();
     return { config, vkey, old, receipts, size, auditor, lines, setBack };
   }
+
+  const fromExport = ({ config, auditor, lines }: Past) => restore(config, auditor, [file(lines)]);
 
   it.skipIf(missing)('has everything again, and goes on as the log that it was', async () => {
     const mine = fresh(2);
@@ -288,15 +291,14 @@ describe.each([
       await ledger.writer.erase(first, SYSTEM);
       return [];
     });
-    const attempt = ({ config, auditor, lines }: Past) => restore(config, auditor, [file(lines)]);
-    await expect(attempt(erased)).rejects.toThrow(/entry 6 is the erasure of a patient.*`rxledger continue`/);
+    await expect(fromExport(erased)).rejects.toThrow(/entry 6 is the erasure of a patient.*`rxledger continue`/);
     expect(await sizeOf(erased.config)).toBe(BEFORE);
     for (const after of [0, 1]) {
       const moved = await past(async (ledger, _, { keysDir }) => {
         await ledger.writer.replaceKey(prepareKey(keysDir, ORIGIN));
         return write(ledger, fresh(after));
       });
-      await expect(attempt(moved)).rejects.toThrow(/replaced.*`rxledger continue`/);
+      await expect(fromExport(moved)).rejects.toThrow(/replaced.*`rxledger continue`/);
       expect(await sizeOf(moved.config)).toBe(BEFORE);
     }
   });
@@ -319,6 +321,22 @@ describe.each([
       if (one.status === 'rejected') expect(String(one.reason)).toMatch(/somebody writes|remembers no more/);
     if (both.every(({ status }) => status === 'rejected')) await attempt({});
     expect(await verified(config, MODELS)).toMatchObject({ ok: true, size });
+  });
+
+  it.skipIf(missing)('is restored under the name under which it went on after it was set back before', async () => {
+    const { config } = await past();
+    const { said } = await continueLog(config, new Clock(), MODELS, 'test.example/log-2', () => undefined);
+    const database: Record<string, string> = config.postgresUrl ? { DATABASE_URL: config.postgresUrl } : {};
+    const now = testConfig(config.dataDir, { ...database, LOG_ORIGIN: said.origin });
+    const old = fresh(2);
+    await opened(now, (ledger) => write(ledger, old));
+    const setBack = await backup(now, closers);
+    await opened(now, (ledger) => write(ledger, [...old, ...fresh(2)]));
+    const [auditor, lines] = [place(), await exported(now)];
+    await follow(now, auditor, said.to, await Replica.open(join(auditor, 'log')));
+    await setBack();
+    expect(await restore(now, auditor, [file(lines)])).toMatchObject({ log: said.origin, verified: { ok: true } });
+    expect(await exported(now)).toEqual(lines);
   });
 
   it.skipIf(missing)('says on the command line what is missing', async () => {
