@@ -6,6 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { run } from '../../src/cli/program.js';
 import { createReplicaServer } from '../../src/follow/replica-server.js';
 import { Replica } from '../../src/follow/replica.js';
+import { openCheckpoint } from '../../src/ledger/core/checkpoint.js';
 import { verifyReceipt } from '../../src/ledger/core/receipt.js';
 import { accepted, type Api, claim, dispense, issue, LISINOPRIL, newOrder, startApi, tablets } from '../support/api.js';
 import { sharedRedis } from '../support/engines.js';
@@ -50,7 +51,7 @@ describe('a service whose database was set back and restored', () => {
   it('goes on where it was: claims, tokens, supplies, doses, discrepancies', async () => {
     const folder = temporaryFolder();
     closers.push(() => folder.remove());
-    const env = { DATA_DIR: join(folder.path, 'data'), RELAY_POLL_SECONDS: '0.1' };
+    const env = { DATA_DIR: join(folder.path, 'data'), RELAY_POLL_SECONDS: '0.1', PUBLISH_SECONDS: '86400' };
 
     // Given a backup with an order, and two orders that are only heard of.
     let api = await startApi(env);
@@ -94,7 +95,8 @@ describe('a service whose database was set back and restored', () => {
     const auditor = join(folder.path, 'auditor');
     await follow(config, auditor, vkey, await Replica.open(join(auditor, 'log')));
     const file = join(folder.path, 'export');
-    writeFileSync(file, (await exported(config)).join('\n'));
+    const lines = await exported(config);
+    writeFileSync(file, lines.join('\n'));
     await setBack();
     await expect(startApi(env)).rejects.toThrow(/set back/);
     const said: string[] = [];
@@ -119,6 +121,9 @@ describe('a service whose database was set back and restored', () => {
     // Then everybody goes on with what they have in their hands.
     api = await startApi(env);
     expect(api.vkey).toBe(vkey);
+    // At once: to whoever follows it, what the backup had published last would be a log set back.
+    const shown = (await api.request.get('/log/checkpoint')).text;
+    expect(openCheckpoint(shown, vkey).size).toBe(lines.length - 1);
     const restored = await subjectsOf(api);
     const heldId = Object.keys(subjects).filter((id) => restored[id] !== subjects[id]);
     // Under a provisional subject of which the log says nothing: the cancellation; without discrepancies the orphan too.
