@@ -49,8 +49,14 @@ async function* saved(file: string): AsyncGenerator<FoundPayload> {
   }
 }
 
-function linesOf(file: string): AsyncIterable<string> {
-  return createInterface({ input: createReadStream(file), crlfDelay: Number.POSITIVE_INFINITY });
+async function* linesOf(file: string): AsyncGenerator<string> {
+  const input = createReadStream(file);
+  try {
+    yield* createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
+  } finally {
+    // Whoever wanted the first line only leaves the rest unread.
+    input.destroy();
+  }
 }
 
 function valueOf(line: string): unknown {

@@ -1,4 +1,4 @@
-import { type Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { KeygenOptions } from './keygen.js';
 import type { RotateOptions } from './rotate-kek.js';
 import type { ContinueOptions } from './continue.js';
@@ -72,7 +72,9 @@ without it they cosign no more. A copy of the old key in a backup still signs: d
       'bring a database that was set back forward again, from a replica and kept payloads; the service is stopped',
     )
     .requiredOption('--replica <folder|url>', 'where the entries are: a folder of `follow --replica`, or a service')
-    .option('--payloads <file...>', 'exports with payloads, and saved answers or receipts', [])
+    .addOption(
+      new Option('--payloads <file...>', 'exports with payloads, and saved answers or receipts').default([], 'none'),
+    )
     .option('--token <file>', "an auditor's access token: a service gives entries to auditors only")
     .addOption(json())
     .addOption(progress())
@@ -124,10 +126,11 @@ no repeat of it but recorded once more. All that was lost is held in memory. Int
       'after',
       `
 For a database restored from a backup that is older than its head file: the service does not start on it, for under its
-name it would fork. What is left is verified; then the log's own chain says, signed by the new key and the old one, which
-log it continues, with how many of how many entries, and everything goes on: chains, states, tokens, accounts. What was lost
-stays lost, and shows: whoever has a receipt of it has the proof. The new log is another one: \`follow\` with the old key
-alarms and says so, and witnesses, auditors and WITNESS_POLICY need the new key by a decision of their own. /log/continued
+name it would fork. Where what was lost is kept elsewhere, \`rxledger restore\` brings it back instead. What is left is
+verified; then the log's own chain says, signed by the new key and the old one, which log it continues, with how many of
+how many entries, and everything goes on: chains, states, tokens, accounts. What was lost stays lost, and shows: whoever
+has a receipt of it has the proof. The new log is another one: \`follow\` with the old key alarms and says so, and
+witnesses, auditors and WITNESS_POLICY need the new key by a decision of their own. /log/continued
 serves the event. Set LOG_ORIGIN, where it is set, to the new name. Interrupted, run it again.`,
     )
     .action(async (options: ContinueOptions) =>
