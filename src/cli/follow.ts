@@ -171,7 +171,8 @@ export async function runEvidence(file: string, options: TrustOptions, terminal:
   return proved ? EXIT.ok : EXIT.finding;
 }
 
-function checkUrl(url: string): void {
+/** @throws {UsageError} for what is no URL of a service */
+export function checkUrl(url: string): void {
   const { protocol, username, password, search, hash } = URL.canParse(url) ? new URL(url) : ({} as Partial<URL>);
   if (!protocol || !/^https?:$/.test(protocol) || username || password || search || hash)
     throw new UsageError('the URL is that of a service: https://host, without user, query or fragment');

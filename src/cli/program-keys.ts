@@ -1,7 +1,8 @@
-import { type Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { KeygenOptions } from './keygen.js';
 import type { RotateOptions } from './rotate-kek.js';
 import type { ContinueOptions } from './continue.js';
+import type { RestoreOptions } from './restore.js';
 import type { RotateLogKeyOptions } from './rotate-log-key.js';
 import type { SignOptions } from './sign.js';
 import { type Done, help, json, progress } from './program-help.js';
@@ -66,6 +67,46 @@ without it they cosign no more. A copy of the old key in a backup still signs: d
     );
 
   program
+    .command('restore')
+    .description(
+      'bring a database that was set back forward again, from a replica and kept payloads; the service is stopped',
+    )
+    .requiredOption('--replica <folder|url>', 'where the entries are: a folder of `follow --replica`, or a service')
+    .addOption(
+      new Option('--payloads <file...>', 'exports with payloads, and saved answers or receipts').default([], 'none'),
+    )
+    .option('--token <file>', "an auditor's access token: a service gives entries to auditors only")
+    .addOption(json())
+    .addOption(progress())
+    .addHelpText(
+      'after',
+      help(
+        [
+          'rxledger restore --replica rx --payloads yesterday.jsonl answer-*.json',
+          'refused where a lost payload is in none of the files',
+        ],
+        ['rxledger restore --replica rx --payloads all.jsonl --json', 'prints {log, vkey, before, size, verified, …}'],
+        ['rxledger restore --replica https://copy.example --token t --json', 'refused: {refused, missing, written}'],
+      ),
+    )
+    .addHelpText(
+      'after',
+      `
+For a database restored from a backup that is older than its head file: the service does not start on it. Entries and
+payloads come from anybody, for they are checked: entries must give the root of the head file's newest checkpoint, which
+the log has signed, and payloads must be what the entries commit to. So the replica must reach that checkpoint, and every
+lost entry's payload be in a file (\`export --with-payloads\`, an answer or receipt that was kept); otherwise nothing is
+written, and \`rxledger continue\` goes on without what was lost. Chains, states, names, tokens and claim secrets are then
+what they were, under the same name and key, receipts hold, and the whole database is verified. An erasure or a new log
+key in what was lost is not brought back. What is not in the log is not brought back either: accounts, organisations,
+clients and witnesses' cosignatures since the backup, and remembered requests: the retry of a request from that time is
+no repeat of it but recorded once more. All that was lost is held in memory. Interrupted, run it again.`,
+    )
+    .action(async (options: RestoreOptions) =>
+      done(await (await import('./restore.js')).runRestore(options, terminal)),
+    );
+
+  program
     .command('continue')
     .description('continue a log whose database was set back, under a new name and key; the service is stopped')
     .option('--origin <name>', 'the new name (default: that of LOG_ORIGIN where it is a new one, or a random one)')
@@ -85,10 +126,11 @@ without it they cosign no more. A copy of the old key in a backup still signs: d
       'after',
       `
 For a database restored from a backup that is older than its head file: the service does not start on it, for under its
-name it would fork. What is left is verified; then the log's own chain says, signed by the new key and the old one, which
-log it continues, with how many of how many entries, and everything goes on: chains, states, tokens, accounts. What was lost
-stays lost, and shows: whoever has a receipt of it has the proof. The new log is another one: \`follow\` with the old key
-alarms and says so, and witnesses, auditors and WITNESS_POLICY need the new key by a decision of their own. /log/continued
+name it would fork. Where what was lost is kept elsewhere, \`rxledger restore\` brings it back instead. What is left is
+verified; then the log's own chain says, signed by the new key and the old one, which log it continues, with how many of
+how many entries, and everything goes on: chains, states, tokens, accounts. What was lost stays lost, and shows: whoever
+has a receipt of it has the proof. The new log is another one: \`follow\` with the old key alarms and says so, and
+witnesses, auditors and WITNESS_POLICY need the new key by a decision of their own. /log/continued
 serves the event. Set LOG_ORIGIN, where it is set, to the new name. Interrupted, run it again.`,
     )
     .action(async (options: ContinueOptions) =>

@@ -21,6 +21,7 @@ const COMMANDS = [
   'export',
   'vkey',
   'verify',
+  'restore',
   'continue',
   'rotate-kek',
   'keygen',

@@ -1,27 +1,37 @@
 import { BatchRows, type BatchTable } from './batch-statement.js';
 import { erasureSeal, nameText, rowsOf, sameRow, stateColumn } from './chain-head.js';
-import { requestRow } from './requests.js';
-import type { Changed, Staging } from './staging.js';
+import { type RememberedRequest, requestRow } from './requests.js';
+import type { Changed, StagedEvent } from './staging.js';
 import { T } from './tables.js';
-import type { Vault } from './vault.js';
+import type { SubjectKey, Vault } from './vault.js';
+
+/** What a batch adds to the log and changes beside it. */
+export interface BatchContent {
+  /** In log order. */
+  readonly entries: readonly StagedEvent[];
+  /** By chain id: every chain of {@link entries}. */
+  readonly changed: ReadonlyMap<string, Changed>;
+  readonly madeSubjects: readonly SubjectKey[];
+  readonly remembered: readonly (readonly [key: Buffer, request: RememberedRequest])[];
+}
 
 /** Everything that a batch writes but for its tiles: entries, payloads, snapshots, read-model rows, names, subjects, remembered requests. */
-export function contentOf(staging: Staging, vault: Vault, tables: readonly BatchTable[]): BatchRows {
+export function contentOf(content: BatchContent, vault: Vault, tables: readonly BatchTable[]): BatchRows {
   const rows = new BatchRows(tables);
-  for (const { event, entry, body, clear } of staging.entries) {
-    const { head } = staging.changed.get(event.chain) as Changed;
+  for (const { event, entry, body, clear } of content.entries) {
+    const { head } = content.changed.get(event.chain) as Changed;
     rows.add(T.entry, [event.index, head.num, event.seq, entry]);
     const aad = vault.aad('payload', event.chain, event.seq, 'payload');
     rows.add(T.payload, [event.index, clear ? body : { key: head.dataKey, aad, plain: body }]);
   }
   const position = new Map(tables.map(({ table }, at) => [table, at]));
-  for (const changed of staging.changed.values()) addChain(rows, position, vault, changed);
-  for (const subject of staging.madeSubjects) {
+  for (const changed of content.changed.values()) addChain(rows, position, vault, changed);
+  for (const subject of content.madeSubjects) {
     const { kek, wrapped } = vault.wrapSubjectKey(subject);
     rows.add(T.subject, [subject.num, subject.id, kek, wrapped]);
     rows.needsKek(kek);
   }
-  for (const [key, request] of staging.remembered) rows.add(T.idempotency, requestRow(vault, key, request));
+  for (const [key, request] of content.remembered) rows.add(T.idempotency, requestRow(vault, key, request));
   return rows;
 }
 

@@ -151,8 +151,13 @@ export function statementParams(before: HeadBefore, after: HeadAfter, { texts, b
   return [before.size, before.root, after.size, after.root, after.time, after.checkpoint, blobs, kek, ...texts];
 }
 
+/** Of which time a batch may be: about the database's now; or any, of what was recorded long ago and is written again. */
+export type BatchTime = 'now' | 'any';
+
 /** Answers one row when the batch is committed, none when the head moved, a KEK may not wrap any more, or the clocks disagree. */
-export function postgresStatement(tables: readonly BatchTable[]): string {
+export function postgresStatement(tables: readonly BatchTable[], time: BatchTime): string {
+  const onTime =
+    time === 'any' ? '' : `AND abs(extract(epoch FROM clock_timestamp()) * 1000 - $5::bigint) < ${CLOCK_TOLERANCE_MS}`;
   const types = { integer: 'bigint', text: 'text', uuid: 'uuid' } as const;
   const inserts = tables.map((table, i) => {
     const list = selectList(table, (at, type) =>
@@ -164,7 +169,7 @@ export function postgresStatement(tables: readonly BatchTable[]): string {
   });
   return `WITH head AS (
       UPDATE log_head SET size = $3, root = $4, time = $5, checkpoint = $6
-      WHERE size = $1 AND root = $2 AND abs(extract(epoch FROM clock_timestamp()) * 1000 - $5::bigint) < ${CLOCK_TOLERANCE_MS}
+      WHERE size = $1 AND root = $2 ${onTime}
         AND ($8::text IS NULL OR oldest_kek <= $8::text)
       RETURNING 1),
     ${inserts.join(',\n    ')}

@@ -54,6 +54,7 @@ export const logModel: ChainModel<LogChain> = {
   },
   rows: () => [],
   names: () => [],
+  subject: () => ({ subject: LOG_CHAIN }),
 };
 
 /** How a command names the log chain, which its first event opens: `decide` sees null before. */

@@ -125,7 +125,19 @@ export interface ChainModel<S = unknown> {
   rows(state: S, numbers: ChainNumbers): readonly Row[];
   /** All outside names of this state. A name once given stays. */
   names(state: S): readonly OutsideName[];
+  /**
+   * Whose data the chain holds from this event on, as far as event and state say: what its command named is not in the
+   * log. Null: nothing new; a chain that begins so stands under a provisional subject. Without it a lost chain of the
+   * kind cannot be brought back.
+   * @param state after the event
+   */
+  subject?(state: S, event: LedgerEvent): SubjectSaid | null;
+  /** What an event of this kind gives away of the provisional subject of another chain. */
+  subjectOfOther?(event: LedgerEvent): { readonly chain: string; readonly subject: string } | null;
 }
+
+/** A subject's id, or the chain (its id) whose subject it is as well. */
+export type SubjectSaid = { readonly subject: string } | { readonly subjectOf: string };
 
 /** Whose data a chain holds (design 3, keys and erasure). */
 export type SubjectRef =

@@ -2,6 +2,7 @@ import type { DataSource, QueryRunner } from 'typeorm';
 import { type Db, DbError, dbOf, toDbError } from '../database/db.js';
 import {
   type BatchTable,
+  type BatchTime,
   type HeadAfter,
   type HeadBefore,
   postgresStatement,
@@ -41,8 +42,13 @@ interface SqliteConnection {
   prepare(sql: string, done: (error: Error | null) => void): SqliteStatement;
 }
 
-export async function openStore(source: DataSource, tables: readonly BatchTable[]): Promise<Store> {
-  return source.options.type === 'postgres' ? openPostgres(source, tables) : openSqlite(source, tables);
+/** @param time of which time batches may be (PostgreSQL; on SQLite nobody compares it) */
+export async function openStore(
+  source: DataSource,
+  tables: readonly BatchTable[],
+  time: BatchTime = 'now',
+): Promise<Store> {
+  return source.options.type === 'postgres' ? openPostgres(source, tables, time) : openSqlite(source, tables);
 }
 
 async function openSqlite(source: DataSource, tables: readonly BatchTable[]): Promise<Store> {
@@ -110,8 +116,8 @@ interface PostgresClient {
 /** How long a backend that was told to end may take before the head's lock is waited for instead. */
 const TERMINATE_MS = 2000;
 
-async function openPostgres(source: DataSource, tables: readonly BatchTable[]): Promise<Store> {
-  const text = postgresStatement(tables);
+async function openPostgres(source: DataSource, tables: readonly BatchTable[], time: BatchTime): Promise<Store> {
+  const text = postgresStatement(tables, time);
   let runner: QueryRunner = source.createQueryRunner();
   let client: PostgresClient;
   let backend: Backend | null = null;

@@ -74,4 +74,10 @@ export const patientModel: ChainModel<Patient> = {
     ),
   ],
   names: (patient) => patient.identifiers.map(patientIdentifier),
+  subject: (_patient, { chain }) => ({ subject: chain }),
+  // It is recorded on the chain of the subject in whose book it was found.
+  subjectOfOther: ({ type, data, chain }) =>
+    type === 'discrepancy.opened/1' && typeof data['chain'] === 'string'
+      ? { chain: data['chain'], subject: chain }
+      : null,
 };

@@ -26,6 +26,12 @@ function rowsOf(...steps: Step[]) {
   return prescriptionModel.rows(rx, NUMBERS);
 }
 
+/** Whose data the chain holds, as far as its last event says. */
+function saidBy(...steps: Step[]) {
+  const { rx, events } = given(...steps);
+  return rx && prescriptionModel.subject?.(rx, events.at(-1)!);
+}
+
 const READY = {
   chain: 7,
   patient: 3,
@@ -105,6 +111,33 @@ describe('read models', () => {
       expect(key[0]).toBe('chain');
       expect(columns.map(({ name }) => name)).toEqual(expect.arrayContaining([...key]));
     }
+  });
+
+  it('whose data a chain holds, each event says as far as it can', () => {
+    const own = { subject: PATIENT };
+    for (const known of [issue(), importOrder()]) expect(saidBy(known, cancel())).toEqual(own);
+    expect(saidBy(cancel(), issue())).toEqual(own);
+    expect(saidBy(cancel())).toBeNull();
+    expect(saidBy(report('30', 'd1'))).toBeNull();
+    expect(saidBy(report('30', 'd1', { patient: PATIENT }))).toEqual(own);
+    // The chain stays its first subject's until the order arrives.
+    expect(saidBy(cancel(), report('30', 'd1', { patient: PATIENT }))).toBeNull();
+
+    const reported = given(report('30', 'd1', { patient: PATIENT })).events[0]!;
+    const supply = supplyModel.evolve(null, { ...reported, kind: 'supply' });
+    expect(supplyModel.subject?.(supply, reported)).toEqual(own);
+    expect(supplyModel.subject?.({ ...supply, patient: null }, reported)).toBeNull();
+    const matched = { ...supply, patient: null, matchedTo: 'rx' };
+    expect(supplyModel.subject?.(matched, reported)).toEqual({ subjectOf: 'rx' });
+  });
+
+  it('a discrepancy gives away whose book its chain is in', () => {
+    const event = { ...given(issue()).events[0]!, chain: PATIENT, data: { chain: 'supply' } };
+    expect(patientModel.subjectOfOther?.({ ...event, type: 'discrepancy.opened/1' })).toEqual({
+      chain: 'supply',
+      subject: PATIENT,
+    });
+    expect(patientModel.subjectOfOther?.({ ...event, type: 'discrepancy.resolved/1' })).toBeNull();
   });
 
   it('every row has the columns that its table declares', () => {

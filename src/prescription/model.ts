@@ -88,6 +88,11 @@ export const prescriptionModel: ChainModel<Prescription> = {
     })),
   ],
   names: (rx) => [orderName(rx.name)],
+  subject: (rx, event) => {
+    // A report that comes before its order is its patient's where the pharmacy named one; later ones change nothing.
+    const patient = rx.order?.patient ?? (event.seq === 0 ? event.data['patient'] : null);
+    return typeof patient === 'string' ? { subject: patient } : null;
+  },
 };
 
 export const supplyModel: ChainModel<Supply> = {
@@ -121,4 +126,8 @@ export const supplyModel: ChainModel<Supply> = {
     },
   ],
   names: () => [],
+  subject: ({ patient, matchedTo }) => {
+    if (patient !== null) return { subject: patient };
+    return matchedTo === null ? null : { subjectOf: matchedTo };
+  },
 };

@@ -1,42 +1,27 @@
 import { randomUUID } from 'node:crypto';
 import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Client } from 'pg';
 import { afterEach, describe, expect, it } from 'vitest';
 import { run } from '../../src/cli/program.js';
 import { Clock } from '../../src/config/clock.js';
 import type { Config } from '../../src/config/config.js';
-import { openReader, openWriter } from '../../src/database/data-source.js';
-import { dbOf } from '../../src/database/db.js';
-import { checkEvidence, evidenceSchema } from '../../src/follow/evidence.js';
-import { Follower } from '../../src/follow/follower.js';
+import { openWriter } from '../../src/database/data-source.js';
 import { Replica } from '../../src/follow/replica.js';
 import { compareWithHead } from '../../src/ledger/core/chain-head-compare.js';
 import { openContinuationReceipt } from '../../src/ledger/core/log-continuation.js';
-import type { FetchFile } from '../../src/ledger/core/log-client.js';
 import { parseVerifierKey } from '../../src/ledger/core/note.js';
 import { logOnly, type Policy } from '../../src/ledger/core/policy.js';
 import { verifyReceipt } from '../../src/ledger/core/receipt.js';
-import { parseTilePath } from '../../src/ledger/core/tiles.js';
-import { exportLog } from '../../src/ledger/export.js';
-import { readHeadFile } from '../../src/ledger/head-file.js';
-import { readKeyHistory } from '../../src/ledger/key-history.js';
-import { LedgerReader } from '../../src/ledger/ledger.reader.js';
 import { logModel } from '../../src/ledger/log-chain.js';
 import { type Continued, ContinueRefused, continueLog } from '../../src/ledger/log-continuation.js';
 import { prepareKey, settleKey } from '../../src/ledger/log-keys.js';
 import type { Receipt } from '../../src/ledger/model.js';
-import { nodeHasher } from '../../src/ledger/node-hasher.js';
 import { type Ledger, openLedger } from '../../src/ledger/open-ledger.js';
-import { readHead } from '../../src/ledger/tip.js';
-import { Vault } from '../../src/ledger/vault.js';
-import { verifyDatabase } from '../../src/ledger/verify/database.js';
 import { verifyExport } from '../../src/ledger/verify/export-file.js';
 import type { VerifyReport } from '../../src/ledger/verify/report.js';
-import { LogFiles } from '../../src/log/log-files.js';
-import type { Served } from '../../src/log/rounds-served.js';
 import { sharedPostgres } from '../support/engines.js';
 import { count, type Counter, counterModel, temporaryFolder, testConfig } from '../support/ledger.js';
+import { backup, exported, follow, shown, verified as verifiedLog } from '../support/set-back.js';
 
 const ORIGIN = 'test.example/log';
 const NEXT = 'test.example/log-2';
@@ -81,61 +66,8 @@ const goOn = (config: Config, origin: string | null = NEXT): Promise<Continued> 
 const renamed = ({ dataDir, env }: Config, origin = NEXT): Config =>
   testConfig(dataDir, { LOG_ORIGIN: origin, ...(env.DATABASE_URL && { DATABASE_URL: env.DATABASE_URL }) });
 
-async function verified(config: Config, vkey: string | null = null): Promise<VerifyReport> {
-  const source = await openReader(config);
-  try {
-    const head = await readHead(dbOf(source));
-    const { first, vkeysNow } = await readKeyHistory(dbOf(source), head?.origin ?? '');
-    const vault = Vault.openExisting(config.keysDir, first);
-    const remembered = await readHeadFile(config.headFile, [head?.vkey ?? '', ...vkeysNow]);
-    return await verifyDatabase({ source, vkey: vkey ?? head?.vkey ?? '', vault, remembered, models: MODELS });
-  } finally {
-    await source.destroy();
-  }
-}
-
-/** What it shows to the world, as the service over it would. */
-async function shown<T>(config: Config, use: (files: FetchFile) => Promise<T>): Promise<T> {
-  const source = await openReader(config);
-  try {
-    const head = await readHead(dbOf(source));
-    const reader = new LedgerReader(dbOf(source), new Vault(config.keysDir, ORIGIN), head?.origin ?? '');
-    const log = new LogFiles(reader, { reaches: () => Promise.resolve(true) } as unknown as Served);
-    return await use(async (path) => {
-      if (path === 'checkpoint') return Buffer.from(head?.checkpoint ?? '');
-      if (path === 'rotations') return Buffer.from(JSON.stringify({ items: await log.rotations() }));
-      if (path === 'continued') return Buffer.from(JSON.stringify({ items: await log.continued() }));
-      const tile = parseTilePath(path);
-      if (!tile) return null;
-      const { level, index, width } = tile;
-      return level === 'entries' ? log.bundle(index, width) : log.tile(level, index, width);
-    });
-  } finally {
-    await source.destroy();
-  }
-}
-
-const isDatabase = (file: string): boolean => file.startsWith('rxledger.sqlite');
-
-async function follow(config: Config, folder: string, vkey: string, replica?: Replica) {
-  const policy = logOnly(parseVerifierKey(vkey));
-  return shown(config, async (fetch) => {
-    const options = { policy, fetch, url: 'https://log.example', clock: new Clock(), ...(replica && { replica }) };
-    const follower = await Follower.open(folder, options);
-    try {
-      const poll = await follower.poll();
-      if (poll.ok) return poll;
-      const evidence = evidenceSchema.parse(JSON.parse(readFileSync(poll.evidence, 'utf8')));
-      return { ...poll, ...checkEvidence(nodeHasher, policy, evidence) };
-    } finally {
-      await follower.close();
-    }
-  });
-}
-
-function copyDatabase(from: string, to: string): void {
-  for (const file of readdirSync(from).filter(isDatabase)) cpSync(join(from, file), join(to, file));
-}
+const verified = (config: Config, vkey: string | null = null): Promise<VerifyReport> =>
+  verifiedLog(config, MODELS, vkey);
 
 describe.each([
   ['SQLite', null],
@@ -146,31 +78,6 @@ describe.each([
     for (const close of closers.splice(0).toReversed()) await close();
   });
 
-  /** @returns how to set the database back to what it is now; keys and head file stay */
-  async function backup(config: Config): Promise<() => Promise<void>> {
-    if (config.postgresUrl) {
-      const copy = new URL(config.postgresUrl);
-      const [own, kept] = [copy.pathname.slice(1), `kept_${randomUUID().replaceAll('-', '')}`];
-      copy.pathname = '/postgres';
-      const admin = async (statements: readonly string[]): Promise<void> => {
-        const client = new Client({ connectionString: copy.href });
-        await client.connect();
-        for (const statement of statements) await client.query(statement);
-        await client.end();
-      };
-      await admin([`CREATE DATABASE ${kept} TEMPLATE "${own}"`]);
-      return () => admin([`DROP DATABASE "${own}"`, `CREATE DATABASE "${own}" TEMPLATE ${kept}`]);
-    }
-    const kept = temporaryFolder();
-    closers.push(() => kept.remove());
-    copyDatabase(config.dataDir, kept.path);
-    return () => {
-      for (const file of readdirSync(config.dataDir).filter(isDatabase)) rmSync(join(config.dataDir, file));
-      copyDatabase(kept.path, config.dataDir);
-      return Promise.resolve();
-    };
-  }
-
   async function past(more: Record<string, string> = {}): Promise<Past> {
     const folder = temporaryFolder();
     closers.push(() => folder.remove());
@@ -179,7 +86,7 @@ describe.each([
     const config = testConfig(folder.path, { ...database, ...more });
     const counters = fresh(BEFORE);
     const kept = await opened(config, (ledger) => write(ledger, counters));
-    const setBack = await backup(config);
+    const setBack = await backup(config, closers);
     const { vkey, lost } = await opened(config, async (ledger) => ({
       vkey: ledger.writer.vkey,
       lost: await write(ledger, fresh(LOST)),
@@ -256,10 +163,7 @@ describe.each([
     const { said } = await goOn(config);
     const now = renamed(config);
     await opened(now, (ledger) => write(ledger, fresh(2)));
-    const source = await openReader(now);
-    const lines: string[] = [];
-    for await (const line of exportLog(source, new Vault(config.keysDir, ORIGIN))) lines.push(line);
-    await source.destroy();
+    const lines = await exported(now);
     const file = join(place(), 'export');
     const check = async (first: string): Promise<VerifyReport> => {
       writeFileSync(file, [first, ...lines.slice(1)].join('\n'));
@@ -327,7 +231,7 @@ describe.each([
     const { said } = await goOn(config);
     const now = renamed(config);
     await opened(now, (ledger) => write(ledger, fresh(2)));
-    const setBack = await backup(now);
+    const setBack = await backup(now, closers);
     await opened(now, (ledger) => write(ledger, fresh(2)));
     await setBack();
     await expect(goOn(now, ORIGIN)).rejects.toThrow(/was called test.example\/log already/);
@@ -365,7 +269,7 @@ describe.each([
       engine === 'PostgreSQL' ? { DATABASE_URL: await postgres.createDatabase() } : {};
     const config = testConfig(folder, database);
     await opened(config, (ledger) => write(ledger, fresh(BEFORE)));
-    const setBack = await backup(config);
+    const setBack = await backup(config, closers);
     const [vkey, later] = await opened(config, async (ledger) => {
       const before = ledger.writer.vkey;
       await write(ledger, fresh(2));
@@ -411,7 +315,7 @@ describe.each([
 
   it.skipIf(missing)('is not continued from before it went on, nor under a name that it had', async () => {
     const { config } = await past();
-    const setBack = await backup(config);
+    const setBack = await backup(config, closers);
     const { said, headFile } = await goOn(config);
     await opened(renamed(config), (ledger) => write(ledger, fresh(1)));
     await setBack();

@@ -58,6 +58,7 @@ export const counterModel: ChainModel<Counter> = {
   },
   rows: (state, { chain }) => [{ table: 'patient_row', values: { chain, enrolled_at: state.total } }],
   names: (state) => [{ domain: 'counter', parts: [state.label] }],
+  subject: (_state, { chain }) => ({ subject: chain }),
 };
 
 export const testActor: Actor = {

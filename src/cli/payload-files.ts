@@ -1,0 +1,77 @@
+import { createReadStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { EncodingError, fromBase64 } from '../ledger/core/bytes.js';
+import { isObject } from '../ledger/core/jcs.js';
+import type { FoundPayload } from '../ledger/lost-part.js';
+import { exportedPayload } from '../ledger/payload.js';
+import { ExportError, exportHeader, exportLine } from '../ledger/verify/export-file.js';
+import { documentsIn } from './proof-documents.js';
+import { UsageError } from './terminal.js';
+
+/**
+ * The payloads in exports, and in saved answers and receipts, one after the other. None is checked here.
+ * @throws {UsageError} for a file that is neither
+ */
+export async function* payloadsIn(files: readonly string[]): AsyncGenerator<FoundPayload> {
+  for (const file of files) yield* (await isExport(file)) ? exported(file) : saved(file);
+}
+
+async function isExport(file: string): Promise<boolean> {
+  for await (const line of linesOf(file)) return exportHeader.safeParse(valueOf(line)).success;
+  return false;
+}
+
+async function* exported(file: string): AsyncGenerator<FoundPayload> {
+  let number = 0;
+  for await (const line of linesOf(file)) {
+    number += 1;
+    if (number === 1) continue;
+    const { data } = exportLine.safeParse(valueOf(line));
+    const bytes = data?.payload === undefined ? null : bytesOf(data.payload);
+    if (!data || (data.payload !== undefined && !bytes))
+      throw new ExportError(`${file}, line ${number}: not a line of an RxLedger export`);
+    if (bytes) yield { index: data.index, bytes };
+  }
+}
+
+async function* saved(file: string): AsyncGenerator<FoundPayload> {
+  const documents = documentsIn(await readFile(file));
+  if (!documents.some(({ kind }) => kind === 'receipt'))
+    throw new UsageError(`${file} is neither an export nor a saved answer or receipt`);
+  for (const document of documents) {
+    const { index, payload, salt } =
+      document.kind === 'receipt' && isObject(document.receipt) ? document.receipt : ({} as Record<string, unknown>);
+    // Whoever may not see the payload has a receipt without one.
+    if (typeof index !== 'number' || typeof payload !== 'string' || typeof salt !== 'string') continue;
+    const [text, key] = [bytesOf(payload), bytesOf(salt)];
+    if (text && key) yield { index, bytes: exportedPayload(key, text.toString('utf8')) };
+  }
+}
+
+async function* linesOf(file: string): AsyncGenerator<string> {
+  const input = createReadStream(file);
+  try {
+    yield* createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
+  } finally {
+    // Whoever wanted the first line only leaves the rest unread.
+    input.destroy();
+  }
+}
+
+function valueOf(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return null;
+  }
+}
+
+function bytesOf(text: string): Buffer | null {
+  try {
+    return Buffer.from(fromBase64(text));
+  } catch (error) {
+    if (error instanceof EncodingError) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,255 @@
+import type { DataSource } from 'typeorm';
+import type { Clock } from '../config/clock.js';
+import type { Config } from '../config/config.js';
+import { migrate, openReader, openWriter } from '../database/data-source.js';
+import { type Db, dbOf } from '../database/db.js';
+import { contentOf } from './batch-content.js';
+import type { HeadAfter } from './batch-statement.js';
+import { equal, fromUtf8 } from './core/bytes.js';
+import { type Checkpoint, CheckpointError, openCheckpoint, parseCheckpoint } from './core/checkpoint.js';
+import { type FetchFile, LogClient, LogFileError } from './core/log-client.js';
+import { GrowingTree } from './core/merkle.js';
+import { NoteError, splitNote } from './core/note.js';
+import { isSignedBy, readHeadFile } from './head-file.js';
+import { readKeyHistory } from './key-history.js';
+import { LogKeys } from './log-keys.js';
+import { type FoundPayload, type LostEvent, LostPart, RestoreRefused, subjectsOfOthers } from './lost-part.js';
+import type { ChainModel } from './model.js';
+import { nodeHasher } from './node-hasher.js';
+import type { Report } from './open-ledger.js';
+import { RestoredBatch, type RestoreDesk } from './restored-batch.js';
+import { Sealer } from './sealer.js';
+import { openStore, type Store } from './store.js';
+import { batchTables, T } from './tables.js';
+import { growTiles, type HeadRow, loadTip, readHead } from './tip.js';
+import { Vault } from './vault.js';
+import { verifyDatabase } from './verify/database.js';
+import type { VerifyReport } from './verify/report.js';
+
+/** Entries that are written in one transaction: it holds the head's lock, and PostgreSQL ends one that idles. */
+const BATCH = 1000;
+
+export interface Restored {
+  readonly log: string;
+  readonly vkey: string;
+  /** Entries that the database held before, and holds now. */
+  readonly before: number;
+  readonly size: number;
+  /** Of the whole database afterwards. */
+  readonly verified: VerifyReport;
+}
+
+/** How far it is, in one step of several. */
+export interface RestoreStep {
+  readonly step: 'reading' | 'writing' | 'verifying';
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface RestoreSources {
+  /** Files of a replica. They count only as far as they give the root that the head file remembers. */
+  readonly replica: FetchFile;
+  readonly payloads: AsyncIterable<FoundPayload>;
+}
+
+export interface RestoreOptions {
+  readonly report: Report;
+  readonly progress?: (step: RestoreStep) => void;
+  readonly batch?: number;
+}
+
+/**
+ * Brings a database that was set back to fewer entries than its head file remembers forward again (design 3). Entries
+ * come from a replica and payloads from whoever kept them; all else is made as the writer made it, under fresh data
+ * keys. The service does not start meanwhile, for the head file is ahead of the database. Nothing is written unless all
+ * that was lost is known; interrupted, it goes on from where it is when it is asked again.
+ * @throws {RestoreRefused}; what the replica rejects with
+ */
+export async function restoreLog(
+  config: Config,
+  clock: Clock,
+  models: readonly ChainModel[],
+  { replica, payloads }: RestoreSources,
+  { report, progress = () => undefined, batch = BATCH }: RestoreOptions,
+): Promise<Restored> {
+  const source = await openWriter(config);
+  let store: Store | null = null;
+  let written = 0;
+  try {
+    await migrate(source);
+    const head = await readHead(dbOf(source));
+    if (!head) throw new RestoreRefused('the database holds no log');
+    const note = await rememberedBy(config, head);
+    const remembered = openCheckpoint(note, head.vkey);
+    const client = await clientOf(replica, head, remembered);
+    const total = remembered.size - head.size;
+    const lost = await LostPart.read(client, head.size, (done) => progress({ step: 'reading', done, total }));
+    for await (const found of payloads) lost.offer(found);
+    const events = lost.events(head.origin, head.time);
+    const { keys, vault } = await keysOf(config, source, head);
+    const tables = batchTables(models);
+    // What was recorded long ago is written again with the time that it has.
+    store = await openStore(source, tables, 'any');
+    const kinds = new Map<string, ChainModel>(models.map((model) => [model.kind, model]));
+    const desk = { db: store.db, vault, models: kinds, provisional: subjectsOfOthers(events, kinds) };
+    const sealer = new Sealer(report);
+    try {
+      for (let at = 0; at < events.length; at += batch) {
+        const part = events.slice(at, at + batch);
+        const root = await client.rootAt(head.size + at + part.length);
+        const last = at + part.length === events.length;
+        await write({ ...desk, store, keys, sealer }, part, root, last ? clock.now() : null);
+        written += part.length;
+        progress({ step: 'writing', done: written, total });
+      }
+    } finally {
+      await sealer.close();
+    }
+    const { origin: log, vkey } = head;
+    const verified = await verifiedNow(config, vkey, vault, note, models, progress);
+    return { log, vkey, before: head.size, size: remembered.size, verified };
+  } catch (error) {
+    const refused = error instanceof LogFileError ? refusalOf(error) : error;
+    throw refused instanceof RestoreRefused ? new RestoreRefused(refused.message, refused.missing, written) : error;
+  } finally {
+    await (store ? store.close() : source.destroy());
+  }
+}
+
+/** @returns the head file's newest checkpoint. @throws {RestoreRefused} when nothing was lost */
+async function rememberedBy({ headFile }: Config, { origin, vkey, size }: HeadRow): Promise<string> {
+  const note = await readHeadFile(headFile);
+  if (note === null) throw new RestoreRefused('there is no head file: nothing says that the log was longer');
+  if (!isSignedBy(vkey, note)) {
+    const { origin: other } = parseCheckpoint(splitNote(note).text);
+    throw new RestoreRefused(
+      other === origin
+        ? "the head file's newest checkpoint is by another key: the log's key was replaced in what was lost. That is not brought back; `rxledger continue` goes on without what was lost"
+        : `the head file is that of the log ${other}`,
+    );
+  }
+  const remembered = openCheckpoint(note, vkey);
+  if (remembered.size <= size)
+    throw new RestoreRefused(
+      `the ledger has ${size} entries, and its head file remembers no more: it goes on as it is`,
+    );
+  return note;
+}
+
+/**
+ * The replica at the checkpoint that the head file remembers.
+ * @throws {RestoreRefused} when it does not reach that, or the database is no beginning of it; LogFileError
+ */
+async function clientOf(replica: FetchFile, head: HeadRow, remembered: Checkpoint): Promise<LogClient> {
+  const shown = await shownBy(replica);
+  if (shown.origin !== head.origin) throw new RestoreRefused(`the replica is one of the log ${shown.origin}`);
+  if (shown.size < remembered.size)
+    throw new RestoreRefused(
+      `the replica reaches ${shown.size} entries, but the head file remembers ${remembered.size}`,
+    );
+  const client = await LogClient.open(nodeHasher, replica, remembered);
+  if (!equal(await client.rootAt(head.size), head.root))
+    throw new RestoreRefused(
+      `the ${head.size} entries of the database are not the beginning of what the head file remembers`,
+    );
+  return client;
+}
+
+/** How far the replica says it reaches: what it holds is compared with what the head file remembers, not with this. */
+async function shownBy(replica: FetchFile): Promise<Checkpoint> {
+  const note = await replica('checkpoint');
+  if (!note) throw new RestoreRefused('the replica has no checkpoint');
+  try {
+    return parseCheckpoint(splitNote(fromUtf8(note)).text);
+  } catch (error) {
+    if (error instanceof NoteError || error instanceof CheckpointError)
+      throw new RestoreRefused('the replica has no checkpoint');
+    throw error;
+  }
+}
+
+function refusalOf({ path, reason }: LogFileError): RestoreRefused {
+  return new RestoreRefused(
+    reason === 'missing'
+      ? `the replica lacks ${path}`
+      : `the replica is not one of this log, or was changed: ${path} does not give what the head file remembers`,
+  );
+}
+
+async function keysOf(
+  { keysDir }: Config,
+  source: DataSource,
+  { origin, vkey }: HeadRow,
+): Promise<{ keys: LogKeys; vault: Vault }> {
+  const { first, vkeysNow } = await readKeyHistory(dbOf(source), origin);
+  const keys = LogKeys.open(keysDir, origin, vkey, vkeysNow);
+  if (!keys) throw new RestoreRefused(`the key in ${keysDir} is not the one of the log ${origin}`);
+  const vault = Vault.openExisting(keysDir, first);
+  if (!vault) throw new RestoreRefused(`there are no keys in ${keysDir}`);
+  return { keys, vault };
+}
+
+/**
+ * Writes events behind the end of the database in one transaction.
+ * @param root of the tree with them
+ * @param publishedAt of the last of them, whose checkpoint is published: now, ms
+ */
+async function write(
+  { store, keys, sealer, ...desk }: RestoreDesk & { store: Store; keys: LogKeys; sealer: Sealer },
+  events: readonly LostEvent[],
+  root: Uint8Array,
+  publishedAt: number | null,
+): Promise<void> {
+  await store.locked(async () => {
+    const before = await loadTip(store.db);
+    if (!before || before.size !== events[0]?.event.index) throw new RestoreRefused('somebody writes to the log');
+    const content = await RestoredBatch.of(desk, events);
+    const rows = contentOf(content, desk.vault, batchTables([...desk.models.values()]));
+    const tree = new GrowingTree(nodeHasher, before.size, before.frontier);
+    for (const { leaf } of events) tree.append(leaf);
+    for (const { level, index, hashes } of growTiles(before, tree).written) rows.add(T.tile, [level, index, hashes]);
+    // Nothing is signed but what the log has signed already.
+    if (!equal(tree.root(), root))
+      throw new RestoreRefused('the database is not the beginning of the replica any more');
+    const after: HeadAfter = {
+      size: tree.size,
+      root,
+      time: Date.parse(events.at(-1)?.event.recordedAt ?? ''),
+      checkpoint: keys.of(before.vkey).checkpoint(tree.size, root),
+    };
+    if (!(await store.write(before, after, await rows.sealed(sealer))))
+      throw new RestoreRefused('somebody writes to the log, or destroys a key-encryption key');
+    if (publishedAt !== null) await publish(store.db, after, publishedAt);
+  });
+}
+
+/**
+ * The world has seen checkpoints of what was lost: one of fewer entries, the newest that the backup knows, is not shown
+ * in the first seconds, or every follower would find the log set back.
+ */
+async function publish(db: Db, { size, checkpoint }: HeadAfter, at: number): Promise<void> {
+  await db.query(
+    `INSERT INTO published (size, previous, checkpoint, published_at)
+     SELECT ?, coalesce(max(size), -1), ?, ? FROM published`,
+    [size, checkpoint, at],
+  );
+  await db.query('UPDATE served SET size = ? WHERE size < ?', [size, size]);
+}
+
+async function verifiedNow(
+  config: Config,
+  vkey: string,
+  vault: Vault,
+  remembered: string,
+  models: readonly ChainModel[],
+  progress: (step: RestoreStep) => void,
+): Promise<VerifyReport> {
+  const source = await openReader(config);
+  try {
+    return await verifyDatabase({ source, vkey, vault, remembered, models }, ({ done, total }) =>
+      progress({ step: 'verifying', done, total }),
+    );
+  } finally {
+    await source.destroy();
+  }
+}
