@@ -31,7 +31,7 @@ async function* exported(file: string): AsyncGenerator<FoundPayload> {
     const bytes = data?.payload === undefined ? null : bytesOf(data.payload);
     if (!data || (data.payload !== undefined && !bytes))
       throw new ExportError(`${file}, line ${number}: not a line of an RxLedger export`);
-    if (bytes) yield { index: data.index, bytes };
+    if (bytes) yield { index: data.index, bytes, entry: bytesOf(data.entry) };
   }
 }
 
@@ -40,12 +40,13 @@ async function* saved(file: string): AsyncGenerator<FoundPayload> {
   if (!documents.some(({ kind }) => kind === 'receipt'))
     throw new UsageError(`${file} is neither an export nor a saved answer or receipt`);
   for (const document of documents) {
-    const { index, payload, salt } =
+    const { index, payload, salt, entry } =
       document.kind === 'receipt' && isObject(document.receipt) ? document.receipt : ({} as Record<string, unknown>);
     // Whoever may not see the payload has a receipt without one.
     if (typeof index !== 'number' || typeof payload !== 'string' || typeof salt !== 'string') continue;
     const [text, key] = [bytesOf(payload), bytesOf(salt)];
-    if (text && key) yield { index, bytes: exportedPayload(key, text.toString('utf8')) };
+    const kept = typeof entry === 'string' ? bytesOf(entry) : null;
+    if (text && key) yield { index, bytes: exportedPayload(key, text.toString('utf8')), entry: kept };
   }
 }
 

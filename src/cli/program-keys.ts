@@ -71,7 +71,7 @@ without it they cosign no more. A copy of the old key in a backup still signs: d
     .description(
       'bring a database that was set back forward again, from a replica and kept payloads; the service is stopped',
     )
-    .requiredOption('--replica <folder|url>', 'where the entries are: a folder of `follow --replica`, or a service')
+    .option('--replica <folder|url>', 'where the entries are: a folder of `follow --replica`, or a service')
     .addOption(
       new Option('--payloads <file...>', 'exports with payloads, and saved answers or receipts').default([], 'none'),
     )
@@ -94,9 +94,10 @@ without it they cosign no more. A copy of the old key in a backup still signs: d
       `
 For a database restored from a backup that is older than its head file: the service does not start on it. Entries and
 payloads come from anybody, for they are checked: entries must give the root of the head file's newest checkpoint, which
-the log has signed, and payloads must be what the entries commit to. So the replica must reach that checkpoint, and every
-lost entry's payload be in a file (\`export --with-payloads\`, an answer or receipt that was kept); otherwise nothing is
-written, and \`rxledger continue\` goes on without what was lost. Chains, states, names, tokens and claim secrets are then
+the log has signed, and payloads must be what the entries commit to. Every lost entry's payload must be in a file (\`export
+--with-payloads\`, an answer or receipt that was kept). A replica has what was published: what was written in the last
+seconds before the loss, and where there is no replica all of it, is taken from those files too. Where anything lacks,
+nothing is written, and \`rxledger continue\` goes on without what was lost. Chains, states, names, tokens and claim secrets are then
 what they were, under the same name and key, receipts hold, and the whole database is verified. An erasure or a new log
 key in what was lost is not brought back. What is not in the log is not brought back either: accounts, organisations,
 clients and witnesses' cosignatures since the backup, and remembered requests: the retry of a request from that time is

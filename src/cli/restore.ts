@@ -24,7 +24,7 @@ import {
 
 export interface RestoreOptions extends CommonOptions {
   /** Folder or URL. */
-  readonly replica: string;
+  readonly replica?: string;
   readonly payloads: readonly string[];
   /** File of an access token. */
   readonly token?: string;
@@ -59,7 +59,11 @@ export async function runRestore(options: RestoreOptions, terminal: Terminal): P
 }
 
 /** @throws {UsageError} for what is neither a replica's folder nor a URL */
-async function filesOf({ replica, token }: RestoreOptions): Promise<FetchFile> {
+async function filesOf({ replica, token, payloads }: RestoreOptions): Promise<FetchFile | null> {
+  if (replica === undefined) {
+    if (payloads.length === 0) throw new UsageError('--payloads or --replica: where what was lost is');
+    return null;
+  }
   if (/^https?:/i.test(replica)) {
     checkUrl(replica);
     const bearer = token === undefined ? null : (await readFile(token, 'utf8')).trim();

@@ -47,8 +47,8 @@ export interface RestoreStep {
 }
 
 export interface RestoreSources {
-  /** Files of a replica. They count only as far as they give the root that the head file remembers. */
-  readonly replica: FetchFile;
+  /** Files of a replica; null: there is none, and the entries stand beside the payloads. */
+  readonly replica: FetchFile | null;
   readonly payloads: AsyncIterable<FoundPayload>;
 }
 
@@ -60,7 +60,7 @@ export interface RestoreOptions {
 
 /**
  * Brings a database that was set back to fewer entries than its head file remembers forward again (design 3). Entries
- * come from a replica and payloads from whoever kept them; all else is made as the writer made it, under fresh data
+ * come from a replica, the last of them and payloads from whoever kept them; all else is made as the writer made it, under fresh data
  * keys. The service does not start meanwhile, for the head file is ahead of the database. Nothing is written unless all
  * that was lost is known; interrupted, it goes on from where it is when it is asked again.
  * @throws {RestoreRefused}; what the replica rejects with
@@ -81,11 +81,14 @@ export async function restoreLog(
     if (!head) throw new RestoreRefused('the database holds no log');
     const note = await rememberedBy(config, head);
     const remembered = openCheckpoint(note, head.vkey);
-    const client = await clientOf(replica, head, remembered);
+    const client = replica && (await clientOf(replica, head, remembered));
     const total = remembered.size - head.size;
-    const lost = await LostPart.read(client, head.size, (done) => progress({ step: 'reading', done, total }));
+    const lost = await LostPart.read(client, head.size, remembered.size, (done) =>
+      progress({ step: 'reading', done, total }),
+    );
     for await (const found of payloads) lost.offer(found);
     const events = lost.events(head.origin, head.time);
+    const roots = await rootsOf(dbOf(source), events, batch, remembered);
     const { keys, vault } = await keysOf(config, source, head);
     const tables = batchTables(models);
     // What was recorded long ago is written again with the time that it has.
@@ -96,7 +99,7 @@ export async function restoreLog(
     try {
       for (let at = 0; at < events.length; at += batch) {
         const part = events.slice(at, at + batch);
-        const root = await client.rootAt(head.size + at + part.length);
+        const root = roots[at / batch] as Uint8Array;
         const last = at + part.length === events.length;
         await write({ ...desk, store, keys, sealer }, part, root, last ? clock.now() : null);
         written += part.length;
@@ -137,17 +140,17 @@ async function rememberedBy({ headFile }: Config, { origin, vkey, size }: HeadRo
 }
 
 /**
- * The replica at the checkpoint that the head file remembers.
- * @throws {RestoreRefused} when it does not reach that, or the database is no beginning of it; LogFileError
+ * The replica at the checkpoint that the head file remembers or, where it does not reach that, at its own.
+ * @returns null when it reaches no further than the database
+ * @throws {RestoreRefused} when it is not this log's, or the database is no beginning of it; LogFileError
  */
-async function clientOf(replica: FetchFile, head: HeadRow, remembered: Checkpoint): Promise<LogClient> {
-  const shown = await shownBy(replica);
+async function clientOf(replica: FetchFile, head: HeadRow, remembered: Checkpoint): Promise<LogClient | null> {
+  const { note, shown } = await shownBy(replica);
   if (shown.origin !== head.origin) throw new RestoreRefused(`the replica is one of the log ${shown.origin}`);
-  if (shown.size < remembered.size)
-    throw new RestoreRefused(
-      `the replica reaches ${shown.size} entries, but the head file remembers ${remembered.size}`,
-    );
-  const client = await LogClient.open(nodeHasher, replica, remembered);
+  if (shown.size <= head.size) return null;
+  if (shown.size < remembered.size && !isSignedBy(head.vkey, note))
+    throw new RestoreRefused("the replica's checkpoint is not signed by the log's key");
+  const client = await LogClient.open(nodeHasher, replica, shown.size < remembered.size ? shown : remembered);
   if (!equal(await client.rootAt(head.size), head.root))
     throw new RestoreRefused(
       `the ${head.size} entries of the database are not the beginning of what the head file remembers`,
@@ -155,12 +158,38 @@ async function clientOf(replica: FetchFile, head: HeadRow, remembered: Checkpoin
   return client;
 }
 
+/**
+ * Roots at the ends of the batches.
+ * @throws {RestoreRefused} when what was found does not give what the head file remembers
+ */
+async function rootsOf(
+  db: Db,
+  events: readonly LostEvent[],
+  batch: number,
+  remembered: Checkpoint,
+): Promise<readonly Uint8Array[]> {
+  const tip = await loadTip(db);
+  if (!tip) throw new RestoreRefused('the database holds no log');
+  const tree = new GrowingTree(nodeHasher, tip.size, tip.frontier);
+  const roots: Uint8Array[] = [];
+  for (const [at, { leaf }] of events.entries()) {
+    tree.append(leaf);
+    if ((at + 1) % batch === 0 || at + 1 === events.length) roots.push(tree.root());
+  }
+  if (!equal(tree.root(), remembered.root))
+    throw new RestoreRefused(
+      'the entries of the database and those that were found do not give what the head file remembers',
+    );
+  return roots;
+}
+
 /** How far the replica says it reaches: what it holds is compared with what the head file remembers, not with this. */
-async function shownBy(replica: FetchFile): Promise<Checkpoint> {
-  const note = await replica('checkpoint');
-  if (!note) throw new RestoreRefused('the replica has no checkpoint');
+async function shownBy(replica: FetchFile): Promise<{ note: string; shown: Checkpoint }> {
+  const file = await replica('checkpoint');
+  if (!file) throw new RestoreRefused('the replica has no checkpoint');
   try {
-    return parseCheckpoint(splitNote(fromUtf8(note)).text);
+    const note = fromUtf8(file);
+    return { note, shown: parseCheckpoint(splitNote(note).text) };
   } catch (error) {
     if (error instanceof NoteError || error instanceof CheckpointError)
       throw new RestoreRefused('the replica has no checkpoint');

@@ -27,6 +27,8 @@ export class RestoreRefused extends Error {
 export interface FoundPayload {
   readonly index: number;
   readonly bytes: Buffer;
+  /** The entry as the file has it: for what no replica has. Whether it is, the root tells. */
+  readonly entry: Buffer | null;
 }
 
 /** An event that the database does not hold, with what the writer stored of it. */
@@ -59,32 +61,48 @@ export class LostPart {
   private constructor(
     /** Log index of the first of them. */
     private readonly from: number,
-    private readonly entries: readonly LostEntry[],
+    /** Null: not known yet. */
+    private readonly entries: (LostEntry | null)[],
   ) {}
 
   /**
-   * @param client of the checkpoint up to which the log is restored
+   * @param client of a checkpoint of the log, up to the one up to which it is restored; null: there is none
+   * @param size up to which it is restored
    * @throws LogFileError; {@link RestoreRefused} for what is no entry
    */
-  static async read(client: LogClient, from: number, progress: (done: number) => void): Promise<LostPart> {
-    const entries: LostEntry[] = [];
-    for await (const bundle of client.bundles(from)) {
-      for (const [at, bytes] of bundle.entries.entries())
-        entries.push({ bytes, leaf: bundle.leaves[at]!, entry: entryOf(bytes, bundle.first + at), opened: null });
-      progress(entries.length);
+  static async read(
+    client: LogClient | null,
+    from: number,
+    size: number,
+    progress: (done: number) => void,
+  ): Promise<LostPart> {
+    const entries: (LostEntry | null)[] = [];
+    if (client) {
+      for await (const bundle of client.bundles(from)) {
+        for (const [at, bytes] of bundle.entries.entries())
+          entries.push({ bytes, leaf: bundle.leaves[at]!, entry: entryOf(bytes, bundle.first + at), opened: null });
+        progress(entries.length);
+      }
     }
+    while (entries.length < size - from) entries.push(null);
     return new LostPart(from, entries);
   }
 
-  /** Takes a payload that is what its entry commits to; any other is passed over. */
-  offer({ index, bytes }: FoundPayload): void {
-    const lost = this.entries[index - this.from];
+  /**
+   * Takes a payload that is what its entry commits to, and an entry that no replica has with it; any other is passed
+   * over.
+   */
+  offer({ index, bytes, entry }: FoundPayload): void {
+    const at = index - this.from;
+    if (!(at >= 0 && at < this.entries.length)) return;
+    const lost = this.entries[at] ?? keptBeside(entry);
     if (!lost || lost.opened) return;
     const { salt, text } = splitExported(bytes);
     const { chain, seq, prev, commitment } = lost.entry;
     if (!isPayload(commitment, salt, text)) return;
     const event = { index, ...openEvent(text, chain, seq) };
     lost.opened = { event, entry: lost.bytes, prev, leaf: lost.leaf, salt, text };
+    this.entries[at] = lost;
   }
 
   /**
@@ -94,13 +112,13 @@ export class LostPart {
    * @throws {RestoreRefused} when one is not known, cannot be brought back or is none that the writer makes
    */
   events(log: string, time: number): readonly LostEvent[] {
-    const known = this.entries.flatMap(({ opened }) => (opened ? [opened] : []));
+    const known = this.entries.flatMap((lost) => lost?.opened ?? []);
     // Before what is missing: payloads that were erased are in no export.
     for (const { event } of known) {
       const reason = Object.hasOwn(NOT_RESTORED, event.type) ? NOT_RESTORED[event.type] : undefined;
       if (reason) throw new RestoreRefused(`entry ${event.index} ${reason}: ${INSTEAD}`);
     }
-    const missing = this.entries.flatMap(({ opened }, at) => (opened ? [] : [this.from + at]));
+    const missing = this.entries.flatMap((lost, at) => (lost?.opened ? [] : [this.from + at]));
     if (missing.length > 0) throw new RestoreRefused(inWords(missing, this.entries.length), missing);
     this.mustFollow(known, log, time);
     return known;
@@ -108,8 +126,8 @@ export class LostPart {
 
   private mustFollow(known: readonly LostEvent[], log: string, time: number): void {
     let last = time;
-    for (const [at, { event }] of known.entries()) {
-      const { entry } = this.entries[at]!;
+    for (const { event, entry: bytes } of known) {
+      const entry = entryOf(bytes, event.index);
       const wrong = (what: string) => new RestoreRefused(`entry ${event.index} ${what}`);
       if (entry.log !== log) throw wrong('names another log');
       if ((event.kind === 'log') !== (event.chain === LOG_CHAIN)) throw wrong('is of a kind that its chain is not');
@@ -143,6 +161,16 @@ function entryOf(bytes: Uint8Array, index: number): Entry {
     return decodeEntry(bytes);
   } catch (error) {
     if (error instanceof EntryError) throw new RestoreRefused(`entry ${index} is not an entry`);
+    throw error;
+  }
+}
+
+/** The last entries before the loss are in no replica, which has what was published; who wrote them has them. */
+function keptBeside(bytes: Buffer | null): LostEntry | null {
+  try {
+    return bytes && { bytes, leaf: nodeHasher.leaf(bytes), entry: decodeEntry(bytes), opened: null };
+  } catch (error) {
+    if (error instanceof EntryError) return null;
     throw error;
   }
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { payloadsIn } from '../../src/cli/payload-files.js';
@@ -83,7 +83,7 @@ async function opened<T>(config: Config, work: (ledger: Ledger) => Promise<T>): 
 
 async function restore(
   config: Config,
-  replica: string | FetchFile,
+  replica: string | FetchFile | null,
   files: readonly string[],
   options: Partial<RestoreOptions> = {},
 ): Promise<Restored> {
@@ -237,15 +237,12 @@ describe.each([
   );
 
   it.skipIf(missing)('takes entries from nothing but a replica that gives what its head file remembers', async () => {
-    const { config, vkey, auditor, lines, size } = await past();
+    const { config, auditor, lines } = await past();
     const other = await past();
     const refused = async (replica: string | FetchFile, why: RegExp): Promise<void> => {
       await expect(restore(config, replica, [file(lines)])).rejects.toThrow(why);
       expect(await sizeOf(config)).toBe(BEFORE);
     };
-    const short = place();
-    await follow(config, short, vkey, await Replica.open(join(short, 'log')));
-    await refused(short, new RegExp(`reaches ${BEFORE} entries, but the head file remembers ${size}`));
     await refused(other.auditor, /not one of this log, or was changed/);
     const [tile] = readdirSync(join(auditor, 'log/tile/entries/000.p'));
     const path = join(auditor, 'log/tile/entries/000.p', tile!);
@@ -264,6 +261,36 @@ describe.each([
     await refused(named, /one of the log else\.example\/log/);
     await refused(() => Promise.resolve(null), /no checkpoint/);
     await restore(config, auditor, [file(lines)]);
+  });
+
+  it.skipIf(missing)('has the last entries, or all, from those who kept them where no replica has them', async () => {
+    const { config, vkey, lines, size, setBack, receipts } = await past();
+    cpSync(config.headFile, `${config.headFile}.kept`);
+    // It was looked at for the last time before the backup: a replica has what was published.
+    const short = place();
+    await follow(config, short, vkey, await Replica.open(join(short, 'log')));
+    const answers = file([JSON.stringify({ prescription: {}, receipts })]);
+    await expect(restore(config, short, [])).rejects.toThrow(`${size - BEFORE} of the ${size - BEFORE} lost entries`);
+    // An entry that its payload fits, and that is another than the log has.
+    const forged = lines.map((line, at) => {
+      const { index, entry, payload } = JSON.parse(line) as { index: number; entry?: string; payload?: string };
+      if (at === 0 || index !== size - 1 || entry === undefined) return line;
+      const text = Buffer.from(entry, 'base64')
+        .toString()
+        .replace(/"time":"20(..)-/, '"time":"21$1-');
+      return JSON.stringify({ index, entry: Buffer.from(text).toString('base64'), payload });
+    });
+    await expect(restore(config, short, [file(forged)])).rejects.toThrow(/do not give what the head file|has a time/);
+    expect(await sizeOf(config)).toBe(BEFORE);
+    for (const replica of [short, null]) {
+      for (const files of [[file(lines)], [answers]]) {
+        expect(await restore(config, replica, files, { batch: 3 })).toMatchObject({ size, verified: { ok: true } });
+        await opened(config, (ledger) => write(ledger, fresh(1)));
+        await setBack();
+        rmSync(config.headFile);
+        cpSync(`${config.headFile}.kept`, config.headFile);
+      }
+    }
   });
 
   it.skipIf(missing)(
