@@ -21,7 +21,7 @@ import { RestoredBatch, type RestoreDesk } from './restored-batch.js';
 import { Sealer } from './sealer.js';
 import { openStore, type Store } from './store.js';
 import { batchTables, T } from './tables.js';
-import { growTiles, type HeadRow, loadTip, readHead } from './tip.js';
+import { growTiles, type HeadRow, loadTip, readHead, type Tip } from './tip.js';
 import { Vault } from './vault.js';
 import { verifyDatabase } from './verify/database.js';
 import type { VerifyReport } from './verify/report.js';
@@ -88,13 +88,17 @@ export async function restoreLog(
     );
     for await (const found of payloads) lost.offer(found);
     const events = lost.events(head.origin, head.time);
-    const roots = await rootsOf(dbOf(source), events, batch, remembered);
     const { keys, vault } = await keysOf(config, source, head);
     const tables = batchTables(models);
     // What was recorded long ago is written again with the time that it has.
     store = await openStore(source, tables, 'any');
+    const { db } = store;
+    // Under the head's lock: between two looks somebody else may write.
+    const tip = await store.locked(() => loadTip(db));
+    if (tip?.size !== head.size) throw new RestoreRefused('somebody writes to the log');
+    const roots = rootsOf(tip, events, batch, remembered);
     const kinds = new Map<string, ChainModel>(models.map((model) => [model.kind, model]));
-    const desk = { db: store.db, vault, models: kinds, provisional: subjectsOfOthers(events, kinds) };
+    const desk = { db, vault, models: kinds, provisional: subjectsOfOthers(events, kinds) };
     const sealer = new Sealer(report);
     try {
       for (let at = 0; at < events.length; at += batch) {
@@ -162,14 +166,7 @@ async function clientOf(replica: FetchFile, head: HeadRow, remembered: Checkpoin
  * Roots at the ends of the batches.
  * @throws {RestoreRefused} when what was found does not give what the head file remembers
  */
-async function rootsOf(
-  db: Db,
-  events: readonly LostEvent[],
-  batch: number,
-  remembered: Checkpoint,
-): Promise<readonly Uint8Array[]> {
-  const tip = await loadTip(db);
-  if (!tip) throw new RestoreRefused('the database holds no log');
+function rootsOf(tip: Tip, events: readonly LostEvent[], batch: number, remembered: Checkpoint): readonly Uint8Array[] {
   const tree = new GrowingTree(nodeHasher, tip.size, tip.frontier);
   const roots: Uint8Array[] = [];
   for (const [at, { leaf }] of events.entries()) {
