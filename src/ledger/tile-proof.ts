@@ -17,7 +17,8 @@ const KEPT_NODES = 32_768;
  * kept: they never change, and otherwise each proof of a large log would read and hash more tiles than one of a small.
  */
 export class TileProofs {
-  private readonly kept = new Recent<string, Uint8Array>(KEPT_NODES);
+  /** As binary text: 32 bytes of a tile, or of a pool, would hold on to all 8192. */
+  private readonly kept = new Recent<string, string>(KEPT_NODES);
 
   constructor(private readonly db: Db) {}
 
@@ -28,7 +29,7 @@ export class TileProofs {
     await prove(IDLE, (level, index) => {
       const node = level < TILE_HEIGHT ? undefined : this.kept.get(`${level} ${index}`);
       const tile = tileOfNode(level, index);
-      if (node) kept.set(`${level} ${index}`, node);
+      if (node !== undefined) kept.set(`${level} ${index}`, Buffer.from(node, 'latin1'));
       else wanted.set(`${tile.level} ${tile.index}`, [tile.level, tile.index]);
       return Promise.resolve(NO_HASH);
     });
@@ -40,7 +41,7 @@ export class TileProofs {
       const known = kept.get(`${level} ${index}`);
       if (known) return known;
       const node = await nodeAt(level, index);
-      if (level >= TILE_HEIGHT) this.kept.set(`${level} ${index}`, node);
+      if (level >= TILE_HEIGHT) this.kept.set(`${level} ${index}`, Buffer.from(node).toString('latin1'));
       return node;
     });
   }
