@@ -1,16 +1,15 @@
-import { z } from 'zod';
-import { EncodingError, equal, fromUtf8 } from '../ledger/core/bytes.js';
+import { equal } from '../ledger/core/bytes.js';
 import type { Checkpoint } from '../ledger/core/checkpoint.js';
 import type { FetchFile, LogClient } from '../ledger/core/log-client.js';
 import { handOver } from '../ledger/core/log-key-rotation.js';
 import { type Continuation, ContinuationError, openContinuationReceipt } from '../ledger/core/log-continuation.js';
 import type { Receipt } from '../ledger/model.js';
 import { nodeHasher } from '../ledger/node-hasher.js';
+import { servedItems } from './served-items.js';
 import { Alarm } from './alarms.js';
 
 /** File of `/log`, and of a replica, that holds how the log went on under another name. */
 export const CONTINUED = 'continued';
-const file = z.object({ items: z.array(z.unknown()) });
 
 export interface Continued {
   readonly said: Continuation;
@@ -65,17 +64,8 @@ export function continuedText(all: readonly Continued[]): string {
 
 /** @throws ContinuationError */
 function continuedIn(bytes: Uint8Array): Continued[] {
-  const { data } = file.safeParse(jsonIn(bytes));
-  if (!data) throw new ContinuationError('not a list of them');
-  const all = data.items.map((item) => ({ said: openContinuationReceipt(item, nodeHasher), receipt: item as Receipt }));
+  const items = servedItems(bytes);
+  if (!items) throw new ContinuationError('not a list of them');
+  const all = items.map((item) => ({ said: openContinuationReceipt(item, nodeHasher), receipt: item as Receipt }));
   return all.toSorted((a, b) => a.said.size - b.said.size);
-}
-
-function jsonIn(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(fromUtf8(bytes));
-  } catch (error) {
-    if (error instanceof SyntaxError || error instanceof EncodingError) return null;
-    throw error;
-  }
 }

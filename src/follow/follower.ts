@@ -230,7 +230,6 @@ export class Follower {
     const now = Math.floor(clock.now() / 1000);
     const { replica, progress } = this.options;
     const { origin } = checkpoint;
-    // Only what is checked from the beginning on can hold entries of before.
     const continued = await fetchContinued(fetch);
     const names = await namesIn(continued, checkpoint, client);
     const shown = continued.filter(({ said }) => names.includes(said)).map(({ receipt }) => receipt);

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
-import { z } from 'zod';
-import { EncodingError, equal, fromUtf8 } from '../ledger/core/bytes.js';
+import { equal } from '../ledger/core/bytes.js';
 import type { Checkpoint } from '../ledger/core/checkpoint.js';
 import type { FetchFile, LogClient } from '../ledger/core/log-client.js';
 import {
@@ -12,13 +11,13 @@ import {
 } from '../ledger/core/log-key-rotation.js';
 import type { Receipt } from '../ledger/model.js';
 import { nodeHasher } from '../ledger/node-hasher.js';
+import { servedItems } from './served-items.js';
 import { Alarm, prefixOf } from './alarms.js';
 import { readIfThere, writeDurably } from './durable.js';
 import { FollowFolderError } from './store.js';
 
 /** File of the folder, and of `/log`, that holds them. */
 export const ROTATIONS = 'rotations';
-const file = z.object({ items: z.array(z.unknown()) });
 
 /** One replacement of the log's key that both keys have signed. */
 export interface KeyMove {
@@ -92,20 +91,11 @@ export async function checkMoves(moves: readonly KeyMove[], found: Checkpoint, c
 }
 
 function movesIn(bytes: Uint8Array): KeyMove[] {
-  const { data } = file.safeParse(jsonIn(bytes));
-  if (!data) throw new RotationError('not a list of them');
-  const moves = data.items.map((item) => ({
+  const items = servedItems(bytes);
+  if (!items) throw new RotationError('not a list of them');
+  const moves = items.map((item) => ({
     rotation: openRotationReceipt(item, nodeHasher),
     receipt: item as Receipt,
   }));
   return moves.toSorted((a, b) => a.rotation.size - b.rotation.size);
-}
-
-function jsonIn(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(fromUtf8(bytes));
-  } catch (error) {
-    if (error instanceof SyntaxError || error instanceof EncodingError) return null;
-    throw error;
-  }
 }

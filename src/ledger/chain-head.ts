@@ -1,6 +1,7 @@
+import { ZERO32 } from './core/entry.js';
 import type { ChainKind, ChainModel, OutsideName, ReadModel, Row } from './model.js';
 import type { Secret } from './sealer.js';
-import { decrypt, type SubjectKey, type Vault, VaultError } from './vault.js';
+import { decrypt, freshKey, type SubjectKey, type Vault, VaultError } from './vault.js';
 
 /** The newest state of one chain as the writer holds it. Never changed in place. */
 export interface ChainHead {
@@ -17,6 +18,13 @@ export interface ChainHead {
   readonly state: unknown;
   /** Ended by {@link ERASED}: it refuses every command and has no state any more. */
   readonly erased: boolean;
+}
+
+/** A chain before its first entry, under a data key of its own. @param num the log index of that entry */
+export function freshHead(vault: Vault, subject: SubjectKey, id: string, kind: ChainKind, num: number): ChainHead {
+  const dataKey = freshKey();
+  const wrappedKey = vault.wrapDataKey(subject, id, dataKey);
+  return { num, id, kind, subject, seq: -1, leaf: ZERO32, dataKey, wrappedKey, state: null, erased: false };
 }
 
 /** Type of the last event of an erased chain. Its payload holds nothing personal and is stored in the clear (design 3). */

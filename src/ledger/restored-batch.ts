@@ -1,14 +1,23 @@
 import { randomUUID } from 'node:crypto';
 import type { Db } from '../database/db.js';
 import type { BatchContent } from './batch-content.js';
-import { CHAIN_COLUMNS, CHAIN_FROM, type ChainHead, type ChainRow, nameText, rowsOf, subjectOf } from './chain-head.js';
+import {
+  CHAIN_COLUMNS,
+  CHAIN_FROM,
+  type ChainHead,
+  type ChainRow,
+  freshHead,
+  nameText,
+  rowsOf,
+  subjectOf,
+} from './chain-head.js';
 import { LOG_CHAIN, ZERO32 } from './core/entry.js';
 import { HeadCache } from './head-cache.js';
 import { isNext, type LostEvent, RestoreRefused } from './lost-part.js';
 import { accept, type ChainModel, type ChainRef, type Command, type SubjectSaid, SYSTEM } from './model.js';
 import { payloadBytes } from './payload.js';
 import type { Changed, StagedEvent } from './staging.js';
-import { freshKey, type SubjectKey, type SubjectRow, type Vault } from './vault.js';
+import { type SubjectKey, type SubjectRow, type Vault } from './vault.js';
 
 export interface RestoreDesk {
   readonly db: Db;
@@ -81,20 +90,7 @@ export class RestoredBatch implements BatchContent {
     const subject = await this.subjectOf(said ?? { subject: this.desk.provisional.get(chain) ?? randomUUID() });
     if ((subject.id === LOG_CHAIN) !== (chain === LOG_CHAIN))
       throw new RestoreRefused(`entry ${index} opens a chain of a subject that it cannot have`);
-    const dataKey = freshKey();
-    const wrappedKey = this.desk.vault.wrapDataKey(subject, chain, dataKey);
-    return {
-      num: index,
-      id: chain,
-      kind,
-      subject,
-      seq: -1,
-      leaf: ZERO32,
-      dataKey,
-      wrappedKey,
-      state: null,
-      erased: false,
-    };
+    return freshHead(this.desk.vault, subject, chain, kind, index);
   }
 
   /** A provisional subject may be known from now on: then the chain is rewrapped. */

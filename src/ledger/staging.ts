@@ -1,6 +1,6 @@
 import { NO_KEYS } from './actor-keys.js';
-import { type ChainHead, ERASED, nameText, rowsOf, type StoredRow } from './chain-head.js';
-import { encodeEntry, entryTime, LOG_CHAIN, ZERO32 } from './core/entry.js';
+import { type ChainHead, ERASED, freshHead, nameText, rowsOf, type StoredRow } from './chain-head.js';
+import { encodeEntry, entryTime, LOG_CHAIN } from './core/entry.js';
 import type { GrowingTree } from './core/merkle.js';
 import { decideSignature } from './decide-signature.js';
 import type { LogChain } from './log-chain.js';
@@ -23,7 +23,7 @@ import { nodeHasher } from './node-hasher.js';
 import { payloadBytes, sealEvent } from './payload.js';
 import { freshBytes } from './random.js';
 import { isSameRequest, type RememberedRequest, requestMac } from './requests.js';
-import { freshKey, type SubjectKey, type Vault } from './vault.js';
+import { type SubjectKey, type Vault } from './vault.js';
 
 /** One event that the batch adds to the log. */
 export interface StagedEvent {
@@ -266,21 +266,7 @@ export class Staging {
 
   /** A chain without entries yet: its number is the log index of its first entry. */
   private open(slot: Slot, index: number): ChainHead {
-    const subject = this.subjectFor(slot);
-    const dataKey = freshKey();
-    const wrappedKey = this.vault.wrapDataKey(subject, slot.id, dataKey);
-    return {
-      num: index,
-      id: slot.id,
-      kind: slot.model.kind,
-      subject,
-      seq: -1,
-      leaf: ZERO32,
-      dataKey,
-      wrappedKey,
-      state: null,
-      erased: false,
-    };
+    return freshHead(this.vault, this.subjectFor(slot), slot.id, slot.model.kind, index);
   }
 
   private subjectFor(slot: Slot): SubjectKey {
