@@ -1,8 +1,7 @@
-import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
 import { EncodingError, fromBase64 } from '../ledger/core/bytes.js';
 import { isObject } from '../ledger/core/jcs.js';
+import { linesOf } from '../ledger/lines.js';
 import type { FoundPayload } from '../ledger/lost-part.js';
 import { exportedPayload } from '../ledger/payload.js';
 import { ExportError, exportHeader, exportLine } from '../ledger/verify/export-file.js';
@@ -18,21 +17,23 @@ export async function* payloadsIn(files: readonly string[]): AsyncGenerator<Foun
 }
 
 async function isExport(file: string): Promise<boolean> {
-  for await (const line of linesOf(file)) return exportHeader.safeParse(valueOf(line)).success;
+  for await (const [line] of linesOf(file))
+    if (line !== undefined) return exportHeader.safeParse(valueOf(line)).success;
   return false;
 }
 
 async function* exported(file: string): AsyncGenerator<FoundPayload> {
   let number = 0;
-  for await (const line of linesOf(file)) {
-    number += 1;
-    if (number === 1) continue;
-    const { data } = exportLine.safeParse(valueOf(line));
-    const bytes = data?.payload === undefined ? null : bytesOf(data.payload);
-    if (!data || (data.payload !== undefined && !bytes))
-      throw new ExportError(`${file}, line ${number}: not a line of an RxLedger export`);
-    if (bytes) yield { index: data.index, bytes, entry: bytesOf(data.entry) };
-  }
+  for await (const lines of linesOf(file))
+    for (const line of lines) {
+      number += 1;
+      if (number === 1) continue;
+      const { data } = exportLine.safeParse(valueOf(line));
+      const bytes = data?.payload === undefined ? null : bytesOf(data.payload);
+      if (!data || (data.payload !== undefined && !bytes))
+        throw new ExportError(`${file}, line ${number}: not a line of an RxLedger export`);
+      if (bytes) yield { index: data.index, bytes, entry: bytesOf(data.entry) };
+    }
 }
 
 async function* saved(file: string): AsyncGenerator<FoundPayload> {
@@ -47,16 +48,6 @@ async function* saved(file: string): AsyncGenerator<FoundPayload> {
     const [text, key] = [bytesOf(payload), bytesOf(salt)];
     const kept = typeof entry === 'string' ? bytesOf(entry) : null;
     if (text && key) yield { index, bytes: exportedPayload(key, text.toString('utf8')), entry: kept };
-  }
-}
-
-async function* linesOf(file: string): AsyncGenerator<string> {
-  const input = createReadStream(file);
-  try {
-    yield* createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
-  } finally {
-    // Whoever wanted the first line only leaves the rest unread.
-    input.destroy();
   }
 }
 

@@ -71,6 +71,15 @@ export function toDbError(error: unknown, dialect: Db['dialect']): DbError {
   return new DbError('rejected', code || 'unknown');
 }
 
+/**
+ * Asks both at once where the engine takes that, so that the second need not wait for the event loop. A connection to
+ * PostgreSQL is to be asked one thing at a time.
+ */
+export async function together<A, B>(db: Db, first: () => Promise<A>, second: () => Promise<B>): Promise<[A, B]> {
+  if (db.dialect === 'sqlite') return Promise.all([first(), second()]);
+  return [await first(), await second()];
+}
+
 /** `?` to `$1…`; our statements hold no question mark in a literal. */
 function numbered(sql: string): string {
   let n = 0;

@@ -1,5 +1,6 @@
+import { setImmediate } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
-import { type Db, dbOf } from '../../database/db.js';
+import { type Db, dbOf, together } from '../../database/db.js';
 import { toBase64 } from '../core/bytes.js';
 import { entryTime } from '../core/entry.js';
 import { lossInWords } from '../core/log-continuation.js';
@@ -215,20 +216,23 @@ async function verifyEntries(
     if (move && !audit.tree.root().equals(move.root))
       findings.add('tampered', 'payload', { index: move.size }, 'replaces the key of another tree');
   };
-  let page = await readPage(db, 0, Math.min(PAGE, size));
+  const read = async (from: number): Promise<EntryPage> => {
+    const to = Math.min(from + PAGE, size);
+    const entries = () => readPage(db, from, to);
+    const [page] = await together(db, entries, () => published.read(from, to));
+    return page;
+  };
+  await published.read(-1, 0);
+  let page = await read(0);
   const tiles = new TileAudit(async (level, index) => {
     const found = level === 0 ? page.leafTiles.get(index) : undefined;
     return found ?? readTile(db, level, index);
   }, tileFindings);
-  await published.read(-1, 0);
   atSize();
   for (let from = 0; from < size; from += PAGE) {
     const to = Math.min(from + PAGE, size);
-    await published.read(from, to);
     // The database reads on while this page is hashed; nothing else is asked of it meanwhile.
-    const coming: Promise<EntryPage> | null = to < size ? readPage(db, to, Math.min(to + PAGE, size)) : null;
-    takePage(page, from, to, audit, findings, atSize);
-    const next = await coming;
+    const [next] = await Promise.all([to < size ? read(to) : null, takePage(page, from, to, audit, findings, atSize)]);
     await tiles.take(audit.tree);
     page = next ?? page;
     progress(to);
@@ -247,16 +251,19 @@ async function verifyEntries(
   await findStrays(db, size, tiles.tiles, findings);
 }
 
-function takePage(
+async function takePage(
   { idx, chain, seq, ends, bytes: stored, leafTiles }: EntryPage,
   from: number,
   to: number,
   audit: EntryAudit,
   findings: Findings,
   atSize: () => void,
-): void {
+): Promise<void> {
+  const text = stored.toString('latin1');
   let at = 0;
   for (let index = from; index < to; index++) {
+    // A question to the database takes several turns of the event loop to be on its way.
+    if (index % TILE_WIDTH === 0) await setImmediate();
     if (idx[at] !== index) {
       findings.add('missing', 'entry', { index }, 'there is no such entry');
       // What the tile holds in its place lets the rest of the tree be checked.
@@ -264,7 +271,7 @@ function takePage(
       const leaf = tile?.subarray((index % TILE_WIDTH) * 32, (index % TILE_WIDTH) * 32 + 32);
       audit.tree.append(toBase64(leaf?.length === 32 ? leaf : new Uint8Array(32)));
     } else {
-      const taken = audit.take(stored, ends[at - 1] ?? 0, ends[at]);
+      const taken = audit.take(stored, text, ends[at - 1] ?? 0, ends[at]);
       if (taken.end && chain[at] !== taken.end.num)
         findings.add('tampered', 'entry', { index }, 'column chain is not that of its chain');
       if (taken.seq !== null && seq[at] !== taken.seq)

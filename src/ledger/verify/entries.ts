@@ -60,37 +60,53 @@ export class EntryAudit {
       : BEYOND_LATIN1;
   }
 
-  /** @param bytes 0x00 and the STORED bytes of the entry at the next index, from `start` to `end` */
-  take(bytes: Buffer, start = 0, end = bytes.length): TakenEntry {
+  /**
+   * @param bytes 0x00 and the STORED bytes of the entry at the next index, from `start` to `end`
+   * @param text the whole of `bytes`, a character for each
+   */
+  take(bytes: Buffer, text = bytes.toString('latin1'), start = 0, end = bytes.length): TakenEntry {
     const leaf = sha256Text(bytes.subarray(start, end));
     const index = this.tree.append(leaf);
     if (index >= this.until) this.called(index);
-    return this.expected(bytes, start, end, index, leaf) ?? this.examine(bytes.subarray(start + 1, end), index, leaf);
+    return (
+      this.expected(bytes, text, start + 1, end, index, leaf) ??
+      this.examine(bytes.subarray(start + 1, end), index, leaf)
+    );
   }
 
   /**
    * An entry that is exactly what has to come next in its chain is known by its text, without being read: all that may
    * differ is checked as `decodeEntry` would. @returns null for any other
    */
-  private expected(bytes: Buffer, start: number, end: number, index: number, leaf: string): TakenEntry | null {
-    const text = bytes.toString('latin1', start + 1, end);
-    if (text.length > MAX_ENTRY_BYTES || !text.startsWith(BEFORE_CHAIN)) return null;
-    let chain = text.slice(CHAIN, CHAIN + UUID_LENGTH);
+  private expected(
+    bytes: Buffer,
+    text: string,
+    start: number,
+    end: number,
+    index: number,
+    leaf: string,
+  ): TakenEntry | null {
+    // Slices that are compared cost a tenth of `startsWith`.
+    if (end - start > MAX_ENTRY_BYTES || text.slice(start, start + CHAIN) !== BEFORE_CHAIN) return null;
+    const afterChain = start + CHAIN + UUID_LENGTH;
+    let chain = text.slice(start + CHAIN, afterChain);
     const known = this.chains.get(chain);
     if (!known && !UUID.test(chain)) return null;
-    if (!text.startsWith(BEFORE_COMMITMENT, CHAIN + UUID_LENGTH) || !isHashText(bytes, start + 1 + COMMITMENT))
-      return null;
-    const prev = COMMITMENT + HASH_TEXT + this.beforePrev.length;
-    if (!text.startsWith(this.beforePrev, COMMITMENT + HASH_TEXT)) return null;
-    if (text.slice(prev, prev + HASH_TEXT) !== (known ? known.leaf : NO_PREV)) return null;
+    const commitment = afterChain + BEFORE_COMMITMENT.length;
+    if (text.slice(afterChain, commitment) !== BEFORE_COMMITMENT || !isHashText(bytes, commitment)) return null;
+    const prev = commitment + HASH_TEXT + this.beforePrev.length;
+    if (text.slice(commitment + HASH_TEXT, prev) !== this.beforePrev) return null;
+    const afterPrev = prev + HASH_TEXT;
+    if (text.slice(prev, afterPrev) !== (known ? known.leaf : NO_PREV)) return null;
     const seq = known ? known.seq + 1 : 0;
     if (seq > LONGEST_CHAIN) return null;
     const beforeTime = beforeTimeOf(seq);
-    const at = prev + HASH_TEXT + beforeTime.length;
-    if (!text.startsWith(beforeTime, prev + HASH_TEXT) || !text.endsWith(AFTER_TIME)) return null;
-    if (text.length !== at + TIME_LENGTH + AFTER_TIME.length) return null;
-    if (!text.startsWith(this.time, at) || this.time === '') {
-      const time = bytes.toString('latin1', start + 1 + at, start + 1 + at + TIME_LENGTH);
+    const at = afterPrev + beforeTime.length;
+    const afterTime = at + TIME_LENGTH;
+    if (afterTime + AFTER_TIME.length !== end) return null;
+    if (text.slice(afterPrev, at) !== beforeTime || text.slice(afterTime, end) !== AFTER_TIME) return null;
+    if (text.slice(at, afterTime) !== this.time) {
+      const time = bytes.toString('latin1', at, afterTime);
       if (time < this.time || !isEntryTime(time)) return null;
       this.time = time;
     }
@@ -102,7 +118,7 @@ export class EntryAudit {
       return { index, seq, chain, end: known };
     }
     // A slice would keep the whole text alive.
-    chain = bytes.toString('latin1', start + 1 + CHAIN, start + 1 + CHAIN + UUID_LENGTH);
+    chain = bytes.toString('latin1', start + CHAIN, afterChain);
     const opened = { num: index, seq, leaf };
     this.chains.set(chain, opened);
     return { index, seq, chain, end: opened };
@@ -145,7 +161,6 @@ const CHAIN = BEFORE_CHAIN.length;
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const UUID_LENGTH = 36;
 const BEFORE_COMMITMENT = '","commitment":"';
-const COMMITMENT = CHAIN + UUID_LENGTH + BEFORE_COMMITMENT.length;
 /** Characters of 32 bytes in base64. */
 const HASH_TEXT = 44;
 const NO_PREV = toBase64(ZERO32);

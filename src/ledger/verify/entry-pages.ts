@@ -1,4 +1,4 @@
-import type { Db } from '../../database/db.js';
+import { type Db, together } from '../../database/db.js';
 import { TILE_WIDTH } from '../core/tiles.js';
 import { bytes, integer } from './cells.js';
 
@@ -18,13 +18,18 @@ type Columns = Omit<EntryPage, 'leafTiles'>;
 
 /** Reads the entries of `from` to `to - 1` that there are. */
 export async function readPage(db: Db, from: number, to: number): Promise<EntryPage> {
-  const packed = db.dialect === 'sqlite' ? await readPacked(db, from, to) : null;
-  const columns = packed ?? (await readRows(db, from, to));
+  const readColumns = async (): Promise<Columns> =>
+    (db.dialect === 'sqlite' ? await readPacked(db, from, to) : null) ?? (await readRows(db, from, to));
+  const [columns, leafTiles] = await together(db, readColumns, () => readLeafTiles(db, from, to));
+  return { ...columns, leafTiles };
+}
+
+async function readLeafTiles(db: Db, from: number, to: number): Promise<Map<number, Buffer>> {
   const tiles = await db.query<{ idx: number; hashes: unknown }>(
     'SELECT idx, hashes FROM tile WHERE level = 0 AND idx >= ? AND idx < ?',
     [Math.floor(from / TILE_WIDTH), Math.ceil(to / TILE_WIDTH)],
   );
-  return { ...columns, leafTiles: new Map(tiles.map(({ idx, hashes }) => [idx, bytes(hashes)])) };
+  return new Map(tiles.map(({ idx, hashes }) => [idx, bytes(hashes)]));
 }
 
 /** @returns null when there is none */

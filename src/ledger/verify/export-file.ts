@@ -1,5 +1,3 @@
-import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { z } from 'zod';
 import { fromBase64 } from '../core/bytes.js';
 import { ERASED } from '../chain-head.js';
@@ -8,11 +6,12 @@ import { isCommitted, parsePayload } from '../core/commitment.js';
 import { decodeEntry, type Entry, LOG_CHAIN, MAX_ENTRY_BYTES } from '../core/entry.js';
 import { lossInWords } from '../core/log-continuation.js';
 import { KeyHistory, type LogName, nameAt } from '../key-history.js';
+import { linesOf } from '../lines.js';
 import { nodeHasher } from '../node-hasher.js';
 import type { ChainModel, LedgerEvent } from '../model.js';
 import { openEvent, splitExported } from '../payload.js';
 import { isMinuteOf } from './chain-rows.js';
-import { EntryAudit } from './entries.js';
+import { EntryAudit, type TakenEntry } from './entries.js';
 import { Findings, type Progress, type VerifyReport } from './report.js';
 import { SignatureAudit } from './signatures.js';
 
@@ -57,111 +56,140 @@ export async function verifyExport(
   models: readonly ChainModel[],
   progress: (step: Progress) => void = () => undefined,
 ): Promise<VerifyReport> {
-  const findings = new Findings();
-  const lines = createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY });
-  let header: ExportHeader | null = null;
-  let audit: EntryAudit | null = null;
-  let payloads = 0;
-  let erased = 0;
-  let signatures: SignatureAudit | null = null;
-  let history = new KeyHistory('');
-  let names: readonly LogName[] = [];
-  /** Chains with an entry whose payload the file does not hold. */
-  const bare = new Set<string>();
+  let audit: ExportAudit | null = null;
   let number = 0;
-  for await (const line of lines) {
-    number++;
-    if (!header) {
-      header = parseLine(exportHeader, line, number);
-      names = header.names ?? [{ origin: header.log, from: 0 }];
-      audit = new EntryAudit(names, findings, 'export');
-      history = new KeyHistory(nameAt(names, 0));
-      signatures = new SignatureAudit(names, models, (index, what) =>
-        findings.add('tampered', 'export', { index }, what),
-      );
-      continue;
+  for await (const lines of linesOf(path)) {
+    for (const line of lines) {
+      number++;
+      if (audit) audit.take(line, number);
+      else audit = new ExportAudit(parseLine(exportHeader, line, number), models);
     }
-    if (!audit) continue;
-    if (audit.tree.size % 4096 === 0) progress({ step: 'entries', done: audit.tree.size, total: header.size });
-    const plain = plainEntry(line, audit.tree.size);
+    if (audit) progress({ step: 'entries', done: audit.entries.tree.size, total: audit.header.size });
+  }
+  if (!audit) throw new ExportError('line 1: the file is empty');
+  return audit.finish(vkey);
+}
+
+/** Follows an export line by line. */
+class ExportAudit {
+  readonly entries: EntryAudit;
+  private readonly findings = new Findings();
+  private readonly names: readonly LogName[];
+  private readonly history: KeyHistory;
+  private readonly signatures: SignatureAudit;
+  /** Chains with an entry whose payload the file does not hold. */
+  private readonly bare = new Set<string>();
+  private payloads = 0;
+  private erased = 0;
+
+  constructor(
+    readonly header: ExportHeader,
+    models: readonly ChainModel[],
+  ) {
+    this.names = header.names ?? [{ origin: header.log, from: 0 }];
+    this.entries = new EntryAudit(this.names, this.findings, 'export');
+    this.history = new KeyHistory(nameAt(this.names, 0));
+    this.signatures = new SignatureAudit(this.names, models, (index, what) =>
+      this.findings.add('tampered', 'export', { index }, what),
+    );
+  }
+
+  /**
+   * @param number of the line
+   * @throws {ExportError} for what is no line of an export
+   */
+  take(line: string, number: number): void {
+    const { entries, findings } = this;
+    const index = entries.tree.size;
+    const plain = plainEntry(line, index);
     if (plain) {
-      const { chain, seq } = audit.take(plain);
-      if (seq !== null) bare.add(chain);
-      if (chain === LOG_CHAIN) findings.add('missing', 'export', { index: audit.tree.size - 1 }, LOG_PAYLOAD);
-      continue;
+      this.withoutPayload(entries.take(plain), index);
+      return;
     }
     const item = parseLine(exportLine, line, number);
-    if (item.index !== audit.tree.size)
-      findings.add(
-        'missing',
-        'export',
-        { index: audit.tree.size },
-        `line ${number} holds index ${item.index} in its place`,
-      );
+    if (item.index !== index)
+      findings.add('missing', 'export', { index }, `line ${number} holds index ${item.index} in its place`);
     const input = leafInput(item.entry, number);
-    const before = input.includes(LOG_CHAIN) ? audit.tree.root() : null;
-    const { chain, seq } = audit.take(input);
-    if (item.payload === undefined && seq !== null) bare.add(chain);
-    if (item.payload === undefined && chain === LOG_CHAIN)
-      findings.add('missing', 'export', { index: item.index }, LOG_PAYLOAD);
-    if (item.payload !== undefined && seq !== null) {
+    const before = input.includes(LOG_CHAIN) ? entries.tree.root() : null;
+    const taken = entries.take(input);
+    if (item.payload === undefined) this.withoutPayload(taken, item.index);
+    else if (taken.seq !== null) {
       const entry = decodeEntry(input.subarray(1));
-      const event = committedEvent(bytesOf(item.payload, number), entry);
-      if (!event) findings.add('tampered', 'export', { index: item.index }, 'payload is not what its entry commits to');
-      else {
-        payloads++;
-        signatures?.take(item.index, event);
-        const fault = faultOf(event, entry) ?? keyFaultOf(history, item.index, event, before);
-        if (fault) findings.add('tampered', 'export', { index: item.index }, fault);
-        else if (event.type === ERASED) {
-          erased++;
-          bare.delete(entry.chain);
-        }
-      }
+      this.withPayload(item.index, entry, bytesOf(item.payload, number), before);
     }
   }
-  if (!header || !audit) throw new ExportError('line 1: the file is empty');
-  signatures?.finish();
-  const root = audit.tree.root();
-  // The file said so before the events that say it were read.
-  if (JSON.stringify(names) !== JSON.stringify(history.names) || history.origin !== header.log)
-    findings.add('tampered', 'export', { line: 1 }, 'names the log otherwise than its own chain does');
-  const trusted = vkey ?? header.vkey;
-  const newest = history.newest(trusted);
-  try {
-    const signed = openCheckpoint(header.checkpoint, newest);
-    if (header.vkey !== newest)
-      findings.add('tampered', 'export', { line: 1 }, 'names another key than the trusted one');
-    if (signed.size !== header.size)
-      findings.add('tampered', 'export', { line: 1 }, 'names another size than its checkpoint');
-    if (signed.origin !== header.log) findings.add('tampered', 'export', {}, 'its checkpoint names another log');
-    if (signed.size > audit.tree.size)
-      findings.add('missing', 'export', { index: audit.tree.size }, `its checkpoint signs ${signed.size} entries`);
-    else if (!root.equals(signed.root))
-      findings.add('tampered', 'export', {}, 'its entries do not give the root that is signed');
-  } catch {
-    findings.add('tampered', 'export', {}, 'its checkpoint is not signed by the key that is trusted');
+
+  private withoutPayload({ chain, seq }: TakenEntry, index: number): void {
+    if (seq !== null) this.bare.add(chain);
+    if (chain === LOG_CHAIN) this.findings.add('missing', 'export', { index }, LOG_PAYLOAD);
   }
-  return {
-    ok: !findings.any,
-    log: header.log,
-    vkey: trusted,
-    newestVkey: newest,
-    continues: history.continuations.map(lossInWords),
-    vkeyFrom: vkey === null ? 'export' : 'option',
-    payloadsChecked: bare.size === 0,
-    size: audit.tree.size,
-    root: root.toString('base64'),
-    entries: audit.verified,
-    payloads,
-    signatures: signatures?.verified ?? 0,
-    chains: audit.chains.size,
-    erased,
-    incomplete: 0,
-    missing: findings.missing,
-    tampered: findings.tampered,
-    findings: findings.listed,
-  };
+
+  /** @param before root of the tree before the entry, when it may be one of the log chain */
+  private withPayload(index: number, entry: Entry, payload: Buffer, before: Buffer | null): void {
+    const event = committedEvent(payload, entry);
+    if (!event) {
+      this.findings.add('tampered', 'export', { index }, 'payload is not what its entry commits to');
+      return;
+    }
+    this.payloads++;
+    this.signatures.take(index, event);
+    const fault = faultOf(event, entry) ?? keyFaultOf(this.history, index, event, before);
+    if (fault) this.findings.add('tampered', 'export', { index }, fault);
+    else if (event.type === ERASED) {
+      this.erased++;
+      this.bare.delete(entry.chain);
+    }
+  }
+
+  finish(vkey: string | null): VerifyReport {
+    const { entries, findings, header, history, signatures } = this;
+    signatures.finish();
+    // The file said so before the events that say it were read.
+    if (JSON.stringify(this.names) !== JSON.stringify(history.names) || history.origin !== header.log)
+      findings.add('tampered', 'export', { line: 1 }, 'names the log otherwise than its own chain does');
+    const trusted = vkey ?? header.vkey;
+    const newest = history.newest(trusted);
+    const root = entries.tree.root();
+    this.checkCheckpoint(newest, root);
+    return {
+      ok: !findings.any,
+      log: header.log,
+      vkey: trusted,
+      newestVkey: newest,
+      continues: history.continuations.map(lossInWords),
+      vkeyFrom: vkey === null ? 'export' : 'option',
+      payloadsChecked: this.bare.size === 0,
+      size: entries.tree.size,
+      root: root.toString('base64'),
+      entries: entries.verified,
+      payloads: this.payloads,
+      signatures: signatures.verified,
+      chains: entries.chains.size,
+      erased: this.erased,
+      incomplete: 0,
+      missing: findings.missing,
+      tampered: findings.tampered,
+      findings: findings.listed,
+    };
+  }
+
+  private checkCheckpoint(newest: string, root: Buffer): void {
+    const { entries, findings, header } = this;
+    try {
+      const signed = openCheckpoint(header.checkpoint, newest);
+      if (header.vkey !== newest)
+        findings.add('tampered', 'export', { line: 1 }, 'names another key than the trusted one');
+      if (signed.size !== header.size)
+        findings.add('tampered', 'export', { line: 1 }, 'names another size than its checkpoint');
+      if (signed.origin !== header.log) findings.add('tampered', 'export', {}, 'its checkpoint names another log');
+      if (signed.size > entries.tree.size)
+        findings.add('missing', 'export', { index: entries.tree.size }, `its checkpoint signs ${signed.size} entries`);
+      else if (!root.equals(signed.root))
+        findings.add('tampered', 'export', {}, 'its entries do not give the root that is signed');
+    } catch {
+      findings.add('tampered', 'export', {}, 'its checkpoint is not signed by the key that is trusted');
+    }
+  }
 }
 
 /** Holds the 0x00 and the entry of one line at a time. */
@@ -174,7 +202,7 @@ const plainInput = Buffer.alloc(1 + MAX_ENTRY_BYTES);
  */
 function plainEntry(line: string, index: number): Buffer | null {
   const before = `{"index":${index},"entry":"`;
-  if (!line.startsWith(before) || !line.endsWith('"}')) return null;
+  if (line.slice(0, before.length) !== before || line.slice(-2) !== '"}') return null;
   const text = line.slice(before.length, -2);
   const end = 1 + plainInput.write(text, 1, 'base64');
   // Strict: what is read differently than it would be written is for the slow way to refuse.

@@ -23,7 +23,7 @@ const NONE = -1;
  * knows that it was published. When a row was published is the server's word alone.
  */
 export class PublishedAudit {
-  private rows: Row[] = [];
+  private readonly rows: Row[] = [];
   private last = NONE;
 
   constructor(
@@ -32,16 +32,16 @@ export class PublishedAudit {
     private readonly findings: Findings,
   ) {}
 
-  /** Reads the checkpoints of more than `from` and at most `to` entries. Call it before the tree grows there. */
+  /** Reads the checkpoints of more than `from` and at most `to` entries. Call it before the tree grows there, in order. */
   async read(from: number, to: number): Promise<void> {
     const rows = await this.db.query<Record<'size' | 'previous' | 'checkpoint', unknown>>(
       'SELECT size, previous, checkpoint FROM published WHERE size > ? AND size <= ? ORDER BY size',
       [from, to],
     );
-    this.rows = rows.map((row) => {
+    for (const row of rows) {
       const size = integer(row.size);
-      return { size, previous: integer(row.previous), checkpoint: this.open(size, text(row.checkpoint)) };
-    });
+      this.rows.push({ size, previous: integer(row.previous), checkpoint: this.open(size, text(row.checkpoint)) });
+    }
   }
 
   /** Call it at every size of the tree. */

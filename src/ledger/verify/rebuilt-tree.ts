@@ -14,38 +14,52 @@ export interface RebuiltTile {
 }
 
 /**
- * SHA-256 in base64: a string digest, in the form that entries carry, costs a fraction of one in a Buffer of its own.
+ * SHA-256 as a string, which costs a fraction of one in a Buffer of its own: in base64, the form that entries carry, or
+ * a character for each byte ("binary"), which is the cheapest to put into the next input.
  * @param input 0x00 || entry, or 0x01 || left || right (RFC 6962 section 2.1)
  */
-export const sha256Text = (input: Uint8Array): string => hash('sha256', input, 'base64');
+export const sha256Text = (input: Uint8Array, form: 'base64' | 'binary' = 'base64'): string =>
+  hash('sha256', input, form);
+
+/** What a node is hashed from, 0x01 || left || right, and the pair alone as a view of it. */
+class NodeInput {
+  readonly bytes = Buffer.alloc(RIGHT + HASH_BYTES, 1);
+  readonly pair = this.bytes.subarray(LEFT);
+  readonly left = this.bytes.subarray(LEFT, RIGHT);
+}
 
 /**
  * The RFC 6962 tree of a log that is read from its first entry on, in the memory of its height: made for speed alone,
- * held equal to `GrowingTree` by a property test. Hashes are base64.
+ * held equal to `GrowingTree` by a property test.
  */
 export class RebuiltTree {
   size = 0;
-  /** By level, 0x01 || left || right: what the next node above is hashed from. */
-  private readonly inputs: Buffer[] = [];
-  /** By level of tiles, the tile that is being filled. */
+  /** By level, what the next node above is hashed from. */
+  private readonly inputs: NodeInput[] = [];
+  /** By level of tiles, the tile that is being filled: whole pairs. */
   private readonly filling: Buffer[] = [];
   private full: RebuiltTile[] = [];
 
-  /** @param leaf leaf hash. @returns its index */
+  /** @param leaf leaf hash in base64. @returns its index */
   append(leaf: string): number {
     const index = this.size++;
-    let node = leaf;
-    let at = index;
-    for (let level = 0; ; level++) {
-      if (level % TILE_HEIGHT === 0) this.keep(level / TILE_HEIGHT, at, node);
-      const input = (this.inputs[level] ??= Buffer.alloc(RIGHT + HASH_BYTES, 1));
+    let input = this.inputAt(0);
+    if (index % 2 === 0) {
+      input.bytes.write(leaf, LEFT, 'base64');
+      return index;
+    }
+    input.bytes.write(leaf, RIGHT, 'base64');
+    for (let level = 0, at = index; ;) {
+      if (level % TILE_HEIGHT === 0) this.keep(level / TILE_HEIGHT, at, input);
+      const node = sha256Text(input.bytes, 'binary');
+      level++;
+      at = (at - 1) / 2;
+      input = this.inputAt(level);
       if (at % 2 === 0) {
-        input.write(node, LEFT, 'base64');
+        input.bytes.write(node, LEFT, 'latin1');
         return index;
       }
-      input.write(node, RIGHT, 'base64');
-      node = sha256Text(input);
-      at = (at - 1) / 2;
+      input.bytes.write(node, RIGHT, 'latin1');
     }
   }
 
@@ -53,7 +67,7 @@ export class RebuiltTree {
     let right: Buffer | undefined;
     for (let level = 0, at = this.size; at > 0; level++, at = Math.floor(at / 2)) {
       if (at % 2 === 0) continue;
-      const left = this.inputs[level]!.subarray(LEFT, RIGHT);
+      const { left } = this.inputAt(level);
       right = right ? Buffer.from(sha256Text(Buffer.concat([Buffer.of(1), left, right])), 'base64') : Buffer.from(left);
     }
     return right ?? Buffer.from(emptyRoot);
@@ -68,18 +82,28 @@ export class RebuiltTree {
 
   /** The tiles that are not full, without empty ones. */
   partialTiles(): RebuiltTile[] {
-    return this.filling.flatMap((hashes, level) => {
+    const partial: RebuiltTile[] = [];
+    for (let level = 0; ; level++) {
       const nodes = completeAt(this.size, level * TILE_HEIGHT);
+      if (nodes === 0) return partial;
       const width = nodes % TILE_WIDTH;
-      const index = Math.floor(nodes / TILE_WIDTH);
-      return width === 0 ? [] : [{ level, index, hashes: hashes.subarray(0, width * HASH_BYTES) }];
-    });
+      if (width === 0) continue;
+      const odd = width % 2;
+      const pairs = this.filling[level]?.subarray(0, (width - odd) * HASH_BYTES) ?? Buffer.alloc(0);
+      const last = odd ? [this.inputAt(level * TILE_HEIGHT).left] : [];
+      partial.push({ level, index: Math.floor(nodes / TILE_WIDTH), hashes: Buffer.concat([pairs, ...last]) });
+    }
   }
 
-  private keep(level: number, at: number, node: string): void {
+  private inputAt(level: number): NodeInput {
+    return (this.inputs[level] ??= new NodeInput());
+  }
+
+  /** @param at of the right one of the pair */
+  private keep(level: number, at: number, { pair }: NodeInput): void {
     const tile = (this.filling[level] ??= Buffer.alloc(TILE_WIDTH * HASH_BYTES));
     const position = at % TILE_WIDTH;
-    tile.write(node, position * HASH_BYTES, 'base64');
+    tile.set(pair, (position - 1) * HASH_BYTES);
     if (position === TILE_WIDTH - 1) {
       this.full.push({ level, index: (at - position) / TILE_WIDTH, hashes: Buffer.from(tile) });
     }
