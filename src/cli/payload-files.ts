@@ -37,7 +37,7 @@ async function* exported(file: string): AsyncGenerator<FoundPayload> {
 }
 
 async function* saved(file: string): AsyncGenerator<FoundPayload> {
-  const documents = documentsIn(await readFile(file));
+  const { documents } = documentsIn(await readFile(file));
   if (!documents.some(({ kind }) => kind === 'receipt'))
     throw new UsageError(`${file} is neither an export nor a saved answer or receipt`);
   for (const document of documents) {

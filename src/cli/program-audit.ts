@@ -56,7 +56,7 @@ Trust comes from the options alone, never from the files: pin the keys that \`rx
 committed: the log has signed a tree with this entry. witnessed: a quorum of the policy's witnesses has cosigned it.
 What does not hold is named: form, checkpoint, log, entry, inclusion, payload, members, quorum, signature, and with
 --actor-key actor-signature and actor-unknown (whether the key was in force only the log's own chain says); between
-a receipt and a chain head or list: withheld, unlisted, differs.`,
+a receipt and a chain head or list: withheld, unlisted, uncovered, differs.`,
     )
     .action(async (files: string[], options: ProofVerifyOptions) =>
       done(await (await import('./proof.js')).runProofVerify(files, options, terminal)),

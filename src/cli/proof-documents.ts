@@ -1,4 +1,5 @@
 /** What people keep to show later that something was recorded: which kind a file holds. */
+import { isDeepStrictEqual } from 'node:util';
 import { EncodingError, fromUtf8 } from '../ledger/core/bytes.js';
 import { CHAIN_LIST_HEADER } from '../ledger/core/chain-head-list.js';
 import { CHAIN_HEAD_HEADER } from '../ledger/core/chain-head.js';
@@ -15,37 +16,49 @@ export type ProofDocument =
   /** Nothing that is known here. */
   | { readonly kind: 'unknown' };
 
+/** What a file holds. */
+export interface Found {
+  /** None: the file is a list that is empty. */
+  readonly documents: readonly ProofDocument[];
+  /** Names of what else stands in an answer: it proves nothing, and nobody checks it. */
+  readonly beside: readonly string[];
+}
+
 const TLOG_PROOF = 'c2sp.org/tlog-proof@';
-const UNKNOWN: readonly ProofDocument[] = [{ kind: 'unknown' }];
+const UNKNOWN: Found = { documents: [{ kind: 'unknown' }], beside: [] };
 
 /**
  * A receipt, the answer to a write (all its receipts), what `/log/rotations` serves, a disclosure or the answer that
  * holds one (with its receipt), a tlog-proof, the note of a chain head or list, or the answer that holds such a note.
  */
-export function documentsIn(file: Uint8Array): readonly ProofDocument[] {
+export function documentsIn(file: Uint8Array): Found {
   const text = textOf(file);
   if (text === null) return UNKNOWN;
-  if (text.startsWith(TLOG_PROOF)) return [proofIn(text)];
+  if (text.startsWith(TLOG_PROOF)) return { documents: [proofIn(text)], beside: [] };
   const note = noteIn(text);
-  if (note) return [note];
+  if (note) return { documents: [note], beside: [] };
   const value = jsonIn(text);
-  if (!isObject(value)) return UNKNOWN;
-  const { disclosure, ...answer } = value;
-  if (disclosure !== undefined) return [{ kind: 'disclosure', disclosure }, ...receiptsIn(answer)];
-  if (value['members'] !== undefined) return [{ kind: 'disclosure', disclosure: value }];
-  const receipts = receiptsIn(value);
-  if (receipts.length > 0) return receipts;
-  const { items, note: answered, entry } = value;
-  const rotations = Array.isArray(items) && items.every((item) => isObject(item) && item['entry'] !== undefined);
-  if (rotations) return items.map((one) => ({ kind: 'receipt', receipt: one }));
-  if (typeof answered === 'string') return [noteIn(answered) ?? { kind: 'unknown' }];
-  return entry === undefined ? UNKNOWN : [{ kind: 'receipt', receipt: value }];
+  return isObject(value) ? documentsOf(value) : UNKNOWN;
 }
 
-/** Of the answer to a write. */
-function receiptsIn({ receipt, receipts }: Record<string, unknown>): readonly ProofDocument[] {
-  if (Array.isArray(receipts) && receipts.length > 0) return receipts.map((one) => ({ kind: 'receipt', receipt: one }));
-  return receipt === undefined ? [] : [{ kind: 'receipt', receipt }];
+function documentsOf(value: Record<string, unknown>): Found {
+  const { disclosure, receipt, receipts, note, items, ...rest } = value;
+  const beside = Object.keys(rest);
+  const answered = receiptsIn(receipt, receipts);
+  if (disclosure !== undefined) return { documents: [{ kind: 'disclosure', disclosure }, ...answered], beside };
+  if (value['members'] !== undefined) return { documents: [{ kind: 'disclosure', disclosure: value }], beside: [] };
+  if (answered.length > 0) return { documents: answered, beside };
+  if (typeof note === 'string') return { documents: [noteIn(note) ?? { kind: 'unknown' }], beside };
+  const isList = Array.isArray(items) && items.every((item) => isObject(item) && item['entry'] !== undefined);
+  if (isList) return { documents: items.map((one) => ({ kind: 'receipt', receipt: one })), beside };
+  return value['entry'] === undefined ? UNKNOWN : { documents: [{ kind: 'receipt', receipt: value }], beside: [] };
+}
+
+/** Of the answer to a write: `receipt` is the first of `receipts`, or whatever somebody made of it. */
+function receiptsIn(receipt: unknown, receipts: unknown): readonly ProofDocument[] {
+  const all: unknown[] = Array.isArray(receipts) ? receipts : [];
+  const isAmong = receipt === undefined || all.some((one) => isDeepStrictEqual(one, receipt));
+  return [...all, ...(isAmong ? [] : [receipt])].map((one) => ({ kind: 'receipt', receipt: one }));
 }
 
 function noteIn(text: string): ProofDocument | null {

@@ -34,11 +34,25 @@ export interface ProofComparison {
   readonly receipt: string;
   readonly against: string;
   readonly chain: string;
-  readonly comparison: Exclude<Comparison, 'unrelated'>;
+  readonly comparison: ListComparison;
+}
+
+type ListComparison =
+  | Exclude<Comparison, 'unrelated'>
+  /** It is not on the list, and by what the receipt shows need not be. */
+  | 'aside'
+  /** None of the lists given is of a range with the chain in it. */
+  | 'uncovered';
+
+/** What stands beside proofs in a file. */
+export interface Unchecked {
+  readonly file: string;
+  readonly members: readonly string[];
 }
 
 export interface ProofReport {
   readonly results: readonly ProofResult[];
+  readonly unchecked: readonly Unchecked[];
   readonly comparisons: readonly ProofComparison[];
 }
 
@@ -61,20 +75,26 @@ const COMPARISONS: Readonly<Record<ProofComparison['comparison'], string>> = {
   older: 'nothing follows: it was signed before the entry was recorded, ask for a newer one',
   withheld: 'the entry stood in the log when this was signed, and is left out',
   unlisted: "the chain is left out: withheld, unless it was erased or is not one of the owner's",
+  aside: 'not on it, and need not be: the receipt gives the owner no part in the chain',
+  uncovered: 'no list that was given is of a range with this chain in it: give all pages, to the end',
   differs: 'it says of the chain what cannot be true beside the receipt: the chain was given another past',
 };
 
-const AT_FAULT: ReadonlySet<Comparison> = new Set(['withheld', 'unlisted', 'differs']);
+const AT_FAULT: ReadonlySet<ListComparison> = new Set(['withheld', 'unlisted', 'uncovered', 'differs']);
 
-/** Whether everything holds and nothing is left out. */
+/** Whether there is something, everything holds and nothing is left out. */
 export function holds({ results, comparisons }: ProofReport): boolean {
-  return results.every(({ ok }) => ok) && !comparisons.some(({ comparison }) => AT_FAULT.has(comparison));
+  return (
+    results.length > 0 &&
+    results.every(({ ok }) => ok) &&
+    !comparisons.some(({ comparison }) => AT_FAULT.has(comparison))
+  );
 }
 
 /** The report as one JSON value: bytes in base64, times of witnesses in RFC 3339. */
 export function inJson(report: ProofReport): object {
-  const { results, comparisons } = report;
-  return { ok: holds(report), results: results.map(resultInJson), comparisons };
+  const { results, unchecked, comparisons } = report;
+  return { ok: holds(report), results: results.map(resultInJson), unchecked, comparisons };
 }
 
 function resultInJson(result: ProofResult): object {
@@ -113,9 +133,10 @@ function contentInJson(result: Extract<ProofResult, { shown: { entry: object } }
 }
 
 /** The report in lines for people. */
-export function inWords({ results, comparisons }: ProofReport): string[] {
+export function inWords({ results, unchecked, comparisons }: ProofReport): string[] {
   return [
     ...results.flatMap(resultInWords),
+    ...unchecked.map(({ file, members }) => `not checked, beside what is proven in ${file}: ${members.join(', ')}`),
     ...comparisons.map(({ receipt, against, chain, comparison }) => {
       const bad = AT_FAULT.has(comparison) ? `DOES NOT HOLD (${comparison})  ` : '';
       return `${bad}${receipt} and ${against}, chain ${chain}: ${COMPARISONS[comparison]}`;

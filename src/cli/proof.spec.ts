@@ -6,7 +6,11 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { chainHeadKeyName, formatChainHead } from '../ledger/core/chain-head.js';
 import { BEFORE_ALL, formatChainList, LAST_OF_ALL } from '../ledger/core/chain-head-list.js';
 import { fromBase64, fromHex, toBase64, utf8 } from '../ledger/core/bytes.js';
+import { formatCheckpoint } from '../ledger/core/checkpoint.js';
+import { commit } from '../ledger/core/commitment.js';
+import { encodeEntry, ZERO32 } from '../ledger/core/entry.js';
 import { nobleHasher } from '../ledger/core/hasher.js';
+import { jcs } from '../ledger/core/jcs.js';
 import { ed25519Signer, signNote } from '../ledger/core/note.js';
 import { encodeTlogProof } from '../ledger/core/tlog-proof.js';
 import type { Receipt } from '../ledger/model.js';
@@ -68,14 +72,28 @@ const leaf = nobleHasher.leaf(fromBase64(receipt.entry));
 const other = new Uint8Array(32).fill(7);
 const deep = `{"a":${'['.repeat(50_000)}${']'.repeat(50_000)}}`;
 
+/** The only entry of a log of that name, with its payload. */
+function saying(payload: Parameters<typeof commit>[2]): { receipt: Receipt; vkey: string } {
+  const signer = ed25519Signer(log, new Uint8Array(32).fill(5));
+  const salt = new Uint8Array(32).fill(6);
+  const { commitment } = commit(nobleHasher, salt, payload);
+  const entry = encodeEntry({ chain, commitment, log, prev: ZERO32, seq: 0, time: '2026-03-10T12:34:00Z' });
+  const checkpoint = signNote(formatCheckpoint({ origin: log, size: 1, root: nobleHasher.leaf(entry) }), [signer]);
+  const said = { payload: toBase64(utf8(jcs(payload))), salt: toBase64(salt) };
+  return {
+    receipt: { v: 1, log, index: 0, entry: toBase64(entry), proof: [], checkpoint, ...said },
+    vkey: signer.vkey,
+  };
+}
+
 describe('rxledger proof verify', () => {
-  it.each<[string, string]>([
-    ['a receipt', JSON.stringify(receipt)],
-    ['a receipt with white space', JSON.stringify(receipt, null, 2)],
-    ['a receipt that says more of itself', JSON.stringify({ ...receipt, state: 'witnessed' })],
-    ['an answer', JSON.stringify({ prescription: { id: chain }, token: 'x', receipt })],
-    ['an answer with all receipts', JSON.stringify({ receipt, receipts: [receipt] })],
-  ])('%s: says what was shown', async (_, text) => {
+  it.each<[string, string, string[]]>([
+    ['a receipt', JSON.stringify(receipt), []],
+    ['a receipt with white space', JSON.stringify(receipt, null, 2), []],
+    ['a receipt that says more of itself', JSON.stringify({ ...receipt, state: 'witnessed' }), []],
+    ['an answer', JSON.stringify({ prescription: { id: chain }, token: 'x', receipt }), ['prescription', 'token']],
+    ['an answer with all receipts', JSON.stringify({ receipt, receipts: [receipt] }), []],
+  ])('%s: says what was shown', async (_, text, beside) => {
     const file = kept('receipt.json', text);
     const { code, out, err } = await verify(file, '--vkey', vkey, '--json');
     expect({ code, err }).toEqual({ code: 0, err: '' });
@@ -95,12 +113,43 @@ describe('rxledger proof verify', () => {
           payload: expect.objectContaining({ type: 'example.recorded/1' }),
         },
       ],
+      unchecked: beside.length > 0 ? [{ file, members: beside }] : [],
       comparisons: [],
     });
     const words = await verify(file, '--vkey', vkey);
     for (const part of ['holds: ', 'committed: ', chain, 'seq 1', 'index 1', 'example.recorded/1']) {
       expect(words.out).toContain(part);
     }
+  });
+
+  it.each<[string, object]>([
+    ['an empty list', { items: [] }],
+    ['an empty page', { items: [], next: null }],
+    ['no receipts', { receipts: [] }],
+    ['nothing', {}],
+  ])('%s proves nothing', async (_, document) => {
+    const { code, out } = await verify(kept('nothing.json', JSON.stringify(document)), '--vkey', vkey, '--json');
+    expect({ code, ...JSON.parse(out) }).toMatchObject({
+      code: 1,
+      ok: false,
+      results: [{ ok: false, reason: 'form' }],
+    });
+  });
+
+  it('an answer whose own receipt is none of its receipts: checks that, too', async () => {
+    const answer = { receipt: { ...receipt, index: 0 }, receipts: [receipt], note: 'said' };
+    const { code, out } = await verify(kept('two.json', JSON.stringify(answer)), '--vkey', vkey, '--json');
+    expect({ code, oks: JSON.parse(out).results.map(({ ok }: { ok: boolean }) => ok) }).toEqual({
+      code: 1,
+      oks: [true, false],
+    });
+  });
+
+  it('says what stands beside the proof and is not checked', async () => {
+    const answer = { prescription: { quantity: '60' }, receipt };
+    const { code, out } = await verify(kept('edited.json', JSON.stringify(answer)), '--vkey', vkey);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^not checked, beside what is proven in .*edited\.json: prescription$/m);
   });
 
   it('a receipt without its payload: says that it is not disclosed', async () => {
@@ -215,6 +264,48 @@ describe('rxledger proof verify', () => {
       ok: expected === 0,
       comparisons: [{ receipt: mine, against: theirs, chain, comparison }],
     });
+  });
+
+  it.each<[string, number, string, string]>([
+    ['aside', 0, 'patient.enrolled/1', 'patient'],
+    ['aside', 0, 'dispense.reported/1', 'prescription'],
+    ['unlisted', 1, 'dispense.reported/1', 'supply'],
+    ['unlisted', 1, 'order.issued/1', 'prescription'],
+    ['aside', 0, 'actor-key.enrolled/1', 'log'],
+  ])('a chain that is not on the list of who said something on it: %s', async (comparison, expected, type, kind) => {
+    const org = '11111111-1111-4111-8111-111111111111';
+    const made = saying({ actor: { id: org, org, role: 'pharmacist' }, kind, type, data: {} });
+    const list = { origin: log, owner: org, after: BEFORE_ALL, through: LAST_OF_ALL, size: 1, chains: [] };
+    const files = [
+      kept('said.json', JSON.stringify(made.receipt)),
+      kept('list.note', signNote(formatChainList(list), [headSigner])),
+    ];
+    const { code, out } = await verify(...files, '--vkey', made.vkey, '--chain-head-vkey', headVkey, '--json');
+    expect({ code, comparisons: JSON.parse(out).comparisons }).toMatchObject({
+      code: expected,
+      comparisons: [{ comparison }],
+    });
+  });
+
+  it.each<[string, number, string, string]>([
+    ['uncovered', 1, BEFORE_ALL, '0f3ab622-0000-4000-8000-000000000000'],
+    ['uncovered', 1, 'f7f3ab62-0000-4000-8000-000000000000', LAST_OF_ALL],
+    ['unlisted', 1, BEFORE_ALL, LAST_OF_ALL],
+  ])('compares a receipt with lists of a range: %s', async (comparison, expected, after, through) => {
+    const said = { origin: log, owner: '11111111-1111-4111-8111-111111111111', after, through, size: 3, chains: [] };
+    const [mine, list] = [
+      kept('mine.json', JSON.stringify(receipt)),
+      kept('list.note', signNote(formatChainList(said), [headSigner])),
+    ];
+    const args = [mine, list, '--vkey', vkey, '--chain-head-vkey', headVkey, '--json'];
+    const { code, out } = await verify(...args);
+    expect({ code, ...JSON.parse(out) }).toMatchObject({
+      code: expected,
+      comparisons: [{ receipt: mine, against: list, chain, comparison }],
+    });
+    // Another page that has it, or its head, is what was missing.
+    const whole = kept('head.note', head(1, 3, leaf));
+    if (comparison === 'uncovered') expect((await verify(...args, whole)).code).toBe(0);
   });
 
   it('compares a receipt with a list: its chain is left out', async () => {

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { CHAIN_MODELS } from '../chain-models.js';
+import { hasNoPlaceOn } from '../chains/on-list.js';
 import { EncodingError, toBase64 } from '../ledger/core/bytes.js';
 import { compareWithHead, compareWithList } from '../ledger/core/chain-head-compare.js';
 import { verifyChainList } from '../ledger/core/chain-head-list.js';
@@ -39,6 +40,7 @@ import {
   type ProofReason,
   type ProofReport,
   type ProofResult,
+  type Unchecked,
 } from './proof-report.js';
 import { type CommonOptions, EnvironmentError, EXIT, type ExitCode, type Terminal, UsageError } from './terminal.js';
 
@@ -68,6 +70,8 @@ interface Trust {
   readonly actorKeys: readonly PublicJwk[] | null;
 }
 
+const NOTHING: ProofDocument = { kind: 'unknown' };
+
 /** `rxledger proof verify`: needs files alone: no settings, no database, no network. */
 export async function runProofVerify(
   files: readonly string[],
@@ -76,11 +80,14 @@ export async function runProofVerify(
 ): Promise<ExitCode> {
   const trust = await trustOf(options);
   const documents: { file: string; document: ProofDocument }[] = [];
+  const unchecked: Unchecked[] = [];
   for (const file of files) {
-    const found = documentsIn(await contentOf(file));
-    for (const [at, document] of found.entries()) {
+    const { documents: found, beside } = documentsIn(await contentOf(file));
+    // A list that is empty proves nothing, and is no proof.
+    for (const [at, document] of (found.length > 0 ? found : [NOTHING]).entries()) {
       documents.push({ file: found.length > 1 ? `${file} (${at + 1} of ${found.length})` : file, document });
     }
+    if (beside.length > 0) unchecked.push({ file, members: beside });
   }
   // What is unknown may be a proof that is broken, and is told as that.
   const kinds = documents.map(({ document }) => document.kind);
@@ -88,7 +95,7 @@ export async function runProofVerify(
   if (trust.entry && (proofs > 1 || (proofs === 0 && !kinds.includes('unknown'))))
     throw new UsageError('--entry is the entry of one tlog-proof');
   const results = documents.map(({ file, document }) => check(file, document, trust));
-  const report: ProofReport = { results, comparisons: compared(results, trust.policy ?? {}) };
+  const report: ProofReport = { results, unchecked, comparisons: compared(results, trust.policy ?? {}) };
   if (options.json) terminal.out(JSON.stringify(inJson(report)));
   else for (const line of inWords(report)) terminal.out(line);
   return holds(report) ? EXIT.ok : EXIT.finding;
@@ -184,20 +191,45 @@ function receiptOf(file: string, { index, proof, checkpoint }: TlogProof, { entr
   }
 }
 
-/** Every receipt that holds with every chain head and list that holds, as far as they speak of the same chain. */
+type Held = Extract<ProofResult, { shown: { entry: object } }>;
+type Stated = Extract<ProofResult, { kind: 'chain-head' | 'chain-list'; ok: true }>;
+
+/**
+ * Every receipt that holds with every chain head and list that holds, as far as they speak of the same chain. Of the
+ * lists given, one has to: what an operator withholds may otherwise stand in the page that is never shown.
+ */
 function compared(results: readonly ProofResult[], names: Pick<Policy, 'continued'>): ProofComparison[] {
+  const stated = results.filter((result): result is Stated => result.ok && !('entry' in result.shown));
   return results.flatMap((receipt) => {
-    if (!receipt.ok || receipt.kind === 'chain-head' || receipt.kind === 'chain-list') return [];
-    const { chain } = receipt.shown.entry;
-    return results.flatMap((other): ProofComparison[] => {
-      if (!other.ok || (other.kind !== 'chain-head' && other.kind !== 'chain-list')) return [];
-      const comparison =
-        other.kind === 'chain-head'
-          ? compareWithHead(receipt.shown, other.shown, names)
-          : compareWithList(receipt.shown, other.shown, names);
-      return comparison === 'unrelated' ? [] : [{ receipt: receipt.file, against: other.file, chain, comparison }];
+    if (!receipt.ok || !('entry' in receipt.shown)) return [];
+    const held = receipt as Held;
+    const { chain } = held.shown.entry;
+    const pair = { receipt: held.file, chain };
+    const found = stated.flatMap((statement): ProofComparison[] => {
+      const comparison = comparedWith(held, statement, names);
+      return comparison === 'unrelated' ? [] : [{ ...pair, against: statement.file, comparison }];
     });
+    const lists = stated.filter((one) => one.kind === 'chain-list' && one.shown.origin === held.shown.log);
+    const isUncovered = found.length === 0 && lists.length > 0 && !lists.some((list) => isAside(held, list.shown));
+    const against = lists.map(({ file }) => file).join(', ');
+    return isUncovered ? [{ ...pair, against, comparison: 'uncovered' }] : found;
   });
+}
+
+function comparedWith(
+  held: Held,
+  statement: Stated,
+  names: Pick<Policy, 'continued'>,
+): ProofComparison['comparison'] | 'unrelated' {
+  if (statement.kind === 'chain-head') return compareWithHead(held.shown, statement.shown, names);
+  const comparison = compareWithList(held.shown, statement.shown, names);
+  return comparison === 'unlisted' && isAside(held, statement.shown) ? 'aside' : comparison;
+}
+
+/** Whether what a receipt or a disclosure shows says that its chain need not be on the list. */
+function isAside({ kind, shown }: Held, list: Stated['shown']): boolean {
+  const members = kind === 'disclosure' ? shown.disclosed : (shown.payload ?? {});
+  return 'owner' in list && hasNoPlaceOn(list.owner, shown.entry.chain, members);
 }
 
 async function trustOf({
@@ -247,7 +279,9 @@ function narrowed(policy: Policy, log: Policy | null): Policy {
 
 /** Each is checked for itself; whether it begins at a trusted key is seen where it is used. */
 function rotationsIn(file: Uint8Array): Rotation[] {
-  const receipts = documentsIn(file).map((document) => (document.kind === 'receipt' ? document.receipt : null));
+  const receipts = documentsIn(file).documents.map((document) =>
+    document.kind === 'receipt' ? document.receipt : null,
+  );
   return usable('--rotations', () => {
     const moves = receipts.map((receipt) => ({ rotation: openRotationReceipt(receipt) }));
     const twice = replacedTwice(moves)?.map(({ rotation }) => `behind ${rotation.size} entries`);
@@ -258,7 +292,9 @@ function rotationsIn(file: Uint8Array): Rotation[] {
 
 /** Oldest first. */
 function continuationsIn(file: Uint8Array): Continuation[] {
-  const receipts = documentsIn(file).map((document) => (document.kind === 'receipt' ? document.receipt : null));
+  const receipts = documentsIn(file).documents.map((document) =>
+    document.kind === 'receipt' ? document.receipt : null,
+  );
   return usable('--continued', () =>
     receipts.map((receipt) => openContinuationReceipt(receipt)).toSorted((a, b) => a.size - b.size),
   );

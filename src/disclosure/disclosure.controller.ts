@@ -1,6 +1,7 @@
 import { Body, Controller, Param, Post } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
+import { wholeNumber } from '../http/whole-number.js';
 import { IdempotencyKey, idempotency } from '../http/idempotency.js';
 import { answer } from '../http/problem.js';
 import { receipt, receipts, receiptsOf } from '../http/receipt.js';
@@ -9,7 +10,7 @@ import { uuid } from '../identity/people.js';
 import type { Actor } from '../ledger/model.js';
 import { DisclosureService } from './disclosure.service.js';
 
-const logIndex = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+const logIndex = wholeNumber(0);
 
 const wanted = {
   members: z

@@ -5,7 +5,7 @@ import { describeError } from '../http/logging.js';
 import { AUDIENCE, ISSUER } from '../identity/tokens.js';
 import { may } from '../identity/policy.js';
 import { parseTilePath } from '../ledger/core/tiles.js';
-import { CACHING } from '../log/file.js';
+import { CACHING, compressed } from '../log/file.js';
 import type { Replica } from './replica.js';
 
 const TEXT = 'text/plain; charset=utf-8';
@@ -88,7 +88,10 @@ export function createReplicaServer(
     if (!tile) return say(reply, 400, 'not the path of a tile');
     if (tile.level !== 'entries') return send(reply, await replica.read(tile), BYTES, CACHING.immutable);
     const answer = await mayReadEntries(request.headers.authorization);
-    if (answer === 'yes') return send(reply, await replica.read(tile), BYTES, CACHING.guarded);
+    if (answer === 'yes') {
+      const bundle = await replica.read(tile);
+      return send(reply, bundle && (await compressed(request, reply, bundle)), BYTES, CACHING.guarded);
+    }
     if (answer === 'no') return say(reply, 403, 'entries are for auditors');
     if (answer === 'away')
       return say(reply.header('retry-after', RETRY_AFTER_SECONDS), 503, 'the service that knows the token is away');

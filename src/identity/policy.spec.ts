@@ -11,6 +11,7 @@ const RELATIONS: readonly Relation[] = [
   'token',
   'concerned',
   'granted',
+  'author',
   'none',
 ];
 
@@ -51,7 +52,7 @@ const EXPECTED: Record<Action, readonly [string, string, string, string, string,
   'discrepancy.resolve': ['concerned', 'concerned', '-', '-', '-', '-'],
   'ledger.read': ['-', '-', '-', '*', '-', '-'],
   'chain.head': ['practice', 'holder', 'own', '*', '-', '-'],
-  'receipt.read': ['practice', 'holder', 'own', '*', '-', '-'],
+  'receipt.read': ['practice author', 'holder author', 'own author', '*', 'author', '-'],
   'chain.list': ['practice', 'holder', 'own', '-', '-', '-'],
   'payload.disclose': ['practice', 'holder', 'own', 'granted', '-', '-'],
   'payload.clear': ['practice', 'holder', 'own', '-', '-', '-'],

@@ -10,9 +10,19 @@ import type { Role } from '../ledger/model.js';
  * - `token`: the actor showed a valid token
  * - `concerned`: the discrepancy concerns the actor's organisation
  * - `granted`: break-glass that still runs; for auditors a clearance
+ * - `author`: the actor, or somebody of the actor's organisation, said it
  * - `none`: no relation is needed
  */
-export type Relation = 'own' | 'practice' | 'holder' | 'nominated' | 'token' | 'concerned' | 'granted' | 'none';
+export type Relation =
+  | 'own'
+  | 'practice'
+  | 'holder'
+  | 'nominated'
+  | 'token'
+  | 'concerned'
+  | 'granted'
+  | 'author'
+  | 'none';
 
 type Cells = Partial<Record<Exclude<Role, 'system'>, readonly Relation[]>>;
 
@@ -80,7 +90,13 @@ const TABLE = {
   // Entries: bundles of them, and where a chain stands. Tiles, checkpoints and proofs are public.
   'ledger.read': { auditor: ['none'] },
   'chain.head': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'], auditor: ['none'] },
-  'receipt.read': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'], auditor: ['none'] },
+  'receipt.read': {
+    prescriber: ['practice', 'author'],
+    pharmacist: ['holder', 'author'],
+    patient: ['own', 'author'],
+    auditor: ['none'],
+    administrator: ['author'],
+  },
   'chain.list': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'] },
   // Members of a payload, for whoever wrote it and whose it is; auditors only what they were cleared for.
   'payload.disclose': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'], auditor: ['granted'] },

@@ -1,3 +1,5 @@
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
 import {
   applyDecorators,
   type CallHandler,
@@ -6,8 +8,8 @@ import {
   UseInterceptors,
 } from '@nestjs/common';
 import { ApiOkResponse } from '@nestjs/swagger';
-import type { FastifyReply } from 'fastify';
-import { map, type Observable } from 'rxjs';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { type Observable, switchMap } from 'rxjs';
 
 /** How long a file of the log may be kept, as C2SP tlog-tiles asks; a problem never is. */
 export const CACHING = {
@@ -21,19 +23,39 @@ export const CACHING = {
 
 const TYPES = { text: 'text/plain; charset=utf-8', bytes: 'application/octet-stream' } as const;
 
+const zip = promisify(gzip);
+const GZIP = /(?:^|,)\s*(?:x-)?gzip\s*(?:;\s*q=(?<weight>[\d.]+)\s*)?(?:,|$)/i;
+
+/**
+ * "Entry bundles SHOULD be compressed at the HTTP layer" (C2SP tlog-tiles): in gzip, for whoever takes that
+ * (RFC 9110 section 12.5.3). Sets the headers.
+ */
+export async function compressed(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  bundle: Uint8Array,
+): Promise<Uint8Array> {
+  void reply.header('vary', 'accept-encoding');
+  const accepted = GZIP.exec(request.headers['accept-encoding'] ?? '');
+  if (!accepted || Number(accepted.groups?.['weight'] ?? 1) === 0) return bundle;
+  void reply.header('content-encoding', 'gzip');
+  return zip(bundle);
+}
+
 /** Sets the headers once there is a file to send: set before, a refusal would be kept as long. */
 class FileHeaders implements NestInterceptor {
   constructor(
     private readonly type: string,
-    private readonly caching: string,
+    private readonly caching: keyof typeof CACHING,
   ) {}
 
   intercept(context: ExecutionContext, next: CallHandler<string | Uint8Array>): Observable<string | Uint8Array> {
     const reply = context.switchToHttp().getResponse<FastifyReply>();
+    const request = context.switchToHttp().getRequest<FastifyRequest>();
     return next.handle().pipe(
-      map((file) => {
-        void reply.header('content-type', this.type).header('cache-control', this.caching);
-        return file;
+      switchMap(async (file) => {
+        void reply.header('content-type', this.type).header('cache-control', CACHING[this.caching]);
+        return this.caching === 'guarded' && typeof file !== 'string' ? compressed(request, reply, file) : file;
       }),
     );
   }
@@ -43,7 +65,7 @@ class FileHeaders implements NestInterceptor {
 export function LogFile(type: keyof typeof TYPES, caching: keyof typeof CACHING, description: string): MethodDecorator {
   const schema = type === 'text' ? { type: 'string' } : { type: 'string', format: 'binary' };
   return applyDecorators(
-    UseInterceptors(new FileHeaders(TYPES[type], CACHING[caching])),
+    UseInterceptors(new FileHeaders(TYPES[type], caching)),
     ApiOkResponse({ description, content: { [TYPES[type]]: { schema } } }),
   );
 }

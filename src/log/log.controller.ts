@@ -2,6 +2,7 @@ import { Controller, Get, Param, Query, Req } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { wholeNumber } from '../http/whole-number.js';
 import { refuseRequest } from '../http/problem.js';
 import { receipt } from '../http/receipt.js';
 import { Action } from '../identity/access.js';
@@ -11,18 +12,12 @@ import { LogFiles } from './log-files.js';
 import { Served } from './rounds-served.js';
 
 const listQuery = z.strictObject({
-  before: z.coerce
-    .number()
-    .int()
-    .min(0)
-    .max(Number.MAX_SAFE_INTEGER)
-    .default(Number.MAX_SAFE_INTEGER)
-    .describe('`next` of the page before'),
-  limit: z.coerce.number().int().min(1).max(1000).default(100),
+  before: wholeNumber(0).default(Number.MAX_SAFE_INTEGER).describe('`next` of the page before'),
+  limit: wholeNumber(1, 1000).default(100),
 });
 const chainQuery = z.strictObject({
-  after: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional().describe('`next` of the page before'),
-  limit: z.coerce.number().int().min(1).max(200).default(100),
+  after: wholeNumber(0).optional().describe('`next` of the page before'),
+  limit: wholeNumber(1, 200).default(100),
 });
 const base64 = z.string().describe('base64');
 const chainPage = z.object({

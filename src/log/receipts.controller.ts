@@ -1,12 +1,10 @@
 import { Controller, Get, Param } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
-import { z } from 'zod';
+import { wholeNumber } from '../http/whole-number.js';
 import { type AnsweredReceipt, receipt } from '../http/receipt.js';
 import { Action, CurrentActor } from '../identity/access.js';
 import type { Actor } from '../ledger/model.js';
 import { ReceiptsService } from './receipts.service.js';
-
-const logIndex = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 
 @ApiTags('chains')
 @Controller('api/receipts')
@@ -22,7 +20,10 @@ export class ReceiptsController {
       'Until then against the newest checkpoint of the log, `committed`. With payload and salt for whoever wrote the entry and for the patient whose order or supply it is about.',
   })
   @ApiOkResponse({ standardSchema: receipt })
-  read(@CurrentActor() actor: Actor, @Param('index', { schema: logIndex }) index: number): Promise<AnsweredReceipt> {
+  read(
+    @CurrentActor() actor: Actor,
+    @Param('index', { schema: wholeNumber(0) }) index: number,
+  ): Promise<AnsweredReceipt> {
     return this.receipts.read(actor, index);
   }
 }

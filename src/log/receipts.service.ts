@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { relatedToChain } from '../chains/related-chains.js';
 import type { AnsweredReceipt } from '../http/receipt.js';
 import { AS_IF_ABSENT, RefusalException } from '../http/problem.js';
+import { may } from '../identity/policy.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import type { Actor, CommittedEvent } from '../ledger/model.js';
 import { Served } from './rounds-served.js';
@@ -17,29 +18,43 @@ export class ReceiptsService {
   /**
    * The receipt of an entry: in the newest witnessed tree when that holds it, otherwise in the tree of now. Payload and
    * salt go to those alone who said it, their organisation, and the patient whose order or supply it is about: reading
-   * one's own is no access that would have to be recorded. What the log says of itself is everybody's.
-   * @throws {RefusalException} `ledger.chain-unknown` when there is none or the actor has no relation to its chain
+   * one's own is no access that would have to be recorded. What the log says of itself is everybody's. Who said it
+   * needs no other relation to the chain: the receipt was theirs with the answer to the write.
+   * @throws {RefusalException} `ledger.chain-unknown` when there is none or the actor has no relation to it
    */
   async read(actor: Actor, index: number): Promise<AnsweredReceipt> {
     const related = relatedToChain(actor, 'receipt.read');
-    const [row] = await this.reader.db.query<{ kind: string }>(
-      `SELECT c.kind FROM entry e JOIN chain c ON c.num = e.chain WHERE e.idx = ? AND (${related.text})`,
-      [index, ...related.values],
+    const [row] = await this.reader.db.query<{ related: unknown }>(
+      `SELECT ${flag(related.text)} AS related FROM entry e JOIN chain c ON c.num = e.chain WHERE e.idx = ?`,
+      [...related.values, index],
     );
     if (!row) throw new RefusalException(AS_IF_ABSENT);
     const witnessed = await this.served.newestWitnessed();
     const tree = witnessed && index < witnessed.size ? witnessed : undefined;
-    return {
-      ...(await this.reader.receipt(index, { tree, disclose: (event) => maySeePayload(actor, event) })),
-      state: tree ? 'witnessed' : 'committed',
+    let wrote = false;
+    const disclose = (event: CommittedEvent): boolean => {
+      wrote = isAuthor(actor, event);
+      return maySeePayload(actor, event);
     };
+    const receipt = await this.reader.receipt(index, { tree, disclose });
+    if (row.related !== 1 && !(wrote && may(actor.role, 'receipt.read', ['author'])))
+      throw new RefusalException(AS_IF_ABSENT);
+    return { ...receipt, state: tree ? 'witnessed' : 'committed' };
   }
 }
 
+/** A condition as a number, which both engines give alike. */
+const flag = (condition: string): string => `CASE WHEN ${condition} THEN 1 ELSE 0 END`;
+
+/** Whether they, or somebody of their organisation, said it. */
+function isAuthor({ id, org }: Actor, { actor: author }: CommittedEvent): boolean {
+  return author.id === id || (org !== null && author.org === org);
+}
+
 /** Whether the payload of an event of a chain to which the actor is related is theirs to have. */
-export function maySeePayload(actor: Actor, { kind, actor: author }: CommittedEvent): boolean {
-  if (kind === 'log') return true;
-  if (author.id === actor.id || (actor.org !== null && author.org === actor.org)) return true;
+export function maySeePayload(actor: Actor, event: CommittedEvent): boolean {
+  const { kind } = event;
+  if (kind === 'log' || isAuthor(actor, event)) return true;
   // Their own chain holds what others say about them to others.
   return actor.patient !== null && (kind === 'prescription' || kind === 'supply');
 }

@@ -1,5 +1,5 @@
 import { type Db, placeholders } from '../database/db.js';
-import type { WitnessFailure } from './witness-client.js';
+import { ALARMS, type WitnessFailure } from './witness-client.js';
 
 /** A witness's signature line under the published checkpoint of that size; it was verified before it was stored. */
 export interface Cosignature {
@@ -60,15 +60,20 @@ export async function storeCosignature(db: Db, { size, witness, line }: Cosignat
   );
 }
 
-/** Stores why the witness gave none. For the writer's side jobs. */
+/**
+ * Stores why the witness gave none. For the writer's side jobs. That it has cosigned another tree stands until it
+ * cosigns this one: whoever forked the log could otherwise let the witness be unreachable, and the sign is gone.
+ */
 export async function storeFailure(db: Db, witness: string, failure: WitnessFailure, now: number): Promise<void> {
   const answered = failure !== 'unreachable' && failure !== 'timeout';
   await db.query(
     `INSERT INTO witness_contact (witness, contact_at, failure, failed_at) VALUES (?, ?, ?, ?)
      ON CONFLICT (witness) DO UPDATE SET
        contact_at = coalesce(excluded.contact_at, witness_contact.contact_at),
-       failure = excluded.failure, failed_at = excluded.failed_at`,
-    [witness, answered ? now : null, failure, now],
+       failure = CASE WHEN witness_contact.failure IN ${placeholders(ALARMS)} AND excluded.failure NOT IN ${placeholders(ALARMS)}
+         THEN witness_contact.failure ELSE excluded.failure END,
+       failed_at = excluded.failed_at`,
+    [witness, answered ? now : null, failure, now, ...ALARMS, ...ALARMS],
   );
 }
 

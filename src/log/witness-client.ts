@@ -31,9 +31,11 @@ export type WitnessFailure =
   | 'inconsistent'
   | `http-${number}`;
 
-/** Whether the failure says that the log stands forked, or was set back. */
-export function isAlarm(failure: string | null): boolean {
-  return failure === 'ahead' || failure === 'inconsistent';
+/** Failures that say that the log stands forked, or was set back. */
+export const ALARMS: readonly WitnessFailure[] = ['ahead', 'inconsistent'];
+
+export function isAlarm(failure: WitnessFailure | null): boolean {
+  return failure !== null && ALARMS.includes(failure);
 }
 
 /**

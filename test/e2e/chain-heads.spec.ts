@@ -24,6 +24,7 @@ import { sharedPostgres } from '../support/engines.js';
 import { temporaryFolder } from '../support/ledger.js';
 
 const postgres = await sharedPostgres();
+const somebody = () => ({ name: 'Ada', identifiers: [{ system: 'urn:example:mrn', value: randomUUID() }] });
 
 describe.each([
   ['SQLite', false],
@@ -227,6 +228,35 @@ describe.each([
       // The practice owns the number.
       expect(await listed('prescriber')).toContain(id);
       expect((await signedHead('prescriber', id)).seq).toBe(0);
+    });
+
+    it('receipts: who said something without a part in its chain has it again, nobody else', async () => {
+      const order = { issuer: api.orgs.practice, number: `NONE-${randomUUID().slice(0, 8)}` };
+      const rx = accepted(await api.as('prescriber').post('/api/prescriptions', newOrder(api))).body.prescription;
+      const known = { issuer: api.orgs.practice, number: rx.number };
+      const said: [string, string, Answer][] = [
+        ['pharmacist2', 'pharmacist', await api.as('pharmacist2').post('/api/dispense-reports', report({ order }))],
+        [
+          'pharmacist2',
+          'pharmacist',
+          await api.as('pharmacist2').post('/api/dispense-reports', report({ order: known })),
+        ],
+        [
+          'prescriber2',
+          'pharmacist2',
+          await api.as('prescriber2').post(`/api/patients/${api.patients.patient}/break-glass`, { reason: 'urgent' }),
+        ],
+        ['prescriber2', 'patient2', await api.as('prescriber2').post('/api/patients', somebody())],
+        ['admin', 'prescriber', await api.as('admin').post('/api/patients', somebody())],
+      ];
+      for (const [author, other, answer] of said) {
+        const { index, payload } = accepted(answer).body.receipt;
+        const path = `/api/receipts/${index}`;
+        expect(accepted(await api.as(author).get(path)).body).toMatchObject({ index, payload, v: 1 });
+        expect(refusalOf(await api.as(other).get(path))).toBe('404 ledger.chain-unknown');
+        if (author !== 'admin')
+          expect(refusalOf(await headOf(author, held(answer).entry.chain))).toBe('404 ledger.chain-unknown');
+      }
     });
 
     it('lists: pages cover all ids, whatever their length, and no other than this order is taken', async () => {

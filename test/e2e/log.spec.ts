@@ -1,4 +1,6 @@
 import { once } from 'node:events';
+import { buffer } from 'node:stream/consumers';
+import { gunzipSync } from 'node:zlib';
 import { type IncomingMessage, request as httpRequest } from 'node:http';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -90,6 +92,24 @@ describe('the log as files', () => {
     const answer = await fetch(`${api.address}/log/${path}`, { headers: { authorization: `Bearer ${auditor}` } });
     expect({ status: answer.status, type: answer.headers.get('content-type') }).toEqual({ status: 200, type });
     expect(answer.headers.get('cache-control')).toBe(caching);
+  });
+
+  it.each<[string, string | undefined, boolean]>([
+    ['gzip', 'gzip, br', true],
+    ['gzip by another weight', 'br;q=1, gzip;q=0.5', true],
+    ['nothing but itself', undefined, false],
+    ['no gzip', 'gzip;q=0, br', false],
+    ['no gzip, by more digits', 'gzip; q=0.000', false],
+    ['what only looks like it', 'notgzip', false],
+  ])('an entry bundle for whoever takes %s', async (_, encoding, zipped) => {
+    const { hostname, port } = new URL(api.address);
+    const headers = { authorization: `Bearer ${auditor}`, ...(encoding && { 'accept-encoding': encoding }) };
+    const sent = httpRequest({ hostname, port, path: '/log/tile/entries/000', headers }).end();
+    const [answer] = (await once(sent, 'response')) as [IncomingMessage];
+    const body = await buffer(answer);
+    expect(answer.headers).toMatchObject({ vary: 'accept-encoding', 'content-type': 'application/octet-stream' });
+    expect(answer.headers['content-encoding']).toBe(zipped ? 'gzip' : undefined);
+    expect(zipped ? gunzipSync(body) : body).toEqual(Buffer.from(files.get('tile/entries/000')!));
   });
 
   it('answers a partial tile from what is stored, full or not', async () => {

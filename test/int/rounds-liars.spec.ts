@@ -64,6 +64,20 @@ describe('a round', () => {
     expect(await rowsOf(log)).toEqual([]);
   });
 
+  it('keeps the alarm of a witness that is away since, until it cosigns', async () => {
+    const log = await openLog();
+    const witness = await liar(1, ({ response }) => response.writeHead(409).end('70\n'));
+    const { rounds, state } = witnessing(log, [witness], 1);
+    await publish(log, 5);
+    await rounds.run();
+    witness.lie = ({ response }) => response.socket!.destroy();
+    await rounds.run();
+    expect(await state()).toMatchObject({ alarm: true, failing: 'liar1 ahead' });
+    witness.lie = ({ body, response }) => response.end(linesOf(noteIn(body), 1));
+    await rounds.run();
+    expect(await state()).toMatchObject({ alarm: false, failing: '' });
+  });
+
   it('waits for what another process has published since, without an alarm', async () => {
     const log = await openLog();
     const witness = await liar(1, ({ response }) => response.writeHead(409).end('7\n'));

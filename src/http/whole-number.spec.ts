@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest';
+import { wholeNumber } from './whole-number.js';
+
+describe('a whole number of an address', () => {
+  it.each<[string, number]>([
+    ['0', 0],
+    ['7', 7],
+    ['100', 100],
+  ])('is %j', (text, value) => {
+    expect(wholeNumber(0, 100).parse(text)).toBe(value);
+  });
+
+  it.each([
+    '',
+    ' ',
+    '%20',
+    ' 7',
+    '7 ',
+    '+7',
+    '-1',
+    '07',
+    '0x2',
+    '1e1',
+    '2.0',
+    '7\n',
+    '٧',
+    '101',
+    'NaN',
+    '99999999999999999999',
+  ])('is not %j', (text) => {
+    expect(wholeNumber(0, 100).safeParse(text).success).toBe(false);
+  });
+
+  it('is none beyond what a number holds exactly', () => {
+    expect(wholeNumber(0).parse('9007199254740991')).toBe(Number.MAX_SAFE_INTEGER);
+    expect(wholeNumber(0).safeParse('9007199254740992').success).toBe(false);
+  });
+
+  it.each([undefined, null, 7, ['7', '8']])('is no %j', (value) => {
+    expect(wholeNumber(0).safeParse(value).success).toBe(false);
+  });
+});
