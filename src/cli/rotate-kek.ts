@@ -27,7 +27,7 @@ export async function runRotateKek(options: RotateOptions, terminal: Terminal): 
     };
     const kek = ledger.vault.addKek();
     let destroyed: string[] = [];
-    let emptied = true;
+    let emptied: boolean | null = true;
     const { writer, vault, reader } = ledger;
     const bare = options.destroyOld ? await bareSubjects(reader.db) : [];
     await rewrap(ledger, count);
@@ -43,7 +43,7 @@ export async function runRotateKek(options: RotateOptions, terminal: Terminal): 
     line.done();
     if (options.json) terminal.out(JSON.stringify({ kek, rewrapped, destroyed, emptied }));
     else for (const words of inWords(kek, rewrapped, destroyed, emptied)) terminal.out(words);
-    return emptied ? EXIT.ok : EXIT.finding;
+    return emptied === false ? EXIT.finding : EXIT.ok;
   } finally {
     await ledger.close();
   }
@@ -57,14 +57,21 @@ async function rewrap({ writer, vault }: Ledger, count: (more: number) => void):
   }
 }
 
-function inWords(kek: string, rewrapped: number, destroyed: readonly string[], emptied: boolean): string[] {
+const LEFT_IN_FILES = {
+  false: ['somebody reads the database: deleted rows stand in its write-ahead log until this is run again'],
+  null: [
+    'PostgreSQL keeps what was deleted, encrypted or hashed, in its tables until VACUUM FULL and in its write-ahead log',
+    '  (pg_wal and archives) until that is written over: both are yours to do',
+  ],
+  true: [],
+} as const;
+
+function inWords(kek: string, rewrapped: number, destroyed: readonly string[], emptied: boolean | null): string[] {
   return [
     `key-encryption key ${kek} wraps from now on; ${rewrapped} subject keys rewrapped`,
     destroyed.length > 0
       ? `destroyed: ${destroyed.join(', ')}; copies of them in backups of the keys folder are yours to destroy`
       : 'older key-encryption keys are still there: no erasure is complete before they are destroyed (--destroy-old)',
-    ...(emptied
-      ? []
-      : ['somebody reads the database: deleted rows stand in its write-ahead log until this is run again']),
+    ...LEFT_IN_FILES[`${emptied}`],
   ];
 }

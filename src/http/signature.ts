@@ -16,7 +16,7 @@ export const signature = z
   .meta({
     title: 'Signature',
     description:
-      'Of the statement {log, chain, type, actor, occurredAt, commandId, data} in canonical JSON (RFC 8785); commandId is the Idempotency-Key. An actor who signs gets the statement with `signature.required` when it is absent.',
+      'Of the statement {log, chain, type, actor, occurredAt, commandId, data} in canonical JSON (RFC 8785); commandId is the Idempotency-Key, which is kept with the event; of an enrolment or a revocation everybody can read it, so make it random. An actor who signs gets the statement with `signature.required` when it is absent.',
   });
 export type Signature = z.output<typeof signature>;
 

@@ -89,10 +89,11 @@ export async function dropBareSubjects(db: Db, earlier: readonly number[]): Prom
 
 /**
  * Empties SQLite's write-ahead log, in which deleted rows stand until they are written over.
- * @returns false while others read from it; always true on PostgreSQL, whose files are not ours to write
+ * @returns false while others read from it; null on PostgreSQL, whose files are not ours to write: deleted rows stand in
+ *   its tables until VACUUM FULL and in its write-ahead log until that is written over
  */
-export async function emptyWal(config: Config): Promise<boolean> {
-  if (config.postgresUrl) return true;
+export async function emptyWal(config: Config): Promise<boolean | null> {
+  if (config.postgresUrl) return null;
   const source = await openWriter(config);
   try {
     const db = dbOf(source);

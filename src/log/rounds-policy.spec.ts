@@ -6,10 +6,11 @@ import { ed25519Signer } from '../ledger/core/note.js';
 import { PolicyError } from '../ledger/core/policy.js';
 import { loadWitnessPolicy, witnessPolicy } from './rounds-policy.js';
 
-const LOG = ed25519Signer('log.example/a', new Uint8Array(32).fill(1)).vkey;
-const OTHER = ed25519Signer('log.example/a', new Uint8Array(32).fill(2)).vkey;
-const ELSE = ed25519Signer('log.example/b', new Uint8Array(32).fill(3)).vkey;
+const LOG = ed25519Signer('log.example/a', new Uint8Array(32).fill(11)).vkey;
+const OTHER = ed25519Signer('log.example/a', new Uint8Array(32).fill(12)).vkey;
+const ELSE = ed25519Signer('log.example/b', new Uint8Array(32).fill(13)).vkey;
 const [W1, W2, W3] = [1, 2, 3].map((n) => witnessOf(n).vkey);
+const SELF = witnessOf(11, 'self.example').vkey;
 const read = (...lines: string[]) => witnessPolicy(utf8(lines.map((line) => `${line}\n`).join('')), LOG);
 
 describe('the policy of a log that asks its witnesses', () => {
@@ -39,6 +40,11 @@ describe('the policy of a log that asks its witnesses', () => {
     ['no log', [w1, 'quorum w1'], /those of one log/],
     ['another log', [`log ${OTHER}`, w1, 'quorum w1'], /not the verifier key of this log/],
     ['another log beside it', [`log ${LOG}`, `log ${ELSE}`, w1, 'quorum w1'], /those of one log/],
+    [
+      'the log itself',
+      [`log ${LOG}`, `witness self ${SELF} https://w1.example`, 'quorum self'],
+      /the key of the log itself/,
+    ],
     ['no quorum line', [`log ${LOG}`, w1], /no quorum/],
     ['no quorum', [`log ${LOG}`, w1, 'quorum none'], /quorum is none/],
     ['no addresses', [`log ${LOG}`, `witness w1 ${W1}`, 'quorum w1'], /have a URL are not its quorum/],

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { ConfigError } from '../config/config.js';
+import { equal } from '../ledger/core/bytes.js';
 import { formatVerifierKey, parseVerifierKey, type VerifierKey } from '../ledger/core/note.js';
 import { parsePolicy, type Policy, PolicyError, quorumOf } from '../ledger/core/policy.js';
 
@@ -47,6 +48,8 @@ export function witnessPolicy(file: Uint8Array, vkey: string): WitnessPolicy {
     throw new PolicyError('its log lines are not those of one log', null);
   if (policy.logs.every(({ key }) => vkeyOf(key) !== vkeyOf(own)))
     throw new PolicyError('its log line is not the verifier key of this log', null);
+  const self = policy.witnesses.find(({ key }) => policy.logs.some((log) => equal(log.key.publicKey, key.publicKey)));
+  if (self) throw new PolicyError(`witness ${self.name} has the key of the log itself`, null);
   if (policy.quorum === null) throw new PolicyError('its quorum is none', null);
   const witnesses = policy.witnesses.flatMap(({ name, key, url }): AskedWitness[] =>
     url === null ? [] : [{ name, key, vkey: vkeyOf(key), url: addressOf(name, url) }],

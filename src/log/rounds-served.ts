@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { groupBy } from '../ledger/group-by.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { Published, type PublishedCheckpoint } from './published.js';
@@ -81,10 +82,11 @@ export class Served {
     const from = Math.max(this.size + 1, this.floor);
     for (let to = Number.MAX_SAFE_INTEGER; ;) {
       const rows = await readCosignatures(this.reader.db, vkeysOf(policy), from, to, PAGE);
-      const sizes = [...new Set(rows.map(({ size }) => size))];
+      const bySize = groupBy(rows, ({ size }) => size);
+      const sizes = [...bySize.keys()];
       const full = rows.length === PAGE;
       // Of a full page the last size may have more rows: the next page begins with it.
-      const found = (full ? sizes.slice(0, -1) : sizes).find((size) => atQuorum(policy, rows, size));
+      const found = (full ? sizes.slice(0, -1) : sizes).find((size) => atQuorum(policy, bySize.get(size) ?? []));
       if (found !== undefined) {
         await this.raise(found);
         this.size = Math.max(this.size, found);
@@ -109,8 +111,9 @@ export class Served {
   }
 }
 
-function atQuorum({ policy, witnesses }: WitnessPolicy, rows: readonly Cosignature[], size: number): boolean {
-  const cosigners = rows.filter((row) => row.size === size).map(({ witness }) => witness);
+/** @param rows of one size */
+function atQuorum({ policy, witnesses }: WitnessPolicy, rows: readonly Cosignature[]): boolean {
+  const cosigners = rows.map(({ witness }) => witness);
   return reaches(
     policy,
     witnesses.filter(({ vkey }) => cosigners.includes(vkey)),
@@ -123,7 +126,7 @@ function cosigned(policy: WitnessPolicy, row: PublishedCheckpoint, rows: readonl
   return {
     ...row,
     checkpoint: row.checkpoint + lines.map(({ line }) => `${line}\n`).join(''),
-    witnessed: atQuorum(policy, rows, row.size),
+    witnessed: atQuorum(policy, rows),
   };
 }
 

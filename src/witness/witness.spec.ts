@@ -175,6 +175,26 @@ describe('the folder of a witness', () => {
     await second.release();
   });
 
+  it('shows when a checkpoint is missing that was cosigned, also in a folder of before it did', async () => {
+    const [a, b, c] = [1, 2, 3].map((n) => new TestLog(`log.example/${n}`, n).append('x')) as [
+      TestLog,
+      TestLog,
+      TestLog,
+    ];
+    const witness = await witnessOf(a, b, c);
+    await Promise.all([add(witness, await a.request(0)), add(witness, await b.request(0))]);
+    await rm(join(folder.path, checkpointFile(a.origin)));
+    await expect(witnessOf(a, b, c)).rejects.toThrow(/cosigned last for log\.example\/1, is gone/);
+    await expect(witnessOf(b, c)).resolves.toBeDefined();
+
+    await rm(join(folder.path, 'cosigned'));
+    await witnessOf(b, c);
+    await rm(join(folder.path, checkpointFile(b.origin)));
+    await expect(witnessOf(b, c)).rejects.toThrow(WitnessFolderError);
+    // Which was never cosigned has nothing to miss.
+    await expect(witnessOf(c)).resolves.toBeDefined();
+  });
+
   it('keeps key and checkpoints from others', async () => {
     const log = new TestLog('log.example/a').append('x');
     await add(await witnessOf(log), await log.request(0));
@@ -248,7 +268,8 @@ describe('a log that lies', () => {
         fc.array(submission, { minLength: 1, maxLength: 12 }),
         async ([first, second], submissions) => {
           const histories = [history(SIZE, 'a'), history(first, 'b'), history(second, 'c')];
-          await rm(join(folder.path, checkpointFile('log.example/a')), { force: true });
+          for (const file of ['cosigned', checkpointFile('log.example/a')])
+            await rm(join(folder.path, file), { force: true });
           clock.set(NOW * 1000);
           let witness = await witnessOf(histories[0]!);
           const cosigned: { size: number; root: Uint8Array; time: number }[] = [];

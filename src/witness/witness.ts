@@ -10,6 +10,8 @@ import type { TrustedLog } from './logs.js';
 import { readSubmission, type Refusal, type Submission } from './submission.js';
 import { WitnessKey } from './witness-key.js';
 
+/** One origin a line. */
+const KNOWN = 'cosigned';
 /** Requests for one log that may wait for the disk; beyond that 503. */
 const MAX_WAITING = 256;
 
@@ -45,13 +47,14 @@ export class Witness {
     private readonly key: WitnessKey,
     private readonly logs: ReadonlyMap<string, TrustedLog>,
     private readonly books: ReadonlyMap<string, Book>,
+    private readonly known: Known,
     private readonly clock: Clock,
     private readonly logger: Logger,
   ) {}
 
   /**
    * @param logs by origin
-   * @throws {WitnessFolderError} when a stored checkpoint is not one that this key has cosigned
+   * @throws {WitnessFolderError} when a stored checkpoint is gone, or not one that this key has cosigned
    */
   static async open(
     folder: WitnessFolder,
@@ -61,10 +64,17 @@ export class Witness {
     logger: Logger,
   ): Promise<Witness> {
     const books = new Map<string, Book>();
+    const known = await Known.read(folder);
     for (const origin of logs.keys()) {
-      books.set(origin, { latest: await readLatest(folder, key, origin), turn: Promise.resolve(), waiting: 0 });
+      const latest = await readLatest(folder, key, origin);
+      if (!latest && known.has(origin))
+        throw new WitnessFolderError(
+          `${checkpointFile(origin)}, what this witness cosigned last for ${origin}, is gone: without it a fork would be cosigned`,
+        );
+      if (latest && !known.has(origin)) await known.add(origin);
+      books.set(origin, { latest, turn: Promise.resolve(), waiting: 0 });
     }
-    return new Witness(folder, key, logs, books, clock, logger);
+    return new Witness(folder, key, logs, books, known, clock, logger);
   }
 
   /** Answers `POST /add-checkpoint`. Requests for one log are decided one after the other. */
@@ -97,6 +107,7 @@ export class Witness {
       if (latest && latest.time === time && latest.text === text) return cosigned(latest);
       const next = { ...checkpoint, text, time, note: this.key.cosign(submission.note, time) };
       await this.folder.write(checkpointFile(log.origin), next.note);
+      if (!latest) await this.known.add(log.origin);
       book.latest = next;
       this.logger.info({ origin: log.origin, oldSize: submission.oldSize, size: checkpoint.size }, 'cosigned');
       return cosigned(next);
@@ -153,6 +164,34 @@ function nameIn(vkey: string): string {
   } catch (error) {
     if (error instanceof NoteError) throw new WitnessFolderError(`vkey is damaged: ${error.message}`);
     throw error;
+  }
+}
+
+/** The logs that were ever cosigned: that a checkpoint is missing shows by it. */
+class Known {
+  private writing: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    private readonly folder: WitnessFolder,
+    private readonly origins: Set<string>,
+  ) {}
+
+  static async read(folder: WitnessFolder): Promise<Known> {
+    const lines = ((await folder.read(KNOWN)) ?? '').split('\n');
+    return new Known(folder, new Set(lines.filter((origin) => origin !== '')));
+  }
+
+  has(origin: string): boolean {
+    return this.origins.has(origin);
+  }
+
+  /** Resolves when it is durable. Several logs may be new at once. */
+  add(origin: string): Promise<void> {
+    this.origins.add(origin);
+    const text = [...this.origins].map((each) => `${each}\n`).join('');
+    const written = this.writing.then(() => this.folder.write(KNOWN, text));
+    this.writing = written.catch(() => undefined);
+    return written;
   }
 }
 

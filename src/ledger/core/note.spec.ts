@@ -15,6 +15,7 @@ import {
   signNote,
 } from './note.js';
 import { readFixture } from '../../../test/fixtures/rfc6962/vectors.js';
+import { cosign, witnessOf } from '../../../test/fixtures/witnesses.js';
 
 interface NoteVector {
   name: string;
@@ -69,6 +70,20 @@ describe('vectors of signed notes', () => {
     const signature = ed25519Signer(name, fromHex(seedHex)).sign(utf8(signedMessage));
     expect(appendSignature(log.note, { name, keyId: fromHex(keyIdHex) }, concat(blob, signature))).toBe(note);
   });
+});
+
+it.each<[bigint, boolean]>([
+  [0n, true],
+  [2n ** 63n - 1n, true],
+  [2n ** 63n, false],
+  [2n ** 64n - 1n, false],
+])('a cosignature of second %i holds: %s (C2SP tlog-cosignature)', (time, holds) => {
+  const one = witnessOf(1);
+  const log = ed25519Signer('log.example', new Uint8Array(32).fill(1));
+  const note = cosign(signNote('log.example\n1\nAAAA\n', [log]), one, time);
+  const keys = [log.vkey, one.vkey].map(parseVerifierKey);
+  if (holds) expect(openNote(note, keys).verified).toHaveLength(2);
+  else expect(() => openNote(note, keys)).toThrow(NoteError);
 });
 
 describe('verifier keys', () => {

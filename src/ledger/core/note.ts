@@ -152,10 +152,14 @@ export function ed25519Signer(name: string, seed: Uint8Array): NoteSigner & { re
   };
 }
 
+/** "MUST NOT exceed 2^63 - 1" (C2SP tlog-cosignature). */
+const LATEST_TIME = 2n ** 63n - 1n;
+
 function verify(key: VerifierKey, text: string, blob: Uint8Array): Verified | undefined {
   if (key.type === KEY_TYPE.ed25519) return holds(key, text, blob) ? { key } : undefined;
   if (blob.length !== TIME_BYTES + SIGNATURE_BYTES) return undefined;
   const time = new DataView(blob.buffer, blob.byteOffset).getBigUint64(0);
+  if (time > LATEST_TIME) return undefined;
   return holds(key, cosignedText(text, time), blob.slice(TIME_BYTES)) ? { key, time } : undefined;
 }
 

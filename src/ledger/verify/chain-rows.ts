@@ -50,14 +50,3 @@ export function readable(row: ChainRow): ChainRow {
     wrapped_key: bytes(row.wrapped_key),
   };
 }
-
-export function groupBy<T>(rows: readonly T[], keyOf: (row: T) => number): Map<number, T[]> {
-  const groups = new Map<number, T[]>();
-  for (const row of rows) {
-    const key = keyOf(row);
-    const group = groups.get(key);
-    if (group) group.push(row);
-    else groups.set(key, [row]);
-  }
-  return groups;
-}
