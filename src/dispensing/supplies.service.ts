@@ -9,6 +9,7 @@ import { refuse } from '../ledger/model.js';
 import { AccessLog } from '../patient/access-log.js';
 import { patientModel } from '../patient/model.js';
 import type { Patient } from '../patient/patient.js';
+import type { OrderName } from '../prescription/events.js';
 import { orderName, prescriptionModel, supplyModel } from '../prescription/model.js';
 import type { Prescription, Supply } from '../prescription/prescription.js';
 import { PrescriptionAccess } from '../prescription/prescription-access.js';
@@ -43,7 +44,7 @@ export class SuppliesService {
    * Records a dispense that already happened: on the chain of the order that it names, which it opens when nobody
    * has named it yet, otherwise on a supply chain of its own. A known order keeps its patient, whoever was named.
    */
-  report(
+  async report(
     actor: Actor,
     { id = randomUUID(), ...said }: NewReport,
     idempotency?: Idempotency,
@@ -56,7 +57,7 @@ export class SuppliesService {
       order === null
         ? { id, model: supplyModel, mode: 'new', subject }
         : { name: orderName(order), otherwise: { id, model: prescriptionModel, mode: 'new', subject } };
-    return this.writer.commit({
+    const outcome = await this.writer.commit({
       actor,
       signature,
       chains: [target, ...(patient === null ? [] : [{ id: patient, model: patientModel, mode: 'existing' as const }])],
@@ -67,6 +68,15 @@ export class SuppliesService {
         return decideReport(state, command, { chain, now, actor });
       },
     });
+    if (!outcome.ok && outcome.refusal.code === 'signature.required' && order) await this.recordAsked(actor, order);
+    return outcome;
+  }
+
+  /** The statement to sign names the order's chain, by which whoever asks learns that there is such an order. */
+  private async recordAsked(actor: Actor, order: OrderName): Promise<void> {
+    const id = await this.reader.byName(orderName(order));
+    const view = id === null ? null : await this.reader.chain(id, prescriptionModel);
+    if (view?.state.order) this.accessLog.record(actor, 'dispense.report', view.subject, [view.id]);
   }
 
   /** @throws {RefusalException} `ledger.chain-unknown` when there is none or the actor has no relation to it */

@@ -204,6 +204,23 @@ describe('an actor who signs', () => {
     accepted(await api.as('prescriber').post(emergency, { reason: 'unconscious in the emergency room' }));
   });
 
+  it('leaves a trace where a statement tells that there is such an order', async () => {
+    const rx = await issue(api, {}, 'prescriber2');
+    const body = {
+      order: { issuer: api.orgs.practice2, number: rx.number },
+      medication: LISINOPRIL,
+      quantity: tablets('30'),
+      daysSupply: 30,
+      whenHandedOver: new Date(api.clock.now() - 3_600_000).toISOString(),
+      reason: 'outage',
+    };
+    const asked = await api.as('pharmacist').post('/api/dispense-reports', body, 'asked');
+    expect(refusalOf(asked)).toBe('422 signature.required');
+    expect(statementIn(asked)).toMatchObject({ chain: rx.id });
+    const { body: said } = accepted(await api.as('patient').get(`/api/patients/${api.patients.patient}/accesses`));
+    expect(said.items).toContainEqual(expect.objectContaining({ action: 'dispense.report', chains: [rx.id] }));
+  });
+
   it('may send the request again, signed anew, and gets the same answer', async () => {
     const path = '/api/prescriptions';
     const statement = statementIn(await api.as('prescriber').post(path, newOrder(api), 'again'));
