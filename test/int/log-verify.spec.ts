@@ -156,6 +156,20 @@ describe('verify and the published checkpoints', () => {
     expect(await after('DELETE FROM published WHERE size > 300')).toEqual([]);
   });
 
+  it.each<[string, number]>([
+    ['UPDATE served SET size = -1', 0],
+    ['UPDATE served SET size = 2201', 0],
+    ['UPDATE served SET size = 2202', 1],
+    ['UPDATE served SET size = -2', 1],
+    ["UPDATE served SET size = 'x'", 1],
+    ['UPDATE served SET size = 1.5', 1],
+    ['DELETE FROM served', 1],
+    ['INSERT INTO served (id, size) VALUES (2, 1)', 1],
+  ])('of what was served: %s', async (sql, count) => {
+    const served = { kind: 'tampered', table: 'served', where: {}, what: 'is not one size that the log has reached' };
+    expect(await after(sql)).toEqual(Array.from({ length: count }, () => served));
+  });
+
   it.each(['previous', 'checkpoint', 'published_at'])('never throws, whatever column %s holds', async (column) => {
     for (const value of ["''", "'x'", '-2', '1e300', '9223372036854775807', "x''", "CAST(x'ff' AS TEXT)"]) {
       const found = await after(`UPDATE published SET ${column} = ${value} WHERE size = 300`);

@@ -63,6 +63,15 @@ export class PublishedAudit {
     );
     for (const row of beyond)
       this.findings.add('tampered', 'published', { size: integer(row.size) }, 'stands beyond the log head');
+    await this.checkServed(size);
+  }
+
+  /** Nothing smaller than what was served once is served again: a size that is never reached would silence the log. */
+  private async checkServed(size: number): Promise<void> {
+    const rows = await this.db.query<{ size: unknown }>('SELECT size FROM served LIMIT 2');
+    const [served = Number.NaN] = rows.map((row) => (typeof row.size === 'number' ? row.size : Number.NaN));
+    if (rows.length !== 1 || !(Number.isInteger(served) && served >= NONE && served <= size))
+      this.findings.add('tampered', 'served', {}, 'is not one size that the log has reached');
   }
 
   private open(size: number, note: string): Checkpoint | null {
