@@ -9,7 +9,7 @@ import { type Command, type Decision, type EventSignature, type NewEvent, refuse
  * How far the instant that an actor signs may be from the instant at which it is recorded, ms, where the event has no
  * instant of its own: a signature is made for now, not kept for later.
  */
-const SIGNED_WITHIN_MS = 5 * 60_000;
+export const SIGNED_WITHIN_MS = 5 * 60_000;
 
 /**
  * From the enrolment of their first key until all are revoked, an actor's events of signable types must be signed; an

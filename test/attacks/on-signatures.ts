@@ -38,15 +38,16 @@ const renamed = (item: Item): Item =>
   reworded(item, ({ signature }) => ({ signature: { ...(signature as object), commandId: randomUUID() } }));
 
 /** What an administrator and the actor never did: the actor's key is revoked, and one of the operator's enrolled. */
-function swapped(enrolment: Item, mine: Signer): Item[] {
+function swapped(enrolment: Item, mine: Signer, instant: number): Item[] {
   const { data, actor } = JSON.parse(enrolment.text) as {
     data: { account: string; kid: string };
     actor: object;
   };
   const { account, kid } = data;
+  const occurredAt = new Date(instant).toISOString();
   const bare = (type: string, more: object): Item => {
     const { signature: _signature, ...payload } = JSON.parse(enrolment.text) as { signature: EventSignature };
-    return fresh(reworded({ ...enrolment, text: JSON.stringify(payload) }, () => ({ type, ...more })));
+    return fresh(reworded({ ...enrolment, text: JSON.stringify(payload) }, () => ({ type, occurredAt, ...more })));
   };
   const administrator = { id: randomUUID(), org: null, role: 'administrator' };
   return [
@@ -126,18 +127,19 @@ export const ON_SIGNATURES: readonly Attack[] = [
     // Its two events hold, as far as anybody knows who takes the log chain at its word. They stand there for ever.
     name: "revoke an actor's key as an administrator, enrol another in their name, and sign with that",
     form: 'clever',
-    mutate: appending((items, { enrolment, signed: [report] }) => {
+    mutate: appending((items, { enrolment, signed: [report], size }) => {
       const mine = newSigner();
-      return [...swapped(itemAt(items, enrolment), mine), signedBy(mine, forged(itemAt(items, report)))];
+      const at = instantOf(itemAt(items, size - 1));
+      return [...swapped(itemAt(items, enrolment), mine, at), signedBy(mine, forged(itemAt(items, report)))];
     }),
     caughtBy: ['actor key'],
   },
   {
     name: "revoke an actor's key in their name, unsigned",
     form: 'clever',
-    mutate: appending((items, { enrolment }) => {
+    mutate: appending((items, { enrolment, size }) => {
       const { actor } = JSON.parse(itemAt(items, enrolment).text) as { actor: object };
-      const [revocation] = swapped(itemAt(items, enrolment), newSigner());
+      const [revocation] = swapped(itemAt(items, enrolment), newSigner(), instantOf(itemAt(items, size - 1)));
       return [reworded(revocation as Item, () => ({ actor, derived: { by: 'self' } }))];
     }),
     caughtBy,

@@ -11,6 +11,7 @@ const ORIGIN = 'log.example/signatures';
 const CHAIN = '7c1f0b64-2d3a-4c5e-8f6a-9b0c1d2e3f02';
 const INSTANT = '2026-01-22T15:00:00.000Z';
 const signer = newSigner();
+const minutes = (after: number): string => new Date(Date.parse(INSTANT) + after * 60_000).toISOString();
 
 let commands = 0;
 const event = (type: string, over: Partial<LedgerEvent> = {}): LedgerEvent => ({
@@ -58,6 +59,20 @@ it.each<[string, LedgerEvent[], number[]]>([
     'a cancel at another instant',
     [signed(event('dispense.released/1')), { ...cancelled, recordedAt: '2026-01-22T15:00:00.001Z' }],
     [2],
+  ],
+  ['an order that was signed five minutes before', [signed(event('order.issued/1', { recordedAt: minutes(5) }))], []],
+  ['one that was kept back for longer', [signed(event('order.issued/1', { recordedAt: minutes(6) }))], [1]],
+  ['one that was signed for later', [signed(event('order.issued/1', { recordedAt: minutes(-6) }))], [1]],
+  ['one that was recorded at no time', [signed(event('order.issued/1', { recordedAt: 'never' }))], [1]],
+  [
+    'a report of what was handed over long ago',
+    [signed(event('dispense.reported/1', { recordedAt: minutes(600), data: { whenHandedOver: INSTANT } }))],
+    [],
+  ],
+  [
+    'a report under another instant than it names',
+    [signed(event('dispense.reported/1', { recordedAt: minutes(600), data: { whenHandedOver: minutes(1) } }))],
+    [1],
   ],
   ['an order that was not signed', [event('order.issued/1')], [1]],
   ['an import in the name of who signs', [event('order.imported/1')], [1]],

@@ -1,4 +1,5 @@
 import { KEY_ENROLLED, KEY_REVOKED } from '../actor-keys.js';
+import { SIGNED_WITHIN_MS } from '../decide-signature.js';
 import { LOG_CHAIN } from '../core/entry.js';
 import { holdsFor, JwsError, parseDetachedJws } from '../core/jws.js';
 import { isPublicJwk, type PublicJwk, thumbprint } from '../core/public-key.js';
@@ -30,7 +31,8 @@ interface Run {
 
 /**
  * Checks actors' signatures: each holds for what entry and payload say, by a key of the actor that was in force at that
- * log index, under a commandId that the actor used once; and what an actor with a key in force says is signed, or stands
+ * log index, under a commandId that the actor used once, and was recorded when it was signed: a signed request that an
+ * operator kept back is nothing to be recorded later; and what an actor with a key in force says is signed, or stands
  * beside what they signed as a consequence of it.
  * Keys are those of the log chain, whose events are taken before all others, or in log order.
  *
@@ -125,8 +127,9 @@ export class SignatureAudit {
     const holds =
       holdsFor(parsed(jws), key, bytes, nodeCheck) &&
       (!enrolled || first !== null || (possession !== undefined && shows(enrolled, possession, bytes)));
-    if (holds) this.verified++;
-    else this.wrong(index, 'has a signature that does not hold');
+    if (!holds) this.wrong(index, 'has a signature that does not hold');
+    else if (!isOfItsTime(event)) this.wrong(index, 'was recorded at another time than it was signed for');
+    else this.verified++;
   }
 
   private follow(index: number, { type, data, derived, actor }: LedgerEvent): void {
@@ -146,6 +149,12 @@ export class SignatureAudit {
       life.until = index;
     }
   }
+}
+
+/** Of a handing-over the instant is part of what is signed, however long ago it was. */
+function isOfItsTime({ occurredAt, recordedAt, data }: LedgerEvent): boolean {
+  if (data['whenHandedOver'] === occurredAt) return true;
+  return Math.abs(Date.parse(occurredAt) - Date.parse(recordedAt)) <= SIGNED_WITHIN_MS;
 }
 
 function parsed(text: unknown): ReturnType<typeof parseDetachedJws> {
