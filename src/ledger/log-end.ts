@@ -1,6 +1,6 @@
 import type { Clock } from '../config/clock.js';
 import { type Db, DbError } from '../database/db.js';
-import { CLOCK_TOLERANCE_MS } from './batch-statement.js';
+import { BatchClock } from './batch-clock.js';
 import type { GrowingTree } from './core/merkle.js';
 import { type Desk, type Draft, firstEntry, openStaging, type Result, seal, stage, wroteNothing } from './draft.js';
 import {
@@ -25,8 +25,6 @@ import { LedgerUnavailable } from './unavailable.js';
 const OPTIMISTIC_ATTEMPTS = 2;
 /** Attempts at one batch in all. */
 const ATTEMPTS = 8;
-/** How often the offset to the database's clock is measured. */
-const CLOCK_CHECK_MS = 60_000;
 
 /** Told what went wrong, without values; the process goes on. */
 export type Report = (event: string, detail: Record<string, string | number>) => void;
@@ -62,8 +60,7 @@ export class LogEnd {
   private readonly cache: HeadCache;
   private readonly sealer: Sealer;
   private tip: Tip | null = null;
-  private clockOffset = 0;
-  private clockChecked = Number.NEGATIVE_INFINITY;
+  private readonly clock: BatchClock;
   /** The batch that is being written, until its outcome is known. */
   private written: Draft | null = null;
   private broken = false;
@@ -76,7 +73,7 @@ export class LogEnd {
     private readonly store: Store,
     private readonly desk: Desk,
     private readonly models: readonly ChainModel[],
-    private readonly clock: Clock,
+    clock: Clock,
     /** Decrypted chain heads kept in memory. */
     private readonly cached: number,
     /** How long the outcome of a lost batch is looked for, in milliseconds. */
@@ -85,6 +82,7 @@ export class LogEnd {
   ) {
     this.cache = new HeadCache(store.db, desk.vault, cached);
     this.sealer = new Sealer(report);
+    this.clock = new BatchClock(clock, store);
   }
 
   /**
@@ -103,7 +101,7 @@ export class LogEnd {
         if (attempt === 0 && ahead) draft = await this.write(ahead, false, departed);
         else {
           await this.recover();
-          await this.checkClock();
+          await this.clock.check();
           const once = async (): Promise<Draft | null> =>
             this.write(await this.draft(batch, careful, lock), lock, departed);
           draft = lock ? await this.store.locked(once) : await once();
@@ -112,7 +110,7 @@ export class LogEnd {
           this.written = null;
           return draft;
         }
-        this.clockChecked = Number.NEGATIVE_INFINITY;
+        this.clock.doubt();
       } catch (error) {
         const fault = error instanceof DbError ? error.fault : null;
         if (fault === 'lost') {
@@ -131,10 +129,9 @@ export class LogEnd {
   /** Opens a batch behind the one that is on its way; null when anything is out of order: {@link put} finds out what. */
   openAhead(): Ahead | null {
     const { tip } = this;
-    if (!tip || this.behind || this.broken || this.clockIsDue) return null;
-    const clock = this.clock.now() + this.clockOffset;
-    if (tip.time > clock + CLOCK_TOLERANCE_MS) return null;
-    const now = Math.max(clock, tip.time);
+    if (!tip || this.behind || this.broken || this.clock.isDue) return null;
+    const now = this.clock.behind(tip);
+    if (now === null) return null;
     const { tree, staging } = openStaging(this.desk, tip, now, this.cache.nextSubject, this.cache.log);
     return { epoch: this.epoch, tip, now, results: [], tree, staging };
   }
@@ -164,24 +161,47 @@ export class LogEnd {
   }
 
   /** Ends every chain of a subject and deletes what they held. */
-  async erase(subject: string, actor: Actor, { reason, decide, remember }: ErasureOptions): Promise<ErasureDone> {
+  erase(subject: string, actor: Actor, { reason, decide, remember }: ErasureOptions): Promise<ErasureDone> {
+    // Keys and states of the subject leave memory, too, and what stood in for them while its chains were ended.
+    return this.alone(async (tip) => {
+      const { db } = this.store;
+      const desk = { ...this.desk, models: this.models };
+      const now = this.clock.now(tip);
+      const decided = decide ? await decide(db, await ownState(db, desk, subject), now) : { also: [] };
+      if ('refusal' in decided) return { outcome: { ok: false, refusal: decided.refusal }, draft: null };
+      const subjects = [subject, ...decided.also];
+      const draft = await draftErasure(db, desk, tip, now, subjects, actor, reason);
+      if (draft) await this.writeLocked(draft);
+      await deleteErased(db, this.models, draft, subjects);
+      await remember?.(db);
+      return { outcome: await erasureOf(db, subject), draft };
+    });
+  }
+
+  /** Replaces the log's key. @returns null when that is not `from` any more */
+  async replaceKey(next: LogKey, from: string): Promise<Draft | null> {
+    const draft = await this.alone(async (tip) => {
+      if (tip.vkey !== from) return null;
+      const drafted = await draftRotation(this.desk, this.cache, tip, this.clock.now(tip), next);
+      await this.writeLocked(drafted);
+      await publishRotation(this.store.db, drafted.after);
+      return drafted;
+    });
+    if (draft) this.desk.keys.take(next);
+    return draft;
+  }
+
+  /**
+   * Under the head's lock, on the newest tip and in one transaction. What is in memory is read anew afterwards.
+   * @param work may write one draft
+   */
+  private async alone<T>(work: (tip: Tip) => Promise<T>): Promise<T> {
     try {
       await this.recover();
-      await this.checkClock();
-      const done = await this.store.locked(async (): Promise<ErasureDone> => {
-        const { db } = this.store;
-        const desk = { ...this.desk, models: this.models };
+      await this.clock.check();
+      const done = await this.store.locked(async () => {
         await this.catchUp();
-        const tip = (this.tip ??= await this.load());
-        const now = this.now(tip);
-        const decided = decide ? await decide(db, await ownState(db, desk, subject), now) : { also: [] };
-        if ('refusal' in decided) return { outcome: { ok: false, refusal: decided.refusal }, draft: null };
-        const subjects = [subject, ...decided.also];
-        const draft = await draftErasure(db, desk, tip, now, subjects, actor, reason);
-        if (draft && !(await this.write(draft, true, () => undefined))) throw new LedgerUnavailable('the log is busy');
-        await deleteErased(db, this.models, draft, subjects);
-        await remember?.(db);
-        return { outcome: await erasureOf(db, subject), draft };
+        return work((this.tip ??= await this.load()));
       });
       this.written = null;
       return done;
@@ -191,36 +211,12 @@ export class LogEnd {
       if (!this.broken) this.written = null;
       throw error;
     } finally {
-      // Keys and states of the subject leave memory, too, and what stood in for them while its chains were ended.
       this.forget();
     }
   }
 
-  /** Replaces the log's key. @returns null when that is not `from` any more */
-  async replaceKey(next: LogKey, from: string): Promise<Draft | null> {
-    try {
-      await this.recover();
-      await this.checkClock();
-      const draft = await this.store.locked(async () => {
-        await this.catchUp();
-        const tip = (this.tip ??= await this.load());
-        if (tip.vkey !== from) return null;
-        const drafted = await draftRotation(this.desk, this.cache, tip, this.now(tip), next);
-        if (!(await this.write(drafted, true, () => undefined))) throw new LedgerUnavailable('the log is busy');
-        await publishRotation(this.store.db, drafted.after);
-        return drafted;
-      });
-      this.written = null;
-      if (draft) this.desk.keys.take(next);
-      return draft;
-    } catch (error) {
-      this.noteLoss(error);
-      // Taken back whole, unless the connection broke: then it is not known.
-      if (!this.broken) this.written = null;
-      throw error;
-    } finally {
-      this.forget();
-    }
+  private async writeLocked(draft: Draft): Promise<void> {
+    if (!(await this.write(draft, true, () => undefined))) throw new LedgerUnavailable('the log is busy');
   }
 
   /** A transaction for rows that are no events. */
@@ -262,7 +258,7 @@ export class LogEnd {
   private async draft(batch: readonly Item[], careful: boolean, locked: boolean): Promise<Draft> {
     if (locked || this.behind) await this.catchUp();
     const tip = (this.tip ??= await this.load());
-    const now = this.now(tip);
+    const now = this.clock.now(tip);
     const commands = batch.map(({ command }) => command);
     const known = await this.cache.read(commands, careful);
     const { tree, staging } = openStaging(this.desk, tip, now, this.cache.nextSubject, this.cache.log);
@@ -324,7 +320,7 @@ export class LogEnd {
     const grown = before ? tip.size - before.size : 0;
     if (before && grown === 0 && tip.root.equals(before.root)) {
       // Nobody wrote: then it was our clock.
-      this.clockChecked = Number.NEGATIVE_INFINITY;
+      this.clock.doubt();
     } else if (before && grown > 0 && grown <= this.cached) {
       await this.cache.dropSince(before.size);
     } else {
@@ -339,29 +335,6 @@ export class LogEnd {
   private async isCurrent(tip: Tip): Promise<boolean> {
     const [row] = await this.store.db.query<{ size: number }>('SELECT size FROM log_head WHERE id = 1');
     return row?.size === tip.size;
-  }
-
-  /** The batch's instant: never before the previous entry, never far from the database's clock. */
-  private now(tip: Tip): number {
-    const now = this.clock.now() + this.clockOffset;
-    if (tip.time > now + CLOCK_TOLERANCE_MS) throw new LedgerUnavailable('the log is ahead of the clock', 60);
-    return Math.max(now, tip.time);
-  }
-
-  private get clockIsDue(): boolean {
-    return this.clock.now() - this.clockChecked >= CLOCK_CHECK_MS;
-  }
-
-  private async checkClock(): Promise<void> {
-    if (!this.clockIsDue) return;
-    const started = this.clock.now();
-    const theirs = await this.store.clock();
-    const ours = (started + this.clock.now()) / 2;
-    if (theirs !== null && Math.abs(theirs - ours) > CLOCK_TOLERANCE_MS) {
-      throw new LedgerUnavailable("this machine's clock is off the database's", 60);
-    }
-    this.clockOffset = theirs === null ? 0 : Math.round(theirs - ours);
-    this.clockChecked = started;
   }
 
   /** Looks until it is known whether a batch was committed on a connection that broke. */

@@ -165,9 +165,9 @@ describe('verify and the published checkpoints', () => {
     ['UPDATE served SET size = 1.5', 1],
     ['DELETE FROM served', 1],
     ['INSERT INTO served (id, size) VALUES (2, 1)', 1],
-  ])('of what was served: %s', async (sql, count) => {
+  ])('of what was served: %s', async (sql, findings) => {
     const served = { kind: 'tampered', table: 'served', where: {}, what: 'is not one size that the log has reached' };
-    expect(await after(sql)).toEqual(Array.from({ length: count }, () => served));
+    expect(await after(sql)).toEqual(Array.from({ length: findings }, () => served));
   });
 
   it.each(['previous', 'checkpoint', 'published_at'])('never throws, whatever column %s holds', async (column) => {
