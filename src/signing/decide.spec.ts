@@ -4,7 +4,7 @@ import { KEY_ENROLLED, KEY_REVOKED } from '../ledger/actor-keys.js';
 import { LOG_CHAIN } from '../ledger/core/entry.js';
 import { type LogChain, logModel } from '../ledger/log-chain.js';
 import type { Actor, Decision, LedgerEvent, Role } from '../ledger/model.js';
-import { decideEnrol, decideRevoke, MOST_KEYS } from './decide.js';
+import { decideEnrol, decideRevoke, MOST_EVER, MOST_KEYS } from './decide.js';
 
 const actor = (id: string, role: Role = 'prescriber'): Actor => ({ id, role, org: null, patient: null });
 const [doctor, pharmacist, admin] = [actor('doctor'), actor('pharmacist', 'pharmacist'), actor('a', 'administrator')];
@@ -34,6 +34,20 @@ function given(...steps: Step[]): LogChain | null {
 const outcome = (decision: Decision): string =>
   'refusal' in decision ? decision.refusal.code : decision.events.map(({ type }) => type).join();
 
+/** That many keys of the doctor, each revoked; as they differ, they need be no keys. */
+const enrolledEver = (count: number): Step[] => [
+  () => ({
+    events: Array.from({ length: count }, (_, at) => ({ account: doctor.id, kid: `kid-${at}` })).flatMap((key) =>
+      [KEY_ENROLLED, KEY_REVOKED].map((type) => ({
+        chain: LOG_CHAIN,
+        type,
+        data: { ...key, jwk: first.jwk },
+        derived: {},
+      })),
+    ),
+  }),
+];
+
 describe('actors’ keys', () => {
   it.each<[string, Step[], Step, string]>([
     ['a first key', [], enrol(doctor), KEY_ENROLLED],
@@ -49,6 +63,9 @@ describe('actors’ keys', () => {
       enrol(doctor),
       'actor-key.too-many',
     ],
+    ['one too many of all that were revoked', enrolledEver(MOST_EVER), enrol(doctor), 'actor-key.too-many'],
+    ['as many as may be', enrolledEver(MOST_EVER - 1), enrol(doctor), KEY_ENROLLED],
+    ['one of somebody else, after that', enrolledEver(MOST_EVER), enrol(pharmacist), KEY_ENROLLED],
     ['one by an administrator', [], enrol(admin), 'access.forbidden'],
     ['one by the system', [], enrol(actor('system', 'system')), 'access.forbidden'],
     ['revoked by its owner', [enrol(doctor)], revoke(doctor), KEY_REVOKED],

@@ -9,6 +9,8 @@ import type { RefusalCode } from '../prescription/refusals.js';
 
 /** Most keys of one actor in force: a few devices. Each stays in the state that every write of the log chain stores. */
 export const MOST_KEYS = 10;
+/** Most that one actor ever enrols: a revoked key is never forgotten. */
+export const MOST_EVER = 1000;
 
 export interface EnrolKey {
   readonly jwk: PublicJwk;
@@ -23,6 +25,8 @@ export function decideEnrol(log: LogChain | null, { jwk }: EnrolKey, actor: Acto
   if (known?.account === actor.id && known.jwk === null) return refuse('actor-key.revoked');
   if (known) return refuse('actor-key.taken');
   if ((inForce[actor.id]?.length ?? 0) >= MOST_KEYS) return refuse('actor-key.too-many', { most: MOST_KEYS });
+  const ever = Object.values(keys).filter(({ account }) => account === actor.id).length;
+  if (ever >= MOST_EVER) return refuse('actor-key.too-many', { most: MOST_EVER });
   const data: KeyEnrolled['data'] = { account: actor.id, jwk, kid };
   return accept({ chain: LOG_CHAIN, type: KEY_ENROLLED, data, derived: {} });
 }
