@@ -6,8 +6,8 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  rmSync,
   statSync,
-  unlinkSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -61,7 +61,8 @@ export function writeKey(dir: string, name: string, key: Uint8Array): void {
     throw new KeyFileError(`${file} cannot be made (${(error as NodeJS.ErrnoException).code})`);
   } finally {
     closeSync(descriptor);
-    unlinkSync(draft);
+    // Who destroys this key's elders at this moment may take the draft for a copy of one.
+    rmSync(draft, { force: true });
   }
   syncKeys(dir);
 }

@@ -2,7 +2,7 @@ import { createDecipheriv, hkdfSync } from 'node:crypto';
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Db } from '../database/db.js';
-import { createKey, loadKey, loadOrCreateKey } from './key-files.js';
+import { createKey, loadKey, loadOrCreateKey, syncKeys } from './key-files.js';
 import { nodeHasher } from './node-hasher.js';
 import { freshBytes } from './random.js';
 import { KEY, NONCE, OVERHEAD, sealInPlace, TAG } from './seal-in-place.js';
@@ -12,6 +12,8 @@ import { LedgerUnavailable } from './unavailable.js';
 /** Unwrapped subject keys kept in memory. */
 const CACHED_SUBJECTS = 50_000;
 const KEK_FILE = /^kek-\d{4}$/;
+/** The file of a KEK, or a copy that a crash left when the KEK was made (`key-files.ts`), or that somebody put beside it. */
+const KEK_OR_COPY = /^kek-(\d{4})(?:\..*)?$/;
 /** The file of the key from which those of blind indexes and MACs are derived. */
 export const INDEX_KEY = 'index.key';
 
@@ -155,12 +157,13 @@ export class Vault {
   }
 
   /**
-   * Whether a KEK up to this one is in the folder: what was wrapped under it can be opened in an old backup.
+   * Whether a KEK up to this one is in the folder, or a copy of it: what was wrapped under it can be opened in an old
+   * backup.
    * @throws {LedgerUnavailable} when the folder cannot be read
    */
   holdsUpTo(kek: string): boolean {
     this.followFolder();
-    return [...this.keks.keys()].some((id) => id <= kek);
+    return kekFiles(this.dir).some(({ id }) => id <= kek);
   }
 
   /**
@@ -315,7 +318,9 @@ export class Vault {
   }
 
   /**
-   * Destroys every KEK but the newest, once {@link retireOldKeks} is committed: what only they wrapped is gone for good.
+   * Destroys every KEK but the newest, and all copies of them in the folder, once {@link retireOldKeks} is committed: what
+   * only they wrapped is gone for good. On the disk they are gone when this resolves.
+   * @returns their ids
    * @throws {VaultError} while a subject key still needs one of them, or may come to
    */
   async destroyOldKeks(db: Db): Promise<string[]> {
@@ -324,10 +329,12 @@ export class Vault {
     if (oldest < this.newest) throw new VaultError('an older key-encryption key may still wrap');
     const [row] = await db.query<{ n: number }>('SELECT count(*) AS n FROM subject WHERE kek <> ?', [this.newest]);
     if ((row?.n ?? 0) > 0) throw new VaultError('subject keys are still wrapped by an older key-encryption key');
-    const old = [...this.keks.keys()].filter((id) => id !== this.newest);
-    for (const id of old) rmSync(join(this.dir, `kek-${id}`));
+    const old = kekFiles(this.dir).filter(({ id }) => id < this.newest);
+    for (const { name } of old) rmSync(join(this.dir, name), { force: true });
+    // Before anybody is told: a power cut would bring them back.
+    syncKeys(this.dir);
     this.loadKeks();
-    return old;
+    return [...new Set(old.map(({ id }) => id))];
   }
 }
 
@@ -354,6 +361,12 @@ export function kekIds(dir: string): string[] {
     .filter((name) => KEK_FILE.test(name))
     .map((name) => name.slice('kek-'.length))
     .toSorted();
+}
+
+/** Files of the KEKs in the folder and of copies of them, oldest first. */
+function kekFiles(dir: string): { id: string; name: string }[] {
+  const named = readdirSync(dir).map((name) => ({ name, id: KEK_OR_COPY.exec(name)?.[1] ?? '' }));
+  return named.filter(({ id }) => id !== '').toSorted((a, b) => a.id.localeCompare(b.id));
 }
 
 export function freshKey(): Uint8Array {
