@@ -326,9 +326,11 @@ export class Vault {
   async destroyOldKeks(db: Db): Promise<string[]> {
     const oldest = await holdKeks(db);
     this.followFolder();
-    if (oldest < this.newest) throw new VaultError('an older key-encryption key may still wrap');
+    if (oldest < this.newest)
+      throw new VaultError('an older key-encryption key may still wrap, somebody else rotates, too: run it again');
     const [row] = await db.query<{ n: number }>('SELECT count(*) AS n FROM subject WHERE kek <> ?', [this.newest]);
-    if ((row?.n ?? 0) > 0) throw new VaultError('subject keys are still wrapped by an older key-encryption key');
+    if ((row?.n ?? 0) > 0)
+      throw new VaultError('subject keys are still wrapped by an older key-encryption key: run it again');
     const old = kekFiles(this.dir).filter(({ id }) => id < this.newest);
     for (const { name } of old) rmSync(join(this.dir, name), { force: true });
     // Before anybody is told: a power cut would bring them back.

@@ -210,9 +210,13 @@ describe('rows of the ledger', () => {
     expect(ledger.vault.addKek()).toBe('0002');
     const late = randomUUID();
     await ledger.writer.commit(count(late, 1));
-    await expect(ledger.writer.side((db) => ledger.vault.destroyOldKeks(db))).rejects.toThrow('may still wrap');
+    await expect(ledger.writer.side((db) => ledger.vault.destroyOldKeks(db))).rejects.toThrow(
+      /may still wrap.*run it again/,
+    );
     await ledger.writer.side((db) => ledger.vault.retireOldKeks(db));
-    await expect(ledger.writer.side((db) => ledger.vault.destroyOldKeks(db))).rejects.toThrow('still wrapped');
+    await expect(ledger.writer.side((db) => ledger.vault.destroyOldKeks(db))).rejects.toThrow(
+      /still wrapped.*run it again/,
+    );
     const chunks: number[] = [];
     while (chunks.at(-1) !== 0) {
       chunks.push(await ledger.writer.side((db) => ledger.vault.rewrapSubjects(db, 10)));
