@@ -44,7 +44,7 @@ export async function runContinue(options: ContinueOptions, terminal: Terminal):
   }
 }
 
-function inJson({ said, headFile, oldKey }: Continued) {
+function inJson({ said, headFile, oldKeys }: Continued) {
   const { origin: log, to: vkey, oldOrigin, from, size: entries, remembered, bothSigned } = said;
   return {
     log,
@@ -53,20 +53,20 @@ function inJson({ said, headFile, oldKey }: Continued) {
     entries,
     lost: remembered.size - entries,
     headFile,
-    oldKey,
+    oldKeys,
   };
 }
 
-function inWords({ said, headFile, oldKey }: Continued): string[] {
+function inWords({ said, headFile, oldKeys }: Continued): string[] {
   const { origin, to, oldOrigin, size, remembered, bothSigned } = said;
   return [
     `${oldOrigin} goes on as ${origin}, with ${size} of its ${remembered.size} entries; its key:`,
     `  ${to}`,
     `${bothSigned ? 'old and new key have' : 'only the new key has'} signed that, at log index ${size}; /log/continued serves it`,
     ...(headFile === null ? [] : [`the head file of before is kept: ${headFile}`]),
-    ...(oldKey === null
+    ...(oldKeys.length === 0
       ? []
-      : [`the old key is still in the keys folder: ${oldKey}; it signs nothing any more, destroy it`]),
+      : [`old keys are still in the keys folder: ${oldKeys.join(', ')}; they sign nothing any more, destroy them`]),
     'witnesses, WITNESS_POLICY, LOG_ORIGIN and whoever pins the key or that of chain heads (rxledger vkey) need the new one',
   ];
 }

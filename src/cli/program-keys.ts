@@ -49,7 +49,7 @@ All processes of the log must see the same keys folder; they take the new key ov
       help(
         ['rxledger rotate-log-key --prepare', 'days before: tell the key to witnesses and auditors'],
         ['rxledger rotate-log-key --destroy-old', 'the prepared key signs from now on'],
-        ['rxledger rotate-log-key --json', 'prints {log, from, to, index, old, receipt}'],
+        ['rxledger rotate-log-key --json', 'prints {log, from, to, index, old, receipt, left}'],
       ),
     )
     .addHelpText(
@@ -60,7 +60,8 @@ it carries both signatures; /log/rotations serves them. All processes of the log
 the new key over by themselves, and one that does not find it there answers writes with 503. Who has pinned the old key:
 \`rxledger follow\` moves on and says so, \`verify\` and \`proof verify --rotations\` accept the old key as the beginning;
 receipts of before hold under the old key for ever. Witnesses and WITNESS_POLICY need the new key as a second log line:
-without it they cosign no more. A copy of the old key in a backup still signs: destroy it there too.`,
+without it they cosign no more. A copy of the old key in a backup still signs: destroy it there too. Interrupted, run it
+again: it ends what it began, and replaces no key a second time.`,
     )
     .action(async (options: RotateLogKeyOptions) =>
       done(await (await import('./rotate-log-key.js')).runRotateLogKey(options, terminal)),
@@ -119,7 +120,7 @@ no repeat of it but recorded once more. All that was lost is held in memory. Int
         ['rxledger continue', 'asks nothing: refused where the head file remembers no more than the database holds'],
         [
           'rxledger continue --origin example.org/rxledger-2 --json',
-          'prints {log, vkey, continues, entries, lost, headFile}',
+          'prints {log, vkey, continues, entries, lost, headFile, oldKeys}',
         ],
       ),
     )

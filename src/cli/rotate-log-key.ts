@@ -4,7 +4,16 @@ import { Config, ConfigError } from '../config/config.js';
 import { dbOf } from '../database/db.js';
 import { readKeyHistory } from '../ledger/key-history.js';
 import type { LogKey } from '../ledger/log-key.js';
-import { preparedKey, prepareKey, settleKey } from '../ledger/log-keys.js';
+import {
+  begunKey,
+  destroyLogKey,
+  endRotation,
+  installKey,
+  oldKeyFile,
+  oldKeyFiles,
+  prepareKey,
+  settleKey,
+} from '../ledger/log-keys.js';
 import type { Receipt } from '../ledger/model.js';
 import { openLedger } from '../ledger/open-ledger.js';
 import { loadWitnessPolicy } from '../log/rounds-policy.js';
@@ -21,45 +30,54 @@ interface Replaced {
   /** Null where the log does not say it. */
   readonly from: string | null;
   readonly to: string;
-  /** File of the old key in the keys folder; null when there is none any more. */
-  readonly old: string | null;
   /** Of the log chain's event, under the checkpoint that both keys have signed. */
   readonly receipt: Receipt | null;
+}
+
+/** What the keys folder still holds of keys that sign no more. */
+interface Kept {
+  /** File of the key that was replaced; null when there is none any more. */
+  readonly old: string | null;
+  /** Files of keys from before that one, and of copies. */
+  readonly left: readonly string[];
 }
 
 /** `rxledger rotate-log-key`: the log goes on under a new key that the old one has vouched for. */
 export async function runRotateLogKey(options: RotateLogKeyOptions, terminal: Terminal): Promise<ExitCode> {
   const config = Config.parse(terminal.env);
-  const { origin, vkey, before } = await withLog(config, async ({ source, head }) => {
-    const { vkeysNow: vkeys } = await readKeyHistory(dbOf(source), head.origin);
-    return { ...head, before: vkeys.at(-2) ?? null };
+  const { keysDir } = config;
+  const { origin, vkey, before, past } = await withLog(config, async ({ source, head }) => {
+    const { vkeysNow, vkeys } = await readKeyHistory(dbOf(source), head.origin);
+    return { ...head, before: vkeysNow.at(-2) ?? null, past: vkeys.slice(0, -1) };
   });
-  const begun = preparedKey(config.keysDir, origin);
+  // Interrupted after the log had taken it: a second run must not replace it once more.
+  const begun = begunKey(keysDir, origin, vkey);
   if (options.prepare) {
-    // One that signs already was left behind by a crash: it is not the next one.
-    if (begun?.vkey === vkey) settleKey(config.keysDir, begun, before, true);
-    return prepared(prepareKey(config.keysDir, origin), options, terminal);
+    // It signs already: it is not the next one.
+    if (begun) settleKey(keysDir, begun, before, true);
+    return prepared(prepareKey(keysDir, origin), options, terminal);
   }
-  // Interrupted after the log had taken it: what is left is the file's name.
-  const replaced =
-    begun?.vkey === vkey ? finished(config, begun, before, options) : await replace(config, origin, options, terminal);
+  const replaced = begun ? { key: begun, from: before, receipt: null } : await replace(config, origin, terminal);
   if (!replaced) {
     terminal.err('another process has replaced the key meanwhile: nothing was done');
     return EXIT.finding;
   }
-  if (options.json) terminal.out(JSON.stringify({ ...replaced, index: replaced.receipt?.index ?? null }));
-  else for (const line of inWords(replaced, options)) terminal.out(line);
+  const { key, from, receipt } = replaced;
+  installKey(keysDir, key, from, !options.destroyOld);
+  if (options.destroyOld && from !== null) destroyLogKey(keysDir, from);
+  const said = { log: origin, from, to: key.vkey, receipt };
+  const kept = keptOf(keysDir, said, past);
+  if (options.json) terminal.out(JSON.stringify({ ...said, ...kept, index: receipt?.index ?? null }));
+  else for (const line of inWords(said, kept, options)) terminal.out(line);
+  // Not before everybody could read which key signs now.
+  endRotation(keysDir, key);
   return EXIT.ok;
 }
 
-function finished(
-  { keysDir }: Config,
-  key: LogKey,
-  from: string | null,
-  { destroyOld }: RotateLogKeyOptions,
-): Replaced {
-  const old = settleKey(keysDir, key, from, !destroyOld);
-  return { log: key.origin, from, to: key.vkey, old, receipt: null };
+function keptOf(dir: string, { from }: Replaced, past: readonly string[]): Kept {
+  const files = oldKeyFiles(dir, from === null ? past : [...past, from]);
+  const old = files.find((name) => from !== null && name === oldKeyFile(from)) ?? null;
+  return { old, left: files.filter((name) => name !== old) };
 }
 
 function prepared(key: LogKey, { json }: CommonOptions, terminal: Terminal): ExitCode {
@@ -71,20 +89,19 @@ function prepared(key: LogKey, { json }: CommonOptions, terminal: Terminal): Exi
 async function replace(
   config: Config,
   log: string,
-  { destroyOld }: RotateLogKeyOptions,
   terminal: Terminal,
-): Promise<Replaced | null> {
+): Promise<{ key: LogKey; from: string; receipt: Receipt } | null> {
   const ledger = await openLedger(config, new Clock(), CHAIN_MODELS, (event, detail) =>
     terminal.err(`${event} ${JSON.stringify(detail)}`),
   );
   try {
     const from = ledger.writer.vkey;
-    const next = prepareKey(config.keysDir, log);
-    checkPolicy(config, next.vkey);
-    const receipt = await ledger.writer.replaceKey(next);
-    if (!receipt) return null;
-    const old = settleKey(config.keysDir, next, from, !destroyOld);
-    return { log, from, to: next.vkey, old, receipt };
+    const key = prepareKey(config.keysDir, log);
+    // Another process has begun meanwhile, and not ended yet.
+    if (key.vkey === from) return null;
+    checkPolicy(config, key.vkey);
+    const receipt = await ledger.writer.replaceKey(key);
+    return receipt && { key, from, receipt };
   } finally {
     await ledger.close();
   }
@@ -101,14 +118,17 @@ function checkPolicy({ env: { WITNESS_POLICY: path } }: Config, next: string): v
   }
 }
 
-function inWords({ from, to, old, receipt }: Replaced, { destroyOld }: RotateLogKeyOptions): string[] {
+function inWords({ from, to, receipt }: Replaced, { old, left }: Kept, { destroyOld }: RotateLogKeyOptions): string[] {
   return [
     receipt ? `replaced at log index ${receipt.index}; from now on the log signs with` : 'the log signs already with',
     `  ${to}`,
     ...(from === null ? [] : [`  before: ${from}`]),
-    destroyOld && old === null && from !== null
+    destroyOld && from !== null
       ? 'the old key is destroyed; copies of it in backups of the keys folder are yours to destroy'
       : `the old key may still be in the keys folder${old === null ? '' : `: ${old}`}; it signs nothing any more, destroy it`,
+    ...(left.length === 0
+      ? []
+      : [`keys from before that are still in the keys folder, destroy them: ${left.join(', ')}`]),
     'witnesses, WITNESS_POLICY and whoever pins the key need the new one',
   ];
 }

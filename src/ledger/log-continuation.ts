@@ -14,7 +14,7 @@ import { type KeyHistory, readKeyHistory } from './key-history.js';
 import { publishRotation } from './key-rotation.js';
 import { LOG_REF } from './log-chain.js';
 import type { LogKey } from './log-key.js';
-import { heldKeys, keyIdOf, LogKeys, prepareKey, settleKey } from './log-keys.js';
+import { heldKeys, keyIdOf, LogKeys, oldKeyFiles, prepareKey, settleKey } from './log-keys.js';
 import { accept, type ChainModel, type Command, SYSTEM } from './model.js';
 import type { Report } from './open-ledger.js';
 import { Sealer } from './sealer.js';
@@ -32,8 +32,8 @@ export interface Continued {
   readonly said: Pick<Continuation, 'from' | 'to' | 'oldOrigin' | 'origin' | 'size' | 'remembered' | 'bothSigned'>;
   /** Where the old head file is now; null when it was moved before. */
   readonly headFile: string | null;
-  /** File of the old key in the keys folder: it signs nothing any more. Null when there is none. */
-  readonly oldKey: string | null;
+  /** Files of the log's old keys in the keys folder: they sign nothing any more, and could still. */
+  readonly oldKeys: readonly string[];
 }
 
 /** Chain heads kept in memory: the batch needs one. */
@@ -247,7 +247,7 @@ async function finish({ keysDir, headFile }: Config, head: HeadRow, history: Key
   if (!said) return null;
   const key = LogKeys.open(keysDir, head.origin, head.vkey, history.vkeysNow);
   if (!key) throw new ContinueRefused(`the key in the keys folder is not the one of log ${head.origin}`);
-  const oldKey = settleKey(keysDir, key.of(head.vkey), said.from, true);
+  settleKey(keysDir, key.of(head.vkey), said.from, true);
   const [newest] = await readWholeHeadFile(headFile);
   const before = history.vkeys.filter((vkey) => parseVerifierKey(vkey).name === said.oldOrigin);
   const held = heldKeys(keysDir, said.oldOrigin).map(({ vkey }) => vkey);
@@ -266,5 +266,5 @@ async function finish({ keysDir, headFile }: Config, head: HeadRow, history: Key
   } finally {
     await file.close();
   }
-  return { said, headFile: aside, oldKey };
+  return { said, headFile: aside, oldKeys: oldKeyFiles(keysDir, history.vkeys.slice(0, -1)) };
 }

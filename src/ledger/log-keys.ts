@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto';
-import { readdirSync, renameSync, rmSync } from 'node:fs';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { linkSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { KeyFileError, loadKey, syncKeys, writeKey } from './key-files.js';
 import { parseVerifierKey } from './core/note.js';
-import { LogKey } from './log-key.js';
+import { ed25519FromSeed, LogKey } from './log-key.js';
 import { LedgerUnavailable } from './unavailable.js';
 
 /** The file of the key that signs. */
@@ -14,6 +14,7 @@ const OLD = `${LOG_KEY_FILE}.old-`;
 /** Name of a {@link NEXT}: what a crash left of the making of one has a longer name, and may be half a key. */
 const HELD = /^log\.key(?:\.(?:next|old)-[0-9a-f]{8})?$/;
 const PREPARED = /^log\.key\.next-[0-9a-f]{8}$/;
+const SIGNED = /^log\.key\.old-[0-9a-f]{8}$/;
 
 /**
  * The keys by which this process signs. Which one that is the head of the log says: another process may have replaced
@@ -105,31 +106,100 @@ export function prepareKey(dir: string, origin: string): LogKey {
 }
 
 /**
- * Gives the key that has begun to sign the name of the one that signs; at no moment is there none. Done already, or by
- * another process at the same time: nothing changes.
- * @param from verifier key of the one that signed before
- * @param keep whether that one stays, in a file of its own
- * @returns name of that file; null when there is none
+ * The key that signs, where a rotation to it was not ended: the file under which it was prepared is still there.
+ * @param vkey what the head of the log names
+ * @throws {KeyFileError}
  */
-export function settleKey(dir: string, { origin, vkey }: LogKey, from: string | null, keep: boolean): string | null {
+export function begunKey(dir: string, origin: string, vkey: string): LogKey | null {
+  const seed = loadKey(dir, `${NEXT}${keyIdOf(vkey)}`);
+  const key = seed && new LogKey(origin, seed);
+  return key?.vkey === vkey ? key : null;
+}
+
+/**
+ * Gives the key that has begun to sign the name of the one that signs; at no moment is there none. Done already, or by
+ * another process at the same time: nothing changes. The file under which it was prepared stays: until {@link endRotation}
+ * it says that whoever rotates has not finished.
+ * @param from verifier key of the one that signed before
+ * @param keep whether the key that had the name stays, in a file of its own
+ */
+export function installKey(dir: string, { origin, vkey }: LogKey, from: string | null, keep: boolean): void {
   const prepared = `${NEXT}${keyIdOf(vkey)}`;
-  if (loadKey(dir, prepared)) {
-    const before = loadKey(dir, LOG_KEY_FILE);
-    // Under the name that its log had then.
-    const name = from === null ? origin : parseVerifierKey(from).name;
-    const old = before && `${OLD}${keyIdOf(new LogKey(name, before).vkey)}`;
-    if (old && keep && loadKey(dir, old) === null) unlessTaken(() => writeKey(dir, old, before));
-    unlessGone(() => renameSync(join(dir, prepared), join(dir, LOG_KEY_FILE)));
-  }
-  const old = from === null ? null : `${OLD}${keyIdOf(from)}`;
-  if (from !== null && !keep) {
-    // Copies too that a crash left while the key was written.
-    const names = [OLD, NEXT].map((start) => `${start}${keyIdOf(from)}`);
-    const copies = readdirSync(dir).filter((name) => names.some((one) => name === one || name.startsWith(`${one}.`)));
-    for (const name of copies) rmSync(join(dir, name), { force: true });
+  const [next, before] = [loadKey(dir, prepared), loadKey(dir, LOG_KEY_FILE)];
+  if (!next || before?.equals(next)) return;
+  // Under the name that its log had then.
+  const name = from === null ? origin : parseVerifierKey(from).name;
+  const old = before && `${OLD}${keyIdOf(new LogKey(name, before).vkey)}`;
+  if (old && keep && loadKey(dir, old) === null) unlessTaken(() => writeKey(dir, old, before));
+  const second = join(dir, `${LOG_KEY_FILE}.${randomUUID()}`);
+  unlessGone(() => {
+    linkSync(join(dir, prepared), second);
+    renameSync(second, join(dir, LOG_KEY_FILE));
+  });
+  // Where another process has given it the name meanwhile, renaming one name of a file to another does nothing.
+  rmSync(second, { force: true });
+  syncKeys(dir);
+}
+
+/**
+ * Destroys a key that signs no more: every file of the folder that holds it, whatever its name, copies that a crash left
+ * among them; on the disk, too, when this returns.
+ */
+export function destroyLogKey(dir: string, vkey: string): void {
+  const named = [OLD, NEXT].map((start) => `${start}${keyIdOf(vkey)}`);
+  for (const name of besides(dir)) {
+    // By its name where a crash left half of it.
+    const isIt = named.some((one) => name === one || name.startsWith(`${one}.`)) || holdsAny(dir, name, [vkey]);
+    if (isIt) rmSync(join(dir, name), { force: true });
   }
   syncKeys(dir);
-  return old && keep && loadKey(dir, old) ? old : null;
+}
+
+/** What {@link installKey} left to say that the rotation is not finished. */
+export function endRotation(dir: string, { vkey }: LogKey): void {
+  rmSync(join(dir, `${NEXT}${keyIdOf(vkey)}`), { force: true });
+  syncKeys(dir);
+}
+
+/** All of a rotation that comes after the log has taken the key. @param keep whether the key of before stays */
+export function settleKey(dir: string, key: LogKey, from: string | null, keep: boolean): void {
+  installKey(dir, key, from, keep);
+  if (from !== null && !keep) destroyLogKey(dir, from);
+  endRotation(dir, key);
+}
+
+/** Name of the file in which a key that was replaced is kept. */
+export const oldKeyFile = (vkey: string): string => `${OLD}${keyIdOf(vkey)}`;
+
+/**
+ * Files of keys that signed before, and of copies of them.
+ * @param earlier verifier keys of the log's past, also under other names
+ */
+export function oldKeyFiles(dir: string, earlier: readonly string[]): string[] {
+  return besides(dir).filter((name) => SIGNED.test(name) || holdsAny(dir, name, earlier));
+}
+
+/** Files in the folder that may hold a log key, besides the one that signs. */
+function besides(dir: string): string[] {
+  return readdirSync(dir, { withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.startsWith(LOG_KEY_FILE) && entry.name !== LOG_KEY_FILE)
+    .map(({ name }) => name)
+    .toSorted();
+}
+
+/** Whether a file holds one of these keys, under whatever log's name. */
+function holdsAny(dir: string, name: string, vkeys: readonly string[]): boolean {
+  let seed: Buffer;
+  try {
+    seed = readFileSync(join(dir, name));
+  } catch (error) {
+    // Another process has removed it meanwhile.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+  if (seed.length !== 32) return false;
+  const { publicKey } = ed25519FromSeed(seed);
+  return vkeys.some((vkey) => publicKey.equals(parseVerifierKey(vkey).publicKey));
 }
 
 /** All keys of a log of that name that the folder holds: the one that signs, one that is to, those that did. */
@@ -159,6 +229,7 @@ function unlessGone(rename: () => void): void {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
 }
+
 /** A file that another process has at that moment, or that cannot be used, is none that signs here. */
 function attempt(find: () => LogKey | null): LogKey | null {
   try {

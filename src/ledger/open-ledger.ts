@@ -17,7 +17,7 @@ import { readKeyHistory } from './key-history.js';
 import { LedgerReader } from './ledger.reader.js';
 import { LedgerWriter, type WriterOptions } from './ledger.writer.js';
 import { LogKey } from './log-key.js';
-import { LOG_KEY_FILE, LogKeys, settleKey } from './log-keys.js';
+import { installKey, LOG_KEY_FILE, LogKeys } from './log-keys.js';
 import type { ChainModel } from './model.js';
 import { openStore } from './store.js';
 import { batchTables } from './tables.js';
@@ -139,8 +139,8 @@ async function logKeys(db: Db, config: Config): Promise<{ keys: LogKeys; first: 
       );
     throw new StartRefused(`the key in the keys folder is not the one of log ${head.origin}`);
   }
-  // A rotation that a crash cut short after it was committed.
-  settleKey(dir, keys.of(head.vkey), vkeys.at(-2) ?? null, true);
+  // A rotation that a crash cut short after it was committed; to end it is for whoever began it.
+  installKey(dir, keys.of(head.vkey), vkeys.at(-2) ?? null, true);
   return { keys, first };
 }
 

@@ -281,20 +281,39 @@ describe.each([
     });
     await setBack();
     await expect(opened(config, () => Promise.resolve())).rejects.toThrow(/older key.*rxledger continue/);
-    const { said } = await goOn(config);
+    const { said, oldKeys } = await goOn(config);
     expect(said).toMatchObject({ from: vkey, size: BEFORE, bothSigned: true, remembered: { size: BEFORE + 6 } });
-    for (const old of [vkey, later]) expect(readdirSync(config.keysDir)).toContain(`log.key.old-${old?.split('+')[1]}`);
+    const files = [vkey, later].map((old) => `log.key.old-${old?.split('+')[1]}`);
+    expect(readdirSync(config.keysDir)).toEqual(expect.arrayContaining(files));
+    expect(oldKeys).toEqual(files.toSorted());
     expect(await verified(renamed(config))).toMatchObject({ ok: true, size: BEFORE + 1 });
     expect(await follow(renamed(config), place(), said.to)).toMatchObject({ ok: true });
     for (const pinned of [vkey, later])
       expect(await follow(renamed(config), place(), pinned ?? '')).toMatchObject({ ok: false });
   });
 
+  it.skipIf(missing)('names the old key that is left where the one of the backup was destroyed', async () => {
+    const { config, vkey } = await past();
+    const setBack = await backup(config, closers);
+    rmSync(config.headFile);
+    const later = await opened(config, async (ledger) => {
+      await write(ledger, fresh(1));
+      const next = prepareKey(config.keysDir, ORIGIN);
+      await ledger.writer.replaceKey(next);
+      settleKey(config.keysDir, next, vkey, false);
+      return next.vkey;
+    });
+    await setBack();
+    const { said, oldKeys } = await goOn(config);
+    expect(said).toMatchObject({ from: vkey, bothSigned: false });
+    expect(oldKeys).toEqual([`log.key.old-${later.split('+')[1]}`]);
+  });
+
   it.skipIf(missing)('goes on without its old key, and its new one can be replaced', async () => {
     const { config } = await past();
     rmSync(join(config.keysDir, 'log.key'));
-    const { said, oldKey } = await goOn(config);
-    expect([said.bothSigned, oldKey]).toEqual([false, null]);
+    const { said, oldKeys } = await goOn(config);
+    expect([said.bothSigned, oldKeys]).toEqual([false, []]);
     expect(readdirSync(config.keysDir).filter((name) => name.startsWith('log.key'))).toEqual(['log.key']);
     const now = renamed(config);
     const next = await opened(now, async ({ writer }) => {

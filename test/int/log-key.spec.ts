@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { cpSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { run } from '../../src/cli/program.js';
 import { Clock } from '../../src/config/clock.js';
@@ -33,6 +33,7 @@ import { submit } from '../attacks/witness.js';
 import { witnessOf } from '../fixtures/witnesses.js';
 import { sharedPostgres } from '../support/engines.js';
 import { count, counterModel, temporaryFolder, testConfig } from '../support/ledger.js';
+import { startNode } from '../support/process.js';
 
 const ORIGIN = 'test.example/log';
 const MODELS = [counterModel, logModel];
@@ -192,7 +193,8 @@ describe.each([
     // A crash left the file under the name that it had: the next start gives it the other.
     await open(config);
     const left = readdirSync(config.keysDir).filter((each) => each.startsWith('log.key'));
-    expect(left).toEqual(['log.key', expect.stringMatching(/^log\.key\.old-[0-9a-f]{8}$/)]);
+    // The name that it had stays until the command that was cut short is run again.
+    expect(left).toEqual(['log.key', name, expect.stringMatching(/^log\.key\.old-[0-9a-f]{8}$/)]);
     expect(await write(old)).toHaveLength(1);
     expect(await verified(config, next.vkey)).toMatchObject({ ok: true, findings: [] });
   });
@@ -287,6 +289,44 @@ describe('rxledger rotate-log-key', () => {
     expect({ code, said: JSON.parse(out) }).toMatchObject({ code: 0, said: { from, to: next.vkey, old: null } });
     expect(keyFiles()).toEqual(['log.key']);
     expect(await head()).toBe(next.vkey);
+  });
+
+  it.each([
+    ['and nothing has started since', false],
+    ['also after the service has started since', true],
+  ])('ends what kill -9 cut short when the key had its name already, %s', async (_, service) => {
+    const from = await head();
+    const env = { DATA_DIR: folder.path, LOG_ORIGIN: ORIGIN, KILLED_AFTER_RENAME: '/log.key' };
+    const killed = startNode('bin/rxledger.js', ['rotate-log-key', '--destroy-old'], {
+      env: { ...env, NODE_OPTIONS: `--import ${resolve('test/support/killed-after-rename.js')}` },
+    });
+    expect((await killed.ended).signal).toBe('SIGKILL');
+    const to = await head();
+    expect(to).not.toBe(from);
+    if (service) await (await openLedger(config, new Clock(), MODELS)).close();
+    const { code, out } = await command(['--destroy-old', '--json']);
+    expect({ code, said: JSON.parse(out) }).toMatchObject({ code: 0, said: { from, to, old: null, left: [] } });
+    expect(await head()).toBe(to);
+    expect(keyFiles()).toEqual(['log.key']);
+    // Ended: the next run is a rotation of its own.
+    expect(JSON.parse((await command(['--destroy-old', '--json'])).out)).toMatchObject({ from: to });
+  });
+
+  it('destroys every file that holds the old key, whatever its name, and tells which older keys are left', async () => {
+    const first = await head();
+    const copy = join(config.keysDir, `log.key.${randomUUID()}`);
+    cpSync(join(config.keysDir, 'log.key'), copy);
+    expect((await command([])).out).toContain(`log.key.old-${first.split('+')[1]}`);
+    const second = await head();
+    cpSync(join(config.keysDir, 'log.key'), join(config.keysDir, `log.key.${randomUUID()}`));
+    cpSync(join(config.keysDir, 'log.key'), join(config.keysDir, 'log.key-kept'));
+    const old = `log.key.old-${first.split('+')[1]}`;
+    const { out } = await command(['--destroy-old']);
+    expect(out).toContain(`before: ${second}`);
+    expect(out).toMatch('the old key is destroyed');
+    expect(out).toMatch(`keys from before that are still in the keys folder, destroy them: ${basename(copy)}, ${old}`);
+    expect(keyFiles()).toEqual(['log.key', basename(copy), old].toSorted());
+    for (const name of keyFiles().slice(1)) rmSync(join(config.keysDir, name));
   });
 
   it('leaves alone what was prepared for a log of another name', async () => {
