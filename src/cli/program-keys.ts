@@ -28,8 +28,9 @@ export function addKeyCommands(program: Command, terminal: Terminal, done: Done)
       `
 An erasure is complete only once the key-encryption keys that were there before it are destroyed: until then a
 backup of the database and those keys together give the erased data back. --destroy-old removes them from the keys
-folder and for good: a backup of the database from before can then be opened only with a backup of the keys folder,
-and as long as such a backup is kept, erasure is not complete. Never keep the keys in a backup of the database.
+folder and for good: a backup of the database from before, whosever data is in it, can then be opened only with a backup
+of the keys folder, and as long as such a backup is kept, erasure is not complete. Take a new backup of the database
+right afterwards. Never keep the keys in a backup of the database.
 What is remembered of erased patients' requests is forgotten with it, and SQLite's write-ahead log is emptied; while
 somebody reads the database that waits, and the command ends with 1: run it again.
 All processes of the log must see the same keys folder; they take the new key over by themselves.`,

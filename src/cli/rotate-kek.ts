@@ -70,7 +70,7 @@ function inWords(kek: string, rewrapped: number, destroyed: readonly string[], e
   return [
     `key-encryption key ${kek} wraps from now on; ${rewrapped} subject keys rewrapped`,
     destroyed.length > 0
-      ? `destroyed: ${destroyed.join(', ')}; copies of them in backups of the keys folder are yours to destroy`
+      ? `destroyed: ${destroyed.join(', ')}; copies of them in backups of the keys folder are yours to destroy. No backup of the database from before opens any more: take a new one`
       : 'older key-encryption keys are still there: no erasure is complete before they are destroyed (--destroy-old)',
     ...LEFT_IN_FILES[`${emptied}`],
   ];

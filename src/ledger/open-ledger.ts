@@ -18,11 +18,12 @@ import { LedgerReader } from './ledger.reader.js';
 import { LedgerWriter, type WriterOptions } from './ledger.writer.js';
 import { LogKey } from './log-key.js';
 import { installKey, LOG_KEY_FILE, LogKeys } from './log-keys.js';
+import { lackInWords, missingKeks } from './missing-keks.js';
 import type { ChainModel } from './model.js';
 import { openStore } from './store.js';
 import { batchTables } from './tables.js';
 import { readHead, storedRootAt } from './tip.js';
-import { INDEX_KEY, kekIds, Vault } from './vault.js';
+import { INDEX_KEY, Vault } from './vault.js';
 
 /** The ledger must not be opened as things are. The message says why, for whoever runs it. */
 export class StartRefused extends Error {}
@@ -150,13 +151,10 @@ async function logKeys(db: Db, config: Config): Promise<{ keys: LogKeys; first: 
  */
 async function mustHoldKeys(db: Db, dir: string): Promise<void> {
   const head = await readHead(db);
-  const [row] = await db.query<{ newest: string | null }>('SELECT max(kek) AS newest FROM subject');
-  const newest = row?.newest ?? null;
-  const missing = (head?.size || newest !== null) && loadKey(dir, INDEX_KEY) === null ? [INDEX_KEY] : [];
-  // A newer one wraps what is to come; what only a lost one wrapped is lost.
-  if (newest !== null && kekIds(dir).every((id) => id < newest)) missing.push(`kek-${newest}`);
-  if (missing.length > 0)
-    throw new StartRefused(`the keys folder lacks ${missing.join(', ')}, with which the database was written`);
+  const [any] = await db.query('SELECT 1 AS n FROM subject LIMIT 1');
+  const missing = (head?.size || any) && loadKey(dir, INDEX_KEY) === null ? [INDEX_KEY] : [];
+  for (const id of await missingKeks(db, dir)) missing.push(`kek-${id}`);
+  if (missing.length > 0) throw new StartRefused(lackInWords(missing));
 }
 
 /** A ledger that was set back, or whose end was lost, is not continued. */

@@ -156,6 +156,11 @@ export class Vault {
     return this.keks.has(id);
   }
 
+  /** Whether that names a KEK, and the keys folder did not hold it when it was last looked at. */
+  lacksKek(id: string): boolean {
+    return /^\d{4}$/.test(id) && !this.keks.has(id);
+  }
+
   /**
    * Whether a KEK up to this one is in the folder, or a copy of it: what was wrapped under it can be opened in an old
    * backup.

@@ -236,15 +236,15 @@ describe('rows of the ledger', () => {
     expect(await tables()).toEqual([]);
   });
 
-  it('are lost with the only key-encryption key that wrapped them', async () => {
+  it('are lost with the only key-encryption key that wrapped them, and nothing starts without it', async () => {
     const id = randomUUID();
     await ledger.writer.commit(count(id, 1));
     ledger.vault.addKek();
-    await ledger.close();
     rmSync(join(config.keysDir, 'kek-0001'));
-    ledger = await openTestLedger(config);
-    await expect(ledger.reader.chain(id, counterModel)).rejects.toThrow('key-encryption key 0001 is not here');
+    const late = new Vault(config.keysDir, ledger.vault.origin);
+    await expect(late.subjectKey(ledger.reader.db, id)).rejects.toThrow('key-encryption key 0001 is not here');
     expect(await tables()).toContain('subject');
+    await expect(openTestLedger(config)).rejects.toThrow('the keys folder lacks kek-0001');
   });
 
   it.each(['index.key', 'kek-0001'])(

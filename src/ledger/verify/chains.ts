@@ -172,6 +172,9 @@ export class ChainAudit {
     } catch {
       if (row.subject_id === null)
         this.findings.add('missing', 'subject', { num: row.subject }, 'there is no such subject');
+      // That is no sign of tampering.
+      else if (this.vault.lacksKek(row.kek))
+        return this.findings.add('missing', 'chain', where, `the keys folder lacks key-encryption key ${row.kek}`);
       return wrong('chain', 'its data key does not open under its subject');
     }
     let state: unknown = null;

@@ -10,14 +10,20 @@ export async function verifyClients(db: Db, vault: Vault | null, findings: Findi
   );
   for (const { id } of lacking)
     findings.add('missing', 'client', { id: text(id) }, 'there are no keys of this account');
-  const rows = await db.query<{ id: unknown; account: unknown; subject: unknown; keys: unknown }>(
-    `SELECT c.id, a.id AS account, coalesce(a.org, a.id) AS subject, c.keys
-     FROM client c LEFT JOIN account a ON a.id = c.id AND a.password IS NULL ORDER BY c.id`,
+  const rows = await db.query<{ id: unknown; account: unknown; subject: unknown; kek: unknown; keys: unknown }>(
+    `SELECT c.id, a.id AS account, coalesce(a.org, a.id) AS subject, s.kek, c.keys
+     FROM client c LEFT JOIN account a ON a.id = c.id AND a.password IS NULL
+     LEFT JOIN subject s ON s.id = coalesce(a.org, a.id) ORDER BY c.id`,
   );
   for (const row of rows) {
     const id = text(row.id);
     if (row.account === null) findings.add('tampered', 'client', { id }, 'there is no such account of a machine');
-    else if (vault && !(await opens(db, vault, text(row.subject), id, bytes(row.keys))))
+    // A key-encryption key that is not there is a finding of its own.
+    else if (
+      vault &&
+      !vault.lacksKek(text(row.kek)) &&
+      !(await opens(db, vault, text(row.subject), id, bytes(row.keys)))
+    )
       findings.add('tampered', 'client', { id }, 'its keys are not those that were stored');
   }
 }

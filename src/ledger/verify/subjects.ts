@@ -10,8 +10,8 @@ const { MIN_SAFE_INTEGER: LOWEST, MAX_SAFE_INTEGER: HIGHEST } = Number;
 /** Every subject's key opens, and whoever's names are encrypted has one. */
 export async function verifySubjects(db: Db, vault: Vault | null, findings: Findings): Promise<void> {
   if (vault) {
-    await verifyKeys(db, vault, findings);
-    await verifyOldestKek(db, vault, findings);
+    const lacking = await verifyKeys(db, vault, findings);
+    await verifyOldestKek(db, vault, lacking, findings);
   }
   // Patients' subjects are their chains' and may be erased; all others are never taken away.
   const lacking = await db.query<{ id: unknown }>(
@@ -21,7 +21,9 @@ export async function verifySubjects(db: Db, vault: Vault | null, findings: Find
   for (const { id } of lacking) findings.add('missing', 'subject', { id: text(id) }, 'there is no such subject');
 }
 
-async function verifyKeys(db: Db, vault: Vault, findings: Findings): Promise<void> {
+/** @returns ids of the key-encryption keys that are not in the keys folder */
+async function verifyKeys(db: Db, vault: Vault, findings: Findings): Promise<ReadonlySet<string>> {
+  const lacking = new Set<string>();
   const far = await db.query('SELECT num FROM subject WHERE num < ? OR num > ? LIMIT 50', [LOWEST, HIGHEST]);
   if (far.length > 0) findings.add('tampered', 'subject', {}, 'has a num that the writer never gives');
   for (let after = LOWEST; ;) {
@@ -33,19 +35,30 @@ async function verifyKeys(db: Db, vault: Vault, findings: Findings): Promise<voi
       try {
         vault.remember(vault.unwrapSubjectKey(row));
       } catch {
-        findings.add('tampered', 'subject', { num: integer(row.num) }, 'its key does not open');
+        const kek = text(row.kek);
+        // Once for all that it wraps: the rows are whole.
+        if (vault.lacksKek(kek)) lacking.add(kek);
+        else findings.add('tampered', 'subject', { num: integer(row.num) }, 'its key does not open');
       }
     }
     const last = rows.at(-1);
-    if (!last || rows.length < PAGE) return;
+    if (!last || rows.length < PAGE) break;
     after = last.num;
   }
+  for (const kek of lacking)
+    findings.add(
+      'missing',
+      'subject',
+      { kek },
+      'the keys folder lacks this key-encryption key: nothing under it opens',
+    );
+  return lacking;
 }
 
 /** Older keys are destroyed once it is raised to the newest: it is the first there ever was, or it is still there. */
-async function verifyOldestKek(db: Db, vault: Vault, findings: Findings): Promise<void> {
+async function verifyOldestKek(db: Db, vault: Vault, lacking: ReadonlySet<string>, findings: Findings): Promise<void> {
   const [head] = await db.query<{ oldest_kek: unknown }>('SELECT oldest_kek FROM log_head');
   const oldest = text(head?.oldest_kek);
-  if (head && oldest !== '0001' && !vault.hasKek(oldest))
+  if (head && oldest !== '0001' && !vault.hasKek(oldest) && !lacking.has(oldest))
     findings.add('tampered', 'log_head', {}, 'oldest_kek is no key-encryption key that is there');
 }
