@@ -67,6 +67,8 @@ function inWords({ said, headFile, oldKeys }: Continued): string[] {
     ...(oldKeys.length === 0
       ? []
       : [`old keys are still in the keys folder: ${oldKeys.join(', ')}; they sign nothing any more, destroy them`]),
+    'what was done since the backup is undone, do it again: retention holds, disabled accounts and clients, replaced keys of clients; nobody knows any more who broke the glass (break-glass)',
+    'erasures and revoked keys of actors are done again at the next start, as far as the files erased and revoked of this machine name them',
     'witnesses, WITNESS_POLICY, LOG_ORIGIN and whoever pins the key or that of chain heads (rxledger vkey) need the new one',
   ];
 }

@@ -102,7 +102,8 @@ seconds before the loss, and where there is no replica all of it, is taken from 
 nothing is written, and \`rxledger continue\` goes on without what was lost. Chains, states, names, tokens and claim secrets are then
 what they were, under the same name and key, receipts hold, and the whole database is verified. An erasure or a new log
 key in what was lost is not brought back. What is not in the log is not brought back either: accounts, organisations,
-clients and witnesses' cosignatures since the backup, and remembered requests: the retry of a request from that time is
+clients and witnesses' cosignatures since the backup, what disabled an account or replaced a client's keys (do that again), and
+remembered requests: the retry of a request from that time is
 no repeat of it but recorded once more. All that was lost is held in memory. Interrupted, run it again.`,
     )
     .action(async (options: RestoreOptions) =>
@@ -132,7 +133,9 @@ For a database restored from a backup that is older than its head file: the serv
 name it would fork. Where what was lost is kept elsewhere, \`rxledger restore\` brings it back instead. What is left is
 verified; then the log's own chain says, signed by the new key and the old one, which log it continues, with how many of
 how many entries, and everything goes on: chains, states, tokens, accounts. What was lost stays lost, and shows: whoever
-has a receipt of it has the proof. The new log is another one: \`follow\` with the old key alarms and says so, and
+has a receipt of it has the proof. What it had ended is in force again, so do it again: retention holds, disabled accounts
+and clients, replaced keys of clients. Erasures and revoked keys of actors are done again at the next start, as far as the
+files \`erased\` and \`revoked\` of this machine name them. The new log is another one: \`follow\` with the old key alarms and says so, and
 witnesses, auditors and WITNESS_POLICY need the new key by a decision of their own. /log/continued
 serves the event. Set LOG_ORIGIN, where it is set, to the new name. Interrupted, run it again.`,
     )

@@ -101,5 +101,6 @@ function inWords({ log, before, size, verified }: Restored): string[] {
       ? `verified: ${entries} entries, ${payloads} payloads`
       : `it does NOT verify: ${tampered} tampered, ${missing} missing (\`rxledger verify\` says where)`,
     'accounts, organisations, clients and remembered requests since the backup are not in the log and stay lost',
+    'accounts and clients that were disabled since, and keys of clients that were replaced, are in force again: end them again',
   ];
 }

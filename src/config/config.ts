@@ -84,6 +84,7 @@ export class Config {
   readonly keysDir: string;
   readonly headFile: string;
   readonly erasedFile: string;
+  readonly revokedFile: string;
   readonly sqliteFile: string;
   /** Names this process where several share a log. */
   readonly processId = randomUUID();
@@ -93,6 +94,7 @@ export class Config {
     this.keysDir = join(this.dataDir, 'keys');
     this.headFile = join(this.dataDir, 'head');
     this.erasedFile = join(this.dataDir, 'erased');
+    this.revokedFile = join(this.dataDir, 'revoked');
     this.sqliteFile = env.DATABASE_URL?.startsWith('sqlite:')
       ? resolve(env.DATABASE_URL.slice('sqlite:'.length))
       : join(this.dataDir, 'rxledger.sqlite');

@@ -17,11 +17,14 @@ export type KeyEnrolled = LedgerEvent<
 export const REVOCATION_REASONS = ['replaced', 'lost', 'compromised', 'left', 'other'] as const;
 export type RevocationReason = (typeof REVOCATION_REASONS)[number];
 
-/** By the actor, signed with a key in force, or by an administrator, who has none. */
+/**
+ * By the actor, signed with a key in force, or by an administrator, who has none; `restored`: by the service, again, since a
+ * backup had brought the key back.
+ */
 export type KeyRevoked = LedgerEvent<
   typeof KEY_REVOKED,
   { account: string; kid: string; reason: RevocationReason },
-  { by: 'self' | 'administrator' }
+  { by: 'self' | 'administrator' | 'restored' }
 >;
 
 /** A key that was ever enrolled. */

@@ -1,5 +1,5 @@
 import { type Db, placeholders } from '../database/db.js';
-import type { ErasedFile } from './erased-file.js';
+import type { IdFile } from './id-file.js';
 import { erasureOf } from './erasure.js';
 import type { LedgerWriter } from './ledger.writer.js';
 import { SYSTEM } from './model.js';
@@ -16,7 +16,7 @@ const RESTORED = 'restored';
  * @returns how many were erased again
  * @throws {LedgerUnavailable} what {@link LedgerWriter.erase} throws
  */
-export async function forgetAgain(db: Db, file: ErasedFile, writer: LedgerWriter): Promise<number> {
+export async function forgetAgain(db: Db, file: IdFile, writer: LedgerWriter): Promise<number> {
   const filed = await file.read();
   const erased = [...filed];
   const living = new Set<string>();

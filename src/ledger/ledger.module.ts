@@ -6,6 +6,7 @@ import { LedgerReader } from './ledger.reader.js';
 import { LedgerWriter } from './ledger.writer.js';
 import type { ChainModel } from './model.js';
 import { type Ledger, openLedger } from './open-ledger.js';
+import { RevokedKeys } from './revoked-keys.js';
 import { Vault } from './vault.js';
 
 const LEDGER = Symbol('ledger');
@@ -31,9 +32,10 @@ export class LedgerModule implements OnApplicationShutdown {
         { provide: getDataSourceToken(), inject: [LEDGER], useFactory: (ledger: Ledger) => ledger.source },
         { provide: LedgerWriter, inject: [LEDGER], useFactory: (ledger: Ledger) => ledger.writer },
         { provide: LedgerReader, inject: [LEDGER], useFactory: (ledger: Ledger) => ledger.reader },
+        { provide: RevokedKeys, inject: [LEDGER], useFactory: (ledger: Ledger) => ledger.revoked },
         { provide: Vault, inject: [LEDGER], useFactory: (ledger: Ledger) => ledger.vault },
       ],
-      exports: [getDataSourceToken(), LedgerWriter, LedgerReader, Vault],
+      exports: [getDataSourceToken(), LedgerWriter, LedgerReader, RevokedKeys, Vault],
     };
   }
 

@@ -4,7 +4,7 @@ import { Answers, codeOf, type Waiting } from './answers.js';
 import type { BatchTable } from './batch-statement.js';
 import { LOG_CHAIN } from './core/entry.js';
 import type { Draft } from './draft.js';
-import type { ErasedFile } from './erased-file.js';
+import type { IdFile } from './id-file.js';
 import type { Erased, ErasureOptions, ErasureOutcome } from './erasure.js';
 import type { HeadFile } from './head-file.js';
 import type { LedgerReader } from './ledger.reader.js';
@@ -83,7 +83,7 @@ export class LedgerWriter {
     private readonly vault: Vault,
     private readonly keys: LogKeys,
     head: HeadFile,
-    private readonly erased: ErasedFile,
+    private readonly erased: IdFile,
     reader: LedgerReader,
     clock: Clock,
     private readonly options: WriterOptions,

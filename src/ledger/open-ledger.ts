@@ -9,9 +9,9 @@ import { emptyRoot } from './core/merkle.js';
 import { parseVerifierKey, splitNote } from './core/note.js';
 import { openWitnessed } from './core/policy.js';
 import { ErasureWatch } from './erasure-watch.js';
-import { ErasedFile } from './erased-file.js';
 import { forgetAgain } from './forget-again.js';
 import { HeadFile, isSignedBy, readHeadFile } from './head-file.js';
+import { IdFile } from './id-file.js';
 import { loadKey, loadOrCreateKey } from './key-files.js';
 import { readKeyHistory } from './key-history.js';
 import { LedgerReader } from './ledger.reader.js';
@@ -20,6 +20,7 @@ import { LogKey } from './log-key.js';
 import { installKey, LOG_KEY_FILE, LogKeys } from './log-keys.js';
 import { lackInWords, missingKeks } from './missing-keks.js';
 import type { ChainModel } from './model.js';
+import { RevokedKeys } from './revoked-keys.js';
 import { openStore } from './store.js';
 import { batchTables } from './tables.js';
 import { readHead, storedRootAt } from './tip.js';
@@ -35,6 +36,7 @@ export interface Ledger {
   readonly writer: LedgerWriter;
   readonly reader: LedgerReader;
   readonly vault: Vault;
+  readonly revoked: RevokedKeys;
   /** The readers' data source. */
   readonly source: DataSource;
   /** Finishes what waits, then lets go of files and connections. */
@@ -71,16 +73,19 @@ export async function openLedger(
     closers.splice(closers.length - 1, 1, () => store.close());
     const { WRITER_BATCH: batch, WRITER_QUEUE: queue, CHAIN_CACHE: cache } = config.env;
     const options = { batch, queue, cache, ...overrides };
-    const erased = new ErasedFile(config.erasedFile);
+    const erased = IdFile.ofErased(config.erasedFile);
     const writer = new LedgerWriter(store, tables, models, vault, keys, head, erased, reader, clock, options, report);
     closers.unshift(() => writer.close());
     await forgetAgain(dbOf(readerSource), erased, writer);
+    const revoked = new RevokedKeys(IdFile.ofRevoked(config.revokedFile));
+    await revoked.revokeAgain(reader, writer);
     const watch = await ErasureWatch.start(dbOf(readerSource), writer, config.env.RELAY_POLL_SECONDS * 1000);
     closers.unshift(() => watch.stop());
     return {
       writer,
       reader,
       vault,
+      revoked,
       source: readerSource,
       async close() {
         await closeAll(closers.splice(0));

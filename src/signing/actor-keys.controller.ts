@@ -88,6 +88,11 @@ export class ActorKeysController {
     const request = idempotency(actor, key, 'POST /api/actor-keys/{kid}/revoke', [kid], body);
     const outcome = answer(await this.keys.revoke(actor, { kid, reason: body.reason }, request, body.signature));
     const { data, derived } = outcome.events[0] as unknown as KeyRevoked;
-    return { kid, account: data.account, by: derived.by, ...receiptsOf(outcome.receipts) };
+    return {
+      kid,
+      account: data.account,
+      by: derived.by === 'self' ? 'self' : 'administrator',
+      ...receiptsOf(outcome.receipts),
+    };
   }
 }

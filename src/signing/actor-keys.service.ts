@@ -1,11 +1,20 @@
 import { Injectable } from '@nestjs/common';
 import { NO_KEYS } from '../ledger/actor-keys.js';
 import { LOG_CHAIN } from '../ledger/core/entry.js';
-import type { PublicJwk } from '../ledger/core/public-key.js';
+import { type PublicJwk, thumbprint } from '../ledger/core/public-key.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { LOG_REF, type LogChain, logModel } from '../ledger/log-chain.js';
-import type { Actor, Command, CommandSignature, Decision, Idempotency, Outcome } from '../ledger/model.js';
+import {
+  type Actor,
+  type Command,
+  type CommandSignature,
+  type Decision,
+  type Idempotency,
+  type Outcome,
+  refuse,
+} from '../ledger/model.js';
+import { RevokedKeys } from '../ledger/revoked-keys.js';
 import { decideEnrol, decideRevoke, type EnrolKey, type RevokeKey } from './decide.js';
 
 export interface KeyView {
@@ -19,25 +28,33 @@ export class ActorKeysService {
   constructor(
     private readonly writer: LedgerWriter,
     private readonly reader: LedgerReader,
+    private readonly revoked: RevokedKeys,
   ) {}
 
-  enrol(
+  async enrol(
     actor: Actor,
     command: EnrolKey,
     idempotency: Idempotency | undefined,
     signature: CommandSignature | undefined,
   ): Promise<Outcome> {
     // Always signed: the new key has to show that its owner has it.
-    return this.commit(actor, idempotency, signature ?? null, (log) => decideEnrol(log, command, actor));
+    const gone = (await this.revoked.all()).has(thumbprint(command.jwk));
+    return this.commit(actor, idempotency, signature ?? null, (log) => {
+      const decided = decideEnrol(log, command, actor);
+      // Enrolled and revoked in what a restored backup does not know.
+      return gone && !('refusal' in decided) ? refuse('actor-key.revoked') : decided;
+    });
   }
 
-  revoke(
+  async revoke(
     actor: Actor,
     command: RevokeKey,
     idempotency: Idempotency | undefined,
     signature: CommandSignature | undefined,
   ): Promise<Outcome> {
-    return this.commit(actor, idempotency, signature, (log) => decideRevoke(log, command, actor));
+    const outcome = await this.commit(actor, idempotency, signature, (log) => decideRevoke(log, command, actor));
+    if (outcome.ok) await this.revoked.note([command.kid]);
+    return outcome;
   }
 
   /** Every key that the account ever enrolled, in the order of enrolment. */

@@ -9,6 +9,9 @@ import type { ChainModel, EventSignature, LedgerEvent } from '../model.js';
 import { nodeCheck } from '../node-check.js';
 import { nodeHasher } from '../node-hasher.js';
 
+/** What a revocation is marked as, by the role of who makes it in the place of the key's owner; nobody else may. */
+const REVOKERS: Readonly<Record<string, string>> = { administrator: 'administrator', system: 'restored' };
+
 /** A key with the log indexes of its enrolment and, once there is one, of its revocation. */
 interface KeyLife {
   readonly account: string;
@@ -143,8 +146,8 @@ export class SignatureAudit {
     }
     if (type === KEY_REVOKED) {
       const life = typeof kid === 'string' ? this.keys.get(kid) : undefined;
-      const by = account === actor.id ? 'self' : actor.role === 'administrator' ? 'administrator' : null;
-      if (!life || life.account !== account || life.until < index || by === null || derived['by'] !== by)
+      const by = account === actor.id ? 'self' : REVOKERS[actor.role];
+      if (!life || life.account !== account || life.until < index || by === undefined || derived['by'] !== by)
         return this.wrong(index, 'revokes what is no key in force, or nobody may');
       life.until = index;
     }

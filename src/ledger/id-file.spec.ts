@@ -3,7 +3,7 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ErasedFile } from './erased-file.js';
+import { IdFile } from './id-file.js';
 
 describe('the file of erased ids', () => {
   let folder: string;
@@ -17,11 +17,11 @@ describe('the file of erased ids', () => {
   const [a, b, c] = [randomUUID(), randomUUID(), randomUUID()] as const;
 
   it('remembers what was added, once, for its owner alone', async () => {
-    const file = new ErasedFile(path);
+    const file = IdFile.ofErased(path);
     expect(await file.read()).toEqual(new Set());
     await file.add([]);
     await file.add([a, b]);
-    await new ErasedFile(path).add([b, c]);
+    await IdFile.ofErased(path).add([b, c]);
     expect(await file.read()).toEqual(new Set([a, b, c]));
     expect(readFileSync(path, 'utf8').split('\n').filter(Boolean)).toEqual([a, b, c]);
     expect(statSync(path).mode & 0o777).toBe(0o600);
@@ -32,7 +32,7 @@ describe('the file of erased ids', () => {
     ['a line without its end', b],
     ['something else', 'no id at all\n'],
   ])('passes over %s and goes on behind it', async (_, torn) => {
-    const file = new ErasedFile(path);
+    const file = IdFile.ofErased(path);
     await file.add([a]);
     appendFileSync(path, torn);
     await file.add([c]);
@@ -41,7 +41,7 @@ describe('the file of erased ids', () => {
 
   it('is shared by several that append at once', async () => {
     const ids = Array.from({ length: 40 }, () => randomUUID());
-    await Promise.all(ids.map((id) => new ErasedFile(path).add([id])));
-    expect(await new ErasedFile(path).read()).toEqual(new Set(ids));
+    await Promise.all(ids.map((id) => IdFile.ofErased(path).add([id])));
+    expect(await IdFile.ofErased(path).read()).toEqual(new Set(ids));
   });
 });

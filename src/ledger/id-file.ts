@@ -4,18 +4,36 @@ import { syncFolder } from './head-file.js';
 
 /** Each write returns when its bytes are on the disk, as after fdatasync. */
 const APPEND = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_DSYNC;
-const ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+/** SHA-256 in base64url (RFC 7638). */
+const THUMBPRINT = /^[\w-]{43}$/;
 
 /**
- * The append-only file of erased ids beside the head file (design 3): the subjects that it names, and provisional ones to
- * whom the chains that it names belong, are forgotten again at every start, so that a restored backup forgets, too.
+ * An append-only file of ids beside the head file (design 3): what is done to whom they name is done again at every start,
+ * so that a restored backup does not undo it.
  *
- * Format: one id a line, a random UUID, and nothing else. Each append begins with a line break, which ends a line
- * that a crash cut off; such a line and empty ones are passed over. Several processes append to one file, each in a
- * single write. An id may stand there twice. The file is never cut, rotated or made anew.
+ * Format: one id a line, and nothing else. Each append begins with a line break, which ends a line that a crash cut off;
+ * such a line and empty ones are passed over. Several processes append to one file, each in a single write. An id may
+ * stand there twice. The file is never cut, rotated or made anew.
  */
-export class ErasedFile {
-  constructor(private readonly path: string) {}
+export class IdFile {
+  private constructor(
+    private readonly path: string,
+    private readonly form: RegExp,
+  ) {}
+
+  /**
+   * The file of erased ids, random UUIDs: the subjects that it names, and provisional ones to whom the chains that it
+   * names belong, are forgotten again.
+   */
+  static ofErased(path: string): IdFile {
+    return new IdFile(path, UUID);
+  }
+
+  /** The file of actors' keys that were revoked, by their thumbprints: they are revoked again. */
+  static ofRevoked(path: string): IdFile {
+    return new IdFile(path, THUMBPRINT);
+  }
 
   /** Appends those that are not there yet. Resolves when all are on the disk, where the next start will find them. */
   async add(ids: readonly string[]): Promise<void> {
@@ -42,6 +60,6 @@ export class ErasedFile {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
       throw error;
     });
-    return new Set(text.split('\n').filter((line) => ID.test(line)));
+    return new Set(text.split('\n').filter((line) => this.form.test(line)));
   }
 }
