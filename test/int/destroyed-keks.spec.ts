@@ -1,17 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { linkSync, readdirSync } from 'node:fs';
+import fs, { linkSync, readdirSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Config } from '../../src/config/config.js';
-import { syncKeys } from '../../src/ledger/key-files.js';
 import type { Ledger } from '../../src/ledger/open-ledger.js';
 import { verified } from '../faults/verified.js';
 import { count, counterModel, openTestLedger, temporaryFolder, testActor, testConfig } from '../support/ledger.js';
-
-vi.mock('../../src/ledger/key-files.js', async (original) => {
-  const real = await original<typeof import('../../src/ledger/key-files.js')>();
-  return { ...real, syncKeys: vi.fn<typeof real.syncKeys>(real.syncKeys) };
-});
 
 let folder: ReturnType<typeof temporaryFolder>;
 let config: Config;
@@ -73,7 +68,17 @@ it('keep an erasure incomplete while a copy of them is left', async () => {
 it('are gone from the disk, too, when they are said to be destroyed', async () => {
   await ledger.writer.commit(count(randomUUID(), 1));
   const synced: string[][] = [];
-  vi.mocked(syncKeys).mockImplementation(() => void synced.push(kekFiles()));
-  await destroyOld();
+  const { fsyncSync } = fs;
+  fs.fsyncSync = (file) => {
+    fsyncSync(file);
+    synced.push(kekFiles());
+  };
+  syncBuiltinESMExports();
+  try {
+    await destroyOld();
+  } finally {
+    fs.fsyncSync = fsyncSync;
+    syncBuiltinESMExports();
+  }
   expect(synced.at(-1)).toEqual(['kek-0002']);
 });
