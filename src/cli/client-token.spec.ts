@@ -112,4 +112,27 @@ describe('ClientToken', () => {
     await expect(asked).rejects.toThrow(message);
     expect(forms).toHaveLength(1);
   });
+
+  it('takes no more of an answer than a token can be', async () => {
+    let sent = 0;
+    answer = (response) => {
+      const chunk = Buffer.alloc(65_536, ' ');
+      const send = () => {
+        do sent += chunk.length;
+        while (!response.destroyed && response.write(chunk));
+      };
+      response.on('drain', send);
+      send();
+    };
+    await expect(token().get()).rejects.toThrow('does not answer as a ledger does');
+    // What the sockets hold between the two.
+    expect(sent).toBeLessThan(32_000_000);
+  });
+
+  it('ends at once when it is stopped', async () => {
+    const stop = new AbortController();
+    answer = () => stop.abort();
+    const asked = new ClientToken(address, CLIENT, seed, clock, address, stop.signal).get();
+    await expect(asked).rejects.toThrow(EnvironmentError);
+  }, 5000);
 });

@@ -3,6 +3,7 @@ import { createPublicKey, randomUUID } from 'node:crypto';
 import { calculateJwkThumbprint, exportJWK, type JWK, SignJWT } from 'jose';
 import { z } from 'zod';
 import type { Clock } from '../config/clock.js';
+import { bodyOf, within } from '../http/untrusted-answer.js';
 import { ASSERTION_TYPE, TOKEN_PATH } from '../identity/client-assertion.js';
 import { ed25519FromSeed } from '../ledger/log-key.js';
 import { EnvironmentError } from './terminal.js';
@@ -12,6 +13,8 @@ const ASSERTION_SECONDS = 60;
 /** A token is renewed so long before its end that a request with it still arrives in time. */
 const RENEW_BEFORE_MS = 60_000;
 const TIMEOUT_MS = 10_000;
+/** A token is a few hundred bytes, a refusal fewer. */
+const MOST_BYTES = 65_536;
 
 const granted = z.object({ access_token: z.string(), expires_in: z.number().positive() });
 const refused = z.object({
@@ -57,6 +60,7 @@ export class ClientToken {
    * @param server where it is reached, `https://…`
    * @param seed 32 bytes, the private key
    * @param audience what the server calls itself (its `PUBLIC_URL`), where that is not `server`
+   * @param stop ends what is under way
    */
   constructor(
     private readonly server: string,
@@ -64,6 +68,7 @@ export class ClientToken {
     private readonly seed: Uint8Array,
     private readonly clock: Clock,
     private readonly audience: string = server,
+    private readonly stop?: AbortSignal,
   ) {}
 
   /**
@@ -84,21 +89,19 @@ export class ClientToken {
       client_assertion_type: ASSERTION_TYPE,
       client_assertion: assertion,
     });
-    let status: number;
-    let answer: unknown;
-    try {
+    const { status, answer } = await within(TIMEOUT_MS, this.stop, async (signal) => {
       const response = await fetch(endpoint(this.server), {
         method: 'POST',
         body,
         // Nobody else may be handed the assertion.
         redirect: 'error',
-        signal: AbortSignal.timeout(TIMEOUT_MS),
+        signal,
       });
-      status = response.status;
-      answer = await response.json();
-    } catch {
+      const said = await bodyOf(response, MOST_BYTES, signal);
+      return { status: response.status, answer: JSON.parse(said.toString()) as unknown };
+    }).catch(() => {
       throw new EnvironmentError(`no access token: ${this.server} does not answer as a ledger does`);
-    }
+    });
     const { data } = granted.safeParse(answer);
     if (status !== 200 || !data) throw new EnvironmentError(`no access token: ${reason(status, answer)}`);
     this.current = { token: data.access_token, renewAt: asked + data.expires_in * 1000 - RENEW_BEFORE_MS };

@@ -51,9 +51,9 @@ export async function runFollow(url: string, options: FollowCommandOptions, term
   checkUrl(url);
   const policy = await policyOf(options);
   const clock = new Clock();
-  const token = await tokenOf(url, options, clock);
-  const line = new ProgressLine(terminal, options);
   const stop = new AbortController();
+  const token = await tokenOf(url, options, clock, stop.signal);
+  const line = new ProgressLine(terminal, options);
   const end = () => stop.abort();
   process.once('SIGINT', end).once('SIGTERM', end);
   const opened: { close(): Promise<unknown> }[] = [];
@@ -195,10 +195,15 @@ async function policyOf({ vkey, policy }: TrustOptions): Promise<Policy> {
 }
 
 /** @returns null when no machine signs in */
-async function tokenOf(url: string, { clientId, key, audience }: FollowCommandOptions, clock: Clock) {
+async function tokenOf(
+  url: string,
+  { clientId, key, audience }: FollowCommandOptions,
+  clock: Clock,
+  stop: AbortSignal,
+) {
   if (clientId === undefined && key === undefined) return null;
   if (clientId === undefined || key === undefined) throw new UsageError('--client-id and --key go together');
   const seed = loadKey(dirname(key), basename(key));
   if (!seed) throw new UsageError(`there is no ${key} (\`rxledger keygen\` makes one)`);
-  return new ClientToken(url, clientId, seed, clock, audience);
+  return new ClientToken(url, clientId, seed, clock, audience, stop);
 }

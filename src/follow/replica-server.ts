@@ -1,7 +1,8 @@
 import { fastify, type FastifyBaseLogger, type FastifyInstance, type FastifyReply, LogController } from 'fastify';
-import { createRemoteJWKSet, errors, jwtVerify } from 'jose';
+import { createRemoteJWKSet, customFetch, errors, jwtVerify } from 'jose';
 import { z } from 'zod';
 import { describeError } from '../http/logging.js';
+import { bodyOf, within } from '../http/untrusted-answer.js';
 import { AUDIENCE, ISSUER } from '../identity/tokens.js';
 import { may } from '../identity/policy.js';
 import { parseTilePath } from '../ledger/core/tiles.js';
@@ -16,6 +17,9 @@ const HEADERS_TIMEOUT = 5000;
 const CHECKING_INTERVAL = 1000;
 const MAX_CONNECTIONS = 512;
 const RETRY_AFTER_SECONDS = 5;
+const KEYS_TIMEOUT = 5000;
+/** A key set is a few hundred bytes. */
+const MOST_KEY_BYTES = 65_536;
 
 const claims = z.object({ role: z.enum(['prescriber', 'pharmacist', 'patient', 'auditor', 'administrator']) });
 
@@ -31,6 +35,7 @@ export type MayReadEntries = (authorization: string | undefined) => Promise<'yes
 export function tokensOf(url: string): MayReadEntries {
   const keys = createRemoteJWKSet(new URL(`${url.replace(/\/+$/, '')}/.well-known/jwks.json`), {
     cacheMaxAge: Number.POSITIVE_INFINITY,
+    [customFetch]: fetchKeys,
   });
   return async (authorization) => {
     const [, token] = /^Bearer ([\w.~+/=-]{1,8192})$/i.exec(authorization ?? '') ?? [];
@@ -54,6 +59,15 @@ export function tokensOf(url: string): MayReadEntries {
       return tokenAtFault ? 'unknown' : 'away';
     }
   };
+}
+
+/** As jose fetches a key set, but not for longer, and not more than a key set can be. */
+function fetchKeys(url: string, options: RequestInit): Promise<Response> {
+  return within(KEYS_TIMEOUT, options.signal ?? undefined, async (signal) => {
+    const answer = await fetch(url, { ...options, signal });
+    const { status } = answer;
+    return new Response(await bodyOf(answer, MOST_KEY_BYTES, signal), { status });
+  });
 }
 
 /** `/log` of a replica, not listening yet: checkpoint, replaced keys and tiles for everybody, entry bundles for auditors. */

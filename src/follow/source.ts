@@ -1,3 +1,4 @@
+import { AnswerTooLong, bodyOf, within } from '../http/untrusted-answer.js';
 import { MAX_ENTRY_BYTES } from '../ledger/core/entry.js';
 import type { FetchFile } from '../ledger/core/log-client.js';
 import { TILE_WIDTH } from '../ledger/core/tiles.js';
@@ -22,31 +23,22 @@ export function httpFiles(url: string, token: (() => Promise<string>) | null, st
   return async (path) => {
     const guarded = path.startsWith('tile/entries/');
     const headers: Record<string, string> = guarded && token ? { authorization: `Bearer ${await token()}` } : {};
-    const timeout = AbortSignal.timeout(TIMEOUT_MS);
-    const signal = stop ? AbortSignal.any([stop, timeout]) : timeout;
     let status: number;
     try {
-      const answer = await fetch(base + path, { headers, redirect: 'error', signal });
-      status = answer.status;
-      if (status === 200) return await bodyOf(answer, path);
-      await answer.body?.cancel();
+      const { file, ...answer } = await within(TIMEOUT_MS, stop, async (signal) => {
+        const response = await fetch(base + path, { headers, redirect: 'error', signal });
+        if (response.status === 200) return { status: 200, file: await bodyOf(response, MOST_BYTES, signal) };
+        await response.body?.cancel();
+        return { status: response.status };
+      });
+      if (file) return file;
+      ({ status } = answer);
     } catch (error) {
-      if (error instanceof SourceError) throw error;
+      if (error instanceof AnswerTooLong) throw new SourceError(`${path}: longer than any file of a log`);
       throw new SourceError(`${path}: no answer`);
     }
     if (status === 404) return null;
     if (status === 401 || status === 403) throw new SourceError(`${path}: ${status}, entries are for auditors`);
     throw new SourceError(`${path}: the server said ${status}`);
   };
-}
-
-async function bodyOf(answer: Response, path: string): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  for await (const part of answer.body ?? []) {
-    length += part.length;
-    if (length > MOST_BYTES) throw new SourceError(`${path}: longer than any file of a log`);
-    parts.push(part);
-  }
-  return Buffer.concat(parts);
 }
