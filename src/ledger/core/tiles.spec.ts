@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { concat } from './bytes.js';
 import { nobleHasher } from './hasher.js';
 import { GrowingTree, inclusionProof, rootAt, rootOf } from './merkle.js';
@@ -127,6 +127,13 @@ describe('entry bundles', () => {
     expect(() => encodeBundle([new Uint8Array(65_536)])).toThrow(TileError);
     expect(() => decodeBundle(new Uint8Array(2 * 257))).toThrow(TileError);
     expect(decodeBundle(new Uint8Array(2 * 256))).toHaveLength(256);
+  });
+
+  it('take no more memory than their entries, however long the bytes are', () => {
+    const bytes = new Uint8Array(2 ** 20);
+    const view = vi.spyOn(bytes, 'subarray');
+    expect(() => decodeBundle(bytes)).toThrow('too many entries');
+    expect(view).toHaveBeenCalledTimes(256);
   });
 });
 

@@ -77,13 +77,14 @@ export function encodeBundle(entries: readonly Uint8Array[]): Uint8Array {
 export function decodeBundle(bytes: Uint8Array): Uint8Array[] {
   const entries: Uint8Array[] = [];
   for (let at = 0; at < bytes.length;) {
+    // Before a view is made: megabytes of zeros would be millions of empty entries.
+    if (entries.length === TILE_WIDTH) throw new TileError('bundle holds too many entries');
     if (at + 2 > bytes.length) throw new TileError('bundle is cut off');
     const end = at + 2 + bytes[at]! * 256 + bytes[at + 1]!;
     if (end > bytes.length) throw new TileError('bundle is cut off');
     entries.push(bytes.subarray(at + 2, end));
     at = end;
   }
-  if (entries.length > TILE_WIDTH) throw new TileError('bundle holds too many entries');
   return entries;
 }
 
