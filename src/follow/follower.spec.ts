@@ -213,6 +213,39 @@ describe('a follower', () => {
     await expect(look(good.files())).rejects.toThrow(FollowFolderError);
   });
 
+  it.each([
+    ['that is lost', null],
+    ['that was set back', good.note(900)],
+  ])('remembers by its replica, with a memory %s', async (_, memory) => {
+    await look(good.files(1490), ours, await Replica.open(join(dir, 'log')));
+    for (const name of readdirSync(dir).filter((one) => /^(checkpoint|follow\.sqlite)/.test(one)))
+      rmSync(join(dir, name));
+    if (memory !== null) writeFileSync(join(dir, 'checkpoint'), memory);
+    const shown = () => readFileSync(join(dir, 'log/checkpoint'), 'utf8');
+    const again = async (fetch: FetchFile) => look(fetch, ours, await Replica.open(join(dir, 'log')));
+    const back = await again(good.files(1480));
+    expect(back).toMatchObject({ ok: false, alarm: 'rollback', what: expect.stringContaining('after 1490') });
+    expect(verdict(back).evidence).toMatchObject({ found: good.note(1480), kept: good.note(1490) });
+    const elsewhere = await again(forked.files(1600));
+    expect(elsewhere).toMatchObject({ ok: false, alarm: 'fork' });
+    expect(verdict(elsewhere)).toMatchObject({ proved: true, evidence: { kept: good.note(1490) } });
+    expect(shown()).toBe(good.note(1490));
+    expect(await again(good.files(1495))).toMatchObject({ ok: true, standing: { checked: 1495, evidence: 2 } });
+    expect(shown()).toBe(good.note(1495));
+    expect(readFileSync(join(dir, 'checkpoint'), 'utf8')).toBe(good.note(1495));
+  });
+
+  it('takes no replica of another log for its own', async () => {
+    mkdirSync(join(dir, 'log'), { recursive: true });
+    const { vkey: _, ...stranger } = ed25519Signer('other.example', new Uint8Array(32).fill(3));
+    const text = good.note(9).replace(/^.*/, 'other.example');
+    writeFileSync(join(dir, 'log/checkpoint'), signNote(text.slice(0, text.indexOf('\n\n') + 1), [stranger]));
+    const replica = await Replica.open(join(dir, 'log'));
+    await expect(look(good.files(), ours, replica)).rejects.toThrow(
+      "its replica's checkpoint is not one of this policy's log",
+    );
+  });
+
   it('keeps its folder to itself', async () => {
     const options = { policy: ours, fetch: good.files(), url: 'https://log.example', clock };
     const one = await Follower.open(dir, options);

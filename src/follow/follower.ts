@@ -1,32 +1,21 @@
-import { join } from 'node:path';
 import type { Clock } from '../config/clock.js';
 import { EncodingError, equal, fromUtf8 } from '../ledger/core/bytes.js';
 import { type Checkpoint, CheckpointError, parseCheckpoint } from '../ledger/core/checkpoint.js';
 import { type FetchFile, LogClient, LogFileError } from '../ledger/core/log-client.js';
-import { handOver, passedOn, policyFor, type Rotation } from '../ledger/core/log-key-rotation.js';
+import { handOver, passedOn, type Rotation } from '../ledger/core/log-key-rotation.js';
 import { lossInWords } from '../ledger/core/log-continuation.js';
 import { formatVerifierKey, NoteError, splitNote } from '../ledger/core/note.js';
-import { openWitnessed, type Policy, type Quorum } from '../ledger/core/policy.js';
+import type { Policy } from '../ledger/core/policy.js';
 import { nodeHasher } from '../ledger/node-hasher.js';
 import { Alarm, EvidenceFolder, fileAlarm, prefixOf } from './alarms.js';
 import { catchUp } from './catch-up.js';
 import { continuedText, fetchContinued, namesIn } from './continued.js';
-import { readIfThere, writeDurably } from './durable.js';
 import { type AlarmKind, quorumInWords } from './evidence.js';
+import { isNotOurs, openMoved, readRemembered, type Remembered, type Signed, writeKept } from './kept.js';
 import { checkMoves, fetchMoves, keepMoves, type KeyMove, movesText, readMoves } from './key-moves.js';
 import type { Replica } from './replica.js';
 import { SourceError } from './source.js';
 import { FollowFolderError, FollowStore } from './store.js';
-
-/** File of the folder that holds the newest checkpoint that was found consistent, as it was served. */
-const KEPT = 'checkpoint';
-
-/** A signed checkpoint under the policy. */
-interface Signed {
-  readonly note: string;
-  readonly checkpoint: Checkpoint;
-  readonly quorum: Quorum;
-}
 
 /** How the log and the follower stand after a poll without alarm. */
 export interface Standing {
@@ -90,7 +79,7 @@ export class Follower {
     private readonly folder: string,
     private readonly store: FollowStore,
     private readonly options: FollowOptions,
-    private kept: Signed | null,
+    private remembered: Remembered,
     /** How the log's key was replaced, as far as this follower has gone along. */
     private moves: readonly KeyMove[],
   ) {
@@ -101,11 +90,12 @@ export class Follower {
   static async open(folder: string, options: FollowOptions): Promise<Follower> {
     const store = await FollowStore.open(folder);
     try {
-      const moves = await readMoves(folder);
-      const kept = await readKept(folder, options.policy, moves);
-      if ((await store.progress()).size > (kept?.checkpoint.size ?? 0))
+      const { policy, replica } = options;
+      const moves = await readMoves(folder, replica);
+      const remembered = await readRemembered(folder, policy, moves, replica);
+      if ((await store.progress()).size > (remembered.kept?.checkpoint.size ?? 0))
         throw new FollowFolderError('follow.sqlite is ahead of the checkpoint beside it: one of them was replaced');
-      return new Follower(folder, store, options, kept, moves);
+      return new Follower(folder, store, options, remembered, moves);
     } catch (error) {
       await store.close();
       throw error;
@@ -123,7 +113,7 @@ export class Follower {
    */
   async poll(): Promise<Poll> {
     const found = await this.fetchNote();
-    const { kept } = this;
+    const { kept } = this.remembered;
     let known = this.moves;
     const fetch: FetchFile = async (path) => {
       const file = await this.options.fetch(path);
@@ -210,15 +200,19 @@ export class Follower {
   private async check(found: Signed, moves: readonly KeyMove[], fetch: FetchFile): Promise<Standing> {
     const { policy, clock } = this.options;
     const { checkpoint, quorum } = found;
-    if (this.kept && this.kept.checkpoint.origin !== checkpoint.origin)
-      throw new Alarm('log', `another log answers: ${checkpoint.origin}`);
-    if (this.kept && checkpoint.size < this.kept.checkpoint.size) await this.rolledBack(this.kept, found, fetch);
-    if (this.kept?.checkpoint.size === checkpoint.size && !equal(this.kept.checkpoint.root, checkpoint.root))
-      throw new Alarm('fork', `two signed trees of ${checkpoint.size} entries`);
+    const earlier = [this.remembered.kept, this.remembered.shown].filter((one) => one !== null);
+    for (const one of earlier) {
+      const { note: kept, checkpoint: before } = one;
+      if (before.origin !== checkpoint.origin)
+        throw new Alarm('log', `another log answers: ${checkpoint.origin}`, { kept });
+      if (checkpoint.size < before.size) await this.rolledBack(one, found, fetch);
+      if (before.size === checkpoint.size && !equal(before.root, checkpoint.root))
+        throw new Alarm('fork', `two signed trees of ${checkpoint.size} entries`, { kept });
+    }
     const client = await LogClient.open(nodeHasher, fetch, checkpoint);
-    if (this.kept) await continues(this.kept.checkpoint, checkpoint, client);
+    for (const one of earlier) await continues(one.checkpoint, checkpoint, client, one.note);
     const moved = moves.filter(({ rotation }) => this.moves.every((known) => known.rotation.to !== rotation.to));
-    if (this.kept && moved.length > 0) checkKept(policy, moves, this.kept);
+    if (moved.length > 0) for (const one of earlier) checkKept(policy, moves, one);
     await checkMoves(moved, checkpoint, client);
     if (!quorum.met) throw new Alarm('quorum', quorumInWords(policy, quorum));
     if (moved.length > 0) await this.keepMoves(moves);
@@ -248,6 +242,7 @@ export class Follower {
     if (replica && moves.length > 0) await replica.keepRotations(movesText(moves));
     if (replica && names.length > 0) await replica.keepContinued(continuedText(continued));
     await replica?.publish(found.note, checkpoint, client);
+    this.remembered = { kept: found, shown: null };
     const lag = checkpoint.size - before.size;
     const cosigned = quorum.witnesses.map(({ time }) => Number(time));
     return {
@@ -276,12 +271,15 @@ export class Follower {
     let client: LogClient;
     try {
       client = await LogClient.open(nodeHasher, fetch, kept.checkpoint);
-      await continues(found.checkpoint, kept.checkpoint, client);
+      await continues(found.checkpoint, kept.checkpoint, client, kept.note);
     } catch (error) {
-      if (error instanceof LogFileError) throw new Alarm('rollback', `${words}; the rest is not served any more`);
+      if (error instanceof LogFileError)
+        throw new Alarm('rollback', `${words}; the rest is not served any more`, { kept: kept.note });
       throw error;
     }
-    throw new Alarm('rollback', `${words}; the rest is still served, so that this may be an old answer`);
+    throw new Alarm('rollback', `${words}; the rest is still served, so that this may be an old answer`, {
+      kept: kept.note,
+    });
   }
 
   private async keepMoves(moves: readonly KeyMove[]): Promise<void> {
@@ -290,23 +288,21 @@ export class Follower {
   }
 
   private async keep(found: Signed): Promise<void> {
-    if (this.kept?.note === found.note) return;
-    await writeDurably(join(this.folder, KEPT), found.note);
-    this.kept = found;
+    if (this.remembered.kept?.note === found.note) return;
+    await writeKept(this.folder, found.note);
+    this.remembered = { ...this.remembered, kept: found };
   }
 }
 
-/** @throws {Alarm} when the newer tree, whose files `client` reads, does not begin with the older one */
-async function continues(older: Checkpoint, newer: Checkpoint, client: LogClient): Promise<void> {
+/**
+ * @param kept the one of the two that is remembered, as a signed note
+ * @throws {Alarm} when the newer tree, whose files `client` reads, does not begin with the older one
+ */
+async function continues(older: Checkpoint, newer: Checkpoint, client: LogClient, kept: string): Promise<void> {
   if (equal(await client.rootAt(older.size), older.root)) return;
   const prefix = await prefixOf(client, older.size, newer.size);
-  throw new Alarm('fork', `${newer.size} signed entries do not continue ${older.size} signed entries`, { prefix });
-}
-
-/** @throws NoteError, CheckpointError when no key to which the policy's pass trust has signed it */
-function openMoved(policy: Policy, moves: readonly KeyMove[], note: string): Signed {
-  const rotations = moves.map(({ rotation }) => rotation);
-  return { note, ...openWitnessed(policyFor(policy, rotations, note), note) };
+  const words = `${newer.size} signed entries do not continue ${older.size} signed entries`;
+  throw new Alarm('fork', words, { prefix, kept });
 }
 
 /** Without those of before the log had a key that is pinned. */
@@ -324,21 +320,8 @@ function checkKept(policy: Policy, moves: readonly KeyMove[], { note, checkpoint
     openMoved(policy, moves, note);
   } catch (error) {
     if (!isNotOurs(error)) throw error;
-    throw new Alarm('signature', `a key that had been replaced before has signed ${checkpoint.size} entries`);
-  }
-}
-
-const isNotOurs = (error: unknown): error is Error => error instanceof NoteError || error instanceof CheckpointError;
-
-async function readKept(folder: string, policy: Policy, moves: readonly KeyMove[]): Promise<Signed | null> {
-  const file = await readIfThere(join(folder, KEPT));
-  if (!file) return null;
-  try {
-    const note = fromUtf8(file);
-    return openMoved(policy, moves, note);
-  } catch (error) {
-    if (isNotOurs(error) || error instanceof EncodingError)
-      throw new FollowFolderError(`its checkpoint is not one of this policy's log: ${error.message}`);
-    throw error;
+    throw new Alarm('signature', `a key that had been replaced before has signed ${checkpoint.size} entries`, {
+      kept: note,
+    });
   }
 }

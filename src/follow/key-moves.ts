@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { equal } from '../ledger/core/bytes.js';
+import { equal, utf8 } from '../ledger/core/bytes.js';
 import type { Checkpoint } from '../ledger/core/checkpoint.js';
 import type { FetchFile, LogClient } from '../ledger/core/log-client.js';
 import {
@@ -14,6 +14,7 @@ import { nodeHasher } from '../ledger/node-hasher.js';
 import { servedItems } from './served-items.js';
 import { Alarm, prefixOf } from './alarms.js';
 import { readIfThere, writeDurably } from './durable.js';
+import type { Replica } from './replica.js';
 import { FollowFolderError } from './store.js';
 
 /** File of the folder, and of `/log`, that holds them. */
@@ -25,9 +26,13 @@ export interface KeyMove {
   readonly receipt: Receipt;
 }
 
-/** @returns the moves that the folder holds. @throws {FollowFolderError} when they are not what was written */
-export async function readMoves(folder: string): Promise<KeyMove[]> {
-  const bytes = await readIfThere(join(folder, ROTATIONS));
+/**
+ * The moves that the folder holds, or else its replica: both keys have signed each, wherever it stands.
+ * @throws {FollowFolderError} when they are not what was written
+ */
+export async function readMoves(folder: string, replica?: Replica): Promise<KeyMove[]> {
+  const kept = replica?.keyRotations();
+  const bytes = (await readIfThere(join(folder, ROTATIONS))) ?? (kept ? utf8(kept) : null);
   if (!bytes) return [];
   try {
     return movesIn(bytes);

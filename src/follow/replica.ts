@@ -75,9 +75,14 @@ export class Replica {
     await this.write(entriesPath(index, entries.length), encodeBundle(entries));
   }
 
-  /** Moves to a checkpoint whose entries are checked. @param client of that checkpoint */
+  /**
+   * Moves to a checkpoint whose entries are checked and continue those that are shown.
+   * @param client of that checkpoint
+   * @throws RangeError when it is smaller than the one that is shown: that is evidence, and stays
+   */
   async publish(note: string, { size }: Checkpoint, client: LogClient): Promise<void> {
     if (note === this.note) return;
+    if (size < this.size) throw new RangeError('a replica is not set back');
     await this.fill(client, size);
     for (let level = 1; completeAt(size, level * TILE_HEIGHT) > 0; level++) {
       const nodes = completeAt(size, level * TILE_HEIGHT);
