@@ -1,5 +1,6 @@
 /** The machine's side of signing in: an Ed25519 key, an assertion by it (RFC 7523), an access token for that. */
 import { createPublicKey, randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { calculateJwkThumbprint, exportJWK, type JWK, SignJWT } from 'jose';
 import { z } from 'zod';
 import type { Clock } from '../config/clock.js';
@@ -107,6 +108,22 @@ export class ClientToken {
     this.current = { token: data.access_token, renewAt: asked + data.expires_in * 1000 - RENEW_BEFORE_MS };
     return data.access_token;
   }
+}
+
+/** What a bearer token is made of (RFC 6750), as long as a header may be. */
+const TOKEN = /^[\w.~+/-]{1,8192}=*$/;
+
+/**
+ * An access token that somebody else keeps fresh.
+ * @param file read anew each time
+ * @returns for the Authorization header, as Bearer; it rejects with {@link EnvironmentError} when there is none
+ */
+export function tokenIn(file: string): () => Promise<string> {
+  return async () => {
+    const text = await readFile(file, 'utf8').catch(() => '');
+    if (!TOKEN.test(text.trim())) throw new EnvironmentError(`${file} holds no access token`);
+    return text.trim();
+  };
 }
 
 const endpoint = (server: string): string => server.replace(/\/+$/, '') + TOKEN_PATH;

@@ -15,7 +15,7 @@ import { NoteError, parseVerifierKey } from '../ledger/core/note.js';
 import { logsOnly, parsePolicy, type Policy, PolicyError } from '../ledger/core/policy.js';
 import { loadKey } from '../ledger/key-files.js';
 import { nodeHasher } from '../ledger/node-hasher.js';
-import { ClientToken } from './client-token.js';
+import { ClientToken, tokenIn } from './client-token.js';
 import {
   type CommonOptions,
   EnvironmentError,
@@ -35,8 +35,12 @@ export interface FollowCommandOptions extends TrustOptions {
   readonly dir: string;
   readonly clientId?: string;
   readonly key?: string;
-  /** What the server calls itself, where that is not the URL. */
+  /** What the service calls itself, where that is not its URL. */
   readonly audience?: string;
+  /** URL of the service by whose tokens entries are read, where that is not what is followed. */
+  readonly signIn?: string;
+  /** File of an access token. */
+  readonly token?: string;
   readonly once?: boolean;
   /** Seconds between two looks. */
   readonly interval: number;
@@ -48,11 +52,12 @@ export interface FollowCommandOptions extends TrustOptions {
 /** `rxledger follow`: ends at the first alarm, or after one look with `once`, or by a signal. */
 export async function runFollow(url: string, options: FollowCommandOptions, terminal: Terminal): Promise<ExitCode> {
   const { dir, json } = options;
-  checkUrl(url);
+  const service = options.signIn ?? url;
+  for (const one of [url, service]) checkUrl(one);
   const policy = await policyOf(options);
   const clock = new Clock();
   const stop = new AbortController();
-  const token = await tokenOf(url, options, clock, stop.signal);
+  const token = tokenOf(service, options, clock, stop.signal);
   const line = new ProgressLine(terminal, options);
   const end = () => stop.abort();
   process.once('SIGINT', end).once('SIGTERM', end);
@@ -61,7 +66,7 @@ export async function runFollow(url: string, options: FollowCommandOptions, term
     const replica = options.replica ? await Replica.open(join(dir, 'log')) : undefined;
     const follower = await Follower.open(dir, {
       policy,
-      fetch: httpFiles(url, token && (() => token.get()), stop.signal),
+      fetch: httpFiles(url, token, stop.signal),
       url,
       clock,
       ...(replica ? { replica } : {}),
@@ -71,7 +76,7 @@ export async function runFollow(url: string, options: FollowCommandOptions, term
     if (replica && !options.once) {
       const server = createReplicaServer(
         replica,
-        tokensOf(url),
+        tokensOf(service),
         createLogger(Config.parse(terminal.env), pino.destination(2)),
       );
       opened.unshift(server);
@@ -194,16 +199,22 @@ async function policyOf({ vkey, policy }: TrustOptions): Promise<Policy> {
   }
 }
 
-/** @returns null when no machine signs in */
-async function tokenOf(
-  url: string,
-  { clientId, key, audience }: FollowCommandOptions,
+/** @returns gives the token for entries; null when there is none */
+function tokenOf(
+  service: string,
+  { clientId, key, audience, token }: FollowCommandOptions,
   clock: Clock,
   stop: AbortSignal,
-) {
+): (() => Promise<string>) | null {
+  if (token !== undefined) {
+    if (clientId !== undefined || key !== undefined)
+      throw new UsageError('--token stands in the place of --client-id and --key');
+    return tokenIn(token);
+  }
   if (clientId === undefined && key === undefined) return null;
   if (clientId === undefined || key === undefined) throw new UsageError('--client-id and --key go together');
   const seed = loadKey(dirname(key), basename(key));
   if (!seed) throw new UsageError(`there is no ${key} (\`rxledger keygen\` makes one)`);
-  return new ClientToken(url, clientId, seed, clock, audience, stop);
+  const machine = new ClientToken(service, clientId, seed, clock, audience, stop);
+  return () => machine.get();
 }

@@ -93,13 +93,15 @@ a receipt and a chain head or list: withheld, unlisted, uncovered, differs.`,
   program
     .command('follow')
     .description('check a log as an auditor does, again and again, and remember what it has signed')
-    .argument('<url>', 'where the service is reached, https://…')
+    .argument('<url>', 'where the service, or a replica of its log, is reached, https://…')
     .requiredOption('--dir <folder>', 'where what was checked stays, and evidence; one log, one folder')
     .addOption(vkeys("the log's verifier key to trust"))
     .option('--policy <file>', 'trusted log, witnesses and the quorum that is needed (C2SP tlog-policy)')
     .option('--client-id <id>', 'sign in as this machine, an auditor: entries are not public')
     .option('--key <file>', 'its private key (`rxledger keygen` makes one)')
-    .option('--audience <url>', 'what the service calls itself (its PUBLIC_URL), where that is not <url>')
+    .option('--sign-in <url>', 'the service whose tokens let read entries, where that is not <url>: of a replica')
+    .option('--audience <url>', 'what that service calls itself (its PUBLIC_URL), where that is not its URL')
+    .option('--token <file>', 'an access token that somebody keeps fresh there, in the place of --client-id and --key')
     .option('--once', 'look once')
     .addOption(new Option('--interval <seconds>', 'pause between two looks').argParser(readSeconds).default(10))
     .option('--replica', 'keep tiles and entries in <folder>/log too, and serve them as /log (not with --once)')
@@ -113,6 +115,10 @@ a receipt and a chain head or list: withheld, unlisted, uncovered, differs.`,
         ['rxledger follow https://rx.example --dir rx --vkey "$VKEY" --client-id … --key f.key', 'until an alarm'],
         ['rxledger follow https://rx.example --dir rx --policy policy.txt --once --json …', 'one look, one line'],
         ['rxledger follow https://rx.example --dir rx --vkey "$VKEY" --replica --port 8080 …', 'an own copy'],
+        [
+          'rxledger follow https://copy.example --sign-in https://rx.example --dir rx --vkey "$VKEY" …',
+          "somebody's copy of it",
+        ],
       ),
     )
     .addHelpText(

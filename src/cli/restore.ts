@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CHAIN_MODELS } from '../chain-models.js';
 import { Clock } from '../config/clock.js';
@@ -10,6 +9,7 @@ import type { FetchFile } from '../ledger/core/log-client.js';
 import { parseTilePath } from '../ledger/core/tiles.js';
 import { type Restored, restoreLog } from '../ledger/log-restore.js';
 import { RestoreRefused } from '../ledger/lost-part.js';
+import { tokenIn } from './client-token.js';
 import { checkUrl } from './follow.js';
 import { payloadsIn } from './payload-files.js';
 import {
@@ -66,8 +66,7 @@ async function filesOf({ replica, token, payloads }: RestoreOptions): Promise<Fe
   }
   if (/^https?:/i.test(replica)) {
     checkUrl(replica);
-    const bearer = token === undefined ? null : (await readFile(token, 'utf8')).trim();
-    return httpFiles(replica, bearer === null ? null : () => Promise.resolve(bearer));
+    return httpFiles(replica, token === undefined ? null : tokenIn(token));
   }
   if (token !== undefined) throw new UsageError('--token is for the URL of a service');
   // `follow --dir <folder> --replica` keeps it below that folder.

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -98,6 +98,26 @@ describe('rxledger follow --replica as a process', () => {
     expect(await status('log/tile/%65ntries/000')).toBe('400 no-store');
     expect(await status('log/tile/0/..%2f..%2f..%2fcheckpoint')).toBe('400 no-store');
     expect(await status('follow.sqlite')).toBe('404 no-store');
+
+    // Whoever may read entries of the service follows the copy of somebody else, too.
+    const token = join(folder.path, 'token');
+    writeFileSync(token, `${auditor}\n`);
+    const [clientId = '', key = ''] = [args[args.indexOf('--client-id') + 1], args[args.indexOf('--key') + 1]];
+    const machine = ['--client-id', clientId, '--key', key];
+    const look = async (name: string, ...more: string[]) => {
+      const elsewhere = ['follow', address, '--dir', join(folder.path, name), '--vkey', api.vkey, '--once', '--json'];
+      const looking = startNode('bin/rxledger.js', [...elsewhere, ...more]);
+      const { code } = await looking.ended;
+      return { code, said: looking.stdout(), err: looking.stderr() };
+    };
+    const checked = { code: 0, said: expect.stringContaining(`"checked":${head},`) };
+    expect(await look('machine', ...machine, '--sign-in', api.address)).toMatchObject(checked);
+    expect(await look('other', '--token', token)).toMatchObject(checked);
+    writeFileSync(token, 'no token');
+    const none = { code: 3, err: expect.stringContaining('token holds no access token') };
+    expect(await look('none', '--token', token)).toMatchObject(none);
+    expect(await look('here', ...machine)).toMatchObject({ code: 3, err: expect.stringContaining('no access token') });
+    expect(await look('both', ...machine, '--token', token)).toMatchObject({ code: 2 });
 
     expect(await follower.terminate()).toBe(0);
     expect(readFileSync(join(dir, 'checkpoint'), 'utf8')).toBe(note);
