@@ -49,7 +49,10 @@ export interface FollowCommandOptions extends TrustOptions {
   readonly port: number;
 }
 
-/** `rxledger follow`: ends at the first alarm, or after one look with `once`, or by a signal. */
+/**
+ * `rxledger follow`: ends at the first alarm, or after one look with `once`, or by a signal. A copy that it serves is
+ * wanted most when the log is caught: it stays until the signal.
+ */
 export async function runFollow(url: string, options: FollowCommandOptions, terminal: Terminal): Promise<ExitCode> {
   const { dir, json } = options;
   const service = options.signIn ?? url;
@@ -83,7 +86,12 @@ export async function runFollow(url: string, options: FollowCommandOptions, term
       const address = await server.listen({ host: options.host, port: options.port });
       terminal.out(json ? JSON.stringify({ event: 'listening', address }) : `replica listens on ${address}`);
     }
-    return await follow(follower, options, terminal, line, stop.signal);
+    const code = await follow(follower, options, terminal, line, stop.signal);
+    if (code === EXIT.finding && replica?.checkpoint() && !options.once && !stop.signal.aborted) {
+      terminal.err('nothing more is looked at; the replica is served as it was before the alarm, until a signal');
+      await new Promise((resolve) => stop.signal.addEventListener('abort', resolve, { once: true }));
+    }
+    return code;
   } catch (error) {
     if (error instanceof FollowFolderError) throw new EnvironmentError(`${dir}: ${error.message}`);
     throw error;
@@ -108,8 +116,12 @@ async function follow(
       else for (const words of inWords(poll)) terminal.out(words);
       if (!poll.ok) return EXIT.finding;
     } catch (error) {
+      if (!(error instanceof SourceError || error instanceof EnvironmentError)) throw error;
+      if (once)
+        throw new EnvironmentError(
+          signal.aborted ? 'stopped before the look was finished: it says nothing' : error.message,
+        );
       if (signal.aborted) return EXIT.ok;
-      if (once || !(error instanceof SourceError || error instanceof EnvironmentError)) throw asOutage(error);
       line.done();
       if (json) terminal.out(JSON.stringify({ event: 'away', reason: error.message }));
       else terminal.err(`away: ${error.message}`);
@@ -133,8 +145,6 @@ function waited(seconds: number, signal: AbortSignal): Promise<boolean> {
     signal.addEventListener('abort', ended, { once: true });
   });
 }
-
-const asOutage = (error: unknown) => (error instanceof SourceError ? new EnvironmentError(error.message) : error);
 
 function asJson(poll: Poll): object {
   return poll.ok

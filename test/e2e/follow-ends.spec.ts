@@ -1,0 +1,92 @@
+/** How `rxledger follow` ends, and what it leaves running, with a log that can be turned into another. */
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { listenLocally } from '../../src/cli/machine.js';
+import type { FetchFile } from '../../src/ledger/core/log-client.js';
+import { temporaryFolder } from '../support/ledger.js';
+import { filesOf } from '../support/log.js';
+import { goodEntries, MADE_VKEY, MadeLog } from '../support/made-log.js';
+import { startNode, type TestProcess } from '../support/process.js';
+import { until } from '../support/wait.js';
+
+const good = new MadeLog([...goodEntries(700, 40)]);
+let folder: ReturnType<typeof temporaryFolder>;
+let server: Server;
+let address = '';
+let files: FetchFile;
+/** What is asked for and never answered. */
+let unanswered: (url: string) => boolean;
+let waiting: ServerResponse[];
+let started: TestProcess[];
+
+beforeEach(async () => {
+  folder = temporaryFolder();
+  [files, unanswered, waiting, started] = [good.files(650), () => false, [], []];
+  server = createServer((request, response) => {
+    const url = request.url ?? '';
+    if (unanswered(url)) return waiting.push(response);
+    return void files(url.replace('/log/', '')).then((file) =>
+      file ? response.end(file) : response.writeHead(404).end(),
+    );
+  });
+  address = `http://127.0.0.1:${await listenLocally(server)}`;
+});
+afterEach(async () => {
+  await Promise.all(started.map((one) => one.kill()));
+  server.closeAllConnections();
+  server.close();
+  folder.remove();
+});
+
+function follow(...more: string[]): TestProcess {
+  const dir = ['--dir', join(folder.path, 'auditor'), '--vkey', MADE_VKEY];
+  const follower = startNode('bin/rxledger.js', ['follow', address, ...dir, '--json', ...more]);
+  started.push(follower);
+  return follower;
+}
+
+describe('rxledger follow', () => {
+  it('serves its replica on after an alarm, and after a start at which the alarm stands', async () => {
+    const serving = ['--replica', '--port', '0', '--interval', '0.1'];
+    const first = follow(...serving);
+    await first.line(/"event":"followed".*"checked":650,/);
+    files = good.files(640);
+    for (const follower of [first, follow(...serving)]) {
+      const [, copy = ''] = await follower.line(/"event":"listening","address":"([^"]+)"/);
+      await follower.line(/"event":"alarm","alarm":"rollback"/);
+      await follower.line(/the replica is served as it was before the alarm/);
+      expect(Buffer.from((await filesOf(copy)('checkpoint'))!).toString()).toBe(good.note(650));
+      expect(await filesOf(copy)('tile/0/002.p/138')).toEqual(await good.files(650)('tile/0/002.p/138'));
+      expect(await follower.terminate()).toBe(1);
+    }
+    // Nobody is served: it ends as ever.
+    expect((await follow('--interval', '0.1').ended).code).toBe(1);
+    expect((await follow('--replica', '--once').ended).code).toBe(1);
+  });
+
+  it('says nothing good of a single look that was stopped', async () => {
+    for (const path of ['/log/checkpoint', '/log/tile/entries/001']) {
+      waiting = [];
+      unanswered = (url) => url === path;
+      const follower = follow('--once');
+      await until(() => waiting.length > 0);
+      expect(await follower.terminate()).toBe(3);
+      expect(follower.stderr()).toMatch(/stopped before the look was finished/);
+      expect(follower.stdout()).toBe('');
+    }
+    unanswered = () => false;
+    expect((await follow('--once').ended).code).toBe(0);
+  });
+
+  it('ends at once while it signs in', async () => {
+    const key = join(folder.path, 'f.key');
+    expect((await startNode('bin/rxledger.js', ['keygen', key]).ended).code).toBe(0);
+    unanswered = (url) => url === '/api/auth/token';
+    const follower = follow('--client-id', 'x', '--key', key);
+    await until(() => waiting.length > 0);
+    const before = Date.now();
+    expect(await follower.terminate()).toBe(0);
+    expect(Date.now() - before).toBeLessThan(4000);
+  });
+});
