@@ -33,6 +33,8 @@ export interface TrustOptions extends CommonOptions {
 
 export interface FollowCommandOptions extends TrustOptions {
   readonly dir: string;
+  /** What is followed keeps no payloads. */
+  readonly fromReplica?: boolean;
   readonly clientId?: string;
   readonly key?: string;
   /** What the service calls itself, where that is not its URL. */
@@ -72,6 +74,7 @@ export async function runFollow(url: string, options: FollowCommandOptions, term
       fetch: httpFiles(url, token, stop.signal),
       url,
       clock,
+      chainShown: !options.fromReplica,
       ...(replica ? { replica } : {}),
       progress: (done, total) => line.show(() => `checking entries: ${done} of ${total}`),
     });
@@ -154,7 +157,7 @@ function asJson(poll: Poll): object {
 
 function inWords(poll: Poll): string[] {
   if (!poll.ok) return [`ALARM ${poll.alarm}: ${poll.what}`, `  evidence: ${poll.evidence}`];
-  const { origin, checked, size, entries, lag, witnesses, cosignatureAge, evidence }: Standing = poll.standing;
+  const { origin, checked, size, entries, lag, witnesses, cosignatureAge, evidence, chain }: Standing = poll.standing;
   const age = cosignatureAge === null ? '' : `, cosigned ${cosignatureAge} s ago by ${witnesses.join(', ')}`;
   const behind = lag.entries === 0 ? 'nothing new' : `${entries} new, was ${lag.seconds} s behind`;
   return [
@@ -163,6 +166,7 @@ function inWords(poll: Poll): string[] {
         `THE KEY OF THE LOG WAS REPLACED behind ${one.size} entries, signed by the old key; pin the new one: ${one.to}`,
     ),
     `${origin}: ${checked} of ${size} entries checked (${behind})${age}`,
+    ...(chain === 'shown' ? [] : ["  whether the log's own chain is shown was not checked: a replica has no payloads"]),
     ...(entries > 0 ? poll.standing.continues.map((words) => `  ${words}`) : []),
     ...(evidence > 0 ? [`  evidence of ${evidence} earlier alarms is kept`] : []),
   ];

@@ -97,6 +97,7 @@ a receipt and a chain head or list: withheld, unlisted, uncovered, differs.`,
     .requiredOption('--dir <folder>', 'where what was checked stays, and evidence; one log, one folder')
     .addOption(vkeys("the log's verifier key to trust"))
     .option('--policy <file>', 'trusted log, witnesses and the quorum that is needed (C2SP tlog-policy)')
+    .option('--from-replica', "<url> is a replica: it has no payloads, so that it cannot show the log's own chain")
     .option('--client-id <id>', 'sign in as this machine, an auditor: entries are not public')
     .option('--key <file>', 'its private key (`rxledger keygen` makes one)')
     .option('--sign-in <url>', 'the service whose tokens let read entries, where that is not <url>: of a replica')
@@ -116,7 +117,7 @@ a receipt and a chain head or list: withheld, unlisted, uncovered, differs.`,
         ['rxledger follow https://rx.example --dir rx --policy policy.txt --once --json …', 'one look, one line'],
         ['rxledger follow https://rx.example --dir rx --vkey "$VKEY" --replica --port 8080 …', 'an own copy'],
         [
-          'rxledger follow https://copy.example --sign-in https://rx.example --dir rx --vkey "$VKEY" …',
+          'rxledger follow https://copy.example --from-replica --sign-in https://rx.example --dir rx --vkey "$VKEY" …',
           "somebody's copy of it",
         ],
       ),
@@ -127,7 +128,7 @@ a receipt and a chain head or list: withheld, unlisted, uncovered, differs.`,
 Ends with 1 at the first alarm; what shows it is in <folder>/evidence (\`rxledger evidence\` checks it elsewhere). A
 replica is served on as it was before the alarm: then it ends at a signal, with 1 all the same.
 Alarms: signature, log (another log answers), rollback, fork, quorum (of --policy is not met), files (a tile or bundle
-is not the signed one), entry (one breaks a rule). A log that is away ends a look with 3 under --once; without it the
+is not the signed one, or the log's own chain is not shown as it is), entry (one breaks a rule). A log that is away ends a look with 3 under --once; without it the
 next look is waited for. With --json a line a look.`,
     )
     .action(async (url: string, options: FollowCommandOptions) =>

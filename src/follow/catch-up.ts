@@ -37,6 +37,8 @@ export interface CatchUp {
   readonly store: FollowStore;
   /** Where to begin; its tree grows. */
   readonly before: Progress;
+  /** Whether the log's own chain must be shown. */
+  readonly chainShown: boolean;
   readonly replica?: Replica | undefined;
   readonly progress?: ((done: number, total: number) => void) | undefined;
 }
@@ -63,19 +65,19 @@ export async function catchUp(run: CatchUp): Promise<void> {
 }
 
 async function take(
-  { origin, names, continued, checkpoint, client, fetch, store, replica }: CatchUp,
+  { origin, names, continued, checkpoint, client, fetch, store, chainShown, replica }: CatchUp,
   from: Progress,
   step: readonly Bundle[],
 ) {
   const fresh = step.flatMap(({ first, entries, leaves }) =>
-    entries.flatMap((bytes, at): { index: number; leaf: Uint8Array; entry: Entry | null }[] =>
-      first + at < from.size ? [] : [{ index: first + at, leaf: leaves[at]!, entry: entryOf(bytes) }],
+    entries.flatMap((bytes, at): { index: number; bytes: Uint8Array; leaf: Uint8Array; entry: Entry | null }[] =>
+      first + at < from.size ? [] : [{ index: first + at, bytes, leaf: leaves[at]!, entry: entryOf(bytes) }],
     ),
   );
   const chains = new Set(fresh.flatMap(({ entry }) => entry?.chain ?? []));
   const ends = await store.ends([...chains]);
   let { time } = from;
-  for (const { index, leaf, entry } of fresh) {
+  for (const { index, bytes, leaf, entry } of fresh) {
     const name = nameInLog({ continued: names }, origin, index);
     const violation = violationOf(name, { size: index, time }, entry ? ends.get(entry.chain) : undefined, entry);
     if (violation || !entry) {
@@ -87,7 +89,7 @@ async function take(
       const shown = continued.length > 0 && { continued: [...continued] };
       throw new Alarm('entry', words, { entries: await entriesOf(client, checkpoint, indexes), ...shown });
     }
-    if (entry.chain === LOG_CHAIN) await checkShown(fetch, index, entry);
+    if (chainShown && entry.chain === LOG_CHAIN) await checkShown(fetch, index, bytes, entry);
     ends.set(entry.chain, { seq: entry.seq, leaf, index });
     time = entry.time;
     from.tree.append(leaf);

@@ -29,9 +29,16 @@ const rotated = rotatedLog(entries, { at: AT, to: next });
 const old = logOnly(parseVerifierKey(MADE_VKEY));
 const both = logsOnly([MADE_VKEY, next.vkey].map(parseVerifierKey));
 
-async function look(fetch: FetchFile, policy: Policy = old, replica?: Replica): Promise<Poll> {
+async function look(fetch: FetchFile, policy: Policy = old, replica?: Replica, chainShown = false): Promise<Poll> {
   const clock = new SettableClock(Date.UTC(2026, 0, 2));
-  const options = { policy, fetch, url: 'https://log.example', clock, ...(replica ? { replica } : {}) };
+  const options = {
+    policy,
+    fetch,
+    url: 'https://log.example',
+    clock,
+    chainShown,
+    ...(replica ? { replica } : {}),
+  };
   const follower = await Follower.open(dir, options);
   try {
     return await follower.poll();
@@ -95,6 +102,16 @@ describe('a follower that has pinned the old key of a log', () => {
       expect(await look(served(702))).toMatchObject({ ok: true, standing: { rotations: [last] } });
     },
   );
+
+  it('is shown the event as everybody is, unless it follows a replica', async () => {
+    const hidden: FetchFile = (path) => (path.startsWith('chain') ? Promise.resolve(null) : rotated.files()(path));
+    const what = `chain?after=${AT - 1}&limit=1 is not there`;
+    expect(await look(hidden, old, undefined, true)).toMatchObject({ ok: false, alarm: 'files', what });
+    const shown = await look(rotated.files(), old, undefined, true);
+    expect(shown).toMatchObject({ ok: true, standing: { checked: 701, chain: 'shown' } });
+    rmSync(dir, { recursive: true });
+    expect(await look(hidden)).toMatchObject({ ok: true, standing: { checked: 701, chain: 'not asked' } });
+  });
 
   it('asks nothing where both are pinned', async () => {
     const files = instead(rotated.files(), 'rotations', 'not JSON');

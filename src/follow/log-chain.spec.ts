@@ -3,7 +3,7 @@ import { goldenText, SALT } from '../../test/fixtures/golden/events/read.js';
 import { KEY_REVOKED } from '../ledger/actor-keys.js';
 import { toBase64, utf8 } from '../ledger/core/bytes.js';
 import { commit, parsePayload } from '../ledger/core/commitment.js';
-import { type Entry, LOG_CHAIN, ZERO32 } from '../ledger/core/entry.js';
+import { encodeEntry, type Entry, LOG_CHAIN, ZERO32 } from '../ledger/core/entry.js';
 import { nobleHasher } from '../ledger/core/hasher.js';
 import { checkShown } from './log-chain.js';
 
@@ -17,8 +17,12 @@ const entry: Entry = {
   seq: 0,
   time: '2026-02-12T09:00:00Z',
 };
-const shown = (index: number, said = text, salt: Uint8Array = SALT) =>
-  JSON.stringify({ items: [{ index, entry: '', salt: toBase64(salt), payload: toBase64(utf8(said)) }], next: null });
+const bytes = encodeEntry(entry);
+const shown = (index: number, said = text, salt: Uint8Array = SALT, of = bytes) =>
+  JSON.stringify({
+    items: [{ index, entry: toBase64(of), salt: toBase64(salt), payload: toBase64(utf8(said)) }],
+    next: null,
+  });
 
 /** What is said of an event at that index when this is served for it. */
 async function outcome(index: number, file: string | null): Promise<string> {
@@ -30,6 +34,7 @@ async function outcome(index: number, file: string | null): Promise<string> {
         return Promise.resolve(file === null ? null : utf8(file));
       },
       index,
+      bytes,
       entry,
     );
     return `shown by ${asked.join()}`;
@@ -42,7 +47,13 @@ describe('an event of the log chain', () => {
   it.each<[string, number, string | null, string]>([
     ['shown', 7, shown(7), 'shown by chain?after=6&limit=1'],
     ['shown, the first of the log', 0, shown(0), 'shown by chain?limit=1'],
-    ['not shown, by a replica', 7, null, 'shown by chain?after=6&limit=1'],
+    ['not shown', 7, null, 'chain?after=6&limit=1: missing'],
+    [
+      'another entry that commits to the same',
+      7,
+      shown(7, text, SALT, encodeEntry({ ...entry, time: '2026-02-12T09:01:00Z' })),
+      'chain?after=6&limit=1: hash',
+    ],
     ['left out', 7, shown(9), 'chain?after=6&limit=1: missing'],
     ['left out at the end', 7, '{"items":[],"next":null}', 'chain?after=6&limit=1: missing'],
     ['no page', 7, '{', 'chain?after=6&limit=1: missing'],

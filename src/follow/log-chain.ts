@@ -1,25 +1,32 @@
 import { z } from 'zod';
-import { equal, EncodingError, fromBase64, fromUtf8 } from '../ledger/core/bytes.js';
+import { equal, EncodingError, fromBase64, fromUtf8, toBase64 } from '../ledger/core/bytes.js';
 import { commit, parsePayload, PayloadError } from '../ledger/core/commitment.js';
 import type { Entry } from '../ledger/core/entry.js';
 import { type FetchFile, LogFileError } from '../ledger/core/log-client.js';
 import { nodeHasher } from '../ledger/node-hasher.js';
 
 /** `GET /log/chain`. */
-const page = z.object({ items: z.array(z.object({ index: z.number(), salt: z.string(), payload: z.string() })) });
+const page = z.object({
+  items: z.array(z.object({ index: z.number(), entry: z.string(), salt: z.string(), payload: z.string() })),
+});
 
 /**
- * Checks that everybody is shown an event of the log's own chain as its entry commits to it: a revocation, say, that is
- * kept from the actor whose key it ends is an alarm. A replica keeps no payloads and shows none.
+ * Checks that everybody is shown an event of the log's own chain as it stands in the tree, with what its entry commits
+ * to: a revocation, say, that is kept from the actor whose key it ends is an alarm.
+ * @param bytes of the entry, as the tree has them
  * @throws LogFileError
  */
-export async function checkShown(fetch: FetchFile, index: number, { commitment }: Entry): Promise<void> {
+export async function checkShown(
+  fetch: FetchFile,
+  index: number,
+  bytes: Uint8Array,
+  { commitment }: Entry,
+): Promise<void> {
   const path = `chain?${index === 0 ? '' : `after=${index - 1}&`}limit=1`;
   const file = await fetch(path);
-  if (!file) return;
-  const [item] = itemsIn(file);
+  const [item] = file ? itemsIn(file) : [];
   if (item?.index !== index) throw new LogFileError(path, 'missing');
-  if (!commits(item, commitment)) throw new LogFileError(path, 'hash');
+  if (item.entry !== toBase64(bytes) || !commits(item, commitment)) throw new LogFileError(path, 'hash');
 }
 
 function itemsIn(file: Uint8Array): z.output<typeof page>['items'] {

@@ -104,6 +104,13 @@ export class MadeLog {
     return JSON.stringify({ items: [{ v: 1, log: ORIGIN, index, ...bytes }] });
   }
 
+  /** What `/log/chain` serves behind that index: the event by which the key is replaced. */
+  private chain(after: number): string {
+    const { at = 0, entry, payload, salt } = this.rotation ?? {};
+    const items = entry && at > after ? [{ index: at, entry: toBase64(entry), salt, payload }] : [];
+    return JSON.stringify({ items, next: null });
+  }
+
   private signers(size: number): readonly NoteSigner[] {
     const { rotation } = this;
     const from = rotation?.from ?? signer;
@@ -121,7 +128,11 @@ export class MadeLog {
   files(size = this.entries.length): FetchFile {
     const note = this.note(size);
     const texts: Record<string, () => string> = { checkpoint: () => note, rotations: () => this.rotations() };
-    return (path) => Promise.resolve(texts[path] ? utf8(texts[path]()) : this.file(path, size));
+    return (path) => {
+      const [, after] = /^chain\?(?:after=(\d+)&)?limit=1$/.exec(path) ?? [];
+      const text = path.startsWith('chain?') ? this.chain(Number(after ?? -1)) : texts[path]?.();
+      return Promise.resolve(text === undefined ? this.file(path, size) : utf8(text));
+    };
   }
 
   private file(path: string, size: number): Uint8Array | null {
