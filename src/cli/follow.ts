@@ -157,7 +157,8 @@ function asJson(poll: Poll): object {
 
 function inWords(poll: Poll): string[] {
   if (!poll.ok) return [`ALARM ${poll.alarm}: ${poll.what}`, `  evidence: ${poll.evidence}`];
-  const { origin, checked, size, entries, lag, witnesses, cosignatureAge, evidence, chain }: Standing = poll.standing;
+  const { origin, checked, size, entries, lag, witnesses, cosignatureAge, evidence, chain, mended }: Standing =
+    poll.standing;
   const age = cosignatureAge === null ? '' : `, cosigned ${cosignatureAge} s ago by ${witnesses.join(', ')}`;
   const behind = lag.entries === 0 ? 'nothing new' : `${entries} new, was ${lag.seconds} s behind`;
   return [
@@ -167,6 +168,7 @@ function inWords(poll: Poll): string[] {
     ),
     `${origin}: ${checked} of ${size} entries checked (${behind})${age}`,
     ...(chain === 'shown' ? [] : ["  whether the log's own chain is shown was not checked: a replica has no payloads"]),
+    ...(mended > 0 ? [`  ${mended} files of the replica were missing or damaged, and were fetched again`] : []),
     ...(entries > 0 ? poll.standing.continues.map((words) => `  ${words}`) : []),
     ...(evidence > 0 ? [`  evidence of ${evidence} earlier alarms is kept`] : []),
   ];

@@ -5,6 +5,7 @@ import { Clock } from '../config/clock.js';
 import { Config } from '../config/config.js';
 import { Replica } from '../follow/replica.js';
 import { httpFiles, SourceError } from '../follow/source.js';
+import { FollowFolderError } from '../follow/store.js';
 import type { FetchFile } from '../ledger/core/log-client.js';
 import { parseTilePath } from '../ledger/core/tiles.js';
 import { type Restored, restoreLog } from '../ledger/log-restore.js';
@@ -72,7 +73,12 @@ async function filesOf({ replica, token, payloads }: RestoreOptions): Promise<Fe
   // `follow --dir <folder> --replica` keeps it below that folder.
   const folder = [join(replica, 'log'), replica].find((one) => existsSync(join(one, 'checkpoint')));
   if (folder === undefined) throw new UsageError(`--replica: ${replica} holds no replica`);
-  return replicaFiles(await Replica.open(folder));
+  try {
+    return replicaFiles(await Replica.open(folder));
+  } catch (error) {
+    if (error instanceof FollowFolderError) throw new EnvironmentError(`${folder}: ${error.message}`);
+    throw error;
+  }
 }
 
 /** The files of a replica, as its server shows them. */

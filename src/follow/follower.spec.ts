@@ -8,9 +8,10 @@ import { temporaryFolder } from '../../test/support/ledger.js';
 import { SettableClock } from '../config/clock.js';
 import { utf8 } from '../ledger/core/bytes.js';
 import { ZERO32 } from '../ledger/core/entry.js';
-import type { FetchFile } from '../ledger/core/log-client.js';
+import { type FetchFile, LogFileError } from '../ledger/core/log-client.js';
 import { ed25519Signer, parseVerifierKey, signNote } from '../ledger/core/note.js';
 import { logOnly, parsePolicy, type Policy } from '../ledger/core/policy.js';
+import { parseTilePath } from '../ledger/core/tiles.js';
 import { nodeHasher } from '../ledger/node-hasher.js';
 import { checkEvidence, evidenceSchema } from './evidence.js';
 import { Follower, type Poll } from './follower.js';
@@ -246,6 +247,50 @@ describe('a follower', () => {
     );
   });
 
+  it('mends its replica, and fetches nothing else again', async () => {
+    const at = (path: string) => join(dir, 'log', path);
+    const spoil = (path: string) => writeFileSync(at(path), flip(readFileSync(at(path))));
+    const opened = () => Replica.open(join(dir, 'log'));
+    await look(good.files(), ours, await opened());
+    for (const path of ['tile/0/001', 'tile/entries/003', 'tile/1/000.p/5']) spoil(path);
+    for (const path of ['tile/entries/002', 'tile/0/005.p/220']) rmSync(at(path));
+    // What cannot be checked is not shown.
+    const damaged = await opened();
+    for (const path of ['tile/0/001', 'tile/entries/003', 'tile/entries/002'])
+      await expect(read(damaged, path)).rejects.toThrow(LogFileError);
+    const asked: string[] = [];
+    const files: FetchFile = (path) => {
+      asked.push(path);
+      return good.files()(path);
+    };
+    const replica = await opened();
+    expect(await look(files, ours, replica)).toMatchObject({ ok: true, standing: { entries: 0, mended: 5 } });
+    expect(asked.filter((path) => path.startsWith('tile/entries/'))).toEqual(['tile/entries/002', 'tile/entries/003']);
+    expect(asked).not.toContain('tile/0/000');
+    const names = ['000', '001', '002', '003', '004', '005.p/220'].flatMap((name) => [`0/${name}`, `entries/${name}`]);
+    const every = [...names, '1/000.p/5'].map((name) => `tile/${name}`);
+    for (const path of every) expect(await read(replica, path)).toEqual(await good.files()(path));
+
+    // What is damaged while it runs is found when it is read, and mended by the next look.
+    const follower = await Follower.open(dir, { policy: ours, fetch: files, url: '', clock, replica });
+    spoil('tile/entries/004');
+    expect(await follower.poll()).toMatchObject({ standing: { mended: 0 } });
+    await expect(read(replica, 'tile/entries/004')).rejects.toThrow(LogFileError);
+    expect(await follower.poll()).toMatchObject({ standing: { mended: 1 } });
+    expect(await read(replica, 'tile/entries/004')).toEqual(await good.files()('tile/entries/004'));
+    await follower.close();
+  });
+
+  it.each([
+    ['empty', ''],
+    ['something else', 'junk\n'],
+    ['no text', Uint8Array.of(0xff, 0x0a)],
+  ])('says when the checkpoint of its replica is %s', async (_, content) => {
+    mkdirSync(join(dir, 'log'), { recursive: true });
+    writeFileSync(join(dir, 'log/checkpoint'), content);
+    await expect(Replica.open(join(dir, 'log'))).rejects.toThrow(FollowFolderError);
+  });
+
   it('keeps its folder to itself', async () => {
     const options = { policy: ours, fetch: good.files(), url: 'https://log.example', clock };
     const one = await Follower.open(dir, options);
@@ -255,6 +300,7 @@ describe('a follower', () => {
   });
 });
 
+const read = async (replica: Replica, path: string) => Uint8Array.from((await replica.read(parseTilePath(path)!))!);
 const html: FetchFile = () => Promise.resolve(utf8('<html>Sign in</html>'));
 const flip = (bytes: Uint8Array): Uint8Array => bytes.map((byte, at) => (at === 40 ? byte ^ 1 : byte));
 const strangersKey = (name: string) => parseVerifierKey(ed25519Signer(name, new Uint8Array(32).fill(3)).vkey);

@@ -40,6 +40,8 @@ export interface Standing {
   readonly continues: readonly string[];
   /** Whether the log's own chain among the entries was shown; `not asked` of a replica. */
   readonly chain: 'shown' | 'not asked';
+  /** Files of the replica that were missing or damaged, and are there again. */
+  readonly mended: number;
   /** Keys that this poll has moved on to: the old one and the new one have signed that. */
   readonly rotations: readonly {
     readonly from: string;
@@ -249,7 +251,7 @@ export class Follower {
     });
     if (replica && moves.length > 0) await replica.keepRotations(movesText(moves));
     if (replica && names.length > 0) await replica.keepContinued(continuedText(continued));
-    await replica?.publish(found.note, checkpoint, client);
+    const mended = (await replica?.publish(found.note, checkpoint, client, progress)) ?? 0;
     this.remembered = { kept: found, shown: null };
     const lag = checkpoint.size - before.size;
     const cosigned = quorum.witnesses.map(({ time }) => Number(time));
@@ -265,6 +267,7 @@ export class Follower {
       evidence: await this.evidence.count(),
       continues: names.map(lossInWords),
       chain: chainShown ? 'shown' : 'not asked',
+      mended,
       rotations: alongTrust(policy, moves)
         .filter(({ to }) => moved.some(({ rotation }) => rotation.to === to))
         .map(({ from, to, size }) => ({ from, to, size })),

@@ -1,44 +1,53 @@
-import { access, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { concat, fromUtf8 } from '../ledger/core/bytes.js';
-import { type Checkpoint, parseCheckpoint } from '../ledger/core/checkpoint.js';
+import { EncodingError, fromUtf8 } from '../ledger/core/bytes.js';
+import { type Checkpoint, CheckpointError, parseCheckpoint } from '../ledger/core/checkpoint.js';
 import { HASH_BYTES } from '../ledger/core/hasher.js';
-import type { Bundle, LogClient } from '../ledger/core/log-client.js';
-import { completeAt } from '../ledger/core/merkle.js';
-import { splitNote } from '../ledger/core/note.js';
-import {
-  decodeBundle,
-  encodeBundle,
-  entriesPath,
-  TILE_HEIGHT,
-  TILE_WIDTH,
-  type TilePath,
-  tilePath,
-  tileWidth,
-} from '../ledger/core/tiles.js';
+import { type Bundle, LogClient, LogFileError } from '../ledger/core/log-client.js';
+import { NoteError, splitNote } from '../ledger/core/note.js';
+import { encodeBundle, type TilePath, tileWidth } from '../ledger/core/tiles.js';
+import { nodeHasher } from '../ledger/node-hasher.js';
 import { CONTINUED } from './continued.js';
 import { readIfThere, writeDurably } from './durable.js';
 import { ROTATIONS } from './key-moves.js';
+import { FollowFolderError } from './store.js';
+import { bundleAt, type Completing, StoredFiles } from './stored-files.js';
+
+/** The tree that a replica shows. */
+interface Shown {
+  readonly note: string;
+  readonly checkpoint: Checkpoint;
+  /** Reads its files; null until the first of them is asked for. */
+  client: LogClient | null;
+}
 
 /**
- * An organisation's own copy of a log: the files of C2SP tlog-tiles in a folder, every one checked before it was
- * written. It shows nothing beyond its own checkpoint, which moves last.
+ * An organisation's own copy of a log: the files of C2SP tlog-tiles in a folder, every one checked before it is written
+ * and each time it is read. It shows nothing beyond its own checkpoint, which moves last.
  */
 export class Replica {
+  private readonly files: StoredFiles;
+  /** Whether all files were found to be right, by this process, and none was found wrong since. */
+  private sound = false;
+
   private constructor(
     private readonly folder: string,
-    private note: string | null,
-    private size: number,
+    private shown: Shown | null,
     private rotations: string | null,
-  ) {}
+  ) {
+    this.files = new StoredFiles(folder);
+  }
 
+  /** @throws {FollowFolderError} when its checkpoint is none; whose it is, is for the caller */
   static async open(folder: string): Promise<Replica> {
     const file = await readIfThere(join(folder, 'checkpoint'));
     const rotations = await readIfThere(join(folder, ROTATIONS));
-    const text = rotations && fromUtf8(rotations);
-    if (!file) return new Replica(folder, null, 0, text);
-    const note = fromUtf8(file);
-    return new Replica(folder, note, parseCheckpoint(splitNote(note).text).size, text);
+    try {
+      return new Replica(folder, file && shownBy(fromUtf8(file)), rotations && fromUtf8(rotations));
+    } catch (error) {
+      if (error instanceof EncodingError || error instanceof NoteError || error instanceof CheckpointError)
+        throw new FollowFolderError(`checkpoint or rotations of the replica are damaged (${error.message})`);
+      throw error;
+    }
   }
 
   /** How the log's key was replaced, as `/log/rotations` serves it; null when it never was. */
@@ -65,78 +74,65 @@ export class Replica {
 
   /** @returns null before the first */
   checkpoint(): string | null {
-    return this.note;
+    return this.shown?.note ?? null;
   }
 
   /** Keeps checked entries and their leaf hashes, durably. @param bundle from its first entry on */
-  async keep({ first, entries, leaves }: Bundle): Promise<void> {
-    const index = first / TILE_WIDTH;
-    await this.write(tilePath(0, index, leaves.length), concat(...leaves));
-    await this.write(entriesPath(index, entries.length), encodeBundle(entries));
+  async keep(bundle: Bundle): Promise<void> {
+    await this.files.keep(bundle);
   }
 
   /**
-   * Moves to a checkpoint whose entries are checked and continue those that are shown.
-   * @param client of that checkpoint
+   * Moves to a checkpoint whose entries are checked and continue those that are shown. The first time, and after a file
+   * was found wrong, it looks through all files, and has what is missing or wrong fetched again.
+   * @param log reads the tree of that checkpoint where it is followed
+   * @param progress told how many entries of how many are there
+   * @returns number of files that were fetched again
+   * @throws LogFileError when the log does not have one of its files
    * @throws RangeError when it is smaller than the one that is shown: that is evidence, and stays
    */
-  async publish(note: string, { size }: Checkpoint, client: LogClient): Promise<void> {
-    if (note === this.note) return;
-    if (size < this.size) throw new RangeError('a replica is not set back');
-    await this.fill(client, size);
-    for (let level = 1; completeAt(size, level * TILE_HEIGHT) > 0; level++) {
-      const nodes = completeAt(size, level * TILE_HEIGHT);
-      const from = Math.floor(completeAt(this.size, level * TILE_HEIGHT) / TILE_WIDTH);
-      for (let index = from; index * TILE_WIDTH < nodes; index++) {
-        const tile = await client.tile(level, index);
-        await this.write(tilePath(level, index, tile.length / HASH_BYTES), tile);
-      }
-    }
-    await writeDurably(join(this.folder, 'checkpoint'), note);
-    [this.note, this.size] = [note, size];
+  async publish(
+    note: string,
+    checkpoint: Checkpoint,
+    log: LogClient,
+    progress?: Completing['progress'],
+  ): Promise<number> {
+    if (this.sound && note === this.shown?.note) return 0;
+    const before = this.shown?.checkpoint.size ?? 0;
+    if (checkpoint.size < before) throw new RangeError('a replica is not set back');
+    const known = this.sound ? before : 0;
+    const mended = await this.files.complete(checkpoint, log, { known, before, progress });
+    if (note !== this.shown?.note) await writeDurably(join(this.folder, 'checkpoint'), note);
+    this.shown = { note, checkpoint, client: null };
+    this.sound = true;
+    return mended;
   }
 
-  /** A file of the published tree. A partial one may be the beginning of one that is wider. @returns null: not there */
+  /**
+   * A file of the published tree.
+   * @returns null: the tree has no such file
+   * @throws LogFileError when the folder does not hold it as the tree has it; the next {@link publish} mends that
+   */
   async read({ level, index, width }: TilePath): Promise<Uint8Array | null> {
-    const there = tileWidth(level === 'entries' ? 0 : level, index, this.size);
-    if (width > there) return null;
-    for (const stored of new Set([width, there, TILE_WIDTH])) {
-      const path = level === 'entries' ? entriesPath(index, stored) : tilePath(level, index, stored);
-      const file = await readIfThere(join(this.folder, path));
-      if (file) return level === 'entries' ? firstEntries(file, width) : file.subarray(0, width * HASH_BYTES);
+    const { shown } = this;
+    if (!shown || width > tileWidth(level === 'entries' ? 0 : level, index, shown.checkpoint.size)) return null;
+    try {
+      const client = (shown.client ??= await LogClient.open(
+        nodeHasher,
+        (path) => this.files.read(path),
+        shown.checkpoint,
+      ));
+      if (level !== 'entries') return (await client.tile(level, index)).subarray(0, width * HASH_BYTES);
+      return encodeBundle((await bundleAt(client, index)).entries.slice(0, width));
+    } catch (error) {
+      if (error instanceof LogFileError) this.sound = false;
+      throw error;
     }
-    return null;
-  }
-
-  /** Fetches the bundles that are missing: of a folder that was no replica at first. */
-  private async fill(client: LogClient, size: number): Promise<void> {
-    for (let index = Math.floor(this.size / TILE_WIDTH); index * TILE_WIDTH < size; index++) {
-      // Written after its tile.
-      if (await isThere(join(this.folder, entriesPath(index, tileWidth(0, index, size))))) continue;
-      for await (const bundle of client.bundles(index * TILE_WIDTH)) {
-        await this.keep(bundle);
-        break;
-      }
-    }
-  }
-
-  private async write(path: string, bytes: Uint8Array): Promise<void> {
-    await writeDurably(join(this.folder, path), bytes);
-    // What was the right edge once is the beginning of the full tile now.
-    if (!path.includes('.p/')) await rm(join(this.folder, `${path}.p`), { recursive: true, force: true });
   }
 }
 
-async function isThere(file: string): Promise<boolean> {
-  try {
-    await access(file);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function firstEntries(bundle: Uint8Array, width: number): Uint8Array {
-  const entries = decodeBundle(bundle);
-  return entries.length === width ? bundle : encodeBundle(entries.slice(0, width));
+/** @throws NoteError, CheckpointError */
+function shownBy(note: string): Shown {
+  const { origin, size, root } = parseCheckpoint(splitNote(note).text);
+  return { note, checkpoint: { origin, size, root }, client: null };
 }

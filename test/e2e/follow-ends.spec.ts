@@ -1,5 +1,6 @@
 /** How `rxledger follow` ends, and what it leaves running, with a log that can be turned into another. */
 import { createServer, type Server, type ServerResponse } from 'node:http';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { listenLocally } from '../../src/cli/machine.js';
@@ -63,6 +64,15 @@ describe('rxledger follow', () => {
     // Nobody is served: it ends as ever.
     expect((await follow('--interval', '0.1').ended).code).toBe(1);
     expect((await follow('--replica', '--once').ended).code).toBe(1);
+  });
+
+  it('says which file of its folder is damaged', async () => {
+    const copy = join(folder.path, 'auditor/log');
+    expect((await follow('--replica', '--once').ended).code).toBe(0);
+    writeFileSync(join(copy, 'checkpoint'), '');
+    const follower = follow('--replica', '--once');
+    expect((await follower.ended).code).toBe(3);
+    expect(follower.stderr()).toContain('checkpoint or rotations of the replica are damaged');
   });
 
   it('says nothing good of a single look that was stopped', async () => {
