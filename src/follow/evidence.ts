@@ -19,6 +19,7 @@ import {
 import { formatVerifierKey, NoteError } from '../ledger/core/note.js';
 import { nameInLog, openWitnessed, type Policy, type Quorum } from '../ledger/core/policy.js';
 import { verifyConsistency, verifyInclusion } from '../ledger/core/proof.js';
+import { malformedIn } from './malformed.js';
 import { type Rule, violationOf } from './rules.js';
 
 const hash = z.string().describe('32 bytes, base64');
@@ -61,15 +62,21 @@ export interface Verdict {
   readonly says: string;
 }
 
+const ITS_WORD: Verdict = {
+  proved: false,
+  says: 'what was served when is signed by nobody: this is the word of the follower',
+};
+
 /** Checks evidence from nothing but itself and a policy. Never throws for what it holds. */
 export function checkEvidence(hasher: Hasher, policy: Policy, evidence: Evidence): Verdict {
   try {
     if (evidence.alarm === 'fork') return forkVerdict(hasher, policy, evidence);
     if (evidence.alarm === 'entry') return entryVerdict(hasher, policy, evidence);
     if (evidence.alarm === 'quorum') return quorumVerdict(hasher, policy, evidence);
+    if (evidence.alarm === 'signature') return signatureVerdict(hasher, policy, evidence);
     if (evidence.alarm === 'log' && evidence.continued)
       return continuedVerdict(hasher, policy, evidence, evidence.continued);
-    return { proved: false, says: 'what was served when is signed by nobody: this is the word of the follower' };
+    return ITS_WORD;
   } catch (error) {
     if (error instanceof NoteError || error instanceof CheckpointError)
       return { proved: false, says: `a checkpoint is not one of the policy's: ${error.message}` };
@@ -86,6 +93,16 @@ export function checkEvidence(hasher: Hasher, policy: Policy, evidence: Evidence
 function openFor(hasher: Hasher, policy: Policy, { rotations = [] }: Evidence, note: string) {
   const passed = rotations.map((receipt) => openRotationReceipt(receipt, hasher));
   return openWitnessed(policyFor(policy, passed, note), note);
+}
+
+/** A checkpoint that is none, by the log itself. That somebody else has signed one convicts nobody. */
+function signatureVerdict(hasher: Hasher, policy: Policy, { found, rotations = [] }: Evidence): Verdict {
+  const passed = rotations.map((receipt) => openRotationReceipt(receipt, hasher));
+  const malformed = malformedIn(found, policy, passed);
+  if (!malformed) return ITS_WORD;
+  return malformed.meant
+    ? { proved: true, says: `the log has signed a checkpoint that is none: ${malformed.why}` }
+    : { proved: false, says: 'the log has signed this, but it does not say that it is a checkpoint' };
 }
 
 /** One key replaced twice, in different trees or by different keys, each time signed by itself. */

@@ -3,13 +3,13 @@ import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { cosign, witnessOf } from '../../test/fixtures/witnesses.js';
-import { entryOfChain, goodEntries, MADE_VKEY, MadeLog } from '../../test/support/made-log.js';
+import { entryOfChain, goodEntries, MADE_VKEY, MadeLog, ORIGIN } from '../../test/support/made-log.js';
 import { temporaryFolder } from '../../test/support/ledger.js';
 import { SettableClock } from '../config/clock.js';
-import { utf8 } from '../ledger/core/bytes.js';
+import { concat, toBase64, utf8 } from '../ledger/core/bytes.js';
 import { ZERO32 } from '../ledger/core/entry.js';
 import { type FetchFile, LogFileError } from '../ledger/core/log-client.js';
-import { ed25519Signer, parseVerifierKey, signNote } from '../ledger/core/note.js';
+import { ed25519Signer, type NoteSigner, parseVerifierKey, signNote } from '../ledger/core/note.js';
 import { logOnly, parsePolicy, type Policy } from '../ledger/core/policy.js';
 import { parseTilePath } from '../ledger/core/tiles.js';
 import { nodeHasher } from '../ledger/node-hasher.js';
@@ -176,6 +176,33 @@ describe('a follower', () => {
     await expect(look(html)).rejects.toThrow('checkpoint: not a signed checkpoint');
   });
 
+  const goodText = good.note().slice(0, good.note().indexOf('\n\n') + 1);
+  const ourKey = ed25519Signer(ORIGIN, new Uint8Array(32).fill(7));
+  const stranger = ed25519Signer(ORIGIN, new Uint8Array(32).fill(8));
+  it.each<[what: string, said: string, why: string, proved: boolean]>([
+    ['whose size begins with a zero', goodText.replace('1500', '01500'), 'size', true],
+    ['without a root', goodText.split('\n').slice(0, 2).join('\n') + '\n', 'too few lines', true],
+    ['with what no note may hold', `${goodText}\u0007\n`, 'text holds what no note may hold', true],
+    ['that is another statement', `rxledger/log-key/v1\n${ORIGIN}\n`, 'too few lines', false],
+  ])('keeps a checkpoint %s as evidence, if the log itself has signed it', async (_, said, why, proved) => {
+    const serve =
+      (note: string): FetchFile =>
+      (path) =>
+        path === 'checkpoint' ? Promise.resolve(utf8(note)) : good.files()(path);
+    const note = noteOf(said, ourKey);
+    const poll = await look(serve(note));
+    expect(poll).toMatchObject({
+      ok: false,
+      alarm: 'signature',
+      what: `the log has signed what is no checkpoint: ${why}`,
+    });
+    expect(verdict(poll)).toMatchObject({ proved, evidence: { found: note } });
+    expect(verdict(poll, logOnly(strangersKey('other.example'))).proved).toBe(false);
+    // By nobody, by somebody else, or with what others have added to a good one: the log is away.
+    const junk = [said, `${said}\n\n`, noteOf(said, stranger), `${good.note()}— junk\n`];
+    for (const one of junk) await expect(look(serve(one))).rejects.toThrow('checkpoint: not a signed checkpoint');
+  });
+
   it('names the witnesses that are missing, and takes the checkpoint once they are there', async () => {
     const [w1, w2, w3] = [witnessOf(1), witnessOf(2), witnessOf(3)];
     const lines = [w1, w2, w3].map(({ vkey }, at) => `witness w${at + 1} ${vkey}\n`).join('');
@@ -238,9 +265,9 @@ describe('a follower', () => {
 
   it('takes no replica of another log for its own', async () => {
     mkdirSync(join(dir, 'log'), { recursive: true });
-    const { vkey: _, ...stranger } = ed25519Signer('other.example', new Uint8Array(32).fill(3));
+    const { vkey: _, ...other } = ed25519Signer('other.example', new Uint8Array(32).fill(3));
     const text = good.note(9).replace(/^.*/, 'other.example');
-    writeFileSync(join(dir, 'log/checkpoint'), signNote(text.slice(0, text.indexOf('\n\n') + 1), [stranger]));
+    writeFileSync(join(dir, 'log/checkpoint'), signNote(text.slice(0, text.indexOf('\n\n') + 1), [other]));
     const replica = await Replica.open(join(dir, 'log'));
     await expect(look(good.files(), ours, replica)).rejects.toThrow(
       "its replica's checkpoint is not one of this policy's log",
@@ -301,6 +328,10 @@ describe('a follower', () => {
 });
 
 const read = async (replica: Replica, path: string) => Uint8Array.from((await replica.read(parseTilePath(path)!))!);
+/** A note of any text. */
+function noteOf(text: string, signer: NoteSigner): string {
+  return `${text}\n— ${signer.name} ${toBase64(concat(signer.keyId, signer.sign(utf8(text))))}\n`;
+}
 const html: FetchFile = () => Promise.resolve(utf8('<html>Sign in</html>'));
 const flip = (bytes: Uint8Array): Uint8Array => bytes.map((byte, at) => (at === 40 ? byte ^ 1 : byte));
 const strangersKey = (name: string) => parseVerifierKey(ed25519Signer(name, new Uint8Array(32).fill(3)).vkey);

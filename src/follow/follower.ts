@@ -1,10 +1,10 @@
 import type { Clock } from '../config/clock.js';
 import { EncodingError, equal, fromUtf8 } from '../ledger/core/bytes.js';
-import { type Checkpoint, CheckpointError, parseCheckpoint } from '../ledger/core/checkpoint.js';
+import { type Checkpoint, parseCheckpoint } from '../ledger/core/checkpoint.js';
 import { type FetchFile, LogClient, LogFileError } from '../ledger/core/log-client.js';
 import { handOver, passedOn, type Rotation } from '../ledger/core/log-key-rotation.js';
 import { lossInWords } from '../ledger/core/log-continuation.js';
-import { formatVerifierKey, NoteError, splitNote } from '../ledger/core/note.js';
+import { formatVerifierKey, splitNote } from '../ledger/core/note.js';
 import type { Policy } from '../ledger/core/policy.js';
 import { nodeHasher } from '../ledger/node-hasher.js';
 import { Alarm, EvidenceFolder, fileAlarm, prefixOf } from './alarms.js';
@@ -13,9 +13,12 @@ import { continuedText, fetchContinued, namesIn } from './continued.js';
 import { type AlarmKind, quorumInWords } from './evidence.js';
 import { isNotOurs, openMoved, readRemembered, type Remembered, type Signed, writeKept } from './kept.js';
 import { checkMoves, fetchMoves, keepMoves, type KeyMove, movesText, readMoves } from './key-moves.js';
+import { malformedIn } from './malformed.js';
 import type { Replica } from './replica.js';
 import { SourceError } from './source.js';
 import { FollowFolderError, FollowStore } from './store.js';
+
+const NO_CHECKPOINT = 'checkpoint: not a signed checkpoint';
 
 /** How the log and the follower stand after a poll without alarm. */
 export interface Standing {
@@ -133,6 +136,7 @@ export class Follower {
       return file;
     };
     try {
+      this.checkForm(found);
       const { signed, moves } = await this.openFound(found);
       known = moves;
       return { ok: true, standing: await this.check(signed, moves, fetch) };
@@ -160,13 +164,26 @@ export class Follower {
     const file = await this.options.fetch('checkpoint');
     if (!file) throw new SourceError('checkpoint: not there');
     try {
-      const note = fromUtf8(file);
-      parseCheckpoint(splitNote(note).text);
-      return note;
+      return fromUtf8(file);
     } catch (error) {
-      if (error instanceof EncodingError || error instanceof NoteError || error instanceof CheckpointError)
-        throw new SourceError('checkpoint: not a signed checkpoint');
+      if (error instanceof EncodingError) throw new SourceError(NO_CHECKPOINT);
       throw error;
+    }
+  }
+
+  /**
+   * @throws {SourceError} when it is no checkpoint: somebody else answers, a proxy, say
+   * @throws {Alarm} when the log itself has signed that
+   */
+  private checkForm(note: string): void {
+    try {
+      parseCheckpoint(splitNote(note).text);
+    } catch (error) {
+      if (!isNotOurs(error)) throw error;
+      const rotations = this.moves.map(({ rotation }) => rotation);
+      const malformed = malformedIn(note, this.options.policy, rotations);
+      if (!malformed) throw new SourceError(NO_CHECKPOINT);
+      throw new Alarm('signature', `the log has signed what is no checkpoint: ${malformed.why}`);
     }
   }
 

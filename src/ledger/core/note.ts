@@ -141,6 +141,23 @@ export function openNote(note: string, verifiers: readonly VerifierKey[]): Opene
   return { text, verified, ignored };
 }
 
+/**
+ * What a key has signed, however malformed it is and whatever stands beside the signature: for who must tell a signer
+ * that breaks a form from somebody who only says so.
+ * @returns the text; null when no signature by the key holds
+ */
+export function signedText(note: string, key: VerifierKey): string | null {
+  const split = note.lastIndexOf('\n\n');
+  const text = note.slice(0, split + 1);
+  const lines = split < 0 ? [] : note.slice(split + 2).split('\n', MAX_SIGNATURES);
+  return lines.some((line) => isSignature(line, key, text)) ? text : null;
+}
+
+/** Whether a note may hold such a text. */
+export function isNoteText(text: string): boolean {
+  return text.endsWith('\n') && !CONTROL.test(text) && !hasLoneSurrogate(text);
+}
+
 /** A signer of type 0x01 from an Ed25519 seed of 32 bytes, for where node:crypto is not to be had. */
 export function ed25519Signer(name: string, seed: Uint8Array): NoteSigner & { readonly vkey: string } {
   const publicKey = ed25519.getPublicKey(seed);
@@ -154,6 +171,16 @@ export function ed25519Signer(name: string, seed: Uint8Array): NoteSigner & { re
 
 /** "MUST NOT exceed 2^63 - 1" (C2SP tlog-cosignature). */
 const LATEST_TIME = 2n ** 63n - 1n;
+
+function isSignature(line: string, key: VerifierKey, text: string): boolean {
+  try {
+    const { name, id, signature } = parseSignatureLine(line);
+    return name === key.name && equal(id, key.keyId) && verify(key, text, signature) !== undefined;
+  } catch (error) {
+    if (error instanceof NoteError) return false;
+    throw error;
+  }
+}
 
 function verify(key: VerifierKey, text: string, blob: Uint8Array): Verified | undefined {
   if (key.type === KEY_TYPE.ed25519) return holds(key, text, blob) ? { key } : undefined;
@@ -199,7 +226,7 @@ function signatureLine(key: Pick<NoteSigner, 'name' | 'keyId'>, signature: Uint8
 
 function checkText(text: string): void {
   if (!text.endsWith('\n')) throw new NoteError('text does not end in a newline');
-  if (CONTROL.test(text) || hasLoneSurrogate(text)) throw new NoteError('text holds what no note may hold');
+  if (!isNoteText(text)) throw new NoteError('text holds what no note may hold');
 }
 
 function decode(base64: string, where: string): Uint8Array {
