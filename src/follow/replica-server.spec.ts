@@ -1,9 +1,15 @@
 import { generateKeyPairSync } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
+import { dirname, join } from 'node:path';
 import { SignJWT } from 'jose';
+import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { listenLocally } from '../cli/machine.js';
-import { tokensOf } from './replica-server.js';
+import { temporaryFolder } from '../../test/support/ledger.js';
+import { goodEntries, MadeLog } from '../../test/support/made-log.js';
+import { createReplicaServer, tokensOf } from './replica-server.js';
+import { Replica } from './replica.js';
 
 let server: Server;
 let address = '';
@@ -30,5 +36,31 @@ describe('the keys by which a replica knows tokens', () => {
     expect(await tokensOf(address)(`Bearer ${token}`)).toBe('away');
     // What the sockets hold between the two.
     expect(sent).toBeLessThan(32_000_000);
+  });
+});
+
+describe('a file of a replica', () => {
+  it('is not served when it is not the one that is signed', async () => {
+    const folder = temporaryFolder();
+    try {
+      const log = new MadeLog([...goodEntries(300, 10)]);
+      const paths = ['checkpoint', 'tile/entries/000', 'tile/0/000', 'tile/0/001.p/44', 'tile/1/000.p/1'];
+      for (const path of paths) {
+        mkdirSync(dirname(join(folder.path, path)), { recursive: true });
+        writeFileSync(join(folder.path, path), (await log.files()(path))!);
+      }
+      const replica = await Replica.open(folder.path);
+      const copy = createReplicaServer(replica, () => Promise.resolve('yes'), pino({ level: 'silent' }));
+      const status = async (path: string) => (await copy.inject({ url: `/log/${path}` })).statusCode;
+      for (const path of paths) expect(await status(path)).toBe(200);
+      expect(await status('tile/0/002')).toBe(404);
+      for (const wrong of [Buffer.alloc(8192), Buffer.alloc(0)]) {
+        writeFileSync(join(folder.path, 'tile/entries/000'), wrong);
+        expect(await status('tile/entries/000')).toBe(503);
+      }
+      await copy.close();
+    } finally {
+      folder.remove();
+    }
   });
 });
