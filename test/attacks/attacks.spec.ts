@@ -20,29 +20,42 @@ import { verifyExport } from '../../src/ledger/verify/export-file.js';
 import type { Attack } from './attack.js';
 import { ATTACKS, attackTable } from './attacks.js';
 import { CARELESS } from './careless.js';
+import { follow } from './followers.js';
 import { rewriting } from './forging.js';
+import { LINES } from './lines.js';
+import { ON_THE_KEY } from './on-the-key.js';
 import { signedAnew, strayBits } from './on-the-log.js';
-import { PARTIES, type Party, PARTY_NAMES, show, verifyReport } from './parties.js';
-import { attacksInMarkdown, attacksInReadme } from './readme.js';
-import { honestWorld, type HonestWorld } from './world.js';
+import { PARTIES, type Party, PARTY_NAMES, verifyReport } from './parties.js';
+import { type Serving, show } from './shown.js';
+import { tableInReadme, TABLES } from './readme.js';
+import { honestWorld, type HonestWorld, replaceKey, WITH_ANOTHER_KEY } from './world.js';
 
 let world: HonestWorld;
+/** The same kind of log, whose key was replaced on the way, and which everybody has followed since before. */
+let rekeyed: HonestWorld;
+const worldOf = ({ onLog }: Pick<Attack, 'onLog'>): HonestWorld => (onLog === undefined ? world : rekeyed);
 /** Attacks of which everything was as the suite says. */
 const held = new Set<Attack>();
 beforeAll(async () => {
   world = await honestWorld();
+  rekeyed = await honestWorld(WITH_ANOTHER_KEY);
 });
 afterAll(() => {
   world.remove();
+  rekeyed.remove();
   console.log(table());
 });
 
 /** What each party says of a data folder; null where it sees nothing. */
-async function whatTheySay(folder: string): Promise<Map<Party, string | null>> {
+async function whatTheySay(
+  folder: string,
+  { kept } = world,
+  serving?: Serving | void,
+): Promise<Map<Party, string | null>> {
   const said = new Map<Party, string | null>();
-  const { shown, close } = await show(folder);
+  const { shown, close } = await show(folder, serving ?? {});
   try {
-    for (const party of PARTY_NAMES) said.set(party, await PARTIES[party](shown, world.kept));
+    for (const party of PARTY_NAMES) said.set(party, await PARTIES[party](shown, kept));
   } finally {
     await close();
   }
@@ -108,8 +121,15 @@ describe('without an attack', () => {
   it('nobody sees anything, and nobody careless is in doubt', async () => {
     expect(await whatTheySay(world.folder)).toEqual(nothing);
     const { shown, close } = await show(world.folder);
-    for (const trusts of Object.values(CARELESS)) expect(await trusts(shown, world.kept.vkey)).toBe(true);
+    for (const trusts of Object.values(CARELESS)) expect(await trusts(shown, world.kept)).toBe(true);
     await close();
+  });
+
+  it('nobody sees anything where the key of the log was replaced, and is replaced again', async () => {
+    expect(await whatTheySay(rekeyed.folder, rekeyed)).toEqual(nothing);
+    const folder = rekeyed.copy();
+    await replaceKey(folder);
+    expect(await whatTheySay(folder, rekeyed)).toEqual(nothing);
   });
 
   it.each<[string, Attack['mutate']]>([
@@ -133,21 +153,22 @@ const OUTCOMES = ATTACKS.map((attack) => ({
 
 describe('an attack', () => {
   it.each(OUTCOMES)('$form: $name $outcome', async ({ attack, mutate, caughtBy, blames, fools }) => {
-    const folder = world.copy();
-    await mutate(folder, world);
-    const said = await whatTheySay(folder);
+    const on = worldOf(attack);
+    const folder = on.copy();
+    const serving = await mutate(folder, on);
+    const said = await whatTheySay(folder, on, serving);
     const wrong = PARTY_NAMES.filter((party) => (said.get(party) !== null) !== caughtBy.includes(party));
     expect(wrong.map((party) => `${party}: ${said.get(party)}`)).toEqual([]);
     expect(blames === undefined).toBe(!caughtBy.includes('verify'));
     if (blames) {
-      const { table: name, where = {} } = blames(world);
-      expect((await verifyReport(folder)).report.findings).toContainEqual(
+      const { table: name, where = {} } = blames(on);
+      expect((await verifyReport(folder, { vkey: on.kept.vkey })).report.findings).toContainEqual(
         expect.objectContaining({ table: name, where: expect.objectContaining(where) as object }),
       );
     }
     if (fools) {
-      const { shown, close } = await show(folder);
-      expect(await CARELESS[fools](shown, world.kept.vkey)).toBe(true);
+      const { shown, close } = await show(folder, serving ?? {});
+      expect(await CARELESS[fools](shown, on.kept)).toBe(true);
       await close();
     }
     held.add(attack);
@@ -168,8 +189,36 @@ describe('the table', () => {
 });
 
 describe('the README', () => {
-  it('says of each attack who catches it, as the suite holds them to it', () => {
-    expect(attacksInReadme()).toBe(attacksInMarkdown());
+  it.each(['lines', 'attacks'] as const)('shows the table of %s as the suite has it', (name) => {
+    expect(tableInReadme(name)).toBe(TABLES[name]());
+  });
+
+  it.each(Object.entries(LINES))('claims nothing that is not attacked: %s', (line, { parties }) => {
+    const attacks = ATTACKS.filter((attack) => attack.line === line);
+    expect(attacks).not.toEqual([]);
+    const missed = attacks.filter(({ caughtBy }) => !parties.some((party) => caughtBy.includes(party)));
+    expect(missed.map(({ name }) => name)).toEqual([]);
+  });
+
+  it('has a line for each attack that anybody catches', () => {
+    for (const { line, caughtBy } of ATTACKS) expect(line === null).toBe(caughtBy.length === 0);
+  });
+});
+
+describe('an auditor who has not looked since the key of the log was replaced', () => {
+  // What passes the trust of the key that they pinned is all that they can go by.
+  it.each(
+    ON_THE_KEY.map(({ name, mutate }, at) => ({
+      name,
+      mutate,
+      alarm: at < 2 ? expect.stringMatching(/^signature/) : null,
+    })),
+  )('sees of this: $name', async ({ mutate, alarm }) => {
+    const folder = rekeyed.copy();
+    await mutate(folder, rekeyed);
+    const { shown, close } = await show(folder);
+    expect(await follow(shown, { ...rekeyed.kept, follower: rekeyed.earlyFollower })).toEqual(alarm);
+    await close();
   });
 });
 

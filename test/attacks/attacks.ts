@@ -2,6 +2,8 @@ import type { Attack } from './attack.js';
 import { ON_ENTRIES } from './on-entries.js';
 import { ON_ERASURE } from './on-erasure.js';
 import { ON_PAYLOADS } from './on-payloads.js';
+import { ON_SERVING } from './on-serving.js';
+import { ON_THE_KEY } from './on-the-key.js';
 import { ON_THE_LOG } from './on-the-log.js';
 import { ON_SIGNATURES } from './on-signatures.js';
 import { type Party, PARTY_NAMES } from './parties.js';
@@ -11,6 +13,8 @@ export const ATTACKS: readonly Attack[] = [
   ...ON_PAYLOADS,
   ...ON_ERASURE,
   ...ON_THE_LOG,
+  ...ON_SERVING,
+  ...ON_THE_KEY,
   ...ON_SIGNATURES,
 ];
 

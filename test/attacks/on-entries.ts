@@ -52,48 +52,54 @@ export const ON_ENTRIES: readonly Attack[] = [
   {
     name: 'edit an entry',
     form: 'naive',
+    line: 'entries',
     mutate: (folder, { target: [index] }) =>
       asOperator(folder, async (op) => {
         const { stored } = itemAt(await op.read(), index);
         const entry = Buffer.from(minuteEarlier(stored));
         await op.db.query('UPDATE entry SET entry = ? WHERE idx = ?', [entry, index]);
       }),
-    caughtBy: ['root rebuild', 'verify', 'auditor state', 'receipt'],
+    caughtBy: ['verify', 'root rebuild', 'receipt'],
     blames: ({ target: [index] }) => entryAt(index),
   },
   {
     name: 'edit an entry, its payload left',
     form: 'clever',
+    line: 'entries',
     mutate: rewriting((items, { target: [index] }) =>
       replaced(items, [index], (item) => ({ ...item, bytes: (made) => minuteEarlier(encodeEntry(made)) })),
     ),
-    caughtBy: [...MEMORY, 'verify'],
+    caughtBy: ['verify', ...MEMORY, 'chain head'],
     blames: ({ target: [index] }) => entryAt(index),
   },
   {
     name: 'edit an entry',
     form: 'clever',
+    line: 'history',
     mutate: rewriting((items, { target: [index] }) =>
       replaced(items, [index], (item) => at(item, instantOf(item) - 60_000)),
     ),
-    caughtBy: MEMORY,
+    caughtBy: [...MEMORY, 'chain head'],
   },
   {
     name: 'delete an entry',
     form: 'naive',
+    line: 'entries',
     mutate: sql(({ target: [, , index] }) => `DELETE FROM entry WHERE idx = ${index}`),
-    caughtBy: ['root rebuild', 'verify', 'auditor state', 'receipt'],
+    caughtBy: ['verify', 'root rebuild', 'receipt'],
     blames: ({ target: [, , index] }) => entryAt(index),
   },
   {
     name: 'delete an entry',
     form: 'clever',
+    line: 'history',
     mutate: rewriting((items, { target: [, , index] }) => replaced(items, [index], () => null)),
-    caughtBy: MEMORY,
+    caughtBy: [...MEMORY, 'chain head'],
   },
   {
     name: 'delete a chain',
     form: 'naive',
+    line: 'entries',
     mutate: sql(
       ({ target: [num] }) => `DELETE FROM payload WHERE idx IN (SELECT idx FROM entry WHERE chain = ${num})`,
       ...TABLES_OF_A_CHAIN.map(
@@ -103,18 +109,20 @@ export const ON_ENTRIES: readonly Attack[] = [
       ),
       ({ target: [num] }) => `DELETE FROM chain WHERE num = ${num}`,
     ),
-    caughtBy: ['root rebuild', 'verify', 'auditor state', 'receipt'],
+    caughtBy: ['verify', 'root rebuild', 'receipt', 'chain head'],
     blames: ({ target: [index] }) => entryAt(index),
   },
   {
     name: 'delete a chain',
     form: 'clever',
+    line: 'history',
     mutate: rewriting((items, { target }) => replaced(items, target, () => null)),
-    caughtBy: MEMORY,
+    caughtBy: [...MEMORY, 'chain head'],
   },
   {
     name: 'reorder entries',
     form: 'naive',
+    line: 'entries',
     mutate: sql(
       ...['entry', 'payload'].flatMap((table) => [
         ({ target }: HonestWorld) => `UPDATE ${table} SET idx = -1 WHERE idx = ${target[4]}`,
@@ -122,23 +130,25 @@ export const ON_ENTRIES: readonly Attack[] = [
         ({ neighbour }: HonestWorld) => `UPDATE ${table} SET idx = ${neighbour[0]} WHERE idx = -1`,
       ]),
     ),
-    caughtBy: ['root rebuild', 'verify', 'auditor state', 'receipt'],
+    caughtBy: ['verify', 'root rebuild', 'receipt'],
     blames: ({ target }) => entryAt(target[4]),
   },
   {
     name: 'reorder entries',
     form: 'clever',
+    line: 'history',
     mutate: rewriting((items, { target, neighbour }) => {
       const [early, late] = [itemAt(items, target[4]), itemAt(items, neighbour[0])];
       return items.map((item) =>
         item === early ? at(late, instantOf(early)) : item === late ? at(early, instantOf(late)) : item,
       );
     }),
-    caughtBy: MEMORY,
+    caughtBy: [...MEMORY, 'chain head'],
   },
   {
     name: 'insert a backdated entry',
     form: 'naive',
+    line: 'entries',
     mutate: (folder, { target }) =>
       asOperator(folder, async (op) => {
         const last = itemAt(await op.read(), target[4]);
@@ -151,12 +161,13 @@ export const ON_ENTRIES: readonly Attack[] = [
         const item = invented(last);
         await store(op, target[4] + 1, item, edited(last.stored, { seq: seq + 1, prev: leafOf(last.stored) }));
       }),
-    caughtBy: ['root rebuild', 'verify', 'commitment', 'auditor state', 'receipt'],
+    caughtBy: ['verify', 'commitment', 'root rebuild', 'follow', 'receipt'],
     blames: ({ target }) => entryAt(target[4] + 2),
   },
   {
     name: 'insert a backdated entry',
     form: 'clever',
+    line: 'history',
     mutate: rewriting((items, { target }) =>
       items.flatMap((item) => (item.index === target[4] ? [item, invented(item)] : [item])),
     ),
@@ -165,6 +176,7 @@ export const ON_ENTRIES: readonly Attack[] = [
   {
     name: "graft one chain's tail on another",
     form: 'naive',
+    line: 'entries',
     mutate: sql(
       ({ target, neighbour }) =>
         `UPDATE entry SET chain = ${target[0]}, seq = seq + 4 WHERE chain = ${neighbour[0]} AND seq > 0`,
@@ -175,23 +187,26 @@ export const ON_ENTRIES: readonly Attack[] = [
   {
     name: "graft one chain's tail on another, the link at the graft left",
     form: 'clever',
+    line: 'entries',
     mutate: graft((item) => ({
       ...item,
       bytes: (made) => encodeEntry({ ...made, prev: decodeEntry(item.stored).prev }),
     })),
-    caughtBy: ['root rebuild', 'verify', ...MEMORY],
+    caughtBy: ['verify', 'root rebuild', ...MEMORY],
     blames: ({ neighbour }) => entryAt(neighbour[1]),
     fools: 'trusts middle links',
   },
   {
     name: "graft one chain's tail on another",
     form: 'clever',
+    line: 'history',
     mutate: graft((item) => item),
     caughtBy: MEMORY,
   },
   {
     name: 'two successors of one entry',
     form: 'naive',
+    line: 'entries',
     mutate: (folder, { target, size }) =>
       asOperator(folder, async (op) => {
         const dose = itemAt(await op.read(), target[4]);
@@ -203,18 +218,20 @@ export const ON_ENTRIES: readonly Attack[] = [
   {
     name: 'two successors of one entry',
     form: 'clever',
+    line: 'entries',
     mutate: rewriting((items, { target, size }) => {
       const dose = itemAt(items, target[4]);
       const { seq, prev } = decodeEntry(dose.stored);
       const second = invented(dose, instantOf(itemAt(items, size - 1)));
       return [...items, { ...second, bytes: (made) => encodeEntry({ ...made, seq, prev }) }];
     }),
-    caughtBy: ['root rebuild', 'verify', 'auditor state'],
+    caughtBy: ['verify', 'root rebuild', 'follow', 'chain head'],
     blames: ({ size }) => entryAt(size),
   },
   {
     name: 'replay an entry',
     form: 'naive',
+    line: 'entries',
     mutate: (folder, { target, size }) =>
       asOperator(folder, async (op) => {
         const dose = itemAt(await op.read(), target[4]);
@@ -226,17 +243,19 @@ export const ON_ENTRIES: readonly Attack[] = [
   {
     name: 'replay an entry',
     form: 'clever',
+    line: 'entries',
     // The last one, whose time it is still: only its place in its chain gives it away.
     mutate: rewriting((items, { size }) => [
       ...items,
       { ...asStored(itemAt(items, size - 1)), index: -1, keyed: false },
     ]),
-    caughtBy: ['root rebuild', 'verify', 'auditor state'],
+    caughtBy: ['verify', 'root rebuild', 'follow'],
     blames: ({ size }) => entryAt(size),
   },
   {
     name: "replay another log's entry",
     form: 'naive',
+    line: 'entries',
     mutate: crossLog((op, theirs, size) => store(op, size, theirs, theirs.stored)),
     caughtBy: ['verify'],
     blames: ({ size }) => entryAt(size),
@@ -244,15 +263,17 @@ export const ON_ENTRIES: readonly Attack[] = [
   {
     name: "replay another log's entry",
     form: 'clever',
+    line: 'entries',
     mutate: crossLog(async (op, theirs) =>
       op.rewrite([...(await op.read()), { ...asStored(theirs), index: -1, keyed: false }]),
     ),
-    caughtBy: ['root rebuild', 'verify', 'auditor state'],
+    caughtBy: ['verify', 'root rebuild', 'follow'],
     blames: ({ size }) => entryAt(size),
   },
   {
     name: 'a leaf that looks like a node',
     form: 'naive',
+    line: 'entries',
     mutate: (folder, { siblings: [left, right] }) =>
       asOperator(folder, async (op) => {
         const items = await op.read();
@@ -260,17 +281,18 @@ export const ON_ENTRIES: readonly Attack[] = [
         await op.db.query('UPDATE entry SET entry = ? WHERE idx = ?', [node, left]);
         await op.run(`DELETE FROM entry WHERE idx = ${right}`, `DELETE FROM payload WHERE idx = ${right}`);
       }),
-    caughtBy: ['root rebuild', 'verify', 'commitment', 'auditor state', 'receipt'],
+    caughtBy: ['verify', 'commitment', 'root rebuild', 'receipt'],
     blames: ({ siblings: [left] }) => entryAt(left),
   },
   {
     name: 'a leaf that looks like a node',
     form: 'clever',
+    line: 'entries',
     mutate: rewriting((items, { siblings: [left, right] }) => {
       const node = asNode(itemAt(items, left), itemAt(items, right));
       return replaced(items, [left, right], (item) => (item.index === left ? { ...item, bytes: () => node } : null));
     }),
-    caughtBy: ['root rebuild', 'verify', 'commitment', ...MEMORY],
+    caughtBy: ['verify', 'commitment', 'root rebuild', ...MEMORY, 'chain head'],
     blames: ({ siblings: [left] }) => entryAt(left),
   },
 ];

@@ -98,6 +98,7 @@ export const ON_ERASURE: readonly Attack[] = [
   {
     name: 'claim an erasure falsely, without its event',
     form: 'naive',
+    line: 'false erasure',
     mutate: (folder, world) =>
       asOperator(folder, async (op) => {
         const patient = await patientOf(op, world);
@@ -107,12 +108,13 @@ export const ON_ERASURE: readonly Attack[] = [
           `DELETE FROM subject WHERE id = '${patient}'`,
         );
       }),
-    caughtBy: ['commitment', 'verify'],
+    caughtBy: ['verify', 'commitment', 'chain head'],
     blames: ({ target: [num] }) => ({ table: 'chain', where: { num } }),
   },
   {
     name: 'claim an erasure falsely, with an event that nobody asked for',
     form: 'clever',
+    line: null,
     mutate: erase,
     caughtBy: [],
     waitsFor: 'whoever reads the event: each chain ends with it in the clear, with an account that can be asked',
@@ -120,13 +122,15 @@ export const ON_ERASURE: readonly Attack[] = [
   {
     name: 'bring an erased patient back from a backup',
     form: 'naive',
+    line: 'undone erasure',
     mutate: undone(() => Promise.resolve()),
-    caughtBy: ['commitment', 'verify'],
+    caughtBy: ['verify', 'commitment'],
     blames: ({ target }) => ({ table: 'payload', where: { index: target[2] } }),
   },
   {
     name: 'bring an erased patient back from a backup, as if never erased',
     form: 'clever',
+    line: 'undone erasure',
     mutate: undone(unerase),
     caughtBy: ['verify'],
     blames: ({ target: [num] }) => ({ table: 'chain', where: { num } }),

@@ -45,6 +45,7 @@ export const ON_PAYLOADS: readonly Attack[] = [
   {
     name: 'edit a payload',
     form: 'naive',
+    line: 'payloads',
     mutate: (folder, { target: [, , index] }) =>
       asOperator(folder, async (op) => {
         const [row] = await op.db.query<{ body: Buffer }>('SELECT body FROM payload WHERE idx = ?', [index]);
@@ -52,88 +53,98 @@ export const ON_PAYLOADS: readonly Attack[] = [
         body[60] = (body[60] ?? 0) ^ 1;
         await op.db.query('UPDATE payload SET body = ? WHERE idx = ?', [body, index]);
       }),
-    caughtBy: ['commitment', 'verify'],
+    caughtBy: ['verify', 'commitment'],
     blames: ({ target: [, , index] }) => payloadAt(index),
   },
   {
     name: 'edit a payload, its entry left',
     form: 'clever',
+    line: 'payloads',
     mutate: rewriting((items, { target: [, , index] }) => replaced(items, [index], (item) => asStored(halved(item)))),
-    caughtBy: ['commitment', 'verify'],
+    caughtBy: ['verify', 'commitment'],
     blames: ({ target: [, , index] }) => payloadAt(index),
   },
   {
     name: 'edit a payload',
     form: 'clever',
+    line: 'history',
     mutate: rewriting((items, { target: [, , index] }) => replaced(items, [index], halved)),
-    caughtBy: MEMORY,
+    caughtBy: [...MEMORY, 'chain head'],
   },
   {
     name: 'swap payloads',
     form: 'naive',
+    line: 'payloads',
     mutate: sql(
       ({ target }) => `UPDATE payload SET idx = -1 WHERE idx = ${target[2]}`,
       ({ target, neighbour }) => `UPDATE payload SET idx = ${target[2]} WHERE idx = ${neighbour[2]}`,
       ({ neighbour }) => `UPDATE payload SET idx = ${neighbour[2]} WHERE idx = -1`,
     ),
-    caughtBy: ['commitment', 'verify'],
+    caughtBy: ['verify', 'commitment'],
     blames: ({ target }) => payloadAt(target[2]),
   },
   {
     name: 'swap payloads, their entries left',
     form: 'clever',
+    line: 'payloads',
     mutate: rewriting((items, { target, neighbour }) =>
       exchanged(items, target[2], neighbour[2]).map((item) =>
         [target[2], neighbour[2]].includes(item.index) ? asStored(item) : item,
       ),
     ),
-    caughtBy: ['commitment', 'verify'],
+    caughtBy: ['verify', 'commitment'],
     blames: ({ target }) => payloadAt(target[2]),
   },
   {
     name: 'swap payloads',
     form: 'clever',
+    line: 'history',
     mutate: rewriting((items, { target, neighbour }) =>
       replaced(exchanged(items, target[2], neighbour[2]), [target[2], neighbour[2]], (item) =>
         at(item, instantOf(itemAt(items, item.index))),
       ),
     ),
-    caughtBy: MEMORY,
+    caughtBy: [...MEMORY, 'chain head'],
   },
   {
     name: 'swap a snapshot for a payload',
     form: 'naive',
+    line: 'payloads',
     mutate: sql(
       ({ target }) =>
         `UPDATE payload SET body = (SELECT state FROM chain WHERE num = ${target[0]}) WHERE idx = ${target[4]}`,
     ),
-    caughtBy: ['commitment', 'verify'],
+    caughtBy: ['verify', 'commitment'],
     blames: ({ target }) => payloadAt(target[4]),
   },
   {
     name: 'swap a snapshot for a payload, its entry left',
     form: 'clever',
+    line: 'payloads',
     mutate: snapshotFor(asStored),
-    caughtBy: ['commitment', 'verify'],
+    caughtBy: ['verify', 'commitment'],
     blames: ({ target }) => payloadAt(target[4]),
   },
   {
     name: 'swap a snapshot for a payload',
     form: 'clever',
+    line: 'payloads',
     mutate: snapshotFor((item) => item),
-    caughtBy: ['verify', ...MEMORY],
+    caughtBy: ['verify', ...MEMORY, 'chain head'],
     blames: ({ target }) => payloadAt(target[4]),
   },
   {
     name: 'delete a payload',
     form: 'naive',
+    line: 'payloads',
     mutate: sql(({ target: [, , index] }) => `DELETE FROM payload WHERE idx = ${index}`),
-    caughtBy: ['commitment', 'verify'],
+    caughtBy: ['verify', 'commitment'],
     blames: ({ target: [, , index] }) => payloadAt(index),
   },
   {
     name: 'delete payloads as if their chain were erased',
     form: 'clever',
+    line: 'payloads',
     mutate: (folder, { target }) =>
       asOperator(folder, async (op) => {
         const [num] = target;
@@ -148,21 +159,23 @@ export const ON_PAYLOADS: readonly Attack[] = [
           num,
         ]);
       }),
-    caughtBy: ['commitment', 'verify'],
+    caughtBy: ['verify', 'commitment', 'chain head'],
     blames: ({ target }) => payloadAt(target[4]),
   },
   {
     name: 'spell a payload in another way, its entry left',
     form: 'clever',
+    line: 'payloads',
     mutate: rewriting((items, { target: [, , index] }) =>
       replaced(items, [index], (item) => asStored({ ...item, text: `${item.text} ` })),
     ),
-    caughtBy: ['commitment', 'verify'],
+    caughtBy: ['verify', 'commitment'],
     blames: ({ target: [, , index] }) => payloadAt(index),
   },
   {
     name: 'edit a snapshot',
     form: 'naive',
+    line: 'payloads',
     mutate: sql(({ target: [num] }) => `UPDATE chain SET state = zeroblob(length(state)) WHERE num = ${num}`),
     caughtBy: ['verify'],
     blames: () => ({ table: 'chain' }),
@@ -170,6 +183,7 @@ export const ON_PAYLOADS: readonly Attack[] = [
   {
     name: 'edit a snapshot and the rows that follow from it',
     form: 'clever',
+    line: 'payloads',
     mutate: (folder, { target: [num] }) =>
       asOperator(folder, async (op) => {
         const row = await chainOf(op, num);
@@ -189,6 +203,7 @@ export const ON_PAYLOADS: readonly Attack[] = [
   {
     name: 'a business row without an entry',
     form: 'naive',
+    line: 'payloads',
     mutate: sql(
       ({ target: [num] }) => `INSERT INTO custody (chain, org, since) VALUES (${num}, 'another pharmacy', 0)`,
       () => `INSERT INTO custody (chain, org, since) VALUES (1000000, 'another pharmacy', 0)`,
@@ -199,6 +214,7 @@ export const ON_PAYLOADS: readonly Attack[] = [
   {
     name: 'a business row without an entry, with a chain and a snapshot of its own',
     form: 'clever',
+    line: 'payloads',
     mutate: (folder, { target: [num] }) =>
       asOperator(folder, async (op) => {
         const like = await chainOf(op, num);

@@ -5,7 +5,7 @@ import { statementOf } from '../../src/ledger/core/statement.js';
 import type { EventSignature } from '../../src/ledger/model.js';
 import { openEvent } from '../../src/ledger/payload.js';
 import { newSigner, type Signer } from '../support/signer.js';
-import { type Attack, payloadAt } from './attack.js';
+import { type Attack, MEMORY, payloadAt } from './attack.js';
 import { instantOf, itemAt, recordedAt, reworded, rewriting } from './forging.js';
 import type { Item } from './operator.js';
 import { ORIGIN, type HonestWorld } from './world.js';
@@ -67,6 +67,7 @@ export const ON_SIGNATURES: readonly Attack[] = [
   {
     name: 'invent an event in the name of somebody who signs and append it, unsigned',
     form: 'clever',
+    line: 'signatures',
     mutate: appending((items, { signed: [report] }) => [forged(itemAt(items, report))]),
     caughtBy,
     blames,
@@ -74,6 +75,7 @@ export const ON_SIGNATURES: readonly Attack[] = [
   {
     name: 'invent an event in the name of somebody who signs and append it, signed with a key of the operator',
     form: 'clever',
+    line: 'signatures',
     mutate: appending((items, { signed: [report] }) => [signedBy(newSigner(), forged(itemAt(items, report)))]),
     caughtBy,
     blames,
@@ -81,6 +83,7 @@ export const ON_SIGNATURES: readonly Attack[] = [
   {
     name: 'replay a signed event',
     form: 'clever',
+    line: 'signatures',
     mutate: appending((items, { signed: [report] }) => [fresh(itemAt(items, report))]),
     caughtBy,
     blames,
@@ -88,6 +91,7 @@ export const ON_SIGNATURES: readonly Attack[] = [
   {
     name: 'replay a signed event as another command',
     form: 'clever',
+    line: 'signatures',
     mutate: appending((items, { signed: [report] }) => [renamed(fresh(itemAt(items, report)))]),
     caughtBy,
     blames,
@@ -95,6 +99,7 @@ export const ON_SIGNATURES: readonly Attack[] = [
   {
     name: 'put a signed event on another chain',
     form: 'clever',
+    line: 'signatures',
     mutate: appending((items, { signed: [report, other] }) => [
       renamed({ ...fresh(itemAt(items, report)), chain: itemAt(items, other).chain }),
     ]),
@@ -104,6 +109,7 @@ export const ON_SIGNATURES: readonly Attack[] = [
   {
     name: 'put a signed event under another type: the report becomes its own reversal',
     form: 'clever',
+    line: 'signatures',
     mutate: appending((items, { signed: [report] }) => [
       renamed(reworded(fresh(itemAt(items, report)), () => ({ type: 'dispense.reversed/1', derived: {} }))),
     ]),
@@ -113,6 +119,7 @@ export const ON_SIGNATURES: readonly Attack[] = [
   {
     name: 'invent what would follow from an event of somebody who signs: their order is cancelled',
     form: 'clever',
+    line: 'signatures',
     mutate: appending((items, { signed: [report] }) => [
       reworded(forged(itemAt(items, report)), () => ({
         type: 'order.cancelled/1',
@@ -127,6 +134,7 @@ export const ON_SIGNATURES: readonly Attack[] = [
     // Its two events hold, as far as anybody knows who takes the log chain at its word. They stand there for ever.
     name: "revoke an actor's key as an administrator, enrol another in their name, and sign with that",
     form: 'clever',
+    line: "actors' keys",
     mutate: appending((items, { enrolment, signed: [report], size }) => {
       const mine = newSigner();
       const at = instantOf(itemAt(items, size - 1));
@@ -137,6 +145,7 @@ export const ON_SIGNATURES: readonly Attack[] = [
   {
     name: "revoke an actor's key in their name, unsigned",
     form: 'clever',
+    line: "actors' keys",
     mutate: appending((items, { enrolment, size }) => {
       const { actor } = JSON.parse(itemAt(items, enrolment).text) as { actor: object };
       const [revocation] = swapped(itemAt(items, enrolment), newSigner(), instantOf(itemAt(items, size - 1)));
@@ -148,6 +157,7 @@ export const ON_SIGNATURES: readonly Attack[] = [
   {
     name: 'take the signature off an event',
     form: 'clever',
+    line: 'signatures',
     mutate: rewriting((items, { signed: [report] }) =>
       items.map((item) => {
         if (item.index !== report) return item;
@@ -155,7 +165,7 @@ export const ON_SIGNATURES: readonly Attack[] = [
         return { ...item, text: JSON.stringify(payload) };
       }),
     ),
-    caughtBy: ['verify', 'actor key', 'auditor state', 'witness', 'receipt'],
+    caughtBy: ['verify', ...MEMORY, 'actor key'],
     blames: ({ signed: [report] }) => payloadAt(report),
   },
 ];

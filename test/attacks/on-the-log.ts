@@ -60,28 +60,32 @@ export const ON_THE_LOG: readonly Attack[] = [
   {
     name: 'truncate',
     form: 'naive',
+    line: 'entries',
     mutate: sql(
       ({ size }) => `DELETE FROM payload WHERE idx >= ${size - 15}`,
       ({ size }) => `DELETE FROM entry WHERE idx >= ${size - 15}`,
     ),
-    caughtBy: ['root rebuild', 'verify', 'auditor state', 'receipt'],
+    caughtBy: ['verify', 'root rebuild', 'receipt'],
     blames: ({ size }) => entryAt(size - 15),
   },
   {
     name: 'truncate',
     form: 'clever',
+    line: 'history',
     mutate: rewriting((items) => items.slice(0, -15)),
     caughtBy: MEMORY,
   },
   {
     name: 'truncate what no checkpoint that was kept has seen',
     form: 'clever',
+    line: 'history',
     mutate: rewriting((items) => items.slice(0, -5)),
     caughtBy: ['receipt'],
   },
   {
     name: 'roll back to a backup',
     form: 'naive',
+    line: 'backup',
     mutate: restore(),
     caughtBy: ['verify', ...MEMORY],
     blames: ({ backupSize }) => entryAt(backupSize),
@@ -89,6 +93,7 @@ export const ON_THE_LOG: readonly Attack[] = [
   {
     name: 'roll back to a backup, the head file with it',
     form: 'clever',
+    line: 'backup',
     mutate: restore('head'),
     caughtBy: MEMORY,
   },
@@ -96,49 +101,55 @@ export const ON_THE_LOG: readonly Attack[] = [
     // By the command that is there for it: what it was made for and what it can be misused for look alike.
     name: 'roll back to a backup, and continue it as another log',
     form: 'clever',
+    line: 'backup',
     async mutate(folder, world) {
       await restore()(folder, world);
       const config = Config.parse({ DATA_DIR: folder });
       await continueLog(config, new Clock(), CHAIN_MODELS, 'elsewhere.example/log', () => undefined);
     },
-    caughtBy: ['root rebuild', ...MEMORY],
+    caughtBy: ['verify', 'root rebuild', ...MEMORY, 'chain head'],
+    blames: log,
   },
   {
     name: 'forge a full tile',
     form: 'naive',
+    line: 'tiles',
     mutate: (folder, { target }) =>
       asOperator(folder, async (op) => void (await forgeTile(op, target[2], new Uint8Array(HASH)))),
-    caughtBy: ['root rebuild', 'verify', 'receipt'],
+    caughtBy: ['verify', 'root rebuild', 'receipt'],
     blames: tile,
   },
   {
     name: 'forge a full tile, and an entry that fits it',
     form: 'clever',
+    line: 'tiles',
     mutate: (folder, { target: [index] }) =>
       asOperator(folder, async (op) => {
         const entry = Buffer.from(minuteEarlier(itemAt(await op.read(), index).stored));
         await op.db.query('UPDATE entry SET entry = ? WHERE idx = ?', [entry, index]);
         await forgeTile(op, index, leafOf(entry));
       }),
-    caughtBy: ['root rebuild', 'verify', 'auditor state', 'receipt'],
+    caughtBy: ['verify', 'root rebuild', 'receipt'],
     blames: ({ target: [, next] }) => entryAt(next),
     fools: 'trusts tiles',
   },
   {
     name: 'forge a full tile and its parent',
     form: 'clever',
+    line: 'tiles',
     mutate: (folder, { target: [index] }) =>
       asOperator(folder, async (op) => {
         const forged = await forgeTile(op, index, new Uint8Array(HASH));
         const parent = Buffer.from(nodeInTile(nodeHasher, forged, 8, 0));
         await op.db.query('UPDATE tile SET hashes = ? WHERE level = 1 AND idx = 0', [parent]);
       }),
-    caughtBy: ['root rebuild', 'verify', ...MEMORY],
+    caughtBy: ['verify', 'root rebuild', 'follow', 'witness', 'policy', 'receipt'],
     blames: tile,
   },
   {
     name: "another log's checkpoint",
     form: 'clever',
+    line: 'tiles',
     mutate: async (folder, { other }) => {
       let theirs = '';
       await asOperator(other, async (op) => {
@@ -146,44 +157,49 @@ export const ON_THE_LOG: readonly Attack[] = [
       });
       await asOperator(folder, (op) => op.publish(theirs));
     },
-    caughtBy: ['root rebuild', 'verify', ...MEMORY],
+    caughtBy: ['verify', 'root rebuild', 'follow', 'witness', 'policy', 'receipt'],
     blames: log,
   },
   {
     name: 'a checkpoint with a leading zero in its size',
     form: 'clever',
+    line: 'tiles',
     mutate: signedAnew(([origin, size, root]) => [origin, `0${size}`, root]),
-    caughtBy: ['root rebuild', 'verify', ...MEMORY],
+    caughtBy: ['verify', 'root rebuild', 'follow', 'witness', 'policy', 'receipt'],
     blames: log,
   },
   {
     name: 'a checkpoint with a size beyond safe integers',
     form: 'clever',
+    line: 'tiles',
     mutate: signedAnew(([origin, , root]) => [origin, '9007199254740993', root]),
-    caughtBy: ['root rebuild', 'verify', ...MEMORY],
+    caughtBy: ['verify', 'root rebuild', 'follow', 'witness', 'policy', 'receipt'],
     blames: log,
   },
   {
     name: 'a checkpoint with its root in base64 that is not canonical',
     form: 'clever',
+    line: 'tiles',
     mutate: signedAnew(([origin, size, root]) => [origin, size, strayBits(root)]),
-    caughtBy: ['root rebuild', 'verify', ...MEMORY],
+    caughtBy: ['verify', 'root rebuild', 'follow', 'witness', 'policy', 'receipt'],
     blames: log,
   },
   {
     name: 'a checkpoint with its signature in base64 that is not canonical',
     form: 'naive',
+    line: 'tiles',
     mutate: (folder) =>
       asOperator(folder, async (op) => {
         const { checkpoint = '' } = (await readHead(op.db)) ?? {};
         await op.publish(checkpoint.replace(/\S+=\n$/, (base64) => strayBits(base64)));
       }),
-    caughtBy: ['root rebuild', 'verify', ...MEMORY],
+    caughtBy: ['verify', 'root rebuild', 'witness', 'policy', 'receipt'],
     blames: log,
   },
   {
     name: 'an entry with its commitment in base64 that is not canonical',
     form: 'clever',
+    line: 'entries',
     mutate: rewriting((items, { target: [, , index] }) =>
       replaced(items, [index], (item) => {
         const text = Buffer.from(item.stored).toString('utf8');
@@ -191,12 +207,13 @@ export const ON_THE_LOG: readonly Attack[] = [
         return { ...item, bytes: () => Buffer.from(entry) };
       }),
     ),
-    caughtBy: ['root rebuild', 'verify', 'commitment', ...MEMORY],
+    caughtBy: ['verify', 'commitment', 'root rebuild', ...MEMORY, 'chain head'],
     blames: ({ target: [, , index] }) => entryAt(index),
   },
   {
     name: 'invent an event in the name of somebody who does not sign and append it',
     form: 'clever',
+    line: null,
     mutate: rewriting((items, { target, size }) => [
       ...items,
       invented(itemAt(items, target[4]), instantOf(itemAt(items, size - 1))),

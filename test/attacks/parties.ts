@@ -2,49 +2,26 @@
  * Who may catch an operator, each as the check that it makes for real, with nothing but what it kept itself and
  * what the log shows it now.
  */
-import { cpSync } from 'node:fs';
-import { join } from 'node:path';
-import type { DataSource } from 'typeorm';
 import { runVerify, type VerifyOptions } from '../../src/cli/verify.js';
 import { EXIT } from '../../src/cli/terminal.js';
-import { openSqliteReadOnly } from '../../src/database/data-source.js';
-import { type Db, dbOf } from '../../src/database/db.js';
-import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow } from '../../src/ledger/chain-head.js';
-import { fromBase64, toBase64 } from '../../src/ledger/core/bytes.js';
-import { type Checkpoint, openCheckpoint } from '../../src/ledger/core/checkpoint.js';
-import { isCommitted, parsePayload } from '../../src/ledger/core/commitment.js';
 import { KEY_REVOKED } from '../../src/ledger/actor-keys.js';
-import { decodeEntry, LOG_CHAIN } from '../../src/ledger/core/entry.js';
+import type { Checkpoint } from '../../src/ledger/core/checkpoint.js';
+import { isCommitted, parsePayload } from '../../src/ledger/core/commitment.js';
+import { decodeEntry } from '../../src/ledger/core/entry.js';
+import { nobleHasher } from '../../src/ledger/core/hasher.js';
 import { holdsFor, parseDetachedJws } from '../../src/ledger/core/jws.js';
 import { nobleCheck } from '../../src/ledger/core/public-key.js';
 import { statementBytes, statementOf } from '../../src/ledger/core/statement.js';
-import type { LedgerEvent } from '../../src/ledger/model.js';
-import { nobleHasher } from '../../src/ledger/core/hasher.js';
-import { consistencyProof, inclusionProof, rootOf } from '../../src/ledger/core/merkle.js';
-import { verifyConsistency, verifyInclusion } from '../../src/ledger/core/proof.js';
-import { verifyReceipt } from '../../src/ledger/core/receipt.js';
-import { tileNodeReader } from '../../src/ledger/core/tiles.js';
-import { readKeyHistory } from '../../src/ledger/key-history.js';
-import { dataKeyOf } from '../../src/ledger/history.js';
-import { openEvent, splitPayload } from '../../src/ledger/payload.js';
-import { readHead, tileReader } from '../../src/ledger/tip.js';
-import { decrypt, Vault } from '../../src/ledger/vault.js';
-import { erasureOf } from '../../src/ledger/verify/chain-rows.js';
+import type { LedgerEvent, Receipt } from '../../src/ledger/model.js';
+import { openEvent } from '../../src/ledger/payload.js';
 import { EntryAudit, TileAudit } from '../../src/ledger/verify/entries.js';
 import { Findings, type VerifyReport } from '../../src/ledger/verify/report.js';
-import { temporaryFolder } from '../support/ledger.js';
-import { submit } from './witness.js';
+import { follow, twoFollowers } from './followers.js';
+import { chainHead, keptCheckpoint, receipt } from './receipts.js';
+import { payloads, type Shown } from './shown.js';
+import { openedBy } from './trust.js';
+import { policy, witness } from './witnesses.js';
 import { type Kept, ORIGIN } from './world.js';
-
-/** What the log shows to the world: checkpoint, tiles, entries; payloads to whoever is cleared. */
-export interface Shown {
-  readonly folder: string;
-  readonly db: Db;
-  readonly checkpoint: string;
-  /** By log index; an entry that is gone is not shown. */
-  readonly entries: ReadonlyMap<number, Buffer>;
-  readonly tile: (level: number, index: number) => Promise<Uint8Array>;
-}
 
 /** @returns what gives the operator away; null when the party sees nothing */
 export type Check = (shown: Shown, kept: Kept) => Promise<string | null>;
@@ -54,28 +31,21 @@ export const PARTIES = {
   verify,
   commitment,
   'root rebuild': rebuild,
-  'auditor state': auditor,
+  follow,
+  'two followers': twoFollowers,
   witness,
+  policy,
   receipt,
+  'chain head': chainHead,
+  'kept checkpoint': keptCheckpoint,
   'actor key': actorKey,
 } as const satisfies Record<string, Check>;
 export type Party = keyof typeof PARTIES;
 export const PARTY_NAMES = Object.keys(PARTIES) as Party[];
 
-/** Opens what a data folder shows, as the service over it would. */
-export async function show(folder: string): Promise<{ shown: Shown; close: () => Promise<void> }> {
-  const source: DataSource = await openSqliteReadOnly(join(folder, 'rxledger.sqlite'));
-  const db = dbOf(source);
-  const head = await readHead(db);
-  const rows = await db.query<{ idx: number; entry: Buffer }>('SELECT idx, entry FROM entry ORDER BY idx');
-  const entries = new Map(rows.map(({ idx, entry }) => [idx, entry]));
-  const shown = { folder, db, checkpoint: head?.checkpoint ?? '', entries, tile: tileReader(db) };
-  return { shown, close: () => source.destroy() };
-}
-
-/** The operator's own `rxledger verify`, with the keys and the head file that the operator has. */
-async function verify({ folder }: Shown): Promise<string | null> {
-  const { exit, report } = await verifyReport(folder);
+/** `rxledger verify --vkey` on the operator's database, with the keys and the head file that the operator has. */
+async function verify({ folder }: Shown, { vkey }: Pick<Kept, 'vkey'>): Promise<string | null> {
+  const { exit, report } = await verifyReport(folder, { vkey });
   if (exit === EXIT.ok && report.ok && report.payloadsChecked) return null;
   return report.findings.map(({ table, where, what }) => `${table} ${JSON.stringify(where)} ${what}`).join('; ');
 }
@@ -90,41 +60,6 @@ export async function verifyReport(
   const terminal = { ...quiet, out: (line: string) => void (printed += line) };
   const exit = await runVerify(folder, { ...options, json: true, progress: false }, terminal);
   return { exit, report: JSON.parse(printed) as VerifyReport };
-}
-
-interface ShownPayload {
-  readonly idx: number;
-  /** Null: it is not shown. */
-  readonly open: (() => { salt: Buffer; text: string }) | null;
-  /** Log index of the event that ended its chain in the clear, after which nothing else of the chain may be shown. */
-  readonly erasedBy: number | null;
-}
-
-/** The payloads as they are shown to whoever is cleared; null where none can be opened. */
-async function payloads({ folder, db, entries }: Shown): Promise<ShownPayload[] | null> {
-  const head = await readHead(db);
-  const { first } = await readKeyHistory(db, head?.origin ?? '');
-  const vault = head && Vault.openExisting(join(folder, 'keys'), first);
-  if (!vault) return null;
-  const chains = await db.query<ChainRow>(`SELECT ${CHAIN_COLUMNS} ${CHAIN_FROM}`);
-  const rows = await db.query<{ idx: number; chain: number; seq: number; body: Buffer | null }>(
-    'SELECT e.idx, e.chain, e.seq, p.body FROM entry e LEFT JOIN payload p ON p.idx = e.idx ORDER BY e.idx',
-  );
-  const erased = new Map<number, number>();
-  for (const row of rows) {
-    const id = chains.find(({ num }) => num === row.chain)?.id ?? '';
-    if (erasureOf({ ...row, entry: entries.get(row.idx) ?? Buffer.alloc(0) }, id)) erased.set(row.chain, row.idx);
-  }
-  return rows.map(({ idx, chain, seq, body }) => {
-    const erasedBy = erased.get(chain) ?? null;
-    if (!body) return { idx, erasedBy, open: null };
-    const open = () => {
-      const row = chains.find(({ num }) => num === chain) as ChainRow;
-      if (row.id === LOG_CHAIN || erasedBy === idx) return splitPayload(body);
-      return splitPayload(decrypt(dataKeyOf(vault, row), vault.aad('payload', row.id, seq, 'payload'), body));
-    };
-    return { idx, erasedBy, open };
-  });
 }
 
 /**
@@ -154,66 +89,20 @@ async function commitment(shown: Shown): Promise<string | null> {
 }
 
 /**
- * Anybody who comes without a memory: pins the key, takes the checkpoint and all entries that the log shows today,
- * checks every link against its own leaf, rebuilds the tree and holds root and every tile against it.
+ * Anybody who comes without a memory: pins the key, goes along where it was replaced, takes the checkpoint and all
+ * entries that the log shows today, checks every link against its own leaf, rebuilds the tree and holds root and every
+ * tile against it.
  */
 async function rebuild(shown: Shown, { vkey }: Pick<Kept, 'vkey'>): Promise<string | null> {
-  const today = signedBy(vkey, shown.checkpoint);
+  const today = openedBy(vkey, await rotationsShown(shown), shown.checkpoint)?.checkpoint;
   if (!today) return 'the checkpoint is not signed by the key';
   return (await everyLeaf(shown, today)) ?? everyTile(shown, today);
 }
 
-/** An auditor who follows the log: every leaf, as above, and a checkpoint kept from earlier. */
-async function auditor(shown: Shown, { vkey, checkpoint }: Kept): Promise<string | null> {
-  const today = signedBy(vkey, shown.checkpoint);
-  if (!today) return 'the checkpoint is not signed by the key';
-  const kept = openCheckpoint(checkpoint, vkey);
-  const forked = await continues(shown, kept, today);
-  if (forked) return forked;
-  const leaves = Array.from({ length: kept.size }, (_, at) =>
-    nobleHasher.leaf(shown.entries.get(at) ?? Buffer.alloc(0)),
-  );
-  if (!same(rootOf(nobleHasher, leaves), kept.root)) return 'the entries do not give the root that was kept';
-  return everyLeaf(shown, today);
-}
-
-/**
- * The witness itself, with the checkpoint in its folder that it cosigned last. It sees checkpoints and consistency
- * proofs, never an entry; it is asked in every way that may make it cosign.
- */
-async function witness(shown: Shown, { vkey, checkpoint, witness: folder }: Kept): Promise<string | null> {
-  const { size: size1 } = openCheckpoint(checkpoint, vkey);
-  const size2 = sizeIn(shown.checkpoint);
-  const proof = await attempt(() => consistencyProof(nobleHasher, size1, size2, nodesOf(shown)));
-  const lines = (proof ?? []).map((hash) => `${toBase64(hash)}\n`).join('');
-  const refused: number[] = [];
-  for (const body of [`old ${size1}\n${lines}\n${shown.checkpoint}`, `old 0\n\n${shown.checkpoint}`]) {
-    const copy = temporaryFolder();
-    cpSync(folder, copy.path, { recursive: true });
-    const { status } = await submit(copy.path, vkey, body);
-    copy.remove();
-    if (status === 200) return null;
-    refused.push(status);
-  }
-  return `no cosignature: ${refused.join(', ')}`;
-}
-
-/** Whoever wrote an entry: holds the receipt against what the log shows at that index today. */
-async function receipt(shown: Shown, { vkey, receipts }: Kept): Promise<string | null> {
-  const today = signedBy(vkey, shown.checkpoint);
-  if (!today) return 'the checkpoint is not signed by the key';
-  for (const held of receipts) {
-    const { index, entry, checkpoint } = held;
-    if (!verifyReceipt(held, vkey).ok) throw new Error('a receipt of the honest log must hold for ever');
-    const forked = await continues(shown, openCheckpoint(checkpoint, vkey), today);
-    if (forked) return forked;
-    if (shown.entries.get(index)?.toString('base64') !== entry) return `entry ${index} is not that of the receipt`;
-    const leaf = nobleHasher.leaf(fromBase64(entry));
-    const proof = await attempt(() => inclusionProof(nobleHasher, index, today.size, nodesOf(shown)));
-    if (!proof || !verifyInclusion(nobleHasher, { index, size: today.size, leaf, proof, root: today.root }).ok)
-      return `entry ${index} is not proven`;
-  }
-  return null;
+/** As `/log/rotations` serves them. */
+async function rotationsShown({ files }: Shown): Promise<Receipt[]> {
+  const served = (await files('rotations')) ?? Buffer.from('{"items":[]}');
+  return (JSON.parse(Buffer.from(served).toString()) as { items: Receipt[] }).items;
 }
 
 /**
@@ -271,28 +160,7 @@ async function everyTile({ entries, tile }: Shown, today: Checkpoint): Promise<s
   return first ? `${first.table} ${JSON.stringify(first.where)} ${first.what}` : null;
 }
 
-/** @returns why today's tree does not continue the earlier one, by the proof that the log's tiles give; null: it does */
-async function continues(shown: Shown, earlier: Checkpoint, today: Checkpoint): Promise<string | null> {
-  const { size: size1, root: root1 } = earlier;
-  const { size: size2, root: root2 } = today;
-  if (size2 < size1) return `the log has ${size2} entries and had ${size1}`;
-  const proof = await attempt(() => consistencyProof(nobleHasher, size1, size2, nodesOf(shown)));
-  const result = proof && verifyConsistency(nobleHasher, { size1, size2, root1, root2, proof });
-  return result?.ok ? null : `no proof leads from ${size1} to ${size2} entries`;
-}
-
-/** Of a checkpoint whatever signs it; NaN where it names none. */
-const sizeIn = (note: string): number => Number(note.split('\n')[1]);
-const nodesOf = ({ tile }: Shown) => tileNodeReader(nobleHasher, tile);
 const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.from(a).equals(b);
-
-function signedBy(vkey: string, note: string): Checkpoint | null {
-  try {
-    return openCheckpoint(note, vkey);
-  } catch {
-    return null;
-  }
-}
 
 async function attempt<T>(work: () => Promise<T>): Promise<T | null> {
   try {

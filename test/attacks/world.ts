@@ -1,29 +1,51 @@
 import { randomUUID } from 'node:crypto';
-import { cpSync, mkdirSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { CHAIN_MODELS } from '../../src/chain-models.js';
+import { ChainHeadKey, CHAIN_HEAD_KEY_FILE } from '../../src/chains/chain-head-key.js';
+import { SettableClock } from '../../src/config/clock.js';
 import { dbOf } from '../../src/database/db.js';
 import { openSqliteReadOnly } from '../../src/database/data-source.js';
-import type { Receipt } from '../../src/ledger/model.js';
-import { readHead } from '../../src/ledger/tip.js';
 import type { PublicJwk } from '../../src/ledger/core/public-key.js';
 import type { Statement } from '../../src/ledger/core/statement.js';
+import { loadKey } from '../../src/ledger/key-files.js';
+import { prepareKey, settleKey } from '../../src/ledger/log-keys.js';
+import type { Receipt } from '../../src/ledger/model.js';
+import { openLedger } from '../../src/ledger/open-ledger.js';
+import { readHead } from '../../src/ledger/tip.js';
+import type { Answer as WitnessAnswer } from '../../src/witness/witness.js';
 import { accepted, type Answer, type Api, issue, LISINOPRIL, newOrder, startApi, tablets } from '../support/api.js';
 import { enrol, newSigner, postSigned, type Signer } from '../support/signer.js';
-import { temporaryFolder } from '../support/ledger.js';
-import { submit } from './witness.js';
+import { temporaryFolder, testConfig } from '../support/ledger.js';
+import { look } from './followers.js';
+import { show } from './shown.js';
+import { rotationsIn } from './trust.js';
+import { withWitness } from './witness.js';
+import { askToCosign, withLines } from './witnesses.js';
 
 /** What others got from the honest log and kept, out of the operator's reach. */
 export interface Kept {
-  /** The log's verifier key, pinned. */
+  /** The log's verifier key, pinned in the beginning. */
   readonly vkey: string;
-  /** The signed checkpoint that the auditor verified last, and the witness cosigned last. */
+  /** The events by which that key was replaced since, as the log showed them to whoever has seen them. */
+  readonly rotations: readonly Receipt[];
+  /** The verifier key of its chain heads, pinned. */
+  readonly chainHeads: string;
+  /** A published checkpoint: the auditor has followed up to it, and the witnesses have cosigned none that is later. */
   readonly checkpoint: string;
   /** Of the target's entries and of the log's last one, as the writes answered them. */
   readonly receipts: readonly Receipt[];
+  /** Whose the target is. */
+  readonly patient: string;
   /** Who signs, and the key as the actor gave it. */
   readonly actor: { readonly account: string; readonly kid: string; readonly jwk: PublicJwk };
-  /** Folder of a witness that has cosigned that checkpoint, and no later one. */
-  readonly witness: string;
+  /** Folder of `rxledger follow`. */
+  readonly follower: string;
+  /** Folders of three witnesses. */
+  readonly witnesses: readonly string[];
+  /** A policy file: two of the three must have cosigned. */
+  readonly policy: string;
 }
 
 /** Log indexes of one order's entries: issued, claimed, dispensed, two doses. */
@@ -38,6 +60,10 @@ export interface HonestWorld {
   /** Data folder of another log of the same operator, under the same keys. */
   readonly other: string;
   readonly kept: Kept;
+  /** The checkpoint of the backup, published and cosigned by all witnesses when it was the newest. */
+  readonly oldCheckpoint: string;
+  /** Folder of a follower who has looked at the time of the backup, and not since. */
+  readonly earlyFollower: string;
   /** Number of entries, when the backup was made and at the end. */
   readonly backupSize: number;
   readonly size: number;
@@ -57,37 +83,84 @@ export interface HonestWorld {
 export const ORIGIN = 'ledger.example/attacked';
 /** The clock moves on after each order, so that entries have times to tell apart. */
 const BETWEEN_ORDERS_MS = 2 * 60_000;
-/** Orders of five entries each: the first full tile is closed before the backup is made. */
-const ORDERS = { beforeBackup: 55, beforeCheckpoint: 8, afterCheckpoint: 2 };
-const TARGET = 20;
 
-export async function honestWorld(): Promise<HonestWorld> {
+interface Growth {
+  /** Orders of five entries each. */
+  readonly orders: {
+    readonly beforeBackup: number;
+    readonly beforeCheckpoint: number;
+    readonly afterCheckpoint: number;
+  };
+  /** Which of them the attacks aim at; the next one is its neighbour. */
+  readonly target: number;
+  /** Whether the log's key is replaced behind the backup. */
+  readonly replacesKey: boolean;
+}
+
+/** The first full tile is closed before the backup is made. */
+const GROWN: Growth = {
+  orders: { beforeBackup: 55, beforeCheckpoint: 8, afterCheckpoint: 2 },
+  target: 20,
+  replacesKey: false,
+};
+/** A short one is enough to see who follows the key. */
+export const WITH_ANOTHER_KEY: Growth = {
+  orders: { beforeBackup: 4, beforeCheckpoint: 2, afterCheckpoint: 1 },
+  target: 1,
+  replacesKey: true,
+};
+
+export async function honestWorld({ orders: many, target: at, replacesKey }: Growth = GROWN): Promise<HonestWorld> {
   const root = temporaryFolder();
-  const at = (name: string): string => join(root.path, name);
-  const [folder, backup, other] = [at('log'), at('backup'), at('other')];
-
+  const path = (name: string): string => join(root.path, name);
+  const [folder, backup, other, follower, earlyFollower] = ['log', 'backup', 'other', 'follower', 'early'].map(
+    path,
+  ) as [string, string, string, string, string];
+  const names = ['one', 'two', 'three'];
+  const witnesses = names.map(path);
   const orders: Receipt[][] = [];
+  let vkey = '';
+  let patient = '';
+  /** Everybody looks at what is published then: witnesses cosign it, followers go on to it. */
+  const everybodyLooks = async (rotations: readonly Receipt[], followers: readonly string[]) => {
+    const { shown, close } = await show(folder);
+    try {
+      const keys = [vkey, ...rotationsIn(rotations).map(({ to }) => to)];
+      const answers: WitnessAnswer[] = [];
+      for (const [n, witness] of witnesses.entries())
+        answers.push(await withWitness(witness, keys, (ask) => askToCosign(ask, shown), `${names[n]}.example/witness`));
+      if (answers.some(({ status }) => status !== 200)) throw new Error('a witness refuses the honest log');
+      for (const one of followers) {
+        const { alarm, outage } = await look(one, vkey, shown.files);
+        if (alarm || outage) throw new Error(`the honest log alarms: ${alarm ?? outage}`);
+      }
+      return { checkpoint: shown.checkpoint, cosigned: withLines(shown.checkpoint, answers) };
+    } finally {
+      await close();
+    }
+  };
+
   await serving(folder, ORIGIN, async (api) => {
-    for (let n = 0; n < ORDERS.beforeBackup; n++) orders.push(await wholeOrder(api));
+    ({ vkey } = api);
+    patient = api.patients.patient;
+    for (let n = 0; n < many.beforeBackup; n++) orders.push(await wholeOrder(api));
   });
+  const { cosigned: oldCheckpoint } = await everybodyLooks([], [follower, earlyFollower]);
   cpSync(folder, backup, { recursive: true });
+  const rotations = replacesKey ? [await replaceKey(folder)] : [];
 
   const signer = newSigner();
-  let kept = '';
-  let vkey = '';
   let enrolled: { account: string; receipt: Receipt } | undefined;
   const reports: number[] = [];
   await serving(folder, ORIGIN, async (api) => {
-    vkey = api.vkey;
-    for (let n = 0; n < ORDERS.beforeCheckpoint; n++) orders.push(await wholeOrder(api));
+    for (let n = 0; n < many.beforeCheckpoint; n++) orders.push(await wholeOrder(api));
     enrolled = accepted(await enrol(api.as('pharmacist2'), signer)).body;
     for (let n = 0; n < 2; n++) reports.push(await signedReport(api, signer));
-    kept = (await readHead(api.reader.db))?.checkpoint ?? '';
-    for (let n = 0; n < ORDERS.afterCheckpoint; n++) orders.push(await wholeOrder(api));
   });
-
-  const cosigned = await submit(at('witness'), vkey, `old 0\n\n${kept}`);
-  if (cosigned.status !== 200) throw new Error('the witness refuses the honest log');
+  const { checkpoint } = await everybodyLooks(rotations, [follower]);
+  await serving(folder, ORIGIN, async (api) => {
+    for (let n = 0; n < many.afterCheckpoint; n++) orders.push(await wholeOrder(api));
+  });
 
   mkdirSync(other);
   cpSync(join(folder, 'keys'), join(other, 'keys'), { recursive: true });
@@ -99,7 +172,7 @@ export async function honestWorld(): Promise<HonestWorld> {
   const entriesOf = (n: number): OrderEntries => orders[n]?.map(({ index }) => index) as unknown as OrderEntries;
   const last = orders.at(-1)?.at(-1);
   if (!last) throw new Error('the honest log is empty');
-  const target = entriesOf(TARGET);
+  const target = entriesOf(at);
   const left = target[1] + (target[1] % 2);
   let copies = 0;
   const { account, receipt } = enrolled as unknown as { account: string; receipt: Receipt };
@@ -109,25 +182,69 @@ export async function honestWorld(): Promise<HonestWorld> {
     other,
     kept: {
       vkey,
-      checkpoint: kept,
-      receipts: [...(orders[TARGET] ?? []), last],
+      rotations,
+      chainHeads: new ChainHeadKey(ORIGIN, keyIn(folder, CHAIN_HEAD_KEY_FILE)).vkey,
+      checkpoint,
+      receipts: [...(orders[at] ?? []), last],
+      patient,
       actor: { account, kid: signer.kid, jwk: signer.jwk },
-      witness: at('witness'),
+      follower,
+      witnesses,
+      policy: policyFile(vkey, witnesses),
     },
+    oldCheckpoint,
+    earlyFollower,
     enrolment: receipt.index,
     signed: reports as unknown as HonestWorld['signed'],
     backupSize: await sizeOf(backup),
     size: await sizeOf(folder),
     target,
     siblings: [left, left + 1],
-    neighbour: entriesOf(TARGET + 1),
+    neighbour: entriesOf(at + 1),
     copy() {
-      const copy = at(`copy-${copies++}`);
+      const copy = path(`copy-${copies++}`);
       cpSync(folder, copy, { recursive: true });
       return copy;
     },
     remove: () => root.remove(),
   };
+}
+
+export function keyIn(folder: string, file: string): Uint8Array {
+  const seed = loadKey(join(folder, 'keys'), file);
+  if (!seed) throw new Error(`there is no ${file}`);
+  return seed;
+}
+
+/** By the writer, while nothing else runs. @returns the event's receipt, by both keys */
+export async function replaceKey(folder: string): Promise<Receipt> {
+  const config = testConfig(folder, { LOG_ORIGIN: ORIGIN });
+  const keys = join(folder, 'keys');
+  const clock = new SettableClock(Date.now());
+  const ledger = await openLedger(config, clock, CHAIN_MODELS);
+  try {
+    clock.set(((await readHead(ledger.reader.db))?.time ?? 0) + BETWEEN_ORDERS_MS);
+    const next = prepareKey(keys, ORIGIN);
+    const receipt = await ledger.writer.replaceKey(next);
+    settleKey(keys, next, null, true);
+    if (!receipt) throw new Error('the key was not replaced');
+    return receipt;
+  } finally {
+    await ledger.close();
+  }
+}
+
+/** The service runs on the folder, and people write so many orders. */
+export function grow(folder: string, orders: number): Promise<void> {
+  return serving(folder, ORIGIN, async (api) => {
+    for (let n = 0; n < orders; n++) await wholeOrder(api);
+  });
+}
+
+/** C2SP tlog-policy. */
+function policyFile(vkey: string, witnesses: readonly string[]): string {
+  const lines = witnesses.map((folder, n) => `witness w${n + 1} ${readFileSync(join(folder, 'vkey'), 'utf8').trim()}`);
+  return [`log ${vkey}`, ...lines, 'group two-of-three 2 w1 w2 w3', 'quorum two-of-three', ''].join('\n');
 }
 
 /** Runs the service on that data folder while `work` goes on; afterwards the folder is whole and nobody's. */
@@ -137,9 +254,19 @@ async function serving(folder: string, origin: string, work: (api: Api) => Promi
     const { time } = (await readHead(api.reader.db)) ?? { time: 0 };
     api.clock.set(Math.max(api.clock.now(), time) + BETWEEN_ORDERS_MS);
     await work(api);
+    await untilPublished(api);
   } finally {
     await api.close();
   }
+}
+
+/** What is published is the newest: whoever looks now sees all of the log. */
+async function untilPublished({ reader }: Api): Promise<void> {
+  for (const until = Date.now() + 10_000; Date.now() < until; await setTimeout(20)) {
+    const [row] = await reader.db.query<{ size: number }>('SELECT max(size) AS size FROM published');
+    if (row?.size === (await readHead(reader.db))?.size) return;
+  }
+  throw new Error('nothing is published');
 }
 
 /** One order's life as its people write it, each write with an idempotency key. @returns the receipts that they get */

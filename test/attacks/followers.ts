@@ -1,0 +1,77 @@
+/** Auditors who run `rxledger follow`: the program's own follower, on a folder of its own. */
+import { cpSync, readFileSync } from 'node:fs';
+import { Clock } from '../../src/config/clock.js';
+import { checkEvidence, evidenceSchema } from '../../src/follow/evidence.js';
+import { Follower } from '../../src/follow/follower.js';
+import { SourceError } from '../../src/follow/source.js';
+import type { FetchFile } from '../../src/ledger/core/log-client.js';
+import { parseVerifierKey } from '../../src/ledger/core/note.js';
+import { logOnly } from '../../src/ledger/core/policy.js';
+import { nodeHasher } from '../../src/ledger/node-hasher.js';
+import { temporaryFolder } from '../support/ledger.js';
+import type { Shown } from './shown.js';
+import type { Kept } from './world.js';
+
+export interface Look {
+  /** What the command would exit with for: an alarm, in its words; null: all is well. */
+  readonly alarm: string | null;
+  /** Whether its evidence convicts the log before others, by `rxledger evidence`. */
+  readonly proved: boolean;
+  /** That the log is away, which the command says, and is no alarm. */
+  readonly outage: string | null;
+}
+
+/** Looks once, as `rxledger follow --once` on that folder does, which goes on from here. */
+export async function look(folder: string, vkey: string, fetch: FetchFile): Promise<Look> {
+  const policy = logOnly(parseVerifierKey(vkey));
+  const follower = await Follower.open(folder, { policy, fetch, url: 'https://log.example', clock: new Clock() });
+  try {
+    const poll = await follower.poll();
+    if (poll.ok) return { alarm: null, proved: false, outage: null };
+    const evidence = evidenceSchema.parse(JSON.parse(readFileSync(poll.evidence, 'utf8')));
+    const { proved } = checkEvidence(nodeHasher, policy, evidence);
+    return { alarm: `${poll.alarm}: ${poll.what}`, proved, outage: null };
+  } catch (error) {
+    if (error instanceof SourceError) return { alarm: null, proved: false, outage: error.message };
+    throw error;
+  } finally {
+    await follower.close();
+  }
+}
+
+/** Goes on from where they stood before the attack, each on a copy of that folder. */
+async function goingOn<T>(folder: string, auditors: number, work: (folders: string[]) => Promise<T>): Promise<T> {
+  const copies = Array.from({ length: auditors }, () => temporaryFolder());
+  try {
+    for (const { path } of copies) cpSync(folder, path, { recursive: true });
+    return await work(copies.map(({ path }) => path));
+  } finally {
+    for (const copy of copies) copy.remove();
+  }
+}
+
+/** An auditor who follows since before the attack. An outage accuses nobody. */
+export function follow({ files }: Shown, { vkey, follower }: Kept): Promise<string | null> {
+  return goingOn(follower, 1, async ([folder = '']) => (await look(folder, vkey, files)).alarm);
+}
+
+/**
+ * Two auditors who compare: each is shown something, and then looks at what the other was shown, as at the other's
+ * replica. Only what convicts the log counts: neither has to believe the other.
+ */
+export async function twoFollowers({ files, elsewhere }: Shown, { vkey, follower }: Kept): Promise<string | null> {
+  // Where both are shown the same, comparing adds nothing to what each sees alone.
+  if (!elsewhere) return null;
+  return goingOn(follower, 2, async ([one = '', other = '']) => {
+    await look(one, vkey, files);
+    await look(other, vkey, elsewhere.files);
+    for (const [mine, theirs] of [
+      [one, elsewhere.files],
+      [other, files],
+    ] as const) {
+      const { alarm, proved } = await look(mine, vkey, theirs);
+      if (alarm && proved) return `${alarm}, proved`;
+    }
+    return null;
+  });
+}

@@ -1,0 +1,108 @@
+/** People who kept something that the log gave them: a receipt, a checkpoint. */
+import { compareWithHead, compareWithList, type Comparison } from '../../src/ledger/core/chain-head-compare.js';
+import { BEFORE_ALL, verifyChainList } from '../../src/ledger/core/chain-head-list.js';
+import { parseChainHeadKey, verifyChainHead } from '../../src/ledger/core/chain-head.js';
+import { fromBase64 } from '../../src/ledger/core/bytes.js';
+import type { Checkpoint } from '../../src/ledger/core/checkpoint.js';
+import { nobleHasher } from '../../src/ledger/core/hasher.js';
+import { consistencyProof, inclusionProof } from '../../src/ledger/core/merkle.js';
+import { verifyConsistency, verifyInclusion } from '../../src/ledger/core/proof.js';
+import { type VerifiedReceipt, verifyReceipt } from '../../src/ledger/core/receipt.js';
+import { tileNodeReader } from '../../src/ledger/core/tiles.js';
+import type { Actor, Receipt } from '../../src/ledger/model.js';
+import { payloads, type Shown } from './shown.js';
+import { openedBy, policyOf } from './trust.js';
+import type { Kept } from './world.js';
+
+const nodesOf = ({ tile }: Shown) => tileNodeReader(nobleHasher, tile);
+
+/** What the receipt shows by itself, which nothing that the operator does can change. */
+function shownBy(held: Receipt, { vkey, rotations }: Kept): VerifiedReceipt {
+  const verified = verifyReceipt(held, policyOf(vkey, rotations, held.checkpoint));
+  if (!verified.ok) throw new Error('a receipt of the honest log must hold for ever');
+  return verified;
+}
+
+/** Whoever wrote an entry: holds the receipt against what the log shows at that index today. */
+export async function receipt(shown: Shown, kept: Kept): Promise<string | null> {
+  const { vkey, rotations, receipts } = kept;
+  const today = openedBy(vkey, rotations, shown.checkpoint)?.checkpoint;
+  if (!today) return 'the checkpoint is not signed by the key';
+  for (const held of receipts) {
+    const { index, entry, checkpoint } = held;
+    shownBy(held, kept);
+    const earlier = openedBy(vkey, rotations, checkpoint) as { checkpoint: Checkpoint };
+    const forked = await continues(shown, earlier.checkpoint, today);
+    if (forked) return forked;
+    if (shown.entries.get(index)?.toString('base64') !== entry) return `entry ${index} is not that of the receipt`;
+    const leaf = nobleHasher.leaf(fromBase64(entry));
+    const proof = await attempt(() => inclusionProof(nobleHasher, index, today.size, nodesOf(shown)));
+    if (!proof || !verifyInclusion(nobleHasher, { index, size: today.size, leaf, proof, root: today.root }).ok)
+      return `entry ${index} is not proven`;
+  }
+  return null;
+}
+
+const AT_FAULT: readonly Comparison[] = ['withheld', 'unlisted', 'differs'];
+
+/**
+ * Whoever wrote an entry, and asks where its chain stands and which chains are the patient's: what is signed with the key
+ * of chain heads, beside the receipt. What is not answered accuses nobody.
+ */
+export async function chainHead(shown: Shown, kept: Kept): Promise<string | null> {
+  const key = parseChainHeadKey(kept.chainHeads);
+  const list = await attempt(async () => shown.serving.list ?? (await listed(shown, kept.patient)));
+  const chains = list === null ? null : verifyChainList(list, key);
+  if (chains && !chains.ok) return `the list of chains does not hold: ${chains.reason}`;
+  const erased = new Set((await payloads(shown))?.flatMap(({ erasedBy }) => erasedBy ?? []));
+  for (const held of kept.receipts) {
+    const { entry, index } = shownBy(held, kept);
+    const note = await attempt(async () => shown.serving.heads?.get(entry.chain) ?? (await headOf(shown, entry.chain)));
+    const head = note === null ? null : verifyChainHead(note, key);
+    if (head && !head.ok) return `the chain head does not hold: ${head.reason}`;
+    const beside = head ? compareWithHead({ entry, index }, head.head) : 'older';
+    if (AT_FAULT.includes(beside)) return `chain head: entry ${index} ${beside}`;
+    const within = chains ? compareWithList({ entry, index }, chains.list) : 'older';
+    // A chain that ends with its erasure, in the clear, is on nobody's list any more.
+    const ended = within === 'unlisted' && endsErased(shown, entry.chain, erased);
+    if (AT_FAULT.includes(within) && !ended) return `chain list: entry ${index} ${within}`;
+  }
+  return null;
+}
+
+const AUDITOR: Actor = { id: '00000000-0000-4000-8000-00000000a0d1', role: 'auditor', org: null, patient: null };
+
+const headOf = async ({ chains }: Shown, id: string): Promise<string> => (await chains.head(AUDITOR, id)).note;
+
+async function listed({ chains }: Shown, patient: string): Promise<string> {
+  const { note, next } = await chains.list({ ...AUDITOR, role: 'patient', patient }, BEFORE_ALL, 5000);
+  if (next !== null) throw new Error('the list has more pages');
+  return note;
+}
+
+function endsErased({ entries }: Shown, chain: string, erased: ReadonlySet<number>): boolean {
+  return [...erased].some((index) => entries.get(index)?.includes(`"chain":"${chain}"`) ?? false);
+}
+
+/** Whoever kept a checkpoint, and looks for it among those that the log says it has published. */
+export async function keptCheckpoint(shown: Shown, { checkpoint }: Kept): Promise<string | null> {
+  return (await shown.published()).includes(checkpoint) ? null : 'the kept checkpoint was never published, they say';
+}
+
+/** @returns why today's tree does not continue the earlier one, by the proof that the log's tiles give; null: it does */
+async function continues(shown: Shown, earlier: Checkpoint, today: Checkpoint): Promise<string | null> {
+  const { size: size1, root: root1 } = earlier;
+  const { size: size2, root: root2 } = today;
+  if (size2 < size1) return `the log has ${size2} entries and had ${size1}`;
+  const proof = await attempt(() => consistencyProof(nobleHasher, size1, size2, nodesOf(shown)));
+  const result = proof && verifyConsistency(nobleHasher, { size1, size2, root1, root2, proof });
+  return result?.ok ? null : `no proof leads from ${size1} to ${size2} entries`;
+}
+
+async function attempt<T>(work: () => Promise<T>): Promise<T | null> {
+  try {
+    return await work();
+  } catch {
+    return null;
+  }
+}

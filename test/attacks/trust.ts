@@ -1,0 +1,28 @@
+/** Whose checkpoints somebody takes: those of a key that they pinned, and of the keys to which it passed their trust. */
+import type { Checkpoint } from '../../src/ledger/core/checkpoint.js';
+import { openRotationReceipt, policyFor, type Rotation } from '../../src/ledger/core/log-key-rotation.js';
+import { parseVerifierKey } from '../../src/ledger/core/note.js';
+import { logOnly, openWitnessed, type Policy, type Quorum } from '../../src/ledger/core/policy.js';
+import type { Receipt } from '../../src/ledger/model.js';
+
+/** @param trust a verifier key or a policy; @param known events by which the log's key was replaced, oldest first */
+export function policyOf(trust: string | Policy, known: readonly Receipt[], note: string): Policy {
+  const policy = typeof trust === 'string' ? logOnly(parseVerifierKey(trust)) : trust;
+  return policyFor(policy, rotationsIn(known), note);
+}
+
+/** Opens a checkpoint; null where nobody has signed it whom the policy trusts. */
+export function openedBy(
+  trust: string | Policy,
+  known: readonly Receipt[],
+  note: string,
+): { checkpoint: Checkpoint; quorum: Quorum } | null {
+  try {
+    return openWitnessed(policyOf(trust, known, note), note);
+  } catch {
+    return null;
+  }
+}
+
+export const rotationsIn = (known: readonly Receipt[]): Rotation[] =>
+  known.map((receipt) => openRotationReceipt(receipt));
