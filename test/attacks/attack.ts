@@ -1,3 +1,4 @@
+import type { AlarmKind } from '../../src/follow/evidence.js';
 import type { Careless } from './careless.js';
 import type { Line } from './lines.js';
 import type { Party } from './parties.js';
@@ -17,6 +18,8 @@ export interface Attack {
   readonly mutate: (folder: string, world: HonestWorld) => Promise<Serving | void>;
   /** Everybody who notices; all other parties do not, and the suite holds them to it. */
   readonly caughtBy: readonly Party[];
+  /** What `follow` raises where it notices, if that is no fork; `away`: it takes this for an outage, which is no alarm. */
+  readonly alarm?: AlarmKind | 'away';
   /** What `verify` blames: a table and, where it is one row, its place. */
   readonly blames?: (world: HonestWorld) => {
     readonly table: string;

@@ -8,8 +8,10 @@ import { fromBase64 } from '../../src/ledger/core/bytes.js';
 import { openCheckpoint } from '../../src/ledger/core/checkpoint.js';
 import { type Hasher, nobleHasher } from '../../src/ledger/core/hasher.js';
 import { rootOf } from '../../src/ledger/core/merkle.js';
+import { formatVerifierKey, parseVerifierKey } from '../../src/ledger/core/note.js';
+import { parsePolicy } from '../../src/ledger/core/policy.js';
 import { verifyInclusion } from '../../src/ledger/core/proof.js';
-import { verifyReceipt } from '../../src/ledger/core/receipt.js';
+import { type ReceiptResult, verifyReceipt } from '../../src/ledger/core/receipt.js';
 import { exportLog } from '../../src/ledger/export.js';
 import { loadKey } from '../../src/ledger/key-files.js';
 import { LedgerReader } from '../../src/ledger/ledger.reader.js';
@@ -20,15 +22,17 @@ import { verifyExport } from '../../src/ledger/verify/export-file.js';
 import type { Attack } from './attack.js';
 import { ATTACKS, attackTable } from './attacks.js';
 import { CARELESS } from './careless.js';
-import { follow } from './followers.js';
+import { follow, lookNow } from './followers.js';
 import { rewriting } from './forging.js';
 import { LINES } from './lines.js';
 import { ON_THE_KEY } from './on-the-key.js';
+import { withSignatures } from './on-serving.js';
 import { signedAnew, strayBits } from './on-the-log.js';
 import { PARTIES, type Party, PARTY_NAMES, verifyReport } from './parties.js';
-import { type Serving, show } from './shown.js';
+import { show, type Shown } from './shown.js';
 import { tableInReadme, TABLES } from './readme.js';
-import { honestWorld, type HonestWorld, replaceKey, WITH_ANOTHER_KEY } from './world.js';
+import { servedCosigned } from './witnesses.js';
+import { honestWorld, type HonestWorld, type Kept, ORIGIN, replaceKey, WITH_ANOTHER_KEY } from './world.js';
 
 let world: HonestWorld;
 /** The same kind of log, whose key was replaced on the way, and which everybody has followed since before. */
@@ -46,20 +50,20 @@ afterAll(() => {
   console.log(table());
 });
 
-/** What each party says of a data folder; null where it sees nothing. */
-async function whatTheySay(
-  folder: string,
-  { kept } = world,
-  serving?: Serving | void,
-): Promise<Map<Party, string | null>> {
+/** What each party says of what is shown; null where it sees nothing. */
+async function whatTheySayOf(shown: Shown, kept: Kept): Promise<Map<Party, string | null>> {
   const said = new Map<Party, string | null>();
-  const { shown, close } = await show(folder, serving ?? {});
+  for (const party of PARTY_NAMES) said.set(party, await PARTIES[party](shown, kept));
+  return said;
+}
+
+async function whatTheySay(folder: string, { kept } = world): Promise<Map<Party, string | null>> {
+  const { shown, close } = await show(folder);
   try {
-    for (const party of PARTY_NAMES) said.set(party, await PARTIES[party](shown, kept));
+    return await whatTheySayOf(shown, kept);
   } finally {
     await close();
   }
-  return said;
 }
 
 const nothing = new Map<Party, string | null>(PARTY_NAMES.map((party) => [party, null]));
@@ -156,20 +160,24 @@ describe('an attack', () => {
     const on = worldOf(attack);
     const folder = on.copy();
     const serving = await mutate(folder, on);
-    const said = await whatTheySay(folder, on, serving);
+    const { shown, close } = await show(folder, serving ?? {});
+    const said = await whatTheySayOf(shown, on.kept);
     const wrong = PARTY_NAMES.filter((party) => (said.get(party) !== null) !== caughtBy.includes(party));
     expect(wrong.map((party) => `${party}: ${said.get(party)}`)).toEqual([]);
+    const { alarm, outage } = await lookNow(shown, on.kept);
+    const raised = alarm?.split(':')[0] ?? (outage === null ? null : 'away');
+    expect(raised).toBe(attack.alarm ?? (caughtBy.includes('follow') ? 'fork' : null));
+    if (fools) expect(await CARELESS[fools](shown, on.kept)).toBe(true);
+    await close();
+    // Each of two that are shown to two is an honest log to whoever sees no other.
+    for (const one of serving?.elsewhere === undefined ? [] : [folder, serving.elsewhere])
+      expect(await whatTheySay(one, on)).toEqual(nothing);
     expect(blames === undefined).toBe(!caughtBy.includes('verify'));
     if (blames) {
       const { table: name, where = {} } = blames(on);
       expect((await verifyReport(folder, { vkey: on.kept.vkey })).report.findings).toContainEqual(
         expect.objectContaining({ table: name, where: expect.objectContaining(where) as object }),
       );
-    }
-    if (fools) {
-      const { shown, close } = await show(folder, serving ?? {});
-      expect(await CARELESS[fools](shown, on.kept)).toBe(true);
-      await close();
     }
     held.add(attack);
   });
@@ -202,6 +210,37 @@ describe('the README', () => {
 
   it('has a line for each attack that anybody catches', () => {
     for (const { line, caughtBy } of ATTACKS) expect(line === null).toBe(caughtBy.length === 0);
+  });
+});
+
+/** What `rxledger proof verify --policy` says of a receipt under the newest checkpoint with these signature lines. */
+async function received(keep: Parameters<typeof withSignatures>[1]): Promise<ReceiptResult> {
+  const { shown, close } = await show(world.folder);
+  const checkpoint = withSignatures(await servedCosigned(shown, world.kept), keep);
+  const reader = new LedgerReader(shown.db, new Vault(join(world.folder, 'keys'), ORIGIN), ORIGIN);
+  const receipt = await reader.receipt(world.target[2], { tree: { size: world.size, checkpoint } });
+  await close();
+  return verifyReceipt(receipt, parsePolicy(Buffer.from(world.kept.policy)));
+}
+
+describe('a quorum of two of three', () => {
+  // The first line is the log's.
+  it.each<[string, Parameters<typeof withSignatures>[1], object]>([
+    ['all have cosigned', (line) => [line], { ok: true, state: 'witnessed' }],
+    ['one is left out, as the policy allows', (line, at) => (at === 1 ? [] : [line]), { ok: true, state: 'witnessed' }],
+    ['two are left out', (line, at) => (at < 2 ? [line] : []), { ok: false, reason: 'quorum' }],
+    ['one stands there twice', (line, at) => [[line], [line, line]][at] ?? [], { ok: false, reason: 'quorum' }],
+  ])('makes a receipt hold or not: %s', async (_, keep, expected) => {
+    expect(await received(keep)).toMatchObject(expected);
+  });
+
+  it('is no quorum of a policy file that gives one key two names', () => {
+    const { policy } = world.kept;
+    const [, vkey = ''] = /^witness w1 (\S+)$/m.exec(policy) ?? [];
+    const key = parseVerifierKey(vkey);
+    const again = formatVerifierKey(`second.${key.name}`, key.type, key.publicKey);
+    const file = policy.replace(/^witness w2 \S+$/m, `witness w2 ${again}`);
+    expect(() => parsePolicy(Buffer.from(file))).toThrow('the key stands above already');
   });
 });
 

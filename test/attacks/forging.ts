@@ -12,10 +12,10 @@ import { type Item, Operator } from './operator.js';
 import type { HonestWorld } from './world.js';
 
 /** Works on a data folder as the operator. */
-export async function asOperator(folder: string, work: (op: Operator) => Promise<void>): Promise<void> {
+export async function asOperator<T>(folder: string, work: (op: Operator) => Promise<T>): Promise<T> {
   const op = await Operator.open(folder);
   try {
-    await work(op);
+    return await work(op);
   } finally {
     await op.close();
   }

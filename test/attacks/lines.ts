@@ -80,7 +80,8 @@ export const LINES = {
   },
   'log key': {
     does: "replaces the log's key without the old one, or signs on with the old one",
-    caughtBy: '`follow`, whoever has pinned the old key (`verify`), a witness that was not told of the new one',
+    caughtBy:
+      '`follow`, whoever has pinned the first key (`verify`); a witness, unless it still knows the key that signs',
     parties: ['follow'],
   },
   'log key twice': {

@@ -162,6 +162,7 @@ export const ON_ENTRIES: readonly Attack[] = [
         await store(op, target[4] + 1, item, edited(last.stored, { seq: seq + 1, prev: leafOf(last.stored) }));
       }),
     caughtBy: ['verify', 'commitment', 'root rebuild', 'follow', 'receipt'],
+    alarm: 'files',
     blames: ({ target }) => entryAt(target[4] + 2),
   },
   {
@@ -226,6 +227,7 @@ export const ON_ENTRIES: readonly Attack[] = [
       return [...items, { ...second, bytes: (made) => encodeEntry({ ...made, seq, prev }) }];
     }),
     caughtBy: ['verify', 'root rebuild', 'follow', 'chain head'],
+    alarm: 'entry',
     blames: ({ size }) => entryAt(size),
   },
   {
@@ -250,6 +252,7 @@ export const ON_ENTRIES: readonly Attack[] = [
       { ...asStored(itemAt(items, size - 1)), index: -1, keyed: false },
     ]),
     caughtBy: ['verify', 'root rebuild', 'follow'],
+    alarm: 'entry',
     blames: ({ size }) => entryAt(size),
   },
   {
@@ -268,6 +271,7 @@ export const ON_ENTRIES: readonly Attack[] = [
       op.rewrite([...(await op.read()), { ...asStored(theirs), index: -1, keyed: false }]),
     ),
     caughtBy: ['verify', 'root rebuild', 'follow'],
+    alarm: 'entry',
     blames: ({ size }) => entryAt(size),
   },
   {

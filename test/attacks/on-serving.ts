@@ -11,7 +11,6 @@ import { readHead } from '../../src/ledger/tip.js';
 import { WitnessKey } from '../../src/witness/witness-key.js';
 import { type Attack, MEMORY } from './attack.js';
 import { asOperator, instantOf, invented, itemAt, leafOf, rewriting } from './forging.js';
-import type { Operator } from './operator.js';
 import { type Serving, show } from './shown.js';
 import { cosigning, withLines } from './witnesses.js';
 import { type HonestWorld, keyIn, ORIGIN } from './world.js';
@@ -44,8 +43,8 @@ async function cosignedNow(folder: string, { kept }: HonestWorld): Promise<strin
   }
 }
 
-/** The note with those of its signature lines alone. */
-function withSignatures(note: string, keep: (line: string, at: number) => string[]): string {
+/** The note with its signature lines as `keep` gives them. */
+export function withSignatures(note: string, keep: (line: string, at: number) => string[]): string {
   const end = note.lastIndexOf('\n\n') + 2;
   const lines = note.slice(end, -1).split('\n');
   return `${note.slice(0, end)}${lines
@@ -54,10 +53,11 @@ function withSignatures(note: string, keep: (line: string, at: number) => string
     .join('')}`;
 }
 
-const headOf = (folder: string) => {
-  let read: Awaited<ReturnType<typeof readHead>> = null;
-  return asOperator(folder, async (op) => void (read = await readHead(op.db))).then(() => read!);
-};
+async function headOf(folder: string) {
+  const head = await asOperator(folder, (op) => readHead(op.db));
+  if (!head) throw new Error('there is no log');
+  return head;
+}
 
 /** A witness that does what the operator says, with a clock that it sets as it likes. */
 function accomplice({ kept }: HonestWorld, name: (own: string) => string): WitnessKey {
@@ -77,17 +77,14 @@ const cosignedTwice =
     return { cosigned: accomplice(world, second).cosign(once, seconds + 60) };
   };
 
-/** Where the target's chain stood before its last entry, and chains of its patient, by the operator's key of chain heads. */
+/** Says something of the target's chain with the key of chain heads: what it is given is where it stood one entry ago. */
 const withholding =
-  (serve: (key: ChainHeadKey, size: number, before: ChainPosition) => Serving): Attack['mutate'] =>
-  async (folder, { size, target }) => {
-    let before: ChainPosition | undefined;
-    await asOperator(folder, async (op: Operator) => {
-      const { stored } = itemAt(await op.read(), target[3]);
-      const { chain, seq } = decodeEntry(stored);
-      before = { chain, seq, leaf: leafOf(stored) };
-    });
-    return serve(new ChainHeadKey(ORIGIN, keyIn(folder, CHAIN_HEAD_KEY_FILE)), size, before!);
+  (serve: (key: ChainHeadKey, before: ChainPosition, world: HonestWorld) => Serving): Attack['mutate'] =>
+  async (folder, world) => {
+    const { stored } = await asOperator(folder, async (op) => itemAt(await op.read(), world.target[3]));
+    const { chain, seq } = decodeEntry(stored);
+    const key = new ChainHeadKey(ORIGIN, keyIn(folder, CHAIN_HEAD_KEY_FILE));
+    return serve(key, { chain, seq, leaf: leafOf(stored) }, world);
   };
 
 /** Takes out of the list what was published; what the log holds stays. */
@@ -132,6 +129,7 @@ export const ON_SERVING: readonly Attack[] = [
       checkpoint: withSignatures(oldCheckpoint, (line, at) => (at === 0 ? [line] : [])),
     }),
     caughtBy: ['follow', 'witness', 'policy', 'receipt'],
+    alarm: 'rollback',
   },
   {
     name: 'replay an old checkpoint with its cosignatures',
@@ -139,6 +137,7 @@ export const ON_SERVING: readonly Attack[] = [
     line: 'replay',
     mutate: async (_, { oldCheckpoint }) => ({ checkpoint: oldCheckpoint, cosigned: oldCheckpoint }),
     caughtBy: ['follow', 'witness', 'receipt'],
+    alarm: 'rollback',
   },
   {
     name: 'drop a witness: the newest checkpoint with one cosignature of three',
@@ -167,6 +166,7 @@ export const ON_SERVING: readonly Attack[] = [
     line: 'witnesses',
     mutate: cosignedTwice((own) => own),
     caughtBy: MEMORY,
+    alarm: 'rollback',
     fools: 'counts cosignatures',
   },
   {
@@ -175,26 +175,25 @@ export const ON_SERVING: readonly Attack[] = [
     line: 'witnesses',
     mutate: cosignedTwice((own) => `second.${own}`),
     caughtBy: MEMORY,
+    alarm: 'rollback',
     fools: 'counts cosignatures',
   },
   {
     name: 'withhold an entry from who holds its receipt: a chain head from before it, signed for the log of now',
     form: 'clever',
     line: 'withheld',
-    mutate: withholding((key, size, before) => ({ heads: new Map([[before.chain, key.head({ ...before, size })]]) })),
+    mutate: withholding((key, before, { size }) => ({
+      heads: new Map([[before.chain, key.head({ ...before, size })]]),
+    })),
     caughtBy: ['chain head'],
   },
   {
     name: "withhold a chain from who holds a receipt of it: a list of the patient's chains without it",
     form: 'clever',
     line: 'withheld',
-    async mutate(folder, world) {
-      const owner = world.kept.patient;
-      const serving = withholding((key, size) => ({
-        list: key.list({ owner, after: BEFORE_ALL, through: LAST_OF_ALL, size, chains: [] }),
-      }));
-      return serving(folder, world);
-    },
+    mutate: withholding((key, _, { size, kept }) => ({
+      list: key.list({ owner: kept.patient, after: BEFORE_ALL, through: LAST_OF_ALL, size, chains: [] }),
+    })),
     caughtBy: ['chain head'],
   },
   {
@@ -220,17 +219,15 @@ export const ON_SERVING: readonly Attack[] = [
     name: 'withdraw the newest published checkpoints, and serve what is left',
     form: 'naive',
     line: 'withdrawn',
-    async mutate(folder, world) {
-      let newest = '';
-      await asOperator(folder, async (op) => {
+    mutate: (folder, world) =>
+      asOperator(folder, async (op) => {
         await op.run(`DELETE FROM published WHERE size >= ${keptSize(world)}`);
         const [row] = await op.db.query<{ checkpoint: string }>(
           'SELECT checkpoint FROM published ORDER BY size DESC LIMIT 1',
         );
-        newest = row?.checkpoint ?? '';
-      });
-      return { checkpoint: newest };
-    },
+        return { checkpoint: row?.checkpoint ?? '' };
+      }),
     caughtBy: MEMORY,
+    alarm: 'rollback',
   },
 ];

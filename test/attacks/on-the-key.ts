@@ -49,6 +49,7 @@ export const ON_THE_KEY: readonly Attack[] = [
     onLog,
     mutate: (folder) => usurp(folder, fresh()),
     caughtBy: ['verify', 'root rebuild', 'follow', 'witness', 'policy', 'receipt'],
+    alarm: 'signature',
     blames: log,
   },
   {
@@ -73,6 +74,7 @@ export const ON_THE_KEY: readonly Attack[] = [
       await usurp(folder, next);
     },
     caughtBy: ['verify', 'root rebuild', 'follow', 'witness', 'policy', 'receipt'],
+    alarm: 'signature',
     blames: ({ size }) => payloadAt(size),
   },
   {
@@ -101,6 +103,7 @@ export const ON_THE_KEY: readonly Attack[] = [
     },
     // The tree is the same: to a witness that still knows the old key all is well.
     caughtBy: ['verify', 'root rebuild', 'follow', 'policy', 'receipt'],
+    alarm: 'signature',
     blames: log,
   },
 ];

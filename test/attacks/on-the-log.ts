@@ -66,6 +66,7 @@ export const ON_THE_LOG: readonly Attack[] = [
       ({ size }) => `DELETE FROM entry WHERE idx >= ${size - 15}`,
     ),
     caughtBy: ['verify', 'root rebuild', 'receipt'],
+    alarm: 'away',
     blames: ({ size }) => entryAt(size - 15),
   },
   {
@@ -74,6 +75,7 @@ export const ON_THE_LOG: readonly Attack[] = [
     line: 'history',
     mutate: rewriting((items) => items.slice(0, -15)),
     caughtBy: MEMORY,
+    alarm: 'rollback',
   },
   {
     name: 'truncate what no checkpoint that was kept has seen',
@@ -88,6 +90,7 @@ export const ON_THE_LOG: readonly Attack[] = [
     line: 'backup',
     mutate: restore(),
     caughtBy: ['verify', ...MEMORY],
+    alarm: 'rollback',
     blames: ({ backupSize }) => entryAt(backupSize),
   },
   {
@@ -96,6 +99,7 @@ export const ON_THE_LOG: readonly Attack[] = [
     line: 'backup',
     mutate: restore('head'),
     caughtBy: MEMORY,
+    alarm: 'rollback',
   },
   {
     // By the command that is there for it: what it was made for and what it can be misused for look alike.
@@ -108,6 +112,7 @@ export const ON_THE_LOG: readonly Attack[] = [
       await continueLog(config, new Clock(), CHAIN_MODELS, 'elsewhere.example/log', () => undefined);
     },
     caughtBy: ['verify', 'root rebuild', ...MEMORY, 'chain head'],
+    alarm: 'log',
     blames: log,
   },
   {
@@ -144,6 +149,7 @@ export const ON_THE_LOG: readonly Attack[] = [
         await op.db.query('UPDATE tile SET hashes = ? WHERE level = 1 AND idx = 0', [parent]);
       }),
     caughtBy: ['verify', 'root rebuild', 'follow', 'witness', 'policy', 'receipt'],
+    alarm: 'files',
     blames: tile,
   },
   {
@@ -158,6 +164,7 @@ export const ON_THE_LOG: readonly Attack[] = [
       await asOperator(folder, (op) => op.publish(theirs));
     },
     caughtBy: ['verify', 'root rebuild', 'follow', 'witness', 'policy', 'receipt'],
+    alarm: 'signature',
     blames: log,
   },
   {
@@ -166,6 +173,7 @@ export const ON_THE_LOG: readonly Attack[] = [
     line: 'tiles',
     mutate: signedAnew(([origin, size, root]) => [origin, `0${size}`, root]),
     caughtBy: ['verify', 'root rebuild', 'follow', 'witness', 'policy', 'receipt'],
+    alarm: 'form',
     blames: log,
   },
   {
@@ -174,6 +182,7 @@ export const ON_THE_LOG: readonly Attack[] = [
     line: 'tiles',
     mutate: signedAnew(([origin, , root]) => [origin, '9007199254740993', root]),
     caughtBy: ['verify', 'root rebuild', 'follow', 'witness', 'policy', 'receipt'],
+    alarm: 'form',
     blames: log,
   },
   {
@@ -182,6 +191,7 @@ export const ON_THE_LOG: readonly Attack[] = [
     line: 'tiles',
     mutate: signedAnew(([origin, size, root]) => [origin, size, strayBits(root)]),
     caughtBy: ['verify', 'root rebuild', 'follow', 'witness', 'policy', 'receipt'],
+    alarm: 'form',
     blames: log,
   },
   {
@@ -194,6 +204,7 @@ export const ON_THE_LOG: readonly Attack[] = [
         await op.publish(checkpoint.replace(/\S+=\n$/, (base64) => strayBits(base64)));
       }),
     caughtBy: ['verify', 'root rebuild', 'witness', 'policy', 'receipt'],
+    alarm: 'away',
     blames: log,
   },
   {

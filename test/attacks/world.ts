@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { cpSync, mkdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { CHAIN_MODELS } from '../../src/chain-models.js';
 import { ChainHeadKey, CHAIN_HEAD_KEY_FILE } from '../../src/chains/chain-head-key.js';
@@ -116,36 +116,19 @@ export async function honestWorld({ orders: many, target: at, replacesKey }: Gro
   const [folder, backup, other, follower, earlyFollower] = ['log', 'backup', 'other', 'follower', 'early'].map(
     path,
   ) as [string, string, string, string, string];
-  const names = ['one', 'two', 'three'];
-  const witnesses = names.map(path);
+  const witnesses = ['one', 'two', 'three'].map(path);
   const orders: Receipt[][] = [];
   let vkey = '';
   let patient = '';
-  /** Everybody looks at what is published then: witnesses cosign it, followers go on to it. */
-  const everybodyLooks = async (rotations: readonly Receipt[], followers: readonly string[]) => {
-    const { shown, close } = await show(folder);
-    try {
-      const keys = [vkey, ...rotationsIn(rotations).map(({ to }) => to)];
-      const answers: WitnessAnswer[] = [];
-      for (const [n, witness] of witnesses.entries())
-        answers.push(await withWitness(witness, keys, (ask) => askToCosign(ask, shown), `${names[n]}.example/witness`));
-      if (answers.some(({ status }) => status !== 200)) throw new Error('a witness refuses the honest log');
-      for (const one of followers) {
-        const { alarm, outage } = await look(one, vkey, shown.files);
-        if (alarm || outage) throw new Error(`the honest log alarms: ${alarm ?? outage}`);
-      }
-      return { checkpoint: shown.checkpoint, cosigned: withLines(shown.checkpoint, answers) };
-    } finally {
-      await close();
-    }
-  };
-
   await serving(folder, ORIGIN, async (api) => {
     ({ vkey } = api);
     patient = api.patients.patient;
     for (let n = 0; n < many.beforeBackup; n++) orders.push(await wholeOrder(api));
   });
-  const { cosigned: oldCheckpoint } = await everybodyLooks([], [follower, earlyFollower]);
+  const { cosigned: oldCheckpoint } = await everybodyLooks(folder, { vkey, rotations: [], witnesses }, [
+    follower,
+    earlyFollower,
+  ]);
   cpSync(folder, backup, { recursive: true });
   const rotations = replacesKey ? [await replaceKey(folder)] : [];
 
@@ -157,7 +140,7 @@ export async function honestWorld({ orders: many, target: at, replacesKey }: Gro
     enrolled = accepted(await enrol(api.as('pharmacist2'), signer)).body;
     for (let n = 0; n < 2; n++) reports.push(await signedReport(api, signer));
   });
-  const { checkpoint } = await everybodyLooks(rotations, [follower]);
+  const { checkpoint } = await everybodyLooks(folder, { vkey, rotations, witnesses }, [follower]);
   await serving(folder, ORIGIN, async (api) => {
     for (let n = 0; n < many.afterCheckpoint; n++) orders.push(await wholeOrder(api));
   });
@@ -208,6 +191,31 @@ export async function honestWorld({ orders: many, target: at, replacesKey }: Gro
     },
     remove: () => root.remove(),
   };
+}
+
+/** Everybody looks at what is published now: witnesses cosign it, followers go on to it. */
+async function everybodyLooks(
+  folder: string,
+  { vkey, rotations, witnesses }: Pick<Kept, 'vkey' | 'rotations' | 'witnesses'>,
+  followers: readonly string[],
+): Promise<{ checkpoint: string; cosigned: string }> {
+  const { shown, close } = await show(folder);
+  try {
+    const keys = [vkey, ...rotationsIn(rotations).map(({ to }) => to)];
+    const answers: WitnessAnswer[] = [];
+    for (const witness of witnesses) {
+      const name = `${basename(witness)}.example/witness`;
+      answers.push(await withWitness(witness, keys, (ask) => askToCosign(ask, shown), name));
+    }
+    if (answers.some(({ status }) => status !== 200)) throw new Error('a witness refuses the honest log');
+    for (const follower of followers) {
+      const { alarm, outage } = await look(follower, vkey, shown.files);
+      if (alarm || outage) throw new Error(`the honest log alarms: ${alarm ?? outage}`);
+    }
+    return { checkpoint: shown.checkpoint, cosigned: withLines(shown.checkpoint, answers) };
+  } finally {
+    await close();
+  }
 }
 
 export function keyIn(folder: string, file: string): Uint8Array {
