@@ -28,7 +28,7 @@ import { LINES } from './lines.js';
 import { ON_THE_KEY } from './on-the-key.js';
 import { withSignatures } from './on-serving.js';
 import { signedAnew, strayBits } from './on-the-log.js';
-import { PARTIES, type Party, PARTY_NAMES, verifyReport } from './parties.js';
+import { PARTIES, type Party, PARTY_NAMES, verified, verifyReport } from './parties.js';
 import { show, type Shown } from './shown.js';
 import { tableInReadme, TABLES } from './readme.js';
 import { servedCosigned } from './witnesses.js';
@@ -175,7 +175,7 @@ describe('an attack', () => {
     expect(blames === undefined).toBe(!caughtBy.includes('verify'));
     if (blames) {
       const { table: name, where = {} } = blames(on);
-      expect((await verifyReport(folder, { vkey: on.kept.vkey })).report.findings).toContainEqual(
+      expect((await verified(shown, on.kept)).report.findings).toContainEqual(
         expect.objectContaining({ table: name, where: expect.objectContaining(where) as object }),
       );
     }

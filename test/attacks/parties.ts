@@ -43,9 +43,17 @@ export const PARTIES = {
 export type Party = keyof typeof PARTIES;
 export const PARTY_NAMES = Object.keys(PARTIES) as Party[];
 
-/** `rxledger verify --vkey` on the operator's database, with the keys and the head file that the operator has. */
-async function verify({ folder }: Shown, { vkey }: Pick<Kept, 'vkey'>): Promise<string | null> {
-  const { exit, report } = await verifyReport(folder, { vkey });
+const reports = new WeakMap<Shown, ReturnType<typeof verifyReport>>();
+
+/** `rxledger verify --vkey` on the operator's database, with the keys and the head file that the operator has. Run once. */
+export function verified(shown: Shown, { vkey }: Pick<Kept, 'vkey'>): ReturnType<typeof verifyReport> {
+  const report = reports.get(shown) ?? verifyReport(shown.folder, { vkey });
+  reports.set(shown, report);
+  return report;
+}
+
+async function verify(shown: Shown, kept: Kept): Promise<string | null> {
+  const { exit, report } = await verified(shown, kept);
   if (exit === EXIT.ok && report.ok && report.payloadsChecked) return null;
   return report.findings.map(({ table, where, what }) => `${table} ${JSON.stringify(where)} ${what}`).join('; ');
 }
