@@ -31,7 +31,7 @@ export async function look(folder: string, vkey: string, fetch: FetchFile): Prom
     const evidence = evidenceSchema.parse(JSON.parse(readFileSync(poll.evidence, 'utf8')));
     const { proved, says } = checkEvidence(nodeHasher, policy, evidence);
     // What the log has signed against itself convicts it before everybody.
-    if (!proved && (poll.alarm === 'fork' || poll.alarm === 'form')) throw new Error(`evidence that is none: ${says}`);
+    if (!proved && poll.alarm === 'fork') throw new Error(`evidence that is none: ${says}`);
     return { alarm: `${poll.alarm}: ${poll.what}`, proved, outage: null };
   } catch (error) {
     if (error instanceof SourceError) return { alarm: null, proved: false, outage: error.message };

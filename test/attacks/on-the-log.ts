@@ -173,7 +173,7 @@ export const ON_THE_LOG: readonly Attack[] = [
     line: 'tiles',
     mutate: signedAnew(([origin, size, root]) => [origin, `0${size}`, root]),
     caughtBy: ['verify', 'root rebuild', 'follow', 'witness', 'policy', 'receipt'],
-    alarm: 'form',
+    alarm: 'signature',
     blames: log,
   },
   {
@@ -182,7 +182,7 @@ export const ON_THE_LOG: readonly Attack[] = [
     line: 'tiles',
     mutate: signedAnew(([origin, , root]) => [origin, '9007199254740993', root]),
     caughtBy: ['verify', 'root rebuild', 'follow', 'witness', 'policy', 'receipt'],
-    alarm: 'form',
+    alarm: 'signature',
     blames: log,
   },
   {
@@ -191,7 +191,7 @@ export const ON_THE_LOG: readonly Attack[] = [
     line: 'tiles',
     mutate: signedAnew(([origin, size, root]) => [origin, size, strayBits(root)]),
     caughtBy: ['verify', 'root rebuild', 'follow', 'witness', 'policy', 'receipt'],
-    alarm: 'form',
+    alarm: 'signature',
     blames: log,
   },
   {

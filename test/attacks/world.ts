@@ -262,6 +262,8 @@ async function serving(folder: string, origin: string, work: (api: Api) => Promi
     const { time } = (await readHead(api.reader.db)) ?? { time: 0 };
     api.clock.set(Math.max(api.clock.now(), time) + BETWEEN_ORDERS_MS);
     await work(api);
+    // Who read what is written down before that is answered; at the end it would come after what is published.
+    accepted(await api.as('patient').get(`/api/patients/${api.patients.patient}/accesses`));
     await untilPublished(api);
   } finally {
     await api.close();
