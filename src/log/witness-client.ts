@@ -1,3 +1,5 @@
+import { AnswerTooLong, bodyOf, within } from '../http/untrusted-answer.js';
+import { EncodingError, fromUtf8 } from '../ledger/core/bytes.js';
 import { encodeHashes } from '../ledger/core/tlog-proof.js';
 import type { AskedWitness } from './rounds-policy.js';
 
@@ -52,18 +54,19 @@ export async function addCheckpoint(
   checkpoint: string,
   signal: AbortSignal,
 ): Promise<WitnessAnswer> {
-  const timeout = AbortSignal.timeout(REQUEST_MS);
   try {
-    const answer = await fetch(`${url}/add-checkpoint`, {
-      method: 'POST',
-      headers: { 'content-type': 'text/plain; charset=utf-8' },
-      body: `old ${old}\n${encodeHashes(proof)}\n${checkpoint}`,
-      redirect: 'manual',
-      signal: AbortSignal.any([timeout, signal]),
+    return await within(REQUEST_MS, signal, async (ending) => {
+      const answer = await fetch(`${url}/add-checkpoint`, {
+        method: 'POST',
+        headers: { 'content-type': 'text/plain; charset=utf-8' },
+        body: `old ${old}\n${encodeHashes(proof)}\n${checkpoint}`,
+        redirect: 'manual',
+        signal: ending,
+      });
+      return understand(answer.status, await textOf(answer, ending));
     });
-    return understand(answer.status, await bodyOf(answer));
-  } catch {
-    return failed(timeout.aborted ? 'timeout' : 'unreachable');
+  } catch (error) {
+    return failed(error instanceof DOMException && error.name === 'TimeoutError' ? 'timeout' : 'unreachable');
   }
 }
 
@@ -76,19 +79,12 @@ function understand(status: number, body: string | null): WitnessAnswer {
 }
 
 /** @returns null when it is longer than any answer, or no UTF-8 */
-async function bodyOf({ body }: Response): Promise<string | null> {
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  for await (const part of body ?? []) {
-    length += part.length;
-    // Leaving the loop ends the connection.
-    if (length > ANSWER_BYTES) return null;
-    parts.push(part);
-  }
+async function textOf(answer: Response, ending: AbortSignal): Promise<string | null> {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.concat(parts));
-  } catch {
-    return null;
+    return fromUtf8(await bodyOf(answer, ANSWER_BYTES, ending));
+  } catch (error) {
+    if (error instanceof AnswerTooLong || error instanceof EncodingError) return null;
+    throw error;
   }
 }
 
