@@ -1,5 +1,6 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { endlessly } from '../../test/support/endless.js';
 import { SettableClock } from '../config/clock.js';
 import { checkAssertion } from '../identity/client-assertion.js';
 import { newJwks, withKeyIds } from '../identity/client-keys.js';
@@ -115,15 +116,7 @@ describe('ClientToken', () => {
 
   it('takes no more of an answer than a token can be', async () => {
     let sent = 0;
-    answer = (response) => {
-      const chunk = Buffer.alloc(65_536, ' ');
-      const send = () => {
-        do sent += chunk.length;
-        while (!response.destroyed && response.write(chunk));
-      };
-      response.on('drain', send);
-      send();
-    };
+    answer = (response) => endlessly(response, (bytes) => (sent += bytes));
     await expect(token().get()).rejects.toThrow('does not answer as a ledger does');
     // What the sockets hold between the two.
     expect(sent).toBeLessThan(32_000_000);

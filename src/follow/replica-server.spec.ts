@@ -6,6 +6,7 @@ import { SignJWT } from 'jose';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { listenLocally } from '../cli/machine.js';
+import { endlessly } from '../../test/support/endless.js';
 import { temporaryFolder } from '../../test/support/ledger.js';
 import { goodEntries, MadeLog } from '../../test/support/made-log.js';
 import { createReplicaServer, tokensOf } from './replica-server.js';
@@ -15,15 +16,7 @@ let server: Server;
 let address = '';
 let sent = 0;
 beforeAll(async () => {
-  server = createServer((_, response) => {
-    const chunk = Buffer.alloc(65_536, ' ');
-    const send = () => {
-      do sent += chunk.length;
-      while (!response.destroyed && response.write(chunk));
-    };
-    response.on('drain', send);
-    send();
-  });
+  server = createServer((_, response) => endlessly(response, (bytes) => (sent += bytes)));
   address = `http://127.0.0.1:${await listenLocally(server)}`;
 });
 afterAll(() => server.close());

@@ -1,0 +1,12 @@
+import type { ServerResponse } from 'node:http';
+
+/** Answers with spaces for as long as they are taken. @param told of the bytes of each chunk */
+export function endlessly(response: ServerResponse, told: (bytes: number) => void): void {
+  const chunk = Buffer.alloc(65_536, ' ');
+  const send = () => {
+    do told(chunk.length);
+    while (!response.destroyed && response.write(chunk));
+  };
+  response.on('drain', send);
+  send();
+}
