@@ -32,6 +32,8 @@ export interface ReceiptOptions {
   readonly disclose?: (event: CommittedEvent) => boolean;
 }
 
+const ERASED: Outcome = { ok: false, refusal: { code: 'ledger.erased', facts: {} } };
+
 /** Reads chains, events and proofs on a connection of its own. Authorises nothing: its callers do. */
 export class LedgerReader {
   private readonly proofs: TileProofs;
@@ -73,8 +75,8 @@ export class LedgerReader {
   /** All events of a chain in seq order; none for a chain that does not exist. */
   async events(chainId: string): Promise<CommittedEvent[]> {
     const [row] = await this.rows('c.id', [chainId]);
-    if (!row || isErased(row)) return [];
-    return (await readEvents(this.db, this.vault, row)).map(toCommitted);
+    if (!row) return [];
+    return this.unlessErased([row], [], async () => (await readEvents(this.db, this.vault, row)).map(toCommitted));
   }
 
   /**
@@ -91,20 +93,24 @@ export class LedgerReader {
     if (!row) throw new RangeError('the log has no such entry');
     const receipt = await this.prove(index, row.entry, tree);
     const chains = await this.rows('c.num', [row.chain]);
-    if (chains.some(isErased)) return receipt;
-    const byNumber = new Map(chains.map((chain) => [chain.num, chain]));
-    const [event] = await readEventsAt(this.db, this.vault, [index], byNumber);
-    return event && disclose(toCommitted(event)) ? { ...receipt, ...disclosedOf(event) } : receipt;
+    return this.unlessErased(chains, receipt, async () => {
+      const byNumber = new Map(chains.map((chain) => [chain.num, chain]));
+      const [event] = await readEventsAt(this.db, this.vault, [index], byNumber);
+      return event && disclose(toCommitted(event)) ? { ...receipt, ...disclosedOf(event) } : receipt;
+    });
   }
 
   /** Rebuilds the answer to a request that was already carried out: its events and the state then; the proof may be newer. */
   async replay(command: Command, remembered: RememberedRequest): Promise<Outcome> {
     const rows = await this.rows('c.num', remembered.chains);
-    if (rows.some(isErased)) return { ok: false, refusal: { code: 'ledger.erased', facts: {} } };
+    return this.unlessErased(rows, ERASED, () => this.rebuild(rows, command, remembered));
+  }
+
+  private async rebuild(rows: readonly ChainRow[], command: Command, remembered: RememberedRequest): Promise<Outcome> {
     const byNumber = new Map(rows.map((row) => [row.num, row]));
     const indexes = Array.from({ length: remembered.count }, (_, at) => remembered.first + at);
     const events = await readEventsAt(this.db, this.vault, indexes, byNumber);
-    if (events.length !== remembered.count) return { ok: false, refusal: { code: 'ledger.erased', facts: {} } };
+    if (events.length !== remembered.count) return ERASED;
     const states: unknown[] = [];
     const ids: string[] = [];
     for (const [position, ref] of command.chains.entries()) {
@@ -118,6 +124,23 @@ export class LedgerReader {
       receipts.push({ ...(await this.prove(event.index, event.entry)), ...disclosedOf(event) });
     }
     return { ok: true, replayed: true, events: events.map(toCommitted), receipts, ids, states };
+  }
+
+  /**
+   * An erasure may fall between the statements of a reader.
+   * @param gone what is answered when any of the chains is erased, before or meanwhile
+   */
+  private async unlessErased<T>(chains: readonly ChainRow[], gone: T, read: () => Promise<T>): Promise<T> {
+    if (chains.some(isErased)) return gone;
+    const numbers = chains.map(({ num }) => num);
+    const isGone = async () => (await this.rows('c.num', numbers)).some(isErased);
+    try {
+      const found = await read();
+      return (await isGone()) ? gone : found;
+    } catch (error) {
+      if (await isGone()) return gone;
+      throw error;
+    }
   }
 
   private async prove(index: number, entry: Buffer, tree?: ReceiptTree): Promise<Receipt> {

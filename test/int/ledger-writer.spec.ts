@@ -3,10 +3,11 @@ import { copyFileSync, cpSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openSqliteReadOnly } from '../../src/database/data-source.js';
-import { dbOf } from '../../src/database/db.js';
+import { type Db, dbOf } from '../../src/database/db.js';
 import { readHeadFile } from '../../src/ledger/head-file.js';
 import { openCheckpoint } from '../../src/ledger/core/checkpoint.js';
 import { verifyReceipt } from '../../src/ledger/core/receipt.js';
+import { LedgerReader } from '../../src/ledger/ledger.reader.js';
 import type { Outcome } from '../../src/ledger/model.js';
 import type { Ledger } from '../../src/ledger/open-ledger.js';
 import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
@@ -228,6 +229,36 @@ describe.each([
     expect(await ledger.reader.byName({ domain: 'counter', parts: [gone] })).toBeNull();
     expect(verifyReceipt(await ledger.reader.receipt(before.events[0]?.index ?? -1), ledger.writer.vkey).ok).toBe(true);
     expect(codeOf(await ledger.writer.commit(count(stays, 1)))).toBe('accepted');
+  });
+
+  it.each(['a repeat', 'a receipt', 'events'])('%s that an erasure falls into says that it is erased', async (what) => {
+    // Before each statement in turn, until none is left that it could fall before.
+    for (let before = 1, fell = true; fell; before++) {
+      const gone = randomUUID();
+      const command = count(gone, 1, idempotent(gone));
+      const first = good(await ledger.writer.commit(command)).events[0]!;
+      const [row] = await ledger.reader.db.query<{ num: number }>('SELECT num FROM chain WHERE id = ?', [gone]);
+      let asked = 0;
+      fell = false;
+      const db: Db = {
+        dialect: ledger.reader.db.dialect,
+        async query(sql, params) {
+          if (++asked === before) fell = (await ledger.writer.erase(gone, testActor)).ok;
+          return ledger.reader.db.query(sql, params);
+        },
+      };
+      const reader = new LedgerReader(db, ledger.vault, ledger.reader.origin);
+      if (what === 'a repeat') {
+        const outcome = await reader.replay(command, { first: first.index, count: 1, chains: [row!.num] } as never);
+        expect(codeOf(outcome)).toBe(fell ? 'ledger.erased' : 'accepted');
+      } else if (what === 'events') expect(await reader.events(gone)).toHaveLength(fell ? 0 : 1);
+      else {
+        const receipt = await reader.receipt(first.index, { disclose: () => true });
+        expect(receipt).toMatchObject({ index: first.index });
+        expect('payload' in receipt).toBe(!fell);
+      }
+      expect(before).toBeLessThan(20);
+    }
   });
 
   it('runs side jobs in the queue; a failing one harms no other', async () => {
