@@ -1,7 +1,8 @@
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import supertest from 'supertest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { listenLocally } from '../../src/cli/machine.js';
 import { verifyReceipt } from '../../src/ledger/core/receipt.js';
 import type { Receipt } from '../../src/ledger/model.js';
 import { type Api, newOrder } from '../support/api.js';
@@ -118,6 +119,18 @@ describe.skipIf(program.missing !== null)('operations', () => {
       expect(await next.terminate()).toBe(0);
     } finally {
       await server.kill();
+    }
+  });
+
+  it('a port that is taken: exit code 3, and which', async () => {
+    const taken = createServer();
+    const port = await listenLocally(taken);
+    try {
+      const second = startNode('bin/rxledger.js', ['serve'], { env: env({ PORT: String(port) }) });
+      expect((await second.ended).code).toBe(3);
+      expect(second.stderr()).toContain(`HOST and PORT (${port}) cannot be listened on: EADDRINUSE`);
+    } finally {
+      taken.close();
     }
   });
 
