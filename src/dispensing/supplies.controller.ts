@@ -54,7 +54,7 @@ const listQuery = z.strictObject({
 });
 const page = z.object({ items: z.array(supplyView), next: z.string().nullable() });
 
-const matchBody = z.strictObject({ prescription: uuid, signature: signature.optional() });
+const matchBody = z.strictObject({ prescription: uuid });
 const matched = z.object({ supply: supplyView, ...receipts });
 
 @ApiTags('dispensing')
@@ -128,7 +128,7 @@ export class SuppliesController {
     @Body({ schema: matchBody }) body: z.output<typeof matchBody>,
   ): Promise<z.output<typeof matched>> {
     const request = idempotency(actor, key, 'POST /api/supplies/{id}/match', [id], body);
-    const outcome = answer(await this.supplies.match(actor, id, body.prescription, request, body.signature));
+    const outcome = answer(await this.supplies.match(actor, id, body.prescription, request));
     return { supply: viewOfSupply(outcome.states[0] as Supply), ...receiptsOf(outcome.receipts) };
   }
 }

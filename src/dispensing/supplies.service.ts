@@ -112,18 +112,11 @@ export class SuppliesService {
    * Says that a supply was for this prescription; it is then its patient's. Position 0 of the outcome is the supply.
    * @throws {RefusalException} `ledger.chain-unknown` when the actor may not read the prescription
    */
-  async match(
-    actor: Actor,
-    id: string,
-    prescription: string,
-    idempotency?: Idempotency,
-    signature?: CommandSignature,
-  ): Promise<Outcome> {
+  async match(actor: Actor, id: string, prescription: string, idempotency?: Idempotency): Promise<Outcome> {
     const { state } = await this.access.read(prescription, actor, 'prescription.read');
     if (!state.order) throw new RefusalException(AS_IF_ABSENT);
     return this.writer.commit({
       actor,
-      signature,
       chains: [
         { id, model: supplyModel, mode: 'existing', subject: { subject: state.order.patient }, adopt: true },
         { id: prescription, model: prescriptionModel, mode: 'existing' },

@@ -31,13 +31,13 @@ export function decideSignature(
 ): Decision {
   const at = events.findIndex(signable);
   const event = events[at];
+  if (events.filter(signable).length > 1) throw new Error('a command records two events that are signed');
   const mine = keys.inForce[actor.id] ?? [];
   const enrols = event?.type === KEY_ENROLLED ? (event.data as KeyEnrolled['data']) : null;
   if (!event || (!signature && mine.length === 0 && !enrols)) {
     if (signature) throw new Error('a command is signed that records nothing to sign');
     return { events };
   }
-  if (events.filter(signable).length > 1) throw new Error('a command records two events that are signed');
   if (!idempotency) return refuse('signature.command-id-missing');
   const { id, org, role } = actor;
   const instant = event.occurredAt ?? signature?.occurredAt ?? new Date(now).toISOString();

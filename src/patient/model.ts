@@ -45,7 +45,6 @@ export const patientModel: ChainModel<Patient> = {
       key: ['chain', 'id', 'org'],
     },
   ],
-  signable: ['access.break-glass/1', 'discrepancy.resolved/1'],
   evolve: evolvePatient,
   rows: (patient, { chain }) => [
     ...(patient.enrolledAt === null

@@ -4,7 +4,6 @@ import { z } from 'zod';
 import { IdempotencyKey, idempotency } from '../http/idempotency.js';
 import { answer } from '../http/problem.js';
 import { receipts, receiptsOf } from '../http/receipt.js';
-import { signature } from '../http/signature.js';
 import { Action, CurrentActor } from '../identity/access.js';
 import { uuid } from '../identity/people.js';
 import type { Actor, LedgerEvent } from '../ledger/model.js';
@@ -59,8 +58,6 @@ const accessView = z.object({
     .nullable()
     .describe('what was given away or cleared'),
 });
-
-const breakGlassBody = z.strictObject({ reason: z.string().trim().min(1).max(1000), signature: signature.optional() });
 
 const viewOf = ({ id, name, birthDate, identifiers, address, enrolledAt }: Patient): z.output<typeof patientView> => ({
   id,
@@ -123,10 +120,10 @@ export class PatientController {
     @CurrentActor() actor: Actor,
     @IdempotencyKey() key: string | undefined,
     @Param('id', { schema: uuid }) id: string,
-    @Body({ schema: breakGlassBody }) body: z.output<typeof breakGlassBody>,
+    @Body({ schema: z.strictObject({ reason: z.string().trim().min(1).max(1000) }) }) body: { reason: string },
   ) {
     const request = idempotency(actor, key, 'POST /api/patients/{id}/break-glass', [id], body);
-    const outcome = answer(await this.patients.breakGlass(actor, id, body.reason, request, body.signature));
+    const outcome = answer(await this.patients.breakGlass(actor, id, body.reason, request));
     return { until: outcome.events[0]?.derived['until'] as string, ...receiptsOf(outcome.receipts) };
   }
 

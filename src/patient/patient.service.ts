@@ -4,7 +4,7 @@ import { AS_IF_ABSENT, RefusalException } from '../http/problem.js';
 import { may, type Relation } from '../identity/policy.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
-import type { Actor, CommandSignature, CommittedEvent, Idempotency, Outcome } from '../ledger/model.js';
+import type { Actor, CommittedEvent, Idempotency, Outcome } from '../ledger/model.js';
 import { Clock } from '../config/clock.js';
 import { isConflict } from '../database/db.js';
 import { AccessLog } from './access-log.js';
@@ -73,16 +73,9 @@ export class PatientService {
   }
 
   /** Access without a relation: recorded before anything is shown (design 7). */
-  breakGlass(
-    actor: Actor,
-    id: string,
-    reason: string,
-    idempotency?: Idempotency,
-    signature?: CommandSignature,
-  ): Promise<Outcome> {
+  breakGlass(actor: Actor, id: string, reason: string, idempotency?: Idempotency): Promise<Outcome> {
     return this.writer.commit({
       actor,
-      signature,
       chains: [{ id, model: patientModel, mode: 'existing' }],
       ...(idempotency && { idempotency }),
       decide: ({ states, now }) => decideBreakGlass(states[0] as Patient, { reason }, { chain: id, now, actor }),

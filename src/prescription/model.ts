@@ -111,7 +111,7 @@ export const supplyModel: ChainModel<Supply> = {
       key: ['chain'],
     },
   ],
-  signable: ['dispense.reported/1', 'supply.matched/1'],
+  signable: ['dispense.reported/1'],
   evolve: evolveSupply,
   rows: (supply, { chain, subject }) => [
     {

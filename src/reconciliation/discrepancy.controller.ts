@@ -5,7 +5,6 @@ import { wholeNumber } from '../http/whole-number.js';
 import { IdempotencyKey, idempotency } from '../http/idempotency.js';
 import { answer } from '../http/problem.js';
 import { receipts, receiptsOf } from '../http/receipt.js';
-import { said, signature } from '../http/signature.js';
 import { Action, CurrentActor } from '../identity/access.js';
 import type { Actor } from '../ledger/model.js';
 import type { Patient } from '../patient/patient.js';
@@ -50,7 +49,6 @@ const page = z.object({ items: z.array(discrepancy), next: z.string().nullable()
 const resolveBody = z.strictObject({
   resolution: z.enum(resolutions),
   note: z.string().max(2000).nullable().default(null),
-  signature: signature.optional(),
 });
 const resolved = z.object({ discrepancy, ...receipts });
 
@@ -83,9 +81,7 @@ export class DiscrepancyController {
     @Body({ schema: resolveBody }) body: z.output<typeof resolveBody>,
   ): Promise<z.output<typeof resolved>> {
     const request = idempotency(actor, key, 'POST /api/discrepancies/{patient}/{id}/resolve', [patient, id], body);
-    const outcome = answer(
-      await this.discrepancies.resolve(actor, patient, { id, ...said(body) }, request, body.signature),
-    );
+    const outcome = answer(await this.discrepancies.resolve(actor, patient, { id, ...body }, request));
     const view = viewOf(outcome.states[0] as Patient, id, actor.org ?? '');
     if (!view) throw new Error('a discrepancy was resolved and is not there');
     return { discrepancy: view, ...receiptsOf(outcome.receipts) };

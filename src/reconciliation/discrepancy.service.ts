@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
-import type { Actor, CommandSignature, Idempotency, JsonObject, Outcome } from '../ledger/model.js';
+import type { Actor, Idempotency, JsonObject, Outcome } from '../ledger/model.js';
 import { may } from '../identity/policy.js';
 import { AccessLog } from '../patient/access-log.js';
 import { decideResolve, type ResolveDiscrepancy } from '../patient/decide.js';
@@ -75,11 +75,9 @@ export class DiscrepancyService {
     patient: string,
     command: ResolveDiscrepancy,
     idempotency: Idempotency | undefined,
-    signature: CommandSignature | undefined,
   ): Promise<Outcome> {
     const outcome = await this.writer.commit({
       actor,
-      signature,
       chains: [{ id: patient, model: patientModel, mode: 'existing' }],
       ...(idempotency && { idempotency }),
       decide: ({ states, now }) => decideResolve(states[0] as Patient, command, { chain: patient, now, actor }),
