@@ -68,7 +68,7 @@ export class SuppliesService {
         return decideReport(state, command, { chain, now, actor });
       },
     });
-    if (!outcome.ok && outcome.refusal.code === 'signature.required' && order) await this.recordAsked(actor, order);
+    if (!outcome.ok && order && 'statement' in outcome.refusal.facts) await this.recordAsked(actor, order);
     return outcome;
   }
 

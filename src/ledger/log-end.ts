@@ -162,7 +162,6 @@ export class LogEnd {
 
   /** Ends every chain of a subject and deletes what they held. */
   erase(subject: string, actor: Actor, { reason, decide, remember }: ErasureOptions): Promise<ErasureDone> {
-    // Keys and states of the subject leave memory, too, and what stood in for them while its chains were ended.
     return this.alone(async (tip) => {
       const { db } = this.store;
       const desk = { ...this.desk, models: this.models };
@@ -211,6 +210,7 @@ export class LogEnd {
       if (!this.broken) this.written = null;
       throw error;
     } finally {
+      // Of an erasure keys and states leave memory, too, and what stood in for them while its chains were ended.
       this.forget();
     }
   }

@@ -27,7 +27,7 @@ export const REFUSALS = {
   'actor-key.unknown': { status: 404, title: 'You have no such key' },
   'actor-key.taken': { status: 409, title: 'The key is enrolled already' },
   'actor-key.revoked': { status: 409, title: 'The key is revoked' },
-  'actor-key.too-many': { status: 409, title: 'You have too many keys in force' },
+  'actor-key.too-many': { status: 409, title: 'You have too many keys, in force or ever' },
 
   'quantity.invalid': { status: 422, title: 'The quantity is not a positive decimal number with a unit' },
   'quantity.unit-mismatch': { status: 422, title: 'The quantity is in another unit than the order' },

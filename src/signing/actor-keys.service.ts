@@ -53,7 +53,8 @@ export class ActorKeysService {
     signature: CommandSignature | undefined,
   ): Promise<Outcome> {
     const outcome = await this.commit(actor, idempotency, signature, (log) => decideRevoke(log, command, actor));
-    if (outcome.ok) await this.revoked.note([command.kid]);
+    // Also where it was revoked before: that may not have been noted then.
+    if (outcome.ok || outcome.refusal.code === 'actor-key.revoked') await this.revoked.note([command.kid]);
     return outcome;
   }
 

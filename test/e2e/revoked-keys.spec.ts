@@ -104,6 +104,8 @@ describe.each([
     expect((await revoke(one, 'one')).status).toBe(503);
     expect((await revoke(two, 'two')).status).toBe(503);
     rmdirSync(revokedFile);
+    expect(refusalOf(await revoke(one, 'again'))).toBe('409 actor-key.revoked');
+    expect(readFileSync(revokedFile, 'utf8')).toBe(`\n${one.kid}\n`);
     accepted(await revoke(one, 'one'));
     expect(readFileSync(revokedFile, 'utf8')).toBe(`\n${one.kid}\n`);
     await api.close();

@@ -219,6 +219,17 @@ describe('an actor who signs', () => {
     expect(statementIn(asked)).toMatchObject({ chain: rx.id });
     const { body: said } = accepted(await api.as('patient').get(`/api/patients/${api.patients.patient}/accesses`));
     expect(said.items).toContainEqual(expect.objectContaining({ action: 'dispense.report', chains: [rx.id] }));
+
+    // A signature of something else is refused with the statement, too.
+    const other = await issue(api, { patient: api.patients.patient2 }, 'prescriber2');
+    const naming = { ...body, order: { issuer: api.orgs.practice2, number: other.number } };
+    const jws = pharmacist.sign({ ...statementIn(asked), commandId: 'asked-too' });
+    const wrong = { ...naming, signature: { jws, occurredAt: body.whenHandedOver } };
+    const refused = await api.as('pharmacist').post('/api/dispense-reports', wrong, 'asked-too');
+    expect(refusalOf(refused)).toBe('422 signature.wrong');
+    expect(refused.body.statement.chain).toBe(other.id);
+    const seen = accepted(await api.as('patient2').get(`/api/patients/${api.patients.patient2}/accesses`)).body;
+    expect(seen.items).toContainEqual(expect.objectContaining({ action: 'dispense.report', chains: [other.id] }));
   });
 
   it('may send the request again, signed anew, and gets the same answer', async () => {

@@ -35,7 +35,7 @@ interface Run {
 /**
  * Checks actors' signatures: each holds for what entry and payload say, by a key of the actor that was in force at that
  * log index, under a commandId that the actor used once, and was recorded when it was signed: a signed request that an
- * operator kept back is nothing to be recorded later; and what an actor with a key in force says is signed, or stands
+ * operator kept back is nothing to be recorded later, but for a handing-over, whose instant is signed however long ago; and what an actor with a key in force says is signed, or stands
  * beside what they signed as a consequence of it.
  * Keys are those of the log chain, whose events are taken before all others, or in log order.
  *
