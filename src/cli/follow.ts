@@ -46,8 +46,6 @@ export interface FollowCommandOptions extends TrustOptions {
   readonly once?: boolean;
   /** Seconds between two looks. */
   readonly interval: number;
-  /** Seconds for which a checkpoint may lack the quorum. */
-  readonly quorumWithin: number;
   readonly replica?: boolean;
   readonly host: string;
   readonly port: number;
@@ -77,7 +75,6 @@ export async function runFollow(url: string, options: FollowCommandOptions, term
       url,
       clock,
       chainShown: !options.fromReplica,
-      quorumWithin: options.once ? 0 : options.quorumWithin,
       ...(replica ? { replica } : {}),
       progress: (done, total) => line.show(() => `checking entries: ${done} of ${total}`),
     });

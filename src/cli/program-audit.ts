@@ -105,11 +105,6 @@ a receipt and a chain head or list: withheld, unlisted, uncovered, differs.`,
     .option('--token <file>', 'an access token that somebody keeps fresh there, in the place of --client-id and --key')
     .option('--once', 'look once')
     .addOption(new Option('--interval <seconds>', 'pause between two looks').argParser(readSeconds).default(10))
-    .addOption(
-      new Option('--quorum-within <seconds>', 'how long a checkpoint may lack the quorum of --policy (0 with --once)')
-        .argParser(readSeconds)
-        .default(60),
-    )
     .option('--replica', 'keep tiles and entries in <folder>/log too, and serve them as /log (not with --once)')
     .option('--host <host>', "the replica's address", '127.0.0.1')
     .addOption(new Option('--port <port>', "the replica's port; 0 takes a free one").argParser(readPort).default(7381))
@@ -132,7 +127,7 @@ a receipt and a chain head or list: withheld, unlisted, uncovered, differs.`,
       `
 Ends with 1 at the first alarm; what shows it is in <folder>/evidence (\`rxledger evidence\` checks it elsewhere). A
 replica is served on as it was before the alarm: then it ends at a signal, with 1 all the same.
-Alarms: signature, log (another log answers), rollback, fork, quorum (of --policy is not met, for longer than --quorum-within), files (a tile or bundle
+Alarms: signature, log (another log answers), rollback, fork, quorum (of --policy is not met), files (a tile or bundle
 is not the signed one, or the log's own chain is not shown as it is), entry (one breaks a rule). A log that is away ends a look with 3 under --once; without it the
 next look is waited for. With --json a line a look.`,
     )

@@ -226,35 +226,6 @@ describe('a follower', () => {
     expect(await look(forked.files(1600), policy)).toMatchObject({ alarm: 'fork' });
   });
 
-  it('waits for a quorum as long as it was told, and alarms then', async () => {
-    const [w1, w2] = [witnessOf(1), witnessOf(2)];
-    const lines = [w1, w2].map(({ vkey }, at) => `witness w${at + 1} ${vkey}\n`).join('');
-    const policy = parsePolicy(utf8(`log ${MADE_VKEY}\n${lines}group g all w1 w2\nquorum g\n`));
-    const seconds = BigInt(clock.now() / 1000);
-    const one = cosign(good.note(), w1, seconds);
-    let note = one;
-    const files = good.files();
-    const fetch: FetchFile = (path) => (path === 'checkpoint' ? Promise.resolve(utf8(note)) : files(path));
-    const options = { policy, fetch, url: 'https://log.example', clock, quorumWithin: 60 };
-    const follower = await Follower.open(dir, options);
-    try {
-      const wait = async (ms: number) => {
-        clock.set(clock.now() + ms);
-        return follower.poll();
-      };
-      await expect(wait(0)).rejects.toThrow('checkpoint: not at the quorum yet: cosigned by w1; not by w2');
-      await expect(wait(59_999)).rejects.toThrow(SourceError);
-      note = cosign(one, w2, seconds);
-      expect(await wait(1)).toMatchObject({ ok: true });
-      // It had it: the time begins anew.
-      note = one;
-      await expect(wait(60_000)).rejects.toThrow(SourceError);
-      expect(await wait(60_000)).toMatchObject({ ok: false, alarm: 'quorum' });
-    } finally {
-      await follower.close();
-    }
-  });
-
   it('says when its folder is not what it left', async () => {
     await look(good.files());
     rmSync(join(dir, 'checkpoint'));

@@ -5,7 +5,7 @@ import { type FetchFile, LogClient, LogFileError } from '../ledger/core/log-clie
 import { handOver, passedOn, type Rotation } from '../ledger/core/log-key-rotation.js';
 import { lossInWords } from '../ledger/core/log-continuation.js';
 import { formatVerifierKey, splitNote } from '../ledger/core/note.js';
-import type { Policy, Quorum } from '../ledger/core/policy.js';
+import type { Policy } from '../ledger/core/policy.js';
 import { nodeHasher } from '../ledger/node-hasher.js';
 import { Alarm, EvidenceFolder, fileAlarm, prefixOf } from './alarms.js';
 import { catchUp } from './catch-up.js';
@@ -74,11 +74,6 @@ export interface FollowOptions {
    * which keeps no payloads, it is not asked for.
    */
   readonly chainShown?: boolean;
-  /**
-   * Seconds for which a checkpoint may lack the policy's quorum before that is an alarm, and for which the log is away:
-   * whoever runs it may serve under a quorum of their own, and go on to collect cosignatures. Absent: none.
-   */
-  readonly quorumWithin?: number;
   readonly replica?: Replica;
   readonly progress?: (done: number, total: number) => void;
 }
@@ -91,8 +86,6 @@ export class Follower {
   private readonly evidence: EvidenceFolder;
   /** The files of this poll that were served last, for evidence. */
   private readonly served = new Map<string, Uint8Array | null>();
-  /** Instant, ms, since which what is served lacks the quorum; null: it had it last. */
-  private lackingSince: number | null = null;
 
   private constructor(
     private readonly folder: string,
@@ -247,7 +240,7 @@ export class Follower {
     const moved = moves.filter(({ rotation }) => this.moves.every((known) => known.rotation.to !== rotation.to));
     if (moved.length > 0) for (const one of earlier) checkKept(policy, moves, one);
     await checkMoves(moved, checkpoint, client);
-    this.checkQuorum(quorum);
+    if (!quorum.met) throw new Alarm('quorum', quorumInWords(policy, quorum));
     if (moved.length > 0) await this.keepMoves(moves);
     await this.keep(found);
 
@@ -296,20 +289,6 @@ export class Follower {
         .filter(({ to }) => moved.some(({ rotation }) => rotation.to === to))
         .map(({ from, to, size }) => ({ from, to, size })),
     };
-  }
-
-  /** @throws {SourceError} while it may still come. @throws {Alarm} */
-  private checkQuorum(quorum: Quorum): void {
-    const { policy, clock, quorumWithin = 0 } = this.options;
-    if (quorum.met) {
-      this.lackingSince = null;
-      return;
-    }
-    const words = quorumInWords(policy, quorum);
-    this.lackingSince ??= clock.now();
-    if (clock.now() - this.lackingSince < quorumWithin * 1000)
-      throw new SourceError(`checkpoint: not at the quorum yet: ${words}`);
-    throw new Alarm('quorum', words);
   }
 
   /**
