@@ -42,24 +42,44 @@ export function documentsIn(file: Uint8Array): Found {
 }
 
 function documentsOf(value: Record<string, unknown>): Found {
-  const { disclosure, receipt, receipts, note, items, ...rest } = value;
-  const beside = Object.keys(rest);
-  const answered = receiptsIn(receipt, receipts);
-  if (disclosure !== undefined) return { documents: [{ kind: 'disclosure', disclosure }, ...answered], beside };
-  if (value['members'] !== undefined) return { documents: [{ kind: 'disclosure', disclosure: value }], beside: [] };
-  if (answered.length > 0) return { documents: answered, beside };
-  if (typeof note === 'string') return { documents: [noteIn(note) ?? { kind: 'unknown' }], beside };
+  const { disclosure, receipt, receipts, note, items } = value;
+  if (value['members'] !== undefined)
+    return { documents: [{ kind: 'disclosure', disclosure: value }], beside: othersIn(value, DISCLOSURE) };
+  const used = new Map<string, readonly ProofDocument[]>();
+  if (disclosure !== undefined) used.set('disclosure', [{ kind: 'disclosure', disclosure }]);
+  const all: readonly unknown[] = Array.isArray(receipts) ? receipts : [];
+  if (all.length > 0) used.set('receipts', all.map(asReceipt));
+  // The first of them, or whatever somebody made of it.
+  const isAmong = all.some((one) => isDeepStrictEqual(one, receipt));
+  if (receipt !== undefined) used.set('receipt', isAmong ? [] : [asReceipt(receipt)]);
+  const said = typeof note === 'string' ? noteIn(note) : null;
+  if (said) used.set('note', [said]);
   const isList = Array.isArray(items) && items.every((item) => isObject(item) && item['entry'] !== undefined);
-  if (isList) return { documents: items.map((one) => ({ kind: 'receipt', receipt: one })), beside };
-  return value['entry'] === undefined ? UNKNOWN : { documents: [{ kind: 'receipt', receipt: value }], beside: [] };
+  if (used.size === 0 && isList) used.set('items', items.map(asReceipt));
+  if (used.size > 0) {
+    const documents = [...used.values()].flat();
+    const beside = Object.keys(value).filter((name) => !used.has(name));
+    return { documents, beside: [...beside, ...documents.flatMap(othersInDocument)] };
+  }
+  if (value['entry'] === undefined) return UNKNOWN;
+  return { documents: [asReceipt(value)], beside: othersIn(value, RECEIPT) };
 }
 
-/** Of the answer to a write: `receipt` is the first of `receipts`, or whatever somebody made of it. */
-function receiptsIn(receipt: unknown, receipts: unknown): readonly ProofDocument[] {
-  const all: unknown[] = Array.isArray(receipts) ? receipts : [];
-  const isAmong = receipt === undefined || all.some((one) => isDeepStrictEqual(one, receipt));
-  return [...all, ...(isAmong ? [] : [receipt])].map((one) => ({ kind: 'receipt', receipt: one }));
+const asReceipt = (receipt: unknown): ProofDocument => ({ kind: 'receipt', receipt });
+
+/** Members that are checked; `state` is what the server said of it, and is found out anew. */
+const EITHER = ['v', 'log', 'index', 'entry', 'proof', 'checkpoint', 'state'];
+const RECEIPT = new Set([...EITHER, 'payload', 'salt']);
+const DISCLOSURE = new Set([...EITHER, 'members']);
+
+function othersInDocument(document: ProofDocument): string[] {
+  if (document.kind === 'receipt') return othersIn(document.receipt, RECEIPT).map((name) => `receipt.${name}`);
+  if (document.kind !== 'disclosure') return [];
+  return othersIn(document.disclosure, DISCLOSURE).map((name) => `disclosure.${name}`);
 }
+
+const othersIn = (document: unknown, own: ReadonlySet<string>): string[] =>
+  isObject(document) ? Object.keys(document).filter((name) => !own.has(name)) : [];
 
 function noteIn(text: string): ProofDocument | null {
   if (text.startsWith(`${CHAIN_HEAD_HEADER}\n`)) return { kind: 'chain-head', note: text };

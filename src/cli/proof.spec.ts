@@ -72,6 +72,9 @@ const leaf = nobleHasher.leaf(fromBase64(receipt.entry));
 const other = new Uint8Array(32).fill(7);
 const deep = `{"a":${'['.repeat(50_000)}${']'.repeat(50_000)}}`;
 
+const listOf = (owner: string, size: number, through: string) =>
+  signNote(formatChainList({ origin: log, owner, after: BEFORE_ALL, through, size, chains: [] }), [headSigner]);
+
 /** The only entry of a log of that name, with its payload. */
 function saying(payload: Parameters<typeof commit>[2]): { receipt: Receipt; vkey: string } {
   const signer = ed25519Signer(log, new Uint8Array(32).fill(5));
@@ -143,6 +146,25 @@ describe('rxledger proof verify', () => {
       code: 1,
       oks: [true, false],
     });
+  });
+
+  it.each<[string, object, string[]]>([
+    ['a note that is none', { receipt, note: 'status: dispensed' }, ['note']],
+    ['items beside a receipt', { receipt, items: [{ status: 'dispensed' }] }, ['items']],
+    ['receipts that are none', { receipt, receipts: 'evil' }, ['receipts']],
+    ['members in a bare receipt', { ...receipt, prescription: { status: 'dispensed' } }, ['prescription']],
+    ['members in a receipt', { receipt: { ...receipt, quantity: '60' } }, ['receipt.quantity']],
+    ['members in an item', { items: [{ ...receipt, quantity: '60' }], next: null }, ['next', 'receipt.quantity']],
+  ])('names %s, which nobody checks', async (_, document, members) => {
+    const { code, out } = await verify(kept('more.json', JSON.stringify(document)), '--vkey', vkey, '--json');
+    expect({ code, unchecked: JSON.parse(out).unchecked }).toMatchObject({ code: 0, unchecked: [{ members }] });
+  });
+
+  it('checks a chain head that stands beside a receipt', async () => {
+    const note = head(1, 3, other);
+    const file = kept('both.json', JSON.stringify({ receipt, note }));
+    const { code, out } = await verify(file, '--vkey', vkey, '--chain-head-vkey', headVkey, '--json');
+    expect({ code, ...JSON.parse(out) }).toMatchObject({ code: 1, comparisons: [{ comparison: 'differs' }] });
   });
 
   it('says what stands beside the proof and is not checked', async () => {
@@ -306,6 +328,21 @@ describe('rxledger proof verify', () => {
     // Another page that has it, or its head, is what was missing.
     const whole = kept('head.note', head(1, 3, leaf));
     if (comparison === 'uncovered') expect((await verify(...args, whole)).code).toBe(0);
+  });
+
+  it('takes no older list, no older head and no list of another owner for the page that is missing', async () => {
+    const [me, them] = ['11111111-1111-4111-8111-111111111111', '22222222-2222-4222-8222-222222222222'];
+    const page = kept('page.note', listOf(me, 3, '0f3ab622-0000-4000-8000-000000000000'));
+    const args = [kept('mine.json', JSON.stringify(receipt)), page, '--vkey', vkey, '--chain-head-vkey', headVkey];
+    for (const [name, note, expected] of [
+      ['old', listOf(me, 1, LAST_OF_ALL), ['older', 'uncovered']],
+      ['old-head', head(0, 1, other), ['older', 'uncovered']],
+      ['theirs', listOf(them, 3, LAST_OF_ALL), ['unlisted', 'uncovered']],
+    ] as const) {
+      const { code, out } = await verify(...args, kept(`${name}.note`, note), '--json');
+      const found = JSON.parse(out).comparisons.map((one: { comparison: string }) => one.comparison);
+      expect({ code, found }).toEqual({ code: 1, found: expected });
+    }
   });
 
   it('compares a receipt with a list: its chain is left out', async () => {

@@ -24,7 +24,7 @@ import {
   RotationError,
 } from '../ledger/core/log-key-rotation.js';
 import { NoteError, parseVerifierKey, type VerifierKey } from '../ledger/core/note.js';
-import { logsOnly, parsePolicy, type Policy, PolicyError } from '../ledger/core/policy.js';
+import { logsOnly, nameInLog, parsePolicy, type Policy, PolicyError } from '../ledger/core/policy.js';
 import type { PublicJwk } from '../ledger/core/public-key.js';
 import { verifyReceipt } from '../ledger/core/receipt.js';
 import { STATED } from '../ledger/core/statement.js';
@@ -194,25 +194,43 @@ function receiptOf(file: string, { index, proof, checkpoint }: TlogProof, { entr
 type Held = Extract<ProofResult, { shown: { entry: object } }>;
 type Stated = Extract<ProofResult, { kind: 'chain-head' | 'chain-list'; ok: true }>;
 
-/**
- * Every receipt that holds with every chain head and list that holds, as far as they speak of the same chain. Of the
- * lists given, one has to: what an operator withholds may otherwise stand in the page that is never shown.
- */
+/** Every receipt that holds with every chain head and list that holds, as far as they speak of the same chain. */
 function compared(results: readonly ProofResult[], names: Pick<Policy, 'continued'>): ProofComparison[] {
   const stated = results.filter((result): result is Stated => result.ok && !('entry' in result.shown));
   return results.flatMap((receipt) => {
     if (!receipt.ok || !('entry' in receipt.shown)) return [];
     const held = receipt as Held;
-    const { chain } = held.shown.entry;
-    const pair = { receipt: held.file, chain };
+    const pair = { receipt: held.file, chain: held.shown.entry.chain };
     const found = stated.flatMap((statement): ProofComparison[] => {
       const comparison = comparedWith(held, statement, names);
       return comparison === 'unrelated' ? [] : [{ ...pair, against: statement.file, comparison }];
     });
-    const lists = stated.filter((one) => one.kind === 'chain-list' && one.shown.origin === held.shown.log);
-    const isUncovered = found.length === 0 && lists.length > 0 && !lists.some((list) => isAside(held, list.shown));
-    const against = lists.map(({ file }) => file).join(', ');
-    return isUncovered ? [{ ...pair, against, comparison: 'uncovered' }] : found;
+    // Its head says where the chain stands, whatever lists leave out.
+    const heads = stated.filter((one) => one.kind === 'chain-head' && one.shown.size > held.shown.index);
+    if (heads.some((head) => comparedWith(held, head, names) !== 'unrelated')) return found;
+    const missing = uncovered(held, stated, names);
+    return [...found, ...missing.map((against) => ({ ...pair, against, comparison: 'uncovered' as const }))];
+  });
+}
+
+/**
+ * Of each owner's lists that had to know the entry, one has to be of a range with its chain in it: what an operator
+ * withholds may otherwise stand in the page that is never shown. Older lists excuse nothing.
+ * @returns the files of those owners whose lists do not
+ */
+function uncovered(held: Held, stated: readonly Stated[], names: Pick<Policy, 'continued'>): string[] {
+  const { entry, index } = held.shown;
+  const lists = stated.filter(
+    (one) =>
+      one.kind === 'chain-list' && one.shown.size > index && entry.log === nameInLog(names, one.shown.origin, index),
+  );
+  const ownerOf = ({ shown }: Stated): string => ('owner' in shown ? shown.owner : '');
+  return [...new Set(lists.map(ownerOf))].flatMap((owner) => {
+    const theirs = lists.filter((list) => ownerOf(list) === owner);
+    const isCovered = theirs.some(
+      (list) => isAside(held, list.shown) || comparedWith(held, list, names) !== 'unrelated',
+    );
+    return isCovered ? [] : [theirs.map(({ file }) => file).join(', ')];
   });
 }
 

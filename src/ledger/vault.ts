@@ -156,9 +156,12 @@ export class Vault {
     return this.keks.has(id);
   }
 
-  /** Whether that names a KEK, and the keys folder did not hold it when it was last looked at. */
+  /**
+   * Whether that names a KEK from before the newest in the keys folder, which did not hold it when it was last looked at.
+   * One that is newer than all there never was, as far as anybody knows here.
+   */
   lacksKek(id: string): boolean {
-    return /^\d{4}$/.test(id) && !this.keks.has(id);
+    return /^\d{4}$/.test(id) && id < this.newest && !this.keks.has(id);
   }
 
   /**

@@ -260,6 +260,12 @@ describe('verify names what was done to the database', () => {
     );
   });
 
+  it('takes a key-encryption key that there never was for an edit, not for a loss', async () => {
+    const { findings, missing } = await after("UPDATE subject SET kek = '0011' WHERE num = 3");
+    expect(findings).toContainEqual(expect.objectContaining({ kind: 'tampered', table: 'subject', where: { num: 3 } }));
+    expect(missing).toBe(0);
+  });
+
   it.each([
     ['entries', 'entry', 'entry', 'idx', 100, 101, 'index'],
     ['payloads', 'payload', 'body', 'idx', 100, 101, 'index'],
