@@ -1,13 +1,15 @@
 /** The lines of the README's table: what somebody with root may do, and who catches it. */
 import type { Party } from './parties.js';
 
-interface LineOf {
+export interface LineOf {
   /** Goes on from "somebody with root on the server …". */
   readonly does: string;
   /** For people. */
   readonly caughtBy: string;
   /** Each attack of the line is caught by one of them at least. */
   readonly parties: readonly Party[];
+  /** Whom the text names besides: each of them catches some attack of the line. */
+  readonly also?: readonly Party[];
 }
 
 /** In the order of the table. */
@@ -26,27 +28,32 @@ export const LINES = {
     does: 'forges a tile, or serves what is no checkpoint of the log',
     caughtBy: 'anyone who rebuilds the root (`verify`); a receipt; `follow` and a witness for the checkpoint',
     parties: ['root rebuild'],
+    also: ['receipt', 'follow', 'witness'],
   },
   history: {
     does: 'does any of this and re-signs everything with the right key; truncates the log',
     caughtBy:
       "an auditor's `follow`, within one look, with evidence; a witness quorum; what neither had seen yet, a receipt",
     parties: ['follow', 'receipt'],
+    also: ['witness'],
   },
   fork: {
     does: 'forks the log: shows one auditor this and another one that',
     caughtBy: 'a witness quorum; two auditors who compare (`follow`), with evidence that convicts',
     parties: ['two followers'],
+    also: ['witness'],
   },
   backup: {
     does: 'sets the database back',
     caughtBy: 'the head file at the next start (`verify`), any kept receipt or checkpoint',
     parties: ['receipt'],
+    also: ['verify', 'follow', 'witness'],
   },
   replay: {
     does: 'serves an old checkpoint as the newest',
     caughtBy: 'whoever has seen a newer one: `follow`, a witness, a receipt',
     parties: ['follow'],
+    also: ['witness', 'receipt'],
   },
   witnesses: {
     does: 'drops a witness, or counts one twice',
@@ -62,6 +69,7 @@ export const LINES = {
     does: 'withdraws a published checkpoint',
     caughtBy: 'whoever has kept it; `verify` where it lay between two others and the list was not mended',
     parties: ['kept checkpoint'],
+    also: ['verify'],
   },
   'false erasure': {
     does: 'claims that data was erased which was not',
@@ -83,6 +91,7 @@ export const LINES = {
     caughtBy:
       '`follow`, whoever has pinned the first key (`verify`); a witness, unless it still knows the key that signs',
     parties: ['follow'],
+    also: ['verify', 'witness'],
   },
   'log key twice': {
     does: "replaces the log's key twice, in two histories",
