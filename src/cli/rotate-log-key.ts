@@ -57,7 +57,9 @@ export async function runRotateLogKey(options: RotateLogKeyOptions, terminal: Te
     if (begun) settleKey(keysDir, begun, before, true);
     return prepared(prepareKey(keysDir, origin), options, terminal);
   }
-  const replaced = begun ? { key: begun, from: before, receipt: null } : await replace(config, origin, terminal);
+  const replaced = begun
+    ? { key: begun, from: before, receipt: null }
+    : await replace(config, { origin, vkey }, terminal);
   if (!replaced) {
     terminal.err('another process has replaced the key meanwhile: nothing was done');
     return EXIT.finding;
@@ -86,9 +88,13 @@ function prepared(key: LogKey, { json }: CommonOptions, terminal: Terminal): Exi
   return EXIT.ok;
 }
 
+/**
+ * @param decided the log's name, and the key that signed it when this run found nothing to end
+ * @returns null where another process has replaced that key meanwhile
+ */
 async function replace(
   config: Config,
-  log: string,
+  decided: { readonly origin: string; readonly vkey: string },
   terminal: Terminal,
 ): Promise<{ key: LogKey; from: string; receipt: Receipt } | null> {
   const ledger = await openLedger(config, new Clock(), CHAIN_MODELS, (event, detail) =>
@@ -96,9 +102,9 @@ async function replace(
   );
   try {
     const from = ledger.writer.vkey;
-    const key = prepareKey(config.keysDir, log);
-    // Another process has begun meanwhile, and not ended yet.
-    if (key.vkey === from) return null;
+    // Another process has begun since, and perhaps ended: its key would be replaced in turn, which nobody asked for.
+    if (from !== decided.vkey) return null;
+    const key = prepareKey(config.keysDir, decided.origin);
     checkPolicy(config, key.vkey);
     const receipt = await ledger.writer.replaceKey(key);
     return receipt && { key, from, receipt };

@@ -1,5 +1,7 @@
+import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { cpSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import fs, { cpSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { basename, join, resolve } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { run } from '../../src/cli/program.js';
@@ -310,6 +312,36 @@ describe('rxledger rotate-log-key', () => {
     expect(keyFiles()).toEqual(['log.key']);
     // Ended: the next run is a rotation of its own.
     expect(JSON.parse((await command(['--destroy-old', '--json'])).out)).toMatchObject({ from: to });
+  });
+
+  it('replaces nothing where another run has replaced the key since it looked', async () => {
+    const from = await head();
+    const { statSync } = fs;
+    const look = `log.key.next-${from.split('+')[1]}`;
+    let other = '';
+    // The first thing done with what the database said.
+    const hooked = (...args: Parameters<typeof statSync>) => {
+      if (other === '' && String(args[0]).endsWith(look)) {
+        const env = { NODE_ENV: 'development', DATA_DIR: folder.path };
+        const line = ['bin/rxledger.js', 'rotate-log-key', '--destroy-old', '--json'];
+        other = execFileSync(process.execPath, line, { env, encoding: 'utf8' });
+      }
+      return statSync(...args);
+    };
+    Object.assign(fs, { statSync: hooked });
+    syncBuiltinESMExports();
+    let said: Awaited<ReturnType<typeof command>>;
+    try {
+      said = await command(['--destroy-old']);
+    } finally {
+      Object.assign(fs, { statSync });
+      syncBuiltinESMExports();
+    }
+    const { to } = JSON.parse(other);
+    expect(JSON.parse(other)).toMatchObject({ from });
+    expect(said).toMatchObject({ code: 1, out: '', err: expect.stringContaining('nothing was done') });
+    expect(await head()).toBe(to);
+    expect(keyFiles()).toEqual(['log.key']);
   });
 
   it('destroys every file that holds the old key, whatever its name, and tells which older keys are left', async () => {
