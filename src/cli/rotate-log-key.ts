@@ -12,7 +12,6 @@ import {
   oldKeyFile,
   oldKeyFiles,
   prepareKey,
-  settleKey,
 } from '../ledger/log-keys.js';
 import type { Receipt } from '../ledger/model.js';
 import { openLedger } from '../ledger/open-ledger.js';
@@ -53,8 +52,14 @@ export async function runRotateLogKey(options: RotateLogKeyOptions, terminal: Te
   // Interrupted after the log had taken it: a second run must not replace it once more.
   const begun = begunKey(keysDir, origin, vkey);
   if (options.prepare) {
-    // It signs already: it is not the next one.
-    if (begun) settleKey(keysDir, begun, before, true);
+    // It signs already, and is not the next one. Ended here, the old key would stay undestroyed, and whoever runs again
+    // what was interrupted would replace the key once more.
+    if (begun) {
+      terminal.err(
+        `a rotation to ${vkey} has begun and was not ended: run \`rxledger rotate-log-key\` again first, with --destroy-old to destroy the old key. Nothing was done.`,
+      );
+      return EXIT.finding;
+    }
     return prepared(prepareKey(keysDir, origin), options, terminal);
   }
   const replaced = begun

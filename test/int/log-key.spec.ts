@@ -314,6 +314,23 @@ describe('rxledger rotate-log-key', () => {
     expect(JSON.parse((await command(['--destroy-old', '--json'])).out)).toMatchObject({ from: to });
   });
 
+  it('prepares no further key while an interrupted rotation is to be ended', async () => {
+    const from = await head();
+    const ledger = await openLedger(config, new Clock(), MODELS);
+    const next = prepareKey(config.keysDir, ORIGIN);
+    await ledger.writer.replaceKey(next);
+    await ledger.close();
+    const before = keyFiles();
+    const { code, out, err } = await command(['--prepare']);
+    expect({ code, out }).toEqual({ code: 1, out: '' });
+    expect(err).toContain(`a rotation to ${next.vkey} has begun and was not ended`);
+    expect(keyFiles()).toEqual(before);
+    expect(JSON.parse((await command(['--destroy-old', '--json'])).out)).toMatchObject({ from, to: next.vkey });
+    expect(keyFiles()).toEqual(['log.key']);
+    expect(await head()).toBe(next.vkey);
+    expect((await command(['--prepare'])).code).toBe(0);
+  });
+
   it('replaces nothing where another run has replaced the key since it looked', async () => {
     const from = await head();
     const { statSync } = fs;
