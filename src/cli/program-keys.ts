@@ -62,7 +62,8 @@ the new key over by themselves, and one that does not find it there answers writ
 \`rxledger follow\` moves on and says so, \`verify\` and \`proof verify --rotations\` accept the old key as the beginning;
 receipts of before hold under the old key for ever. Witnesses and WITNESS_POLICY need the new key as a second log line:
 without it they cosign no more. A copy of the old key in a backup still signs: destroy it there too. Interrupted, run it
-again: it ends what it began, and replaces no key a second time; until then --prepare is refused.`,
+again: it ends what it began, and replaces no key a second time; until then --prepare is refused. In what --json prints, from, index and receipt are null only
+where it was \`rxledger continue\` that was interrupted.`,
     )
     .action(async (options: RotateLogKeyOptions) =>
       done(await (await import('./rotate-log-key.js')).runRotateLogKey(options, terminal)),

@@ -1,8 +1,8 @@
 import { CHAIN_MODELS } from '../chain-models.js';
 import { Clock } from '../config/clock.js';
 import { Config, ConfigError } from '../config/config.js';
-import { dbOf } from '../database/db.js';
-import { readKeyHistory } from '../ledger/key-history.js';
+import { type Db, dbOf } from '../database/db.js';
+import { type KeyHistory, readKeyHistory } from '../ledger/key-history.js';
 import type { LogKey } from '../ledger/log-key.js';
 import {
   begunKey,
@@ -14,7 +14,9 @@ import {
   prepareKey,
 } from '../ledger/log-keys.js';
 import type { Receipt } from '../ledger/model.js';
+import { moveReceipt } from '../ledger/move-receipt.js';
 import { openLedger } from '../ledger/open-ledger.js';
+import { TileProofs } from '../ledger/tile-proof.js';
 import { loadWitnessPolicy } from '../log/rounds-policy.js';
 import { withLog } from './open-log.js';
 import { type CommonOptions, EnvironmentError, EXIT, type ExitCode, type Terminal } from './terminal.js';
@@ -24,13 +26,17 @@ export interface RotateLogKeyOptions extends CommonOptions {
   readonly destroyOld?: boolean;
 }
 
-interface Replaced {
-  readonly log: string;
-  /** Null where the log does not say it. */
+interface Rotated {
+  readonly key: LogKey;
+  /** Null where no rotation led to the key: `continue` made it, and was interrupted. */
   readonly from: string | null;
-  readonly to: string;
-  /** Of the log chain's event, under the checkpoint that both keys have signed. */
+  /** Of the log chain's event, under the checkpoint that both keys have signed; null as {@link from}. */
   readonly receipt: Receipt | null;
+}
+
+interface Replaced extends Omit<Rotated, 'key'> {
+  readonly log: string;
+  readonly to: string;
 }
 
 /** What the keys folder still holds of keys that sign no more. */
@@ -45,12 +51,12 @@ interface Kept {
 export async function runRotateLogKey(options: RotateLogKeyOptions, terminal: Terminal): Promise<ExitCode> {
   const config = Config.parse(terminal.env);
   const { keysDir } = config;
-  const { origin, vkey, before, past } = await withLog(config, async ({ source, head }) => {
-    const { vkeysNow, vkeys } = await readKeyHistory(dbOf(source), head.origin);
-    return { ...head, before: vkeysNow.at(-2) ?? null, past: vkeys.slice(0, -1) };
+  const { origin, vkey, past, begun } = await withLog(config, async ({ source, head }) => {
+    const history = await readKeyHistory(dbOf(source), head.origin);
+    // Interrupted after the log had taken it: a second run must not replace it once more.
+    const key = begunKey(keysDir, head.origin, head.vkey);
+    return { ...head, past: history.vkeys.slice(0, -1), begun: key && (await begunOf(dbOf(source), history, key)) };
   });
-  // Interrupted after the log had taken it: a second run must not replace it once more.
-  const begun = begunKey(keysDir, origin, vkey);
   if (options.prepare) {
     // It signs already, and is not the next one. Ended here, the old key would stay undestroyed, and whoever runs again
     // what was interrupted would replace the key once more.
@@ -62,9 +68,7 @@ export async function runRotateLogKey(options: RotateLogKeyOptions, terminal: Te
     }
     return prepared(prepareKey(keysDir, origin), options, terminal);
   }
-  const replaced = begun
-    ? { key: begun, from: before, receipt: null }
-    : await replace(config, { origin, vkey }, terminal);
+  const replaced = begun ?? (await replace(config, { origin, vkey }, terminal));
   if (!replaced) {
     terminal.err('another process has replaced the key meanwhile: nothing was done');
     return EXIT.finding;
@@ -75,10 +79,17 @@ export async function runRotateLogKey(options: RotateLogKeyOptions, terminal: Te
   const said = { log: origin, from, to: key.vkey, receipt };
   const kept = keptOf(keysDir, said, past);
   if (options.json) terminal.out(JSON.stringify({ ...said, ...kept, index: receipt?.index ?? null }));
-  else for (const line of inWords(said, kept, options)) terminal.out(line);
+  else for (const line of inWords(said, kept, begun !== null, options)) terminal.out(line);
   // Not before everybody could read which key signs now.
   endRotation(keysDir, key);
   return EXIT.ok;
+}
+
+/** What the log itself says of a rotation that was not ended. @throws as {@link moveReceipt} does */
+async function begunOf(db: Db, { rotations, vkeysNow }: KeyHistory, key: LogKey): Promise<Rotated> {
+  const event = rotations.findLast(({ to }) => to === key.vkey);
+  const receipt = event ? await moveReceipt(db, new TileProofs(db), key.origin, event.size) : null;
+  return { key, from: vkeysNow.at(-2) ?? null, receipt };
 }
 
 function keptOf(dir: string, { from }: Replaced, past: readonly string[]): Kept {
@@ -101,7 +112,7 @@ async function replace(
   config: Config,
   decided: { readonly origin: string; readonly vkey: string },
   terminal: Terminal,
-): Promise<{ key: LogKey; from: string; receipt: Receipt } | null> {
+): Promise<Rotated | null> {
   const ledger = await openLedger(config, new Clock(), CHAIN_MODELS, (event, detail) =>
     terminal.err(`${event} ${JSON.stringify(detail)}`),
   );
@@ -129,9 +140,15 @@ function checkPolicy({ env: { WITNESS_POLICY: path } }: Config, next: string): v
   }
 }
 
-function inWords({ from, to, receipt }: Replaced, { old, left }: Kept, { destroyOld }: RotateLogKeyOptions): string[] {
+function inWords(
+  { from, to, receipt }: Replaced,
+  { old, left }: Kept,
+  already: boolean,
+  { destroyOld }: RotateLogKeyOptions,
+): string[] {
+  const place = receipt ? `replaced at log index ${receipt.index}; ` : '';
   return [
-    receipt ? `replaced at log index ${receipt.index}; from now on the log signs with` : 'the log signs already with',
+    `${place}${already ? 'the log signs already with' : 'from now on the log signs with'}`,
     `  ${to}`,
     ...(from === null ? [] : [`  before: ${from}`]),
     destroyOld && from !== null

@@ -7,6 +7,7 @@ import { encodeHashes, encodeTlogProof } from '../ledger/core/tlog-proof.js';
 import { readKeyHistory } from '../ledger/key-history.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import type { Receipt } from '../ledger/model.js';
+import { moveReceipt } from '../ledger/move-receipt.js';
 import { disclosed, openClear } from '../ledger/payload.js';
 import { TileProofs } from '../ledger/tile-proof.js';
 import { readHead, tileReader } from '../ledger/tip.js';
@@ -129,22 +130,8 @@ export class LogFiles {
 
   /** The receipt of an event by which another key took over, under the checkpoint behind it. */
   private async move(index: number): Promise<Receipt> {
-    const [row] = await this.reader.db.query<{ entry: Buffer; body: Buffer; checkpoint: string | null }>(
-      `SELECT e.entry, p.body, c.checkpoint FROM entry e JOIN payload p ON p.idx = e.idx
-       LEFT JOIN published c ON c.size = e.idx + 1 WHERE e.idx = ?`,
-      [index],
-    );
-    if (!row?.checkpoint) throw new Error('the checkpoint by which the key was replaced is not there');
-    openClear(row.entry, row.body);
-    const proof = await this.proofs.prove((hasher, nodeAt) => inclusionProof(hasher, index, index + 1, nodeAt));
-    return {
-      v: 1,
-      log: this.reader.origin,
-      index,
-      entry: row.entry.toString('base64'),
-      proof: proof.map((hash) => Buffer.from(hash).toString('base64')),
-      checkpoint: row.checkpoint,
-      ...disclosed(row.body),
-    };
+    const receipt = await moveReceipt(this.reader.db, this.proofs, this.reader.origin, index);
+    if (!receipt) throw new Error('the checkpoint by which the key was replaced is not there');
+    return receipt;
   }
 }

@@ -284,11 +284,14 @@ describe('rxledger rotate-log-key', () => {
     const ledger = await openLedger(config, new Clock(), MODELS);
     const from = ledger.writer.vkey;
     const next = prepareKey(config.keysDir, ORIGIN);
-    await ledger.writer.replaceKey(next);
+    const receipt = await ledger.writer.replaceKey(next);
+    await write(ledger, 3);
     await ledger.close();
     expect(keyFiles()).toEqual(['log.key', expect.stringContaining('log.key.next-')]);
     const { code, out } = await command(['--destroy-old', '--json']);
     expect({ code, said: JSON.parse(out) }).toMatchObject({ code: 0, said: { from, to: next.vkey, old: null } });
+    // What the run that was interrupted would have said.
+    expect(JSON.parse(out)).toMatchObject({ index: 0, receipt });
     expect(keyFiles()).toEqual(['log.key']);
     expect(await head()).toBe(next.vkey);
   });
