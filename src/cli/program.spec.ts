@@ -171,7 +171,7 @@ describe('rxledger', () => {
     expect(out).toContain('0 payloads, 0 chains checked');
     expect(out).toContain('ENTRIES ONLY');
     expect(out).toContain('NAMED BY THE DATABASE ITSELF');
-    expect(err).toContain('There are no keys');
+    expect(err).toContain(`the keys folder ${join(copy, 'keys')} lacks index.key, kek-0001`);
     const meant = await rx(['verify', copy, '--entries-only', '--json']);
     expect(meant).toMatchObject({ code: 0, err: '' });
     expect(JSON.parse(meant.out)).toMatchObject({ ok: true, payloadsChecked: false, vkeyFrom: 'database' });

@@ -10,6 +10,7 @@ import { isKeyName } from '../ledger/core/name.js';
 import { parseVerifierKey } from '../ledger/core/note.js';
 import { readHeadFile } from '../ledger/head-file.js';
 import { readKeyHistory } from '../ledger/key-history.js';
+import { lackInWords, missingKeys } from '../ledger/missing-keys.js';
 import { readHead } from '../ledger/tip.js';
 import { Vault } from '../ledger/vault.js';
 import { verifyDatabase } from '../ledger/verify/database.js';
@@ -50,7 +51,8 @@ export async function runVerify(
   const progress = ({ step, done, total }: Progress) => line.show(() => `verifying ${step}: ${done} of ${total}`);
   const place = await placeOf(path, options, terminal);
   let report: VerifyReport;
-  if (place) report = await database(place, options, progress);
+  let lacking: readonly string[] = [];
+  if (place) ({ report, lacking } = await database(place, options, progress));
   else {
     if (!options.vkey) terminal.err('Without --vkey the key that the export itself names is trusted.');
     report = await verifyExport(path ?? '', options.vkey ?? null, CHAIN_MODELS, progress);
@@ -60,9 +62,8 @@ export async function runVerify(
   else for (const words of inWords(report)) terminal.out(words);
   if (!report.ok) return EXIT.finding;
   if (!place || report.payloadsChecked || options.entriesOnly) return EXIT.ok;
-  terminal.err(
-    `There are no keys in ${place.keys}: payloads, states and read models are not checked (--entries-only).`,
-  );
+  const why = lacking.length > 0 ? lackInWords(lacking, place.keys) : `There are no keys in ${place.keys}`;
+  terminal.err(`${why}: payloads, states and read models are not checked (--entries-only).`);
   return EXIT.outage;
 }
 
@@ -112,7 +113,7 @@ async function database(
   { open: openSource, keys, headFile }: Place,
   { vkey, entriesOnly }: VerifyOptions,
   progress: (step: Progress) => void,
-): Promise<VerifyReport> {
+): Promise<{ report: VerifyReport; lacking: readonly string[] }> {
   const source = await openSource();
   try {
     const head = await readHead(dbOf(source)).catch(() => null);
@@ -124,7 +125,9 @@ async function database(
     const earlier = head ? await readKeyHistory(dbOf(source), head.origin).catch(() => null) : null;
     const vault = hasKeys && !entriesOnly ? Vault.openExisting(keys, earlier?.first ?? origin) : null;
     const remembered = await readHeadFile(headFile, trusted === null ? null : [trusted, ...(earlier?.vkeysNow ?? [])]);
-    return await verifyDatabase({ source, vkey: trusted, vkeyFrom, vault, remembered, models: CHAIN_MODELS }, progress);
+    const input = { source, vkey: trusted, vkeyFrom, vault, remembered, models: CHAIN_MODELS } as const;
+    const report = await verifyDatabase(input, progress);
+    return { report, lacking: vault || entriesOnly ? [] : await missingKeys(dbOf(source), keys) };
   } finally {
     await source.destroy();
   }

@@ -15,7 +15,7 @@ import { publishRotation } from './key-rotation.js';
 import { LOG_REF } from './log-chain.js';
 import type { LogKey } from './log-key.js';
 import { heldKeys, keyIdOf, LogKeys, oldKeyFiles, prepareKey, settleKey } from './log-keys.js';
-import { mustHoldKeks } from './missing-keks.js';
+import { mustHoldKeys } from './missing-keys.js';
 import { accept, type ChainModel, type Command, SYSTEM } from './model.js';
 import type { Report } from './open-ledger.js';
 import { Sealer } from './sealer.js';
@@ -66,7 +66,7 @@ export async function continueLog(
     const history = await readKeyHistory(db, head.origin);
     const begun = await finish(config, head, history);
     if (begun) return begun;
-    await mustHoldKeks(db, config.keysDir, (reason) => new ContinueRefused(reason));
+    await mustHoldKeys(db, config.keysDir, (reason) => new ContinueRefused(reason));
     const remembered = await lost(config, db, head, report);
     const next = origin ?? newName(config, head);
     const taken = [

@@ -15,7 +15,7 @@ import { readKeyHistory } from './key-history.js';
 import { LogKeys } from './log-keys.js';
 import { type FoundPayload, type LostEvent, LostPart, RestoreRefused, subjectsOfOthers } from './lost-part.js';
 import type { ChainModel } from './model.js';
-import { mustHoldKeks } from './missing-keks.js';
+import { mustHoldKeys } from './missing-keys.js';
 import { nodeHasher } from './node-hasher.js';
 import type { Report } from './open-ledger.js';
 import { RestoredBatch, type RestoreDesk } from './restored-batch.js';
@@ -80,7 +80,7 @@ export async function restoreLog(
     await migrate(source);
     const head = await readHead(dbOf(source));
     if (!head) throw new RestoreRefused('the database holds no log');
-    await mustHoldKeks(dbOf(source), config.keysDir, (reason) => new RestoreRefused(reason));
+    await mustHoldKeys(dbOf(source), config.keysDir, (reason) => new RestoreRefused(reason));
     const note = await rememberedBy(config, head);
     const remembered = openCheckpoint(note, head.vkey);
     const client = replica && (await clientOf(replica, head, remembered));

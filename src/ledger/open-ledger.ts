@@ -18,13 +18,13 @@ import { LedgerReader } from './ledger.reader.js';
 import { LedgerWriter, type WriterOptions } from './ledger.writer.js';
 import { LogKey } from './log-key.js';
 import { installKey, LOG_KEY_FILE, LogKeys } from './log-keys.js';
-import { lackInWords, missingKeks } from './missing-keks.js';
+import { mustHoldKeys } from './missing-keys.js';
 import type { ChainModel } from './model.js';
 import { RevokedKeys } from './revoked-keys.js';
 import { openStore } from './store.js';
 import { batchTables } from './tables.js';
 import { readHead, storedRootAt } from './tip.js';
-import { INDEX_KEY, Vault } from './vault.js';
+import { Vault } from './vault.js';
 
 /** The ledger must not be opened as things are. The message says why, for whoever runs it. */
 export class StartRefused extends Error {}
@@ -61,7 +61,7 @@ export async function openLedger(
   try {
     await migrate(source);
     const { keys, first } = await logKeys(dbOf(source), config);
-    await mustHoldKeys(dbOf(source), config.keysDir);
+    await mustHoldKeys(dbOf(source), config.keysDir, (reason) => new StartRefused(reason));
     const vault = new Vault(config.keysDir, first);
     const head = await HeadFile.open(config.headFile, keys);
     closers.unshift(() => head.close());
@@ -148,18 +148,6 @@ async function logKeys(db: Db, config: Config): Promise<{ keys: LogKeys; first: 
   // A rotation that a crash cut short after it was committed; to end it is for whoever began it.
   installKey(dir, keys.of(head.vkey), vkeys.at(-2) ?? null, true);
   return { keys, first };
-}
-
-/**
- * Keys are made at first use, and never beside what others have encrypted or hashed: names would not be found again, and
- * be given twice.
- */
-async function mustHoldKeys(db: Db, dir: string): Promise<void> {
-  const head = await readHead(db);
-  const [any] = await db.query('SELECT 1 AS n FROM subject LIMIT 1');
-  const missing = (head?.size || any) && loadKey(dir, INDEX_KEY) === null ? [INDEX_KEY] : [];
-  for (const id of await missingKeks(db, dir)) missing.push(`kek-${id}`);
-  if (missing.length > 0) throw new StartRefused(lackInWords(missing));
 }
 
 /** A ledger that was set back, or whose end was lost, is not continued. */

@@ -1,0 +1,73 @@
+import { randomUUID } from 'node:crypto';
+import { existsSync, readdirSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { run } from '../../src/cli/program.js';
+import { Clock } from '../../src/config/clock.js';
+import { logModel } from '../../src/ledger/log-chain.js';
+import { ContinueRefused, continueLog } from '../../src/ledger/log-continuation.js';
+import { restoreLog } from '../../src/ledger/log-restore.js';
+import { RestoreRefused } from '../../src/ledger/lost-part.js';
+import { openLedger } from '../../src/ledger/open-ledger.js';
+import { count, counterModel, temporaryFolder, testConfig } from '../support/ledger.js';
+
+const MODELS = [counterModel, logModel];
+
+describe.each([
+  ['the only key-encryption key', 'kek-0001', /lacks kek-0001,/, /lacks kek-0001,/],
+  ['index.key', 'index.key', /lacks index\.key,/, /lacks index\.key,/],
+  // Without the key that signs `serve` looks no further.
+  ['all of them', '', /lacks index\.key, kek-0001,/, /holds no log\.key/],
+] as const)('a keys folder that lacks %s', (_, name, lacks, notServed) => {
+  const folder = temporaryFolder();
+  const config = testConfig(folder.path);
+  const [place, aside] = [join(config.keysDir, name), join(folder.path, 'aside')];
+  beforeAll(async () => {
+    const ledger = await open();
+    await ledger.writer.commit(count(randomUUID(), 1));
+    await ledger.close();
+    renameSync(place, aside);
+  });
+  afterAll(() => folder.remove());
+
+  const open = () => openLedger(config, new Clock(), MODELS);
+  const goOn = () => continueLog(config, new Clock(), MODELS, null, () => undefined);
+  const sources = { replica: null, payloads: Readable.from([]) };
+  const restore = () => restoreLog(config, new Clock(), MODELS, sources, { report: () => undefined });
+
+  async function verify(...args: string[]) {
+    const said = { out: '', err: '' };
+    const quiet = { status: () => undefined, watched: false, stdout: process.stdout };
+    const out = (line: string) => void (said.out += `${line}\n`);
+    const err = (line: string) => void (said.err += `${line}\n`);
+    const code = await run(['verify', ...args], { ...quiet, out, err, env: { DATA_DIR: folder.path } });
+    return { code, ...said };
+  }
+
+  it('is named by whatever does not go on without it', async () => {
+    await expect(open()).rejects.toThrow(notServed);
+    await expect(goOn()).rejects.toThrow(lacks);
+    await expect(goOn()).rejects.toThrow(ContinueRefused);
+    await expect(restore()).rejects.toThrow(lacks);
+    await expect(restore()).rejects.toThrow(RestoreRefused);
+    expect(existsSync(place)).toBe(false);
+  });
+
+  it('is named by `verify`, which checks the entries', async () => {
+    const { code, out, err } = await verify();
+    expect(code).toBe(3);
+    expect(out).toContain('1 of 1 entries, 0 payloads');
+    expect(err).toMatch(lacks);
+    expect(err).toContain(config.keysDir);
+    expect(err).toContain('--entries-only');
+    expect(await verify('--entries-only')).toMatchObject({ code: 0, err: '' });
+    expect(existsSync(place)).toBe(false);
+  });
+
+  it('goes on when it is put back', async () => {
+    renameSync(aside, place);
+    await (await open()).close();
+    expect(readdirSync(config.keysDir)).toEqual(['index.key', 'kek-0001', 'log.key']);
+  });
+});
