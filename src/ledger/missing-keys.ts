@@ -47,10 +47,11 @@ async function namedKeks(db: Db): Promise<string[]> {
  * @param folder which one that is
  */
 export function lackInWords(files: readonly string[], folder = ''): string {
-  const why = 'backups of the database from before `rotate-kek --destroy-old` open with a backup of that key alone';
-  return `the keys folder ${folder === '' ? '' : `${folder} `}lacks ${files.join(', ')}, with which the database was written${
-    files.some((name) => name.startsWith('kek-')) ? ` (${why})` : ''
-  }`;
+  const of = folder === '' ? '' : ` ${folder}`;
+  const destroyed = files.some((name) => name.startsWith('kek-'))
+    ? ' (a database from before `rotate-kek --destroy-old` needs the key-encryption keys of then)'
+    : '';
+  return `the keys folder${of} lacks ${files.join(', ')}, with which the database was written: nothing starts until that is put back from a backup of the keys folder, and what it protects is lost for good where there is none${destroyed}`;
 }
 
 /**

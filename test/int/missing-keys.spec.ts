@@ -47,6 +47,10 @@ describe.each([
 
   it('is named by whatever does not go on without it', async () => {
     await expect(open()).rejects.toThrow(notServed);
+    // It may have been lost as well as destroyed.
+    await expect(goOn()).rejects.toThrow(
+      'until that is put back from a backup of the keys folder, and what it protects',
+    );
     await expect(goOn()).rejects.toThrow(lacks);
     await expect(goOn()).rejects.toThrow(ContinueRefused);
     await expect(restore()).rejects.toThrow(lacks);
