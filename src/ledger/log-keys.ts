@@ -11,9 +11,11 @@ export const LOG_KEY_FILE = 'log.key';
 /** Files of a key that is to sign next, and of one that signed before; the key id follows. */
 const NEXT = `${LOG_KEY_FILE}.next-`;
 const OLD = `${LOG_KEY_FILE}.old-`;
-/** Name of a {@link NEXT}: what a crash left of the making of one has a longer name, and may be half a key. */
+/** Names of whole keys: what a crash left of the making of one has a longer name, and may be half a key. */
 const HELD = /^log\.key(?:\.(?:next|old)-[0-9a-f]{8})?$/;
+/** Name of a {@link NEXT}. */
 const PREPARED = /^log\.key\.next-[0-9a-f]{8}$/;
+/** Name of an {@link OLD}. */
 const SIGNED = /^log\.key\.old-[0-9a-f]{8}$/;
 
 /**
