@@ -1,5 +1,5 @@
 import { createDecipheriv, hkdfSync } from 'node:crypto';
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Db } from '../database/db.js';
 import { createKey, loadKey, loadOrCreateKey, syncKeys } from './key-files.js';
@@ -12,8 +12,8 @@ import { LedgerUnavailable } from './unavailable.js';
 /** Unwrapped subject keys kept in memory. */
 const CACHED_SUBJECTS = 50_000;
 const KEK_FILE = /^kek-\d{4}$/;
-/** The file of a KEK, or a copy that a crash left when the KEK was made (`key-files.ts`), or that somebody put beside it. */
-const KEK_OR_COPY = /^kek-(\d{4})(?:\..*)?$/;
+/** A file that by its name is a KEK or a copy of it: of a KEK that is gone nothing else tells. */
+const KEK_OR_COPY = /^kek-(\d{4})(?!\d)/;
 /** The file of the key from which those of blind indexes and MACs are derived. */
 export const INDEX_KEY = 'index.key';
 
@@ -90,24 +90,24 @@ export class Vault {
 
   /** @returns null where there are no keys; makes none (for `verify`) */
   static openExisting(dir: string, origin: string): Vault | null {
-    return loadKey(dir, INDEX_KEY, KEY) && readdirSync(dir).some((name) => KEK_FILE.test(name))
-      ? new Vault(dir, origin)
-      : null;
+    return loadKey(dir, INDEX_KEY, KEY) && kekIds(dir).length > 0 ? new Vault(dir, origin) : null;
   }
 
   private loadKeks(): void {
-    this.keks = new Map();
+    const keks = new Map<string, Uint8Array>();
     for (const id of kekIds(this.dir)) {
       const key = loadKey(this.dir, `kek-${id}`, KEY);
       // Null where another process destroys it at this moment.
-      if (key) this.keks.set(id, key);
+      if (key) keks.set(id, key);
     }
+    this.keks = keks;
     this.newest = [...this.keks.keys()].at(-1) ?? '';
   }
 
   /**
    * Takes over what another process has made or destroyed in the keys folder.
-   * @throws {LedgerUnavailable} when the folder cannot be read or is empty: what is in memory may be destroyed already
+   * @throws {LedgerUnavailable} when the folder cannot be read, holds a KEK that cannot be used or none: what is in memory may be
+   *   destroyed already
    */
   private followFolder(): void {
     let ids: string[];
@@ -117,7 +117,12 @@ export class Vault {
       throw new LedgerUnavailable('the keys folder cannot be read', 5);
     }
     if (ids.length === 0) throw new LedgerUnavailable('the keys folder holds no key-encryption key', 5);
-    if (ids.join() !== [...this.keks.keys()].join()) this.loadKeks();
+    if (ids.join() === [...this.keks.keys()].join()) return;
+    try {
+      this.loadKeks();
+    } catch {
+      throw new LedgerUnavailable('the keys folder holds a key-encryption key that cannot be used', 5);
+    }
   }
 
   aad(purpose: Purpose, owner: string, seq: number, column: string): string {
@@ -165,13 +170,17 @@ export class Vault {
   }
 
   /**
-   * Whether a KEK up to this one is in the folder, or a copy of it: what was wrapped under it can be opened in an old
-   * backup.
-   * @throws {LedgerUnavailable} when the folder cannot be read
+   * Whether a KEK up to this one is in the folder, or a copy of it under whatever name: what was wrapped under it can be
+   * opened in an old backup. Reads the whole folder.
+   * @throws {LedgerUnavailable} when the folder or a file in it that may be a copy cannot be read
    */
   holdsUpTo(kek: string): boolean {
     this.followFolder();
-    return kekFiles(this.dir).some(({ id }) => id <= kek);
+    try {
+      return kekFiles(this.dir, this.keks).some(({ id }) => id <= kek);
+    } catch {
+      throw new LedgerUnavailable('the keys folder cannot be read', 5);
+    }
   }
 
   /**
@@ -326,10 +335,12 @@ export class Vault {
   }
 
   /**
-   * Destroys every KEK but the newest, and all copies of them in the folder, once {@link retireOldKeks} is committed: what
-   * only they wrapped is gone for good. On the disk they are gone when this resolves.
+   * Destroys every KEK but the newest, and all copies of them in the folder whatever their names, once
+   * {@link retireOldKeks} is committed: what only they wrapped is gone for good. On the disk they are gone when this
+   * resolves; where it rejects, what was removed is gone there, too.
    * @returns their ids
-   * @throws {VaultError} while a subject key still needs one of them, or may come to
+   * @throws {VaultError} while a subject key still needs one of them, or may come to; what reading or removing a file
+   *   throws
    */
   async destroyOldKeks(db: Db): Promise<string[]> {
     const oldest = await holdKeks(db);
@@ -339,10 +350,16 @@ export class Vault {
     const [row] = await db.query<{ n: number }>('SELECT count(*) AS n FROM subject WHERE kek <> ?', [this.newest]);
     if ((row?.n ?? 0) > 0)
       throw new VaultError('subject keys are still wrapped by an older key-encryption key: run it again');
-    const old = kekFiles(this.dir).filter(({ id }) => id < this.newest);
-    for (const { name } of old) rmSync(join(this.dir, name), { force: true });
-    // Before anybody is told: a power cut would bring them back.
-    syncKeys(this.dir);
+    const old = kekFiles(this.dir, this.keks).filter(({ id }) => id < this.newest);
+    // Copies first: by the KEK itself whoever runs this again knows those that are left.
+    remove(
+      this.dir,
+      old.filter(({ name }) => !KEK_FILE.test(name)),
+    );
+    remove(
+      this.dir,
+      old.filter(({ name }) => KEK_FILE.test(name)),
+    );
     this.loadKeks();
     return [...new Set(old.map(({ id }) => id))];
   }
@@ -367,16 +384,50 @@ function mayWrap<T extends { kek: string }>(wrapped: T, oldest: string): T {
 
 /** Ids of the KEKs in the folder, oldest first. */
 export function kekIds(dir: string): string[] {
-  return readdirSync(dir)
-    .filter((name) => KEK_FILE.test(name))
-    .map((name) => name.slice('kek-'.length))
+  return readdirSync(dir, { withFileTypes: true })
+    .filter((entry) => KEK_FILE.test(entry.name) && !entry.isDirectory())
+    .map(({ name }) => name.slice('kek-'.length))
     .toSorted();
 }
 
-/** Files of the KEKs in the folder and of copies of them, oldest first. */
-function kekFiles(dir: string): { id: string; name: string }[] {
-  const named = readdirSync(dir).map((name) => ({ name, id: KEK_OR_COPY.exec(name)?.[1] ?? '' }));
-  return named.filter(({ id }) => id !== '').toSorted((a, b) => a.id.localeCompare(b.id));
+/**
+ * Files of the KEKs in the folder and of copies of them, by what they hold or else by their names, oldest first.
+ * @param keks those that are known, by id
+ */
+function kekFiles(dir: string, keks: ReadonlyMap<string, Uint8Array>): { id: string; name: string }[] {
+  const found: { id: string; name: string }[] = [];
+  for (const name of readdirSync(dir)) {
+    const bytes = contentOf(join(dir, name));
+    if (bytes === null) continue;
+    const named = KEK_OR_COPY.exec(name)?.[1];
+    // A file that is a KEK by its name is that one: the newest is never taken for a copy.
+    const held = KEK_FILE.test(name) ? undefined : [...keks].find(([, key]) => bytes.equals(key))?.[0];
+    const id = held ?? named;
+    if (id !== undefined) found.push({ id, name });
+  }
+  return found.toSorted((a, b) => a.id.localeCompare(b.id));
+}
+
+/** @returns null for what is no file, or is none any more; no bytes for what is too long or too short for a key */
+function contentOf(path: string): Buffer | null {
+  try {
+    const found = statSync(path);
+    if (!found.isFile()) return null;
+    return found.size === KEY ? readFileSync(path) : Buffer.alloc(0);
+  } catch (error) {
+    // Another process has removed it meanwhile.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+/** Whatever fails: what was removed a power cut does not bring back when this returns or throws. */
+function remove(dir: string, files: readonly { name: string }[]): void {
+  try {
+    for (const { name } of files) rmSync(join(dir, name), { force: true });
+  } finally {
+    syncKeys(dir);
+  }
 }
 
 export function freshKey(): Uint8Array {

@@ -48,6 +48,7 @@ export class ChainAudit {
   readonly expectedRows = new Map<string, number>();
   private readonly models: ReadonlyMap<string, ChainModel>;
   private readonly readModels: readonly ReadModel[];
+  private readonly heldUpTo = new Map<string, boolean>();
   /** When the last of the opened events was recorded. */
   lastInstant = '';
   /** Of {@link lastInstant}. */
@@ -245,7 +246,14 @@ export class ChainAudit {
       this.findings.add('tampered', 'name', { chain: row.num }, 'is there after its chain was erased');
     this.erased++;
     const { kek } = erasure.derived;
-    if (typeof kek === 'string' && this.vault.holdsUpTo(kek)) this.incomplete++;
+    if (typeof kek === 'string' && this.isHeldUpTo(kek)) this.incomplete++;
+  }
+
+  /** The keys folder is read once for all chains that were erased under the same key-encryption key. */
+  private isHeldUpTo(kek: string): boolean {
+    const known = this.heldUpTo.get(kek) ?? this.vault.holdsUpTo(kek);
+    this.heldUpTo.set(kek, known);
+    return known;
   }
 
   private checkTime(index: number, time: string, { recordedAt }: LedgerEvent): void {
