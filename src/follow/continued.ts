@@ -62,8 +62,8 @@ export function continuedText(all: readonly Continued[]): string {
   return JSON.stringify({ items: all.map(({ receipt }) => receipt) });
 }
 
-/** @throws ContinuationError */
-function continuedIn(bytes: Uint8Array): Continued[] {
+/** What such a file holds, oldest first. @throws ContinuationError for one that no key signs so */
+export function continuedIn(bytes: Uint8Array): Continued[] {
   const items = servedItems(bytes);
   if (!items) throw new ContinuationError('not a list of them');
   const all = items.map((item) => ({ said: openContinuationReceipt(item, nodeHasher), receipt: item as Receipt }));

@@ -267,7 +267,7 @@ export class Follower {
       progress,
     });
     if (replica && moves.length > 0) await replica.keepRotations(movesText(moves));
-    if (replica && names.length > 0) await replica.keepContinued(continuedText(continued));
+    await replica?.keepContinued(names.length > 0 ? continuedText(continued) : null);
     const mended = (await replica?.publish(found.note, checkpoint, client, progress)) ?? 0;
     this.remembered = { kept: found, shown: null };
     const lag = checkpoint.size - before.size;

@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { dirname, join } from 'node:path';
 import { SignJWT } from 'jose';
@@ -8,9 +8,15 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { listenLocally } from '../cli/machine.js';
 import { endlessly } from '../../test/support/endless.js';
 import { temporaryFolder } from '../../test/support/ledger.js';
-import { goodEntries, MadeLog } from '../../test/support/made-log.js';
+import { goodEntries, MADE_VKEY, MadeLog } from '../../test/support/made-log.js';
+import { SettableClock } from '../config/clock.js';
+import type { FetchFile } from '../ledger/core/log-client.js';
+import { parseVerifierKey } from '../ledger/core/note.js';
+import { logOnly } from '../ledger/core/policy.js';
+import { Follower, type Poll } from './follower.js';
 import { createReplicaServer, tokensOf } from './replica-server.js';
 import { Replica } from './replica.js';
+import { SourceError } from './source.js';
 
 let server: Server;
 let address = '';
@@ -56,4 +62,42 @@ describe('a file of a replica', () => {
       folder.remove();
     }
   });
+
+  it('says how the log went on only as a key has signed that, and is gone where it never did', async () => {
+    const folder = temporaryFolder();
+    try {
+      const log = new MadeLog([...goodEntries(300, 10)]);
+      const copy = join(folder.path, 'log');
+      const continued = join(copy, 'continued');
+      await follow(folder.path, log.files(), await Replica.open(copy));
+      writeFileSync(continued, '{garbage');
+      const replica = await Replica.open(copy);
+      const copied = createReplicaServer(replica, () => Promise.resolve('yes'), pino({ level: 'silent' }));
+      const served: FetchFile = async (path) => {
+        const { statusCode, rawPayload } = await copied.inject({ url: `/log/${path}` });
+        if (statusCode === 503) throw new SourceError(path);
+        return statusCode === 200 ? rawPayload : null;
+      };
+      const other = join(folder.path, 'other');
+      await expect(follow(other, served)).rejects.toThrow('continued');
+      expect(await follow(folder.path, log.files(), replica)).toMatchObject({ ok: true });
+      expect(existsSync(continued)).toBe(false);
+      expect(await follow(other, served)).toMatchObject({ ok: true, standing: { checked: 300 } });
+      await copied.close();
+    } finally {
+      folder.remove();
+    }
+  });
 });
+
+/** One look. */
+async function follow(dir: string, fetch: FetchFile, replica?: Replica): Promise<Poll> {
+  const policy = logOnly(parseVerifierKey(MADE_VKEY));
+  const clock = new SettableClock(Date.UTC(2026, 0, 2));
+  const follower = await Follower.open(dir, { policy, fetch, url: '', clock, ...(replica && { replica }) });
+  try {
+    return await follower.poll();
+  } finally {
+    await follower.close();
+  }
+}

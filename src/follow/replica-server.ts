@@ -94,7 +94,7 @@ export function createReplicaServer(
     send(reply, replica.keyRotations() ?? '{"items":[]}', JSON_TYPE, CACHING.moving),
   );
   server.get('/log/continued', async (_request, reply) =>
-    send(reply, (await replica.continued()) ?? '{"items":[]}', JSON_TYPE, CACHING.moving),
+    send(reply, replica.continued() ?? '{"items":[]}', JSON_TYPE, CACHING.moving),
   );
   server.get('/log/tile/*', async (request, reply) => {
     // One spelling each: the address as it was sent.

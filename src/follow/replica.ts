@@ -1,12 +1,14 @@
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EncodingError, fromUtf8 } from '../ledger/core/bytes.js';
 import { type Checkpoint, CheckpointError, parseCheckpoint } from '../ledger/core/checkpoint.js';
 import { HASH_BYTES } from '../ledger/core/hasher.js';
+import { ContinuationError } from '../ledger/core/log-continuation.js';
 import { type Bundle, LogClient, LogFileError } from '../ledger/core/log-client.js';
 import { NoteError, splitNote } from '../ledger/core/note.js';
 import { encodeBundle, type TilePath, tileWidth } from '../ledger/core/tiles.js';
 import { nodeHasher } from '../ledger/node-hasher.js';
-import { CONTINUED } from './continued.js';
+import { CONTINUED, continuedIn } from './continued.js';
 import { readIfThere, writeDurably } from './durable.js';
 import { ROTATIONS } from './key-moves.js';
 import { FollowFolderError } from './store.js';
@@ -33,6 +35,8 @@ export class Replica {
     private readonly folder: string,
     private shown: Shown | null,
     private rotations: string | null,
+    /** Undefined: what the folder holds is no such list. */
+    private renamings: string | null | undefined,
   ) {
     this.files = new StoredFiles(folder);
   }
@@ -41,8 +45,9 @@ export class Replica {
   static async open(folder: string): Promise<Replica> {
     const file = await readIfThere(join(folder, 'checkpoint'));
     const rotations = await readIfThere(join(folder, ROTATIONS));
+    const renamings = await readRenamings(join(folder, CONTINUED));
     try {
-      return new Replica(folder, file && shownBy(fromUtf8(file)), rotations && fromUtf8(rotations));
+      return new Replica(folder, file && shownBy(fromUtf8(file)), rotations && fromUtf8(rotations), renamings);
     } catch (error) {
       if (error instanceof EncodingError || error instanceof NoteError || error instanceof CheckpointError)
         throw new FollowFolderError(`checkpoint or rotations of the replica are damaged (${error.message})`);
@@ -62,14 +67,21 @@ export class Replica {
     this.rotations = text;
   }
 
-  /** How the log went on under another name, as `/log/continued` serves it; null when it never did. */
-  async continued(): Promise<Uint8Array | null> {
-    return readIfThere(join(this.folder, CONTINUED));
+  /**
+   * How the log went on under another name, as `/log/continued` serves it; null when it never did.
+   * @throws LogFileError when the folder does not hold it as it was written; the next {@link keepContinued} mends that
+   */
+  continued(): string | null {
+    if (this.renamings === undefined) throw new LogFileError(CONTINUED, 'hash');
+    return this.renamings;
   }
 
-  /** Keeps that, before a checkpoint of the log is shown. */
-  async keepContinued(text: string): Promise<void> {
-    await writeDurably(join(this.folder, CONTINUED), text);
+  /** Keeps that, before a checkpoint of the log is shown. @param text as {@link continued} gives it */
+  async keepContinued(text: string | null): Promise<void> {
+    if (text === this.renamings) return;
+    const path = join(this.folder, CONTINUED);
+    await (text === null ? rm(path, { force: true }) : writeDurably(path, text));
+    this.renamings = text;
   }
 
   /** @returns null before the first */
@@ -128,6 +140,19 @@ export class Replica {
       if (error instanceof LogFileError) this.sound = false;
       throw error;
     }
+  }
+}
+
+/** @returns null: there are none; undefined: no key has signed what is there */
+async function readRenamings(path: string): Promise<string | null | undefined> {
+  const file = await readIfThere(path);
+  if (!file) return null;
+  try {
+    continuedIn(file);
+    return fromUtf8(file);
+  } catch (error) {
+    if (error instanceof ContinuationError) return undefined;
+    throw error;
   }
 }
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { run } from '../../src/cli/program.js';
@@ -8,6 +8,7 @@ import type { Config } from '../../src/config/config.js';
 import { openWriter } from '../../src/database/data-source.js';
 import { Replica } from '../../src/follow/replica.js';
 import { compareWithHead } from '../../src/ledger/core/chain-head-compare.js';
+import { LogFileError } from '../../src/ledger/core/log-client.js';
 import { openContinuationReceipt } from '../../src/ledger/core/log-continuation.js';
 import { parseVerifierKey } from '../../src/ledger/core/note.js';
 import { logOnly, type Policy } from '../../src/ledger/core/policy.js';
@@ -199,8 +200,22 @@ describe.each([
     }
     const replica = await Replica.open(copy);
     expect(await follow(now, other, said.to, replica)).toMatchObject({ ok: true, standing: { size: BEFORE + 4 } });
-    const items = (JSON.parse(Buffer.from((await replica.continued())!).toString()) as { items: Receipt[] }).items;
+    const text = replica.continued()!;
+    const { items } = JSON.parse(text) as { items: Receipt[] };
     expect(items.map((item) => openContinuationReceipt(item))).toMatchObject([{ origin: NEXT, size: BEFORE }]);
+
+    // It is written once, and again when it is not what was written.
+    const file = join(copy, 'continued');
+    const { ino } = statSync(file);
+    expect(await follow(now, other, said.to, await Replica.open(copy))).toMatchObject({ ok: true });
+    expect(statSync(file).ino).toBe(ino);
+    for (const wrong of ['{garbage', text.replace('"index":', '"index":1'), text.slice(0, -1)]) {
+      writeFileSync(file, wrong);
+      const damaged = await Replica.open(copy);
+      expect(() => damaged.continued()).toThrow(LogFileError);
+      expect(await follow(now, other, said.to, damaged)).toMatchObject({ ok: true });
+      expect([damaged.continued(), readFileSync(file, 'utf8')]).toEqual([text, text]);
+    }
   });
 
   it.skipIf(missing)(
