@@ -1,5 +1,5 @@
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 
 /**
  * Replaces a file as a whole; it is on the disk, name and content, before this resolves. After a rejection or a crash
@@ -30,6 +30,39 @@ export async function readIfThere(path: string): Promise<Buffer | null> {
     if (code === 'ENOENT' || code === 'ENOTDIR') return null;
     throw error;
   }
+}
+
+/** @returns null also when there is something that cannot be read: a folder, a bad sector, a file of somebody else's */
+export async function readIfReadable(path: string): Promise<Buffer | null> {
+  return readFile(path).catch(() => null);
+}
+
+/** Codes of what stands in the way of a file. */
+const IN_THE_WAY = ['EISDIR', 'ENOTDIR', 'EEXIST'];
+
+/**
+ * As {@link writeDurably}, but whatever is in the way goes: a folder in the place of the file, a file in the place of
+ * one of its folders.
+ * @param path below `folder`, which stays
+ */
+export async function replaceDurably(folder: string, path: string, content: string | Uint8Array): Promise<void> {
+  try {
+    await writeDurably(join(folder, path), content);
+  } catch (error) {
+    if (!IN_THE_WAY.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    const parts = path.split('/');
+    for (let at = 1; at < parts.length; at++) await removeUnless('folder', join(folder, ...parts.slice(0, at)));
+    for (const file of [path, `${path}.draft`]) await removeUnless('file', join(folder, file));
+    await writeDurably(join(folder, path), content);
+  }
+}
+
+async function removeUnless(what: 'file' | 'folder', path: string): Promise<void> {
+  const isFolder = await stat(path).then(
+    (there) => there.isDirectory(),
+    () => null,
+  );
+  if (isFolder === (what === 'file')) await rm(path, { recursive: true });
 }
 
 async function sync(folder: string): Promise<void> {

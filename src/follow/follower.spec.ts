@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
@@ -306,6 +306,35 @@ describe('a follower', () => {
     expect(await follower.poll()).toMatchObject({ standing: { mended: 1 } });
     expect(await read(replica, 'tile/entries/004')).toEqual(await good.files()('tile/entries/004'));
     await follower.close();
+  });
+
+  it.each<[what: string, file: string, inItsPlace: (path: string) => void]>([
+    ['a folder in the place of a tile', 'tile/0/001', (path) => mkdirSync(join(path, 'x'), { recursive: true })],
+    ['a folder in the place of a bundle', 'tile/entries/005.p/220', (path) => mkdirSync(path)],
+    ['a folder in the place of the right edge', 'tile/1/000.p/5', (path) => mkdirSync(path)],
+    ['a file in the place of a folder', 'tile/entries/005.p', (path) => writeFileSync(path, 'x')],
+    ['a link to itself', 'tile/0/001', (path) => symlinkSync(path, path)],
+  ])('mends %s', async (_, file, inItsPlace) => {
+    const opened = () => Replica.open(join(dir, 'log'));
+    await look(good.files(), ours, await opened());
+    const spoil = () => {
+      rmSync(join(dir, 'log', file), { recursive: true });
+      inItsPlace(join(dir, 'log', file));
+    };
+    spoil();
+    const replica = await opened();
+    const follower = await Follower.open(dir, { policy: ours, fetch: good.files(), url: '', clock, replica });
+    expect(await follower.poll()).toMatchObject({ ok: true, standing: { mended: 1 } });
+    const path = file.endsWith('.p') ? `${file}/220` : file;
+    expect(await read(replica, path)).toEqual(await good.files()(path));
+    // What is damaged while it runs is found when it is read; the right edge is in memory.
+    spoil();
+    await replica.read(parseTilePath('tile/0/002')!);
+    const found = await replica.read(parseTilePath(path)!).catch((error: unknown) => error);
+    expect(await follower.poll()).toMatchObject({ standing: { mended: found instanceof LogFileError ? 1 : 0 } });
+    await follower.close();
+    expect(await look(good.files(), ours, await opened())).toMatchObject({ ok: true });
+    expect(readFileSync(join(dir, 'log', path))).toEqual(Buffer.from((await good.files()(path))!));
   });
 
   it.each([

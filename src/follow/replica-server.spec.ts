@@ -63,14 +63,17 @@ describe('a file of a replica', () => {
     }
   });
 
-  it('says how the log went on only as a key has signed that, and is gone where it never did', async () => {
+  it.each<[what: string, spoil: (path: string) => void]>([
+    ['no list', (path) => writeFileSync(path, '{garbage')],
+    ['a folder', (path) => mkdirSync(path)],
+  ])('does not say that the log went on where it never did: what says so is %s', async (_, spoil) => {
     const folder = temporaryFolder();
     try {
       const log = new MadeLog([...goodEntries(300, 10)]);
       const copy = join(folder.path, 'log');
       const continued = join(copy, 'continued');
       await follow(folder.path, log.files(), await Replica.open(copy));
-      writeFileSync(continued, '{garbage');
+      spoil(continued);
       const replica = await Replica.open(copy);
       const copied = createReplicaServer(replica, () => Promise.resolve('yes'), pino({ level: 'silent' }));
       const served: FetchFile = async (path) => {

@@ -9,7 +9,7 @@ import { NoteError, splitNote } from '../ledger/core/note.js';
 import { encodeBundle, type TilePath, tileWidth } from '../ledger/core/tiles.js';
 import { nodeHasher } from '../ledger/node-hasher.js';
 import { CONTINUED, continuedIn } from './continued.js';
-import { readIfThere, writeDurably } from './durable.js';
+import { readIfThere, replaceDurably, writeDurably } from './durable.js';
 import { ROTATIONS } from './key-moves.js';
 import { FollowFolderError } from './store.js';
 import { bundleAt, type Completing, StoredFiles } from './stored-files.js';
@@ -79,8 +79,8 @@ export class Replica {
   /** Keeps that, before a checkpoint of the log is shown. @param text as {@link continued} gives it */
   async keepContinued(text: string | null): Promise<void> {
     if (text === this.renamings) return;
-    const path = join(this.folder, CONTINUED);
-    await (text === null ? rm(path, { force: true }) : writeDurably(path, text));
+    if (text !== null) await replaceDurably(this.folder, CONTINUED, text);
+    else await rm(join(this.folder, CONTINUED), { recursive: true, force: true });
     this.renamings = text;
   }
 
@@ -143,10 +143,10 @@ export class Replica {
   }
 }
 
-/** @returns null: there are none; undefined: no key has signed what is there */
+/** @returns null: there are none; undefined: no key has signed what is there, or it cannot be read */
 async function readRenamings(path: string): Promise<string | null | undefined> {
-  const file = await readIfThere(path);
-  if (!file) return null;
+  const file = await readIfThere(path).catch(() => undefined);
+  if (!file) return file;
   try {
     continuedIn(file);
     return fromUtf8(file);

@@ -18,7 +18,7 @@ import {
   tileWidth,
 } from '../ledger/core/tiles.js';
 import { nodeHasher } from '../ledger/node-hasher.js';
-import { readIfThere, writeDurably } from './durable.js';
+import { readIfReadable, replaceDurably } from './durable.js';
 
 export interface Completing {
   /** Number of entries up to which every file is known to be right. */
@@ -33,12 +33,15 @@ export interface Completing {
 export class StoredFiles {
   constructor(private readonly folder: string) {}
 
-  /** The bytes under a path, or those that the full tile there begins with. @returns null: not there */
+  /**
+   * The bytes under a path, or those that the full tile there begins with.
+   * @returns null: not there, or not to be read, which is as good
+   */
   async read(path: string): Promise<Uint8Array | null> {
     const tile = parseTilePath(path);
-    const exact = tile && (await readIfThere(join(this.folder, path)));
+    const exact = tile && (await readIfReadable(join(this.folder, path)));
     if (exact || !tile || tile.width === TILE_WIDTH) return exact;
-    const full = await readIfThere(join(this.folder, pathOf({ ...tile, width: TILE_WIDTH })));
+    const full = await readIfReadable(join(this.folder, pathOf({ ...tile, width: TILE_WIDTH })));
     return full && firstOf(tile, full);
   }
 
@@ -92,7 +95,7 @@ export class StoredFiles {
   }
 
   private async write(path: string, bytes: Uint8Array): Promise<void> {
-    await writeDurably(join(this.folder, path), bytes);
+    await replaceDurably(this.folder, path, bytes);
     // What was the right edge once is the beginning of the full tile now.
     if (!path.includes('.p/')) await rm(join(this.folder, `${path}.p`), { recursive: true, force: true });
   }
