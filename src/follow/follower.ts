@@ -136,7 +136,7 @@ export class Follower {
       return file;
     };
     try {
-      this.checkForm(found);
+      await this.checkForm(found);
       const { signed, moves } = await this.openFound(found);
       known = moves;
       return { ok: true, standing: await this.check(signed, moves, fetch) };
@@ -172,18 +172,31 @@ export class Follower {
   }
 
   /**
-   * @throws {SourceError} when it is no checkpoint: somebody else answers, a proxy, say
-   * @throws {Alarm} when the log itself has signed that
+   * @throws {SourceError} when it is no checkpoint: somebody else answers, a proxy, say; or when the log is away
+   * @throws {Alarm} when the log itself has signed that, by a key that is known or one that has replaced it
    */
-  private checkForm(note: string): void {
+  private async checkForm(note: string): Promise<void> {
     try {
       parseCheckpoint(splitNote(note).text);
     } catch (error) {
       if (!isNotOurs(error)) throw error;
-      const rotations = this.moves.map(({ rotation }) => rotation);
-      const malformed = malformedIn(note, this.options.policy, rotations);
-      if (!malformed) throw new SourceError(NO_CHECKPOINT);
-      throw new Alarm('signature', `the log has signed what is no checkpoint: ${malformed.why}`);
+      checkMalformed(note, this.options.policy, this.moves);
+      checkMalformed(note, this.options.policy, await this.movesBeside());
+      throw new SourceError(NO_CHECKPOINT);
+    }
+  }
+
+  /**
+   * The moves that are served beside what is no checkpoint. That they are none either is no alarm: a proxy answers
+   * everything alike.
+   * @throws {SourceError}; {Alarm} `fork`
+   */
+  private async movesBeside(): Promise<readonly KeyMove[]> {
+    try {
+      return await fetchMoves(this.options.fetch, this.moves);
+    } catch (error) {
+      if (error instanceof Alarm && error.kind === 'signature') return this.moves;
+      throw error;
     }
   }
 
@@ -341,6 +354,18 @@ function alongTrust({ logs }: Policy, moves: readonly KeyMove[]): Rotation[] {
     pinned,
     moves.map(({ rotation }) => rotation),
   );
+}
+
+/** @throws {Alarm} when the log has signed what is no checkpoint, by a key to which these moves pass trust */
+function checkMalformed(note: string, policy: Policy, moves: readonly KeyMove[]): void {
+  const malformed = malformedIn(
+    note,
+    policy,
+    moves.map(({ rotation }) => rotation),
+  );
+  if (!malformed) return;
+  const rotations = moves.length > 0 && { rotations: moves.map(({ receipt }) => receipt) };
+  throw new Alarm('signature', `the log has signed what is no checkpoint: ${malformed.why}`, { ...rotations });
 }
 
 /** @throws {Alarm} when what was kept is signed by a key that had been replaced before */

@@ -7,13 +7,14 @@ import { temporaryFolder } from '../../test/support/ledger.js';
 import { SettableClock } from '../config/clock.js';
 import { utf8 } from '../ledger/core/bytes.js';
 import type { FetchFile } from '../ledger/core/log-client.js';
-import { ed25519Signer, parseVerifierKey } from '../ledger/core/note.js';
+import { ed25519Signer, parseVerifierKey, signNote } from '../ledger/core/note.js';
 import { logOnly, logsOnly, type Policy } from '../ledger/core/policy.js';
 import { nodeHasher } from '../ledger/node-hasher.js';
 import { checkEvidence, evidenceSchema } from './evidence.js';
 import { Follower, type Poll } from './follower.js';
 import { createReplicaServer } from './replica-server.js';
 import { Replica } from './replica.js';
+import { SourceError } from './source.js';
 import { FollowFolderError } from './store.js';
 
 const folder = temporaryFolder();
@@ -179,6 +180,28 @@ describe('a follower that has pinned the old key of a log', () => {
     expect(poll).toMatchObject({ ok: false, alarm: 'fork' });
     expect(verdict(poll)).toMatchObject({ proved: true });
     expect(existsSync(join(dir, 'rotations'))).toBe(false);
+  });
+
+  it.each([
+    ['the new key', next, true],
+    ['somebody else', third, false],
+  ])('is served what is no checkpoint, signed by %s', async (_, signer, alarms) => {
+    await look(rotated.files(AT - 1));
+    const text = `${ORIGIN}\n0700\n`;
+    const files = instead(rotated.files(), 'checkpoint', signNote(text, [signer]));
+    const away = 'checkpoint: not a signed checkpoint';
+    if (alarms) {
+      const poll = await look(files);
+      expect(poll).toMatchObject({ ok: false, alarm: 'signature', what: expect.stringContaining('no checkpoint') });
+      expect(verdict(poll)).toMatchObject({ proved: true });
+    } else await expect(look(files)).rejects.toThrow(away);
+    // Without what says that the key was replaced, nobody knows whose it is.
+    await expect(look(instead(files, 'rotations', null))).rejects.toThrow(away);
+    await expect(look(instead(files, 'rotations', '<html>'))).rejects.toThrow(away);
+    const partly: FetchFile = (path) =>
+      path === 'rotations' ? Promise.reject(new SourceError('rotations: no answer')) : files(path);
+    await expect(look(partly)).rejects.toThrow('rotations: no answer');
+    expect(await look(rotated.files(AT))).toMatchObject({ ok: true, standing: { checked: AT } });
   });
 
   it('raises an alarm when the old key signs on behind its end', async () => {
