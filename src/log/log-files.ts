@@ -82,16 +82,18 @@ export class LogFiles {
 
   /** Events of the log chain in the served tree, in its order. @param after log index of the last one of the page before */
   async chain(after: number, limit: number): Promise<ClearEvent[]> {
-    const newest = await this.served.newest();
     const rows = await this.reader.db.query<{ idx: number; entry: Buffer; body: Buffer }>(
       `SELECT e.idx, e.entry, p.body FROM entry e JOIN payload p ON p.idx = e.idx
-       WHERE e.chain = (SELECT num FROM chain WHERE id = ?) AND e.idx > ? AND e.idx < ? ORDER BY e.seq LIMIT ?`,
-      [LOG_CHAIN, after, newest?.size ?? 0, limit],
+       WHERE e.chain = (SELECT num FROM chain WHERE id = ?) AND e.idx > ? ORDER BY e.seq LIMIT ?`,
+      [LOG_CHAIN, after, limit],
     );
-    return rows.map(({ idx, entry, body }) => {
+    const shown: ClearEvent[] = [];
+    for (const { idx, entry, body } of rows) {
+      if (!(await this.served.reaches(idx + 1))) break;
       openClear(entry, body);
-      return { index: idx, entry: entry.toString('base64'), ...disclosed(body) };
-    });
+      shown.push({ index: idx, entry: entry.toString('base64'), ...disclosed(body) });
+    }
+    return shown;
   }
 
   /**

@@ -2,10 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { describe, expect, it, vi } from 'vitest';
 import { openSqliteReadOnly } from '../../src/database/data-source.js';
 import { openCheckpoint } from '../../src/ledger/core/checkpoint.js';
+import { LOG_CHAIN } from '../../src/ledger/core/entry.js';
 import { openWitnessed } from '../../src/ledger/core/policy.js';
 import { verifyReceipt } from '../../src/ledger/core/receipt.js';
+import { LOG_REF } from '../../src/ledger/log-chain.js';
 import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
 import { verifyDatabase } from '../../src/ledger/verify/database.js';
+import { LogFiles } from '../../src/log/log-files.js';
 import { Served } from '../../src/log/rounds-served.js';
 import { sharedPostgres } from '../support/engines.js';
 import { count, testActor } from '../support/ledger.js';
@@ -127,6 +130,35 @@ describe('what is served', () => {
     await publish(log, 1);
     expect((await new Served(reader, writer, log.published, null).newest())?.size).toBe(7);
     expect(await witnessing(log, [one, two], 2).served.newest()).toBeNull();
+  });
+
+  it("shows the log's own chain as far as its files, also before the quorum of another policy", async () => {
+    const log = await openLog();
+    const [one, two] = [await honest(1), await honest(2)];
+    const data = { account: randomUUID(), kid: 'kid', reason: 'lost' };
+    const revoked = { chain: LOG_CHAIN, type: 'actor-key.revoked/1', data, derived: { by: 'administrator' } };
+    const revoke = async () => {
+      const command = { actor: testActor, chains: [LOG_REF], decide: () => ({ events: [revoked] }) };
+      expect(await log.ledger.writer.commit(command)).toMatchObject({ ok: true });
+    };
+    await revoke();
+    await publish(log, 2);
+    await witnessing(log, [one], 1).rounds.run();
+    expect((await witnessing(log, [one], 1).served.newest())?.size).toBe(3);
+    await revoke();
+    await publish(log, 1);
+    const { served, rounds } = witnessing(log, [one, two], 2);
+    const files = new LogFiles(log.ledger.reader, served);
+    const indexes = async (after: number, limit: number) => (await files.chain(after, limit)).map(({ index }) => index);
+    expect(await served.newest()).toBeNull();
+    // Whoever has the checkpoint of 3 entries is still served its tiles, too.
+    expect(await files.bundle(0, 3)).not.toBeNull();
+    expect(await indexes(-1, 10)).toEqual([0]);
+    expect(await indexes(2, 10)).toEqual([]);
+    await rounds.run();
+    expect(await indexes(-1, 10)).toEqual([0, 3]);
+    expect(await indexes(-1, 1)).toEqual([0]);
+    expect(await indexes(0, 1)).toEqual([3]);
   });
 
   it('is stored once, however many ask at once', async () => {
