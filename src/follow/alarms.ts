@@ -9,6 +9,7 @@ import { tileNodeReader } from '../ledger/core/tiles.js';
 import { nodeHasher } from '../ledger/node-hasher.js';
 import { writeDurably } from './durable.js';
 import type { AlarmKind, Evidence } from './evidence.js';
+import { isOfChain } from './log-chain.js';
 
 /** Something is wrong with the log. It carries what the evidence file will say. */
 export class Alarm extends Error {
@@ -93,9 +94,11 @@ export function fileAlarm({ path, reason }: LogFileError, served: ReadonlyMap<st
   const files = [...served].flatMap(([name, bytes]) =>
     edge || name === path ? [{ path: name, bytes: bytes && toBase64(bytes) }] : [],
   );
-  return new Alarm('files', edge ? 'the tiles at the right edge do not give the signed root' : `${path} ${words}`, {
-    files,
-  });
+  const what = edge ? 'the tiles at the right edge do not give the signed root' : `${path} ${words}`;
+  // No answer tells a replica from a service that hides its chain: who follows knows which it is.
+  const hint =
+    isOfChain(path) && served.get(path) === null ? '; if this is a replica, follow it with --from-replica' : '';
+  return new Alarm('files', what + hint, { files });
 }
 
 function nodesOf(client: LogClient) {

@@ -107,7 +107,11 @@ describe('a follower that has pinned the old key of a log', () => {
   it('is shown the event as everybody is, unless it follows a replica', async () => {
     const hidden: FetchFile = (path) => (path.startsWith('chain') ? Promise.resolve(null) : rotated.files()(path));
     const what = `chain?after=${AT - 1}&limit=1 is not there`;
-    expect(await look(hidden, old, undefined, true)).toMatchObject({ ok: false, alarm: 'files', what });
+    const replica = `${what}; if this is a replica, follow it with --from-replica`;
+    expect(await look(hidden, old, undefined, true)).toMatchObject({ ok: false, alarm: 'files', what: replica });
+    const empty: FetchFile = (path) =>
+      path.startsWith('chain') ? Promise.resolve(utf8('{"items":[]}')) : rotated.files()(path);
+    expect(await look(empty, old, undefined, true)).toMatchObject({ ok: false, alarm: 'files', what });
     const shown = await look(rotated.files(), old, undefined, true);
     expect(shown).toMatchObject({ ok: true, standing: { checked: 701, chain: 'shown' } });
     rmSync(dir, { recursive: true });

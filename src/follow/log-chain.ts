@@ -5,6 +5,11 @@ import type { Entry } from '../ledger/core/entry.js';
 import { type FetchFile, LogFileError } from '../ledger/core/log-client.js';
 import { nodeHasher } from '../ledger/node-hasher.js';
 
+const CHAIN = 'chain';
+
+/** Whether a file of `/log` is a page of its own chain. */
+export const isOfChain = (path: string): boolean => path.startsWith(`${CHAIN}?`);
+
 /** `GET /log/chain`. */
 const page = z.object({
   items: z.array(z.object({ index: z.number(), entry: z.string(), salt: z.string(), payload: z.string() })),
@@ -22,7 +27,7 @@ export async function checkShown(
   bytes: Uint8Array,
   { commitment }: Entry,
 ): Promise<void> {
-  const path = `chain?${index === 0 ? '' : `after=${index - 1}&`}limit=1`;
+  const path = `${CHAIN}?${index === 0 ? '' : `after=${index - 1}&`}limit=1`;
   const file = await fetch(path);
   const [item] = file ? itemsIn(file) : [];
   if (item?.index !== index) throw new LogFileError(path, 'missing');
