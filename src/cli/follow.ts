@@ -76,6 +76,7 @@ export async function runFollow(url: string, options: FollowCommandOptions, term
       clock,
       chainShown: !options.fromReplica,
       ...(replica ? { replica } : {}),
+      stop: stop.signal,
       progress: (done, total) => line.show(() => `checking entries: ${done} of ${total}`),
     });
     opened.push(follower);
@@ -119,12 +120,12 @@ async function follow(
       else for (const words of inWords(poll)) terminal.out(words);
       if (!poll.ok) return EXIT.finding;
     } catch (error) {
-      if (!(error instanceof SourceError || error instanceof EnvironmentError)) throw error;
-      if (once)
-        throw new EnvironmentError(
-          signal.aborted ? 'stopped before the look was finished: it says nothing' : error.message,
-        );
-      if (signal.aborted) return EXIT.ok;
+      const away = error instanceof SourceError || error instanceof EnvironmentError;
+      const stopped = signal.aborted && (away || error === signal.reason);
+      if (stopped && once) throw new EnvironmentError('stopped before the look was finished: it says nothing');
+      if (stopped) return EXIT.ok;
+      if (!away) throw error;
+      if (once) throw new EnvironmentError(error.message);
       line.done();
       if (json) terminal.out(JSON.stringify({ event: 'away', reason: error.message }));
       else terminal.err(`away: ${error.message}`);

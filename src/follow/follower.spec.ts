@@ -308,6 +308,22 @@ describe('a follower', () => {
     await follower.close();
   });
 
+  it('looks through its replica no further when it is told to stop', async () => {
+    await look(good.files(), ours, await Replica.open(join(dir, 'log')));
+    const replica = await Replica.open(join(dir, 'log'));
+    const stop = new AbortController();
+    const seen: number[] = [];
+    const progress = (done: number) => {
+      seen.push(done);
+      if (done >= 512) stop.abort();
+    };
+    const options = { policy: ours, fetch: good.files(), url: '', clock, replica, progress, stop: stop.signal };
+    const follower = await Follower.open(dir, options);
+    await expect(follower.poll()).rejects.toMatchObject({ name: 'AbortError' });
+    await follower.close();
+    expect(seen).toEqual([256, 512]);
+  });
+
   it.each<[what: string, file: string, inItsPlace: (path: string) => void]>([
     ['a folder in the place of a tile', 'tile/0/001', (path) => mkdirSync(join(path, 'x'), { recursive: true })],
     ['a folder in the place of a bundle', 'tile/entries/005.p/220', (path) => mkdirSync(path)],

@@ -76,6 +76,8 @@ export interface FollowOptions {
   readonly chainShown?: boolean;
   readonly replica?: Replica;
   readonly progress?: (done: number, total: number) => void;
+  /** Ends what a look does by itself; what it waits for, `fetch` ends. */
+  readonly stop?: AbortSignal;
 }
 
 /**
@@ -121,7 +123,7 @@ export class Follower {
   /**
    * Looks once, and checks everything that is new. An alarm's evidence is durable before this resolves.
    * @throws {SourceError} when the log is away; what was checked until then is not asked for again
-   * @throws {FollowFolderError}
+   * @throws {FollowFolderError}; the reason of `stop` when that ends it
    */
   async poll(): Promise<Poll> {
     const found = await this.fetchNote();
@@ -261,7 +263,7 @@ export class Follower {
     if (!equal(await client.rootAt(before.size), before.tree.root()))
       throw new FollowFolderError('follow.sqlite does not fit the checkpoint beside it: one of them was replaced');
     const now = Math.floor(clock.now() / 1000);
-    const { chainShown = false, replica, progress } = this.options;
+    const { chainShown = false, replica, progress, stop } = this.options;
     const { origin } = checkpoint;
     const continued = await fetchContinued(fetch);
     const names = await namesIn(continued, checkpoint, client);
@@ -281,7 +283,7 @@ export class Follower {
     });
     if (replica && moves.length > 0) await replica.keepRotations(movesText(moves));
     await replica?.keepContinued(names.length > 0 ? continuedText(continued) : null);
-    const mended = (await replica?.publish(found.note, checkpoint, client, progress)) ?? 0;
+    const mended = (await replica?.publish(found.note, checkpoint, client, { progress, stop })) ?? 0;
     this.remembered = { kept: found, shown: null };
     const lag = checkpoint.size - before.size;
     const cosigned = quorum.witnesses.map(({ time }) => Number(time));

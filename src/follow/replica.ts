@@ -98,22 +98,21 @@ export class Replica {
    * Moves to a checkpoint whose entries are checked and continue those that are shown. The first time, and after a file
    * was found wrong, it looks through all files, and has what is missing or wrong fetched again.
    * @param log reads the tree of that checkpoint where it is followed
-   * @param progress told how many entries of how many are there
    * @returns number of files that were fetched again
-   * @throws LogFileError when the log does not have one of its files
+   * @throws LogFileError when the log does not have one of its files; the reason of `stop` when that ends it
    * @throws RangeError when it is smaller than the one that is shown: that is evidence, and stays
    */
   async publish(
     note: string,
     checkpoint: Checkpoint,
     log: LogClient,
-    progress?: Completing['progress'],
+    { progress, stop }: Pick<Completing, 'progress' | 'stop'> = {},
   ): Promise<number> {
     if (this.sound && note === this.shown?.note) return 0;
     const before = this.shown?.checkpoint.size ?? 0;
     if (checkpoint.size < before) throw new RangeError('a replica is not set back');
     const known = this.sound ? before : 0;
-    const mended = await this.files.complete(checkpoint, log, { known, before, progress });
+    const mended = await this.files.complete(checkpoint, log, { known, before, progress, stop });
     if (note !== this.shown?.note) await writeDurably(join(this.folder, 'checkpoint'), note);
     this.shown = { note, checkpoint, client: null };
     this.sound = true;

@@ -27,6 +27,8 @@ export interface Completing {
   readonly before: number;
   /** Told how many entries of how many are there. */
   readonly progress?: ((done: number, total: number) => void) | undefined;
+  /** Ends it between two files. */
+  readonly stop?: AbortSignal | undefined;
 }
 
 /** Tiles and entry bundles (C2SP tlog-tiles) in a folder. What is read from it is for a {@link LogClient} to check. */
@@ -57,9 +59,9 @@ export class StoredFiles {
    * tile a level, one bundle.
    * @param log reads the same tree where it is followed
    * @returns number of files that were there once, and had to be fetched again
-   * @throws LogFileError when the log does not have one
+   * @throws LogFileError when the log does not have one; the reason of `stop` when that ends it
    */
-  async complete(tree: Checkpoint, log: LogClient, { known, before, progress }: Completing): Promise<number> {
+  async complete(tree: Checkpoint, log: LogClient, { known, before, progress, stop }: Completing): Promise<number> {
     let mended = 0;
     const mend = async (level: number, index: number, path: string, bytes: Uint8Array) => {
       await this.write(path, bytes);
@@ -79,11 +81,14 @@ export class StoredFiles {
     const own = await LogClient.open(nodeHasher, (path) => this.read(path), tree);
     for (const level of levels) {
       const full = Math.floor(completeAt(tree.size, TILE_HEIGHT * level) / TILE_WIDTH);
-      for (let index = Math.floor(completeAt(known, TILE_HEIGHT * level) / TILE_WIDTH); index < full; index++)
+      for (let index = Math.floor(completeAt(known, TILE_HEIGHT * level) / TILE_WIDTH); index < full; index++) {
+        stop?.throwIfAborted();
         if (!(await isRight(() => own.tile(level, index))))
           await mend(level, index, tilePath(level, index), await log.tile(level, index));
+      }
     }
     for (let index = Math.floor(known / TILE_WIDTH); index * TILE_WIDTH < tree.size; index++) {
+      stop?.throwIfAborted();
       const done = Math.min(tree.size, (index + 1) * TILE_WIDTH);
       if (!(await isRight(() => bundleAt(own, index)))) {
         const { entries } = await bundleAt(log, index);

@@ -4,6 +4,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { listenLocally } from '../../src/cli/machine.js';
+import { run } from '../../src/cli/program.js';
+import type { Terminal } from '../../src/cli/terminal.js';
 import type { FetchFile } from '../../src/ledger/core/log-client.js';
 import { temporaryFolder } from '../support/ledger.js';
 import { filesOf } from '../support/log.js';
@@ -73,6 +75,29 @@ describe('rxledger follow', () => {
     const follower = follow('--replica', '--once');
     expect((await follower.ended).code).toBe(3);
     expect(follower.stderr()).toContain('checkpoint or rotations of the replica are damaged');
+  });
+
+  it('ends while it looks through its replica', async () => {
+    for (const once of [['--once'], ['--port', '0']]) {
+      expect((await follow('--replica', '--once').ended).code).toBe(0);
+      let err = '';
+      const terminal: Terminal = {
+        out: () => undefined,
+        err: (line) => void (err += line),
+        // The first bundle is looked at: what `follow` does at a signal, without one to the tests.
+        status: () => process.listeners('SIGTERM').at(-1)?.('SIGTERM'),
+        watched: true,
+        env: { LOG_LEVEL: 'silent' },
+        stdout: process.stdout,
+      };
+      const dir = ['--dir', join(folder.path, 'auditor'), '--vkey', MADE_VKEY];
+      const code = await run(['follow', address, ...dir, '--replica', ...once], terminal);
+      expect({ code, err }).toEqual(
+        once.includes('--once')
+          ? { code: 3, err: expect.stringContaining('stopped before the look was finished') }
+          : { code: 0, err: '' },
+      );
+    }
   });
 
   it('says nothing good of a single look that was stopped', async () => {
