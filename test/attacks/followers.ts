@@ -1,4 +1,7 @@
-/** Auditors who run `rxledger follow`: the program's own follower, on a folder of its own. */
+/**
+ * Auditors who run `rxledger follow` with the pinned key alone, no `--policy`: the program's own follower, as that
+ * command line makes it, on a folder of its own.
+ */
 import { cpSync, readFileSync } from 'node:fs';
 import { Clock } from '../../src/config/clock.js';
 import { checkEvidence, evidenceSchema } from '../../src/follow/evidence.js';
@@ -21,10 +24,11 @@ export interface Look {
   readonly outage: string | null;
 }
 
-/** Looks once, as `rxledger follow --once` on that folder does, which goes on from here. */
+/** Looks once, as `rxledger follow --once --vkey …` on that folder does, which goes on from here. */
 export async function look(folder: string, vkey: string, fetch: FetchFile): Promise<Look> {
   const policy = logOnly(parseVerifierKey(vkey));
-  const follower = await Follower.open(folder, { policy, fetch, url: 'https://log.example', clock: new Clock() });
+  const options = { policy, fetch, url: 'https://log.example', clock: new Clock(), chainShown: true };
+  const follower = await Follower.open(folder, options);
   try {
     const poll = await follower.poll();
     if (poll.ok) return { alarm: null, proved: false, outage: null };
@@ -67,8 +71,8 @@ export async function follow(shown: Shown, kept: Kept): Promise<string | null> {
 }
 
 /**
- * Two auditors who compare: each is shown something, and then looks at what the other was shown, as at the other's
- * replica. Only what convicts the log counts: neither has to believe the other.
+ * Two auditors who compare: each is shown something, and then looks at what the other was shown. Only what
+ * convicts the log counts: neither has to believe the other.
  */
 export async function twoFollowers({ files, elsewhere }: Shown, { vkey, follower }: Kept): Promise<string | null> {
   // Where both are shown the same, comparing adds nothing to what each sees alone.
