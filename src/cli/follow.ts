@@ -223,6 +223,7 @@ function tokenOf(
   clock: Clock,
   stop: AbortSignal,
 ): (() => Promise<string>) | null {
+  if (audience !== undefined && clientId === undefined) throw new UsageError('--audience goes with --client-id');
   if (token !== undefined) {
     if (clientId !== undefined || key !== undefined)
       throw new UsageError('--token stands in the place of --client-id and --key');

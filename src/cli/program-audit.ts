@@ -128,8 +128,8 @@ a receipt and a chain head or list: withheld, unlisted, uncovered, differs.`,
 Ends with 1 at the first alarm; what shows it is in <folder>/evidence (\`rxledger evidence\` checks it elsewhere). A
 replica is served on as it was before the alarm: then it ends at a signal, with 1 all the same.
 Alarms: signature, log (another log answers), rollback, fork, quorum (of --policy is not met), files (a tile or bundle
-is not the signed one, or the log's own chain is not shown as it is), entry (one breaks a rule). A log that is away ends a look with 3 under --once; without it the
-next look is waited for. With --json a line a look.`,
+is not the signed one, or the log's own chain is not shown as it is), entry (one breaks a rule). A log that is away
+ends a look with 3 under --once; without it the next look is waited for. With --json a line a look.`,
     )
     .action(async (url: string, options: FollowCommandOptions) =>
       done(await (await import('./follow.js')).runFollow(url, options, terminal)),

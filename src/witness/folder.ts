@@ -11,8 +11,9 @@ export class WitnessFolderError extends Error {
 
 /**
  * Where a witness keeps what it must not forget, readable by its owner only: `vkey`, `witness.key`, `cosigned` (the
- * origins of all logs that it ever cosigned), and for each log the checkpoint cosigned last in `checkpoints/<SHA-256 of the origin>`, as the signed note that was answered.
- * A file is replaced as a whole and is on the disk, name and content, before {@link write} resolves.
+ * origins of all logs that it ever cosigned), and for each log the checkpoint cosigned last in
+ * `checkpoints/<SHA-256 of the origin>`, as the signed note that was answered. A file is replaced as a whole and is on
+ * the disk, name and content, before {@link write} resolves.
  */
 export class WitnessFolder {
   private lock: DataSource | null = null;

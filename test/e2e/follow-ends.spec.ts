@@ -114,6 +114,16 @@ describe('rxledger follow', () => {
     expect((await follow('--once').ended).code).toBe(0);
   });
 
+  it.each([
+    ['alone', []],
+    ['with a token', ['--token', 'token']],
+    ['with a key', ['--key', 'f.key']],
+  ])('takes no --audience %s, since nobody signs in to it', async (_, more) => {
+    const follower = follow('--once', '--audience', 'https://rx.example', ...more);
+    expect((await follower.ended).code).toBe(2);
+    expect(follower.stderr()).toContain('--audience goes with --client-id');
+  });
+
   it('ends at once while it signs in', async () => {
     const key = join(folder.path, 'f.key');
     expect((await startNode('bin/rxledger.js', ['keygen', key]).ended).code).toBe(0);
