@@ -76,9 +76,12 @@ export class Replica {
     return this.renamings;
   }
 
-  /** Keeps that, before a checkpoint of the log is shown. @param text as {@link continued} gives it */
+  /**
+   * Keeps that, before a checkpoint of the log is shown.
+   * @param text as {@link continued} gives it; null: the log shows none, which takes nothing back that a key has signed
+   */
   async keepContinued(text: string | null): Promise<void> {
-    if (text === this.renamings) return;
+    if (text === this.renamings || (text === null && this.renamings !== undefined)) return;
     if (text !== null) await replaceDurably(this.folder, CONTINUED, text);
     else await rm(join(this.folder, CONTINUED), { recursive: true, force: true });
     this.renamings = text;
