@@ -10,7 +10,7 @@ import { isKeyName } from '../ledger/core/name.js';
 import { parseVerifierKey } from '../ledger/core/note.js';
 import { readHeadFile } from '../ledger/head-file.js';
 import { readKeyHistory } from '../ledger/key-history.js';
-import { lackInWords, missingKeys } from '../ledger/missing-keys.js';
+import { lackOf, missingKeys } from '../ledger/missing-keys.js';
 import { readHead } from '../ledger/tip.js';
 import { Vault } from '../ledger/vault.js';
 import { verifyDatabase } from '../ledger/verify/database.js';
@@ -62,7 +62,7 @@ export async function runVerify(
   else for (const words of inWords(report)) terminal.out(words);
   if (!report.ok) return EXIT.finding;
   if (!place || report.payloadsChecked || options.entriesOnly) return EXIT.ok;
-  const why = lacking.length > 0 ? lackInWords(lacking, place.keys) : `There are no keys in ${place.keys}`;
+  const why = lacking.length > 0 ? lackOf(lacking, place.keys) : `There are no keys in ${place.keys}`;
   terminal.err(`${why}: payloads, states and read models are not checked (--entries-only).`);
   return EXIT.outage;
 }

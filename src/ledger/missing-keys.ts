@@ -1,6 +1,7 @@
 import type { Db } from '../database/db.js';
+import { kekIds } from './kek-files.js';
 import { loadKey } from './key-files.js';
-import { INDEX_KEY, kekIds } from './vault.js';
+import { INDEX_KEY } from './vault.js';
 
 /**
  * Files that the keys folder lacks of those with which the database was written: what is encrypted does not open without
@@ -41,17 +42,18 @@ async function namedKeks(db: Db): Promise<string[]> {
   return rows.map(({ kek }) => kek);
 }
 
-/**
- * Why nothing goes on without them, for whoever runs the log.
- * @param files names in the keys folder
- * @param folder which one that is
- */
-export function lackInWords(files: readonly string[], folder = ''): string {
-  const of = folder === '' ? '' : ` ${folder}`;
+/** What is missing where, in words. @param files names in the keys folder */
+export function lackOf(files: readonly string[], folder?: string): string {
+  const where = folder === undefined ? 'the keys folder' : `the keys folder ${folder}`;
+  return `${where} lacks ${files.join(', ')}, with which the database was written`;
+}
+
+/** Why nothing goes on without them, for whoever runs the log. */
+function lackInWords(files: readonly string[]): string {
   const destroyed = files.some((name) => name.startsWith('kek-'))
     ? ' (a database from before `rotate-kek --destroy-old` needs the key-encryption keys of then)'
     : '';
-  return `the keys folder${of} lacks ${files.join(', ')}, with which the database was written: nothing starts until that is put back from a backup of the keys folder, and what it protects is lost for good where there is none${destroyed}`;
+  return `${lackOf(files)}: nothing starts until that is put back from a backup of the keys folder, and what it protects is lost for good where there is none${destroyed}`;
 }
 
 /**

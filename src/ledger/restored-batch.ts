@@ -17,7 +17,7 @@ import { isNext, type LostEvent, RestoreRefused } from './lost-part.js';
 import { accept, type ChainModel, type ChainRef, type Command, type SubjectSaid, SYSTEM } from './model.js';
 import { payloadBytes } from './payload.js';
 import type { Changed, StagedEvent } from './staging.js';
-import { type SubjectKey, type SubjectRow, type Vault } from './vault.js';
+import type { SubjectKey, SubjectRow, Vault } from './vault.js';
 
 export interface RestoreDesk {
   readonly db: Db;

@@ -23,7 +23,7 @@ import { nodeHasher } from './node-hasher.js';
 import { payloadBytes, sealEvent } from './payload.js';
 import { freshBytes } from './random.js';
 import { isSameRequest, type RememberedRequest, requestMac } from './requests.js';
-import { type SubjectKey, type Vault } from './vault.js';
+import type { SubjectKey, Vault } from './vault.js';
 
 /** One event that the batch adds to the log. */
 export interface StagedEvent {

@@ -1,8 +1,7 @@
 import { createDecipheriv, hkdfSync } from 'node:crypto';
-import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Db } from '../database/db.js';
-import { createKey, loadKey, loadOrCreateKey, syncKeys } from './key-files.js';
+import { kekFiles, kekIds, removeKeks } from './kek-files.js';
+import { createKey, loadKey, loadOrCreateKey } from './key-files.js';
 import { nodeHasher } from './node-hasher.js';
 import { freshBytes } from './random.js';
 import { KEY, NONCE, OVERHEAD, sealInPlace, TAG } from './seal-in-place.js';
@@ -11,9 +10,6 @@ import { LedgerUnavailable } from './unavailable.js';
 
 /** Unwrapped subject keys kept in memory. */
 const CACHED_SUBJECTS = 50_000;
-const KEK_FILE = /^kek-\d{4}$/;
-/** A file that by its name is a KEK or a copy of it: of a KEK that is gone nothing else tells. */
-const KEK_OR_COPY = /^kek-(\d{4})(?!\d)/;
 /** The file of the key from which those of blind indexes and MACs are derived. */
 export const INDEX_KEY = 'index.key';
 
@@ -351,15 +347,7 @@ export class Vault {
     if ((row?.n ?? 0) > 0)
       throw new VaultError('subject keys are still wrapped by an older key-encryption key: run it again');
     const old = kekFiles(this.dir, this.keks).filter(({ id }) => id < this.newest);
-    // Copies first: by the KEK itself whoever runs this again knows those that are left.
-    remove(
-      this.dir,
-      old.filter(({ name }) => !KEK_FILE.test(name)),
-    );
-    remove(
-      this.dir,
-      old.filter(({ name }) => KEK_FILE.test(name)),
-    );
+    removeKeks(this.dir, old);
     this.loadKeks();
     return [...new Set(old.map(({ id }) => id))];
   }
@@ -380,54 +368,6 @@ async function holdKeks(db: Db): Promise<string> {
 function mayWrap<T extends { kek: string }>(wrapped: T, oldest: string): T {
   if (wrapped.kek < oldest) throw new LedgerUnavailable('the keys folder lacks the newest key-encryption key', 5);
   return wrapped;
-}
-
-/** Ids of the KEKs in the folder, oldest first. */
-export function kekIds(dir: string): string[] {
-  return readdirSync(dir, { withFileTypes: true })
-    .filter((entry) => KEK_FILE.test(entry.name) && !entry.isDirectory())
-    .map(({ name }) => name.slice('kek-'.length))
-    .toSorted();
-}
-
-/**
- * Files of the KEKs in the folder and of copies of them, by what they hold or else by their names, oldest first.
- * @param keks those that are known, by id
- */
-function kekFiles(dir: string, keks: ReadonlyMap<string, Uint8Array>): { id: string; name: string }[] {
-  const found: { id: string; name: string }[] = [];
-  for (const name of readdirSync(dir)) {
-    const bytes = contentOf(join(dir, name));
-    if (bytes === null) continue;
-    const named = KEK_OR_COPY.exec(name)?.[1];
-    // A file that is a KEK by its name is that one: the newest is never taken for a copy.
-    const held = KEK_FILE.test(name) ? undefined : [...keks].find(([, key]) => bytes.equals(key))?.[0];
-    const id = held ?? named;
-    if (id !== undefined) found.push({ id, name });
-  }
-  return found.toSorted((a, b) => a.id.localeCompare(b.id));
-}
-
-/** @returns null for what is no file, or is none any more; no bytes for what is too long or too short for a key */
-function contentOf(path: string): Buffer | null {
-  try {
-    const found = statSync(path);
-    if (!found.isFile()) return null;
-    return found.size === KEY ? readFileSync(path) : Buffer.alloc(0);
-  } catch (error) {
-    // Another process has removed it meanwhile.
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
-  }
-}
-
-/** Whatever fails: what was removed a power cut does not bring back when this returns or throws. */
-function remove(dir: string, files: readonly { name: string }[]): void {
-  try {
-    for (const { name } of files) rmSync(join(dir, name), { force: true });
-  } finally {
-    syncKeys(dir);
-  }
 }
 
 export function freshKey(): Uint8Array {
