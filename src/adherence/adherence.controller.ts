@@ -1,7 +1,7 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { wholeNumber } from '../http/whole-number.js';
+import { wholeNumber, wholeNumberOr } from '../http/whole-number.js';
 import { Clock } from '../config/clock.js';
 import { IdempotencyKey, idempotency } from '../http/idempotency.js';
 import { type Accepted, answer } from '../http/problem.js';
@@ -51,7 +51,7 @@ const recordedSupplied = z.object({ dose: doseView, supply: supplyView, ...recei
 
 const listQuery = z.strictObject({
   after: wholeNumber(0).optional().describe('`next` of the page before'),
-  limit: wholeNumber(1, 200).default(50),
+  limit: wholeNumberOr(50, 1, 200),
 });
 const page = z.object({ items: z.array(doseView), next: z.string().nullable() });
 

@@ -1,7 +1,7 @@
 import { Controller, Get, Param, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { wholeNumber } from '../http/whole-number.js';
+import { wholeNumberOr } from '../http/whole-number.js';
 import { Action, CurrentActor } from '../identity/access.js';
 import { BEFORE_ALL, LAST_OF_ALL } from '../ledger/core/chain-head-list.js';
 import type { ChainPosition } from '../ledger/core/chain-head.js';
@@ -50,7 +50,7 @@ const listQuery = z.strictObject({
     .refine((id) => id < LAST_OF_ALL, 'nothing comes after the last of all ids')
     .default(BEFORE_ALL)
     .describe('`next` of the page before'),
-  limit: wholeNumber(1, MOST_CHAINS).default(1000),
+  limit: wholeNumberOr(1000, 1, MOST_CHAINS),
 });
 
 @ApiTags('chains')

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { wholeNumber } from './whole-number.js';
+import { wholeNumber, wholeNumberOr } from './whole-number.js';
 
 describe('a whole number of an address', () => {
   it.each<[string, number]>([
@@ -36,7 +36,13 @@ describe('a whole number of an address', () => {
     expect(wholeNumber(0).safeParse('9007199254740992').success).toBe(false);
   });
 
-  it.each([undefined, null, 7, ['7', '8']])('is no %j', (value) => {
+  it.each([undefined, null, 7, ['7'], ['7', '8']])('is no %j', (value) => {
     expect(wholeNumber(0).safeParse(value).success).toBe(false);
+  });
+
+  it('may be left out where there is another', () => {
+    expect(wholeNumberOr(50, 1, 200).parse(undefined)).toBe(50);
+    expect(wholeNumberOr(50, 1, 200).parse('7')).toBe(7);
+    expect(wholeNumberOr(50, 1, 200).safeParse('').success).toBe(false);
   });
 });

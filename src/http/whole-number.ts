@@ -9,9 +9,11 @@ const DECIMAL = /^(?:0|[1-9][0-9]{0,15})$/;
  * @param max at most
  */
 export const wholeNumber = (min: number, max = Number.MAX_SAFE_INTEGER) =>
-  z
-    .string()
-    .regex(DECIMAL, 'must be a whole number')
-    .transform(Number)
-    .pipe(z.number().int().min(min).max(max))
-    .meta({ type: 'integer', minimum: min, maximum: max });
+  z.preprocess(
+    (text) => (typeof text === 'string' && DECIMAL.test(text) ? Number(text) : Number.NaN),
+    z.number({ error: 'must be a whole number' }).int().min(min).max(max),
+  );
+
+/** The same where it may be left out. In words, since a schema of what is sent has no place for a number that is read. */
+export const wholeNumberOr = (fallback: number, min: number, max: number) =>
+  wholeNumber(min, max).default(fallback).describe(`default ${fallback}`);

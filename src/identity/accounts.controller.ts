@@ -1,7 +1,7 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { wholeNumber } from '../http/whole-number.js';
+import { wholeNumberOr } from '../http/whole-number.js';
 import { IdempotencyKey, idempotency } from '../http/idempotency.js';
 import { RefusalException, refuseRequest } from '../http/problem.js';
 import type { Actor } from '../ledger/model.js';
@@ -24,7 +24,7 @@ import { Tokens } from './tokens.js';
 const directory = z.strictObject({
   kind: z.enum(['practice', 'pharmacy']).optional(),
   after: organisationId.optional().describe('the last id of the page before'),
-  limit: wholeNumber(1, 200).default(50),
+  limit: wholeNumberOr(50, 1, 200),
 });
 const organisationPage = z.object({ items: z.array(organisation), next: organisationId.nullable() });
 const self = account.extend({ organisation: organisation.nullable() });

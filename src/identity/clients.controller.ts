@@ -1,7 +1,7 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { wholeNumber } from '../http/whole-number.js';
+import { wholeNumberOr } from '../http/whole-number.js';
 import { IdempotencyKey, idempotency } from '../http/idempotency.js';
 import { RefusalException, refuseRequest } from '../http/problem.js';
 import type { Actor } from '../ledger/model.js';
@@ -13,7 +13,7 @@ import { uuid } from './people.js';
 
 const directory = z.strictObject({
   after: uuid.optional().describe('the last id of the page before'),
-  limit: wholeNumber(1, 200).default(50),
+  limit: wholeNumberOr(50, 1, 200),
 });
 const clientPage = z.object({ items: z.array(client), next: uuid.nullable() });
 

@@ -2,7 +2,7 @@ import { Controller, Get, Param, Query, Req } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { wholeNumber } from '../http/whole-number.js';
+import { wholeNumber, wholeNumberOr } from '../http/whole-number.js';
 import { refuseRequest } from '../http/problem.js';
 import { receipt } from '../http/receipt.js';
 import { Action } from '../identity/access.js';
@@ -13,11 +13,11 @@ import { Served } from './rounds-served.js';
 
 const listQuery = z.strictObject({
   before: wholeNumber(0).default(Number.MAX_SAFE_INTEGER).describe('`next` of the page before'),
-  limit: wholeNumber(1, 1000).default(100),
+  limit: wholeNumberOr(100, 1, 1000),
 });
 const chainQuery = z.strictObject({
   after: wholeNumber(0).optional().describe('`next` of the page before'),
-  limit: wholeNumber(1, 200).default(100),
+  limit: wholeNumberOr(100, 1, 200),
 });
 const base64 = z.string().describe('base64');
 const chainPage = z.object({

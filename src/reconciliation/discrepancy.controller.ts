@@ -1,7 +1,7 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { wholeNumber } from '../http/whole-number.js';
+import { wholeNumberOr } from '../http/whole-number.js';
 import { IdempotencyKey, idempotency } from '../http/idempotency.js';
 import { answer } from '../http/problem.js';
 import { receipts, receiptsOf } from '../http/receipt.js';
@@ -42,7 +42,7 @@ const discrepancy = z
 const listQuery = z.strictObject({
   status: z.enum(['open', 'resolved']).optional(),
   after: z.string().regex(POSITION).optional().describe('`next` of the page before'),
-  limit: wholeNumber(1, 200).default(50),
+  limit: wholeNumberOr(50, 1, 200),
 });
 const page = z.object({ items: z.array(discrepancy), next: z.string().nullable() });
 

@@ -1,7 +1,7 @@
 import { Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { wholeNumber } from '../http/whole-number.js';
+import { wholeNumberOr } from '../http/whole-number.js';
 import { refuseRequest } from '../http/problem.js';
 import { Action } from '../identity/access.js';
 import { JOB_QUEUES, Jobs, JobsUnavailable } from './jobs.js';
@@ -16,7 +16,7 @@ const failedJob = z
     failedAt: z.iso.datetime().nullable(),
   })
   .meta({ title: 'FailedJob' });
-const listQuery = z.strictObject({ limit: wholeNumber(1, 1000).default(100) });
+const listQuery = z.strictObject({ limit: wholeNumberOr(100, 1, 1000) });
 const list = z.object({ items: z.array(failedJob) });
 const retried = z.object({ id: z.string(), retried: z.literal(true) });
 const jobId = z.string().regex(/^(reconcile|timers)\.[\w:-]{1,100}$/);
