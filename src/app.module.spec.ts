@@ -7,10 +7,10 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AppModule } from './app.module.js';
 import { Config } from './config/config.js';
-import { createLogger } from './http/logging.js';
+import { createLogger } from './config/logging.js';
 import { createServer } from './http/server.js';
-import { ACTION } from './identity/access.js';
-import { isAction } from './identity/policy.js';
+import { ACTION } from './identity/guard/access.js';
+import { isAction } from './identity/guard/policy.js';
 
 const PATH_METADATA = 'path';
 

@@ -2,17 +2,17 @@ import { NestFactory } from '@nestjs/core';
 import type { INestApplicationContext } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { AppModule } from './app.module.js';
-import { Clock } from './config/clock.js';
+import { Clock } from './time/clock.js';
 import type { Config } from './config/config.js';
 import { allOrNothing } from './http/all-or-nothing.js';
-import { createLogger, NestLogger } from './http/logging.js';
+import { createLogger, NestLogger } from './config/logging.js';
 import { createServer } from './http/server.js';
-import { type DemoSignIn, seedDemo } from './identity/demo-accounts.js';
-import { enrolDemoPatient } from './identity/demo-patients.js';
+import { type DemoSignIn, seedDemo } from './seed/demo-accounts.js';
+import { enrolDemoPatient } from './seed/demo-patients.js';
 import { checkAccounts, checkMode } from './identity/mode.js';
 import { LedgerReader } from './ledger/ledger.reader.js';
 import { LedgerWriter } from './ledger/ledger.writer.js';
-import { Vault } from './ledger/vault.js';
+import { Vault } from './ledger/keys/vault.js';
 
 export interface Service {
   readonly app: INestApplicationContext;

@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { PrescriptionModule } from '../prescription/prescription.module.js';
+import { PrescriptionModule } from '../access/access.module.js';
 import { AdherenceController } from './adherence.controller.js';
 import { AdherenceService } from './adherence.service.js';
 

@@ -3,10 +3,10 @@ import { Injectable } from '@nestjs/common';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import type { Actor, ChainRef, Decision, Idempotency, Outcome } from '../ledger/model.js';
 import { refuse } from '../ledger/model.js';
-import { patientModel } from '../patient/model.js';
+import { patientModel } from '../patient/chain-model.js';
 import type { Context } from '../prescription/context.js';
 import type { Medication } from '../prescription/events.js';
-import { prescriptionModel, supplyModel } from '../prescription/model.js';
+import { prescriptionModel, supplyModel } from '../prescription/chain-models.js';
 import {
   type CorrectDose,
   decideDoseCorrected,

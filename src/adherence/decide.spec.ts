@@ -19,7 +19,7 @@ import {
 import type { Actor, Decision } from '../ledger/model.js';
 import { evolvePrescription } from '../prescription/evolve.js';
 import { evolveSupply } from '../prescription/evolve-supply.js';
-import type { Supply } from '../prescription/prescription.js';
+import type { Supply } from '../prescription/state.js';
 import {
   type CorrectDose,
   decideDoseCorrected,

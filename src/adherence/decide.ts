@@ -9,9 +9,9 @@ import type {
   NewEventOf,
   Quantity,
 } from '../prescription/events.js';
-import type { Prescription, Supply } from '../prescription/prescription.js';
+import type { Prescription, Supply } from '../prescription/state.js';
 import { isQuantity } from '../prescription/quantity.js';
-import type { RefusalCode } from '../prescription/refusals.js';
+import type { RefusalCode } from '../refusals/refusals.js';
 
 /** Why a dose was not taken. */
 export const SKIP_REASONS = [

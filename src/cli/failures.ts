@@ -1,11 +1,11 @@
 import { ConfigError } from '../config/config.js';
 import { DbError } from '../database/db.js';
-import { KeyFileError } from '../ledger/key-files.js';
-import { StartRefused } from '../ledger/open-ledger.js';
+import { KeyFileError } from '../ledger/keys/key-files.js';
+import { StartRefused } from '../ledger/start/open-ledger.js';
 import { LedgerUnavailable } from '../ledger/unavailable.js';
-import { VaultError } from '../ledger/vault.js';
+import { VaultError } from '../ledger/keys/vault.js';
 import { ExportError } from '../ledger/verify/export-file.js';
-import { RedisMissing } from './redis-finder.js';
+import { RedisMissing } from './service/redis-finder.js';
 import { EnvironmentError, EXIT, type ExitCode, UsageError } from './terminal.js';
 
 export interface Failure {

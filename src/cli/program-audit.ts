@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { ProofVerifyOptions } from './proof.js';
-import type { FollowCommandOptions, TrustOptions } from './follow.js';
-import type { WitnessOptions } from './witness.js';
+import type { ProofVerifyOptions } from './audit/proof-verify.js';
+import type { FollowCommandOptions, TrustOptions } from './audit/follow.js';
+import type { WitnessOptions } from './audit/witness.js';
 import { type Done, help, json, progress, vkeys } from './program-help.js';
 import type { Terminal } from './terminal.js';
 
@@ -59,7 +59,7 @@ What does not hold is named: form, checkpoint, log, entry, inclusion, payload, m
 a receipt and a chain head or list: withheld, unlisted, uncovered, differs.`,
     )
     .action(async (files: string[], options: ProofVerifyOptions) =>
-      done(await (await import('./proof.js')).runProofVerify(files, options, terminal)),
+      done(await (await import('./audit/proof-verify.js')).runProofVerify(files, options, terminal)),
     );
 
   program
@@ -87,7 +87,7 @@ a receipt and a chain head or list: withheld, unlisted, uncovered, differs.`,
       ),
     )
     .action(async (options: WitnessOptions) =>
-      done(await (await import('./witness.js')).runWitness(options, terminal)),
+      done(await (await import('./audit/witness.js')).runWitness(options, terminal)),
     );
 
   program
@@ -132,7 +132,7 @@ is not the signed one, or the log's own chain is not shown as it is), entry (one
 ends a look with 3 under --once; without it the next look is waited for. With --json a line a look.`,
     )
     .action(async (url: string, options: FollowCommandOptions) =>
-      done(await (await import('./follow.js')).runFollow(url, options, terminal)),
+      done(await (await import('./audit/follow.js')).runFollow(url, options, terminal)),
     );
 
   program
@@ -147,7 +147,7 @@ ends a look with 3 under --once; without it the next look is waited for. With --
       help(['rxledger evidence rx/evidence/fork-….json --vkey "$VKEY"', '0: proved, 1: not proved by itself']),
     )
     .action(async (file: string, options: TrustOptions) =>
-      done(await (await import('./follow.js')).runEvidence(file, options, terminal)),
+      done(await (await import('./audit/follow.js')).runEvidence(file, options, terminal)),
     );
 }
 

@@ -1,10 +1,10 @@
 import { type Command, Option } from 'commander';
-import type { KeygenOptions } from './keygen.js';
-import type { RotateOptions } from './rotate-kek.js';
-import type { ContinueOptions } from './continue.js';
-import type { RestoreOptions } from './restore.js';
-import type { RotateLogKeyOptions } from './rotate-log-key.js';
-import type { SignOptions } from './sign.js';
+import type { KeygenOptions } from './keys/keygen.js';
+import type { RotateOptions } from './ledger/rotate-kek.js';
+import type { ContinueOptions } from './ledger/continue.js';
+import type { RestoreOptions } from './ledger/restore.js';
+import type { RotateLogKeyOptions } from './ledger/rotate-log-key.js';
+import type { SignOptions } from './keys/sign.js';
 import { type Done, help, json, progress } from './program-help.js';
 import type { Terminal } from './terminal.js';
 
@@ -36,7 +36,7 @@ somebody reads the database that waits, and the command ends with 1: run it agai
 All processes of the log must see the same keys folder; they take the new key over by themselves.`,
     )
     .action(async (options: RotateOptions) =>
-      done(await (await import('./rotate-kek.js')).runRotateKek(options, terminal)),
+      done(await (await import('./ledger/rotate-kek.js')).runRotateKek(options, terminal)),
     );
 
   program
@@ -66,7 +66,7 @@ again: it ends what it began, and replaces no key a second time; until then --pr
 where it was \`rxledger continue\` that was interrupted.`,
     )
     .action(async (options: RotateLogKeyOptions) =>
-      done(await (await import('./rotate-log-key.js')).runRotateLogKey(options, terminal)),
+      done(await (await import('./ledger/rotate-log-key.js')).runRotateLogKey(options, terminal)),
     );
 
   program
@@ -108,7 +108,7 @@ remembered requests: the retry of a request from that time is
 no repeat of it but recorded once more. All that was lost is held in memory. Interrupted, run it again.`,
     )
     .action(async (options: RestoreOptions) =>
-      done(await (await import('./restore.js')).runRestore(options, terminal)),
+      done(await (await import('./ledger/restore.js')).runRestore(options, terminal)),
     );
 
   program
@@ -141,7 +141,7 @@ witnesses, auditors and WITNESS_POLICY need the new key by a decision of their o
 serves the event. Set LOG_ORIGIN, where it is set, to the new name. Interrupted, run it again.`,
     )
     .action(async (options: ContinueOptions) =>
-      done(await (await import('./continue.js')).runContinue(options, terminal)),
+      done(await (await import('./ledger/continue.js')).runContinue(options, terminal)),
     );
 
   program
@@ -159,7 +159,7 @@ serves the event. Set LOG_ORIGIN, where it is set, to the new name. Interrupted,
       ),
     )
     .action(async (file: string, options: KeygenOptions) =>
-      done(await (await import('./keygen.js')).runKeygen(file, options, terminal)),
+      done(await (await import('./keys/keygen.js')).runKeygen(file, options, terminal)),
     );
 
   program
@@ -182,6 +182,6 @@ Whoever runs the service has made up the statement: compare it with what you mea
 canonical JSON (RFC 8785) in a detached JWS (RFC 7515, RFC 7797).`,
     )
     .action(async (file: string, options: SignOptions) =>
-      done(await (await import('./sign.js')).runSign(file, options, terminal)),
+      done(await (await import('./keys/sign.js')).runSign(file, options, terminal)),
     );
 }

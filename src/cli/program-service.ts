@@ -1,9 +1,9 @@
 import { type Command } from 'commander';
-import type { DemoOptions } from './demo.js';
-import type { VerifyOptions } from './verify.js';
-import type { ExportOptions } from './export.js';
-import type { VkeyOptions } from './vkey.js';
-import type { ImportCommandOptions } from './import.js';
+import type { DemoOptions } from './service/demo.js';
+import type { VerifyOptions } from './ledger/verify.js';
+import type { ExportOptions } from './ledger/export.js';
+import type { VkeyOptions } from './ledger/vkey.js';
+import type { ImportCommandOptions } from './service/import.js';
 import { type Done, help, json, progress } from './program-help.js';
 import type { CommonOptions, Terminal } from './terminal.js';
 
@@ -21,7 +21,7 @@ export function addServiceCommands(program: Command, terminal: Terminal, done: D
         ['ROLE=worker rxledger serve', 'the workers alone'],
       ),
     )
-    .action(async (options: CommonOptions) => done(await (await import('./serve.js')).runServe(options, terminal)));
+    .action(async (options: CommonOptions) => done(await (await import('./service/serve.js')).runServe(options, terminal)));
 
   program
     .command('demo')
@@ -32,7 +32,7 @@ export function addServiceCommands(program: Command, terminal: Terminal, done: D
       'after',
       help(['rxledger demo', 'prints address and sign-ins'], ['rxledger demo --once', 'ends with the verification']),
     )
-    .action(async (options: DemoOptions) => done(await (await import('./demo.js')).runDemo(options, terminal)));
+    .action(async (options: DemoOptions) => done(await (await import('./service/demo.js')).runDemo(options, terminal)));
 
   program
     .command('import')
@@ -49,7 +49,7 @@ export function addServiceCommands(program: Command, terminal: Terminal, done: D
       ),
     )
     .action(async (files: string[], options: ImportCommandOptions) =>
-      done(await (await import('./import.js')).runImport(files, options, terminal)),
+      done(await (await import('./service/import.js')).runImport(files, options, terminal)),
     );
 
   program
@@ -66,7 +66,7 @@ export function addServiceCommands(program: Command, terminal: Terminal, done: D
         ['rxledger export | gzip > log.ndjson.gz', 'the lines are JSON, with and without --json'],
       ),
     )
-    .action(async (options: ExportOptions) => done(await (await import('./export.js')).runExport(options, terminal)));
+    .action(async (options: ExportOptions) => done(await (await import('./ledger/export.js')).runExport(options, terminal)));
 
   program
     .command('vkey')
@@ -83,7 +83,7 @@ export function addServiceCommands(program: Command, terminal: Terminal, done: D
         ['rxledger vkey --chain-heads', 'for `rxledger proof verify --chain-head-vkey`'],
       ),
     )
-    .action(async (options: VkeyOptions) => done(await (await import('./vkey.js')).runVkey(options, terminal)));
+    .action(async (options: VkeyOptions) => done(await (await import('./ledger/vkey.js')).runVkey(options, terminal)));
 
   program
     .command('verify')
@@ -111,7 +111,7 @@ that this is wanted. Without --vkey the key is taken from the keys folder and, w
 database or export itself, which then vouches for itself: pin the key that \`rxledger vkey\` printed.`,
     )
     .action(async (path: string | undefined, options: VerifyOptions) =>
-      done(await (await import('./verify.js')).runVerify(path, options, terminal)),
+      done(await (await import('./ledger/verify.js')).runVerify(path, options, terminal)),
     );
 
   program
@@ -125,6 +125,6 @@ database or export itself, which then vouches for itself: pin the key that \`rxl
       help(['NODE_ENV=production rxledger administrator ada --name "Ada Root"', 'username and password']),
     )
     .action(async (username: string, options: CommonOptions & { name?: string }) =>
-      done(await (await import('./administrator.js')).runAdministrator(username, options, terminal)),
+      done(await (await import('./service/administrator.js')).runAdministrator(username, options, terminal)),
     );
 }

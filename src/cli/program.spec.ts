@@ -7,11 +7,11 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bundle, encounter, order, organisation, patient, practitioner } from '../import/bundle.fixture.js';
 import { Config } from '../config/config.js';
-import { newJwks } from '../identity/client-keys.js';
+import { newJwks } from '../identity/machines/client-keys.js';
 import { openWriter } from '../database/data-source.js';
 import { failureOf } from './failures.js';
 import { run } from './program.js';
-import { runRotateKek } from './rotate-kek.js';
+import { runRotateKek } from './ledger/rotate-kek.js';
 import { ProgressLine, type Terminal } from './terminal.js';
 
 const COMMANDS = [

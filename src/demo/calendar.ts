@@ -1,5 +1,5 @@
 import { Temporal } from 'temporal-polyfill';
-import { addDays, localDate } from '../prescription/dates.js';
+import { addDays, localDate } from '../time/legal-days.js';
 
 /** Days of the play; the last one is yesterday, so that no entry lies ahead of the machine's clock. */
 export const DAYS = 30;

@@ -1,6 +1,6 @@
 /** Who plays: the accounts of development mode, and patients whom the practices enrol. */
-import type { Clock } from '../config/clock.js';
-import { DEMO_ORGANISATIONS, type DemoSignIn } from '../identity/demo-accounts.js';
+import type { Clock } from '../time/clock.js';
+import { DEMO_ORGANISATIONS, type DemoSignIn } from '../seed/demo-accounts.js';
 import { Client } from './client.js';
 
 /** Somebody who signs in. */

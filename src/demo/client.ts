@@ -1,6 +1,6 @@
-import type { Clock } from '../config/clock.js';
-import type { Problem } from '../http/problem.js';
-import { TOKEN_SECONDS } from '../identity/tokens.js';
+import type { Clock } from '../time/clock.js';
+import type { Problem } from '../http/problem/problem.js';
+import { TOKEN_SECONDS } from '../identity/guard/tokens.js';
 
 /** The service answered otherwise than the story of the demo has it. */
 export class StoryBroken extends Error {}

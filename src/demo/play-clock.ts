@@ -1,4 +1,4 @@
-import { SettableClock } from '../config/clock.js';
+import { SettableClock } from '../time/clock.js';
 
 /** Stands where the play puts it, and goes forward only; then follows the machine's clock for good. */
 export class PlayClock extends SettableClock {

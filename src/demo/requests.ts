@@ -3,11 +3,11 @@ import type { CANCEL_REASONS } from '../prescribing/decide.js';
 import type { CORRECTION_REASONS, SKIP_REASONS } from '../adherence/decide.js';
 import type { REPORT_REASONS, REVERSAL_REASONS } from '../dispensing/decide-afterwards.js';
 import type { NOT_DISPENSED_REASONS, RELEASE_REASONS } from '../dispensing/decide.js';
-import type { Receipts } from '../http/receipt.js';
+import type { Receipts } from '../http/write/receipt-schema.js';
 import type { Medication, Quantity } from '../prescription/events.js';
-import { type Drug, findDrug, RXNORM } from '../prescription/formulary.js';
+import { type Drug, findDrug, RXNORM } from '../prescription/drugs/formulary.js';
 import type { RunOut } from '../prescription/run-out.js';
-import type { PrescriptionView } from '../prescription/view.js';
+import type { PrescriptionView } from '../prescription/views/prescription-view.js';
 import type { PatientPerson, PatientRef, Person } from './cast.js';
 import type { Answer } from './client.js';
 

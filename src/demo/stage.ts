@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Receipts } from '../http/receipt.js';
+import type { Receipts } from '../http/write/receipt-schema.js';
 import type { Receipt } from '../ledger/model.js';
-import type { DiscrepancyClass } from '../patient/patient.js';
-import type { RefusalCode } from '../prescription/refusals.js';
+import type { DiscrepancyClass } from '../patient/state.js';
+import type { RefusalCode } from '../refusals/refusals.js';
 import type { DiscrepancyPage, DiscrepancyView } from '../reconciliation/discrepancy.service.js';
 import type { Calendar } from './calendar.js';
 import type { Cast, Person } from './cast.js';

@@ -1,6 +1,6 @@
 import type { LedgerReader } from '../ledger/ledger.reader.js';
 import type { CommittedEvent } from '../ledger/model.js';
-import type { Discrepancy } from '../patient/patient.js';
+import type { Discrepancy } from '../patient/state.js';
 
 /** What stands in a ledger, counted from its decrypted events. */
 export interface Tally {

@@ -3,10 +3,10 @@ import { accept, refuse, type Decision } from '../ledger/model.js';
 import { CLOCK_GRACE_MS, type Context } from '../prescription/context.js';
 import type { DispenseReported, DispenseReversed, NewEventOf } from '../prescription/events.js';
 import { evolvePrescription } from '../prescription/evolve.js';
-import type { Prescription, Supply } from '../prescription/prescription.js';
+import type { Prescription, Supply } from '../prescription/state.js';
 import { isQuantity } from '../prescription/quantity.js';
 import { isClosed, isCustodian, isPastValidity, orgOf } from '../prescription/queries.js';
-import type { RefusalCode } from '../prescription/refusals.js';
+import type { RefusalCode } from '../refusals/refusals.js';
 import { expireAll } from '../prescription/timer.js';
 import { pendingCancel } from './decide.js';
 

@@ -14,7 +14,7 @@ import {
 } from '../../test/support/domain.js';
 import type { Actor } from '../ledger/model.js';
 import { evolveSupply } from '../prescription/evolve-supply.js';
-import type { Prescription, Supply } from '../prescription/prescription.js';
+import type { Prescription, Supply } from '../prescription/state.js';
 import { decideMatch } from './decide-match.js';
 
 const SUPPLY = '00000000-0000-4000-8000-000000000002';

@@ -2,8 +2,8 @@
 import { accept, refuse, type Decision } from '../ledger/model.js';
 import type { Context } from '../prescription/context.js';
 import type { NewEventOf, SupplyMatched } from '../prescription/events.js';
-import type { Prescription, Supply } from '../prescription/prescription.js';
-import type { RefusalCode } from '../prescription/refusals.js';
+import type { Prescription, Supply } from '../prescription/state.js';
+import type { RefusalCode } from '../refusals/refusals.js';
 import { relationsTo, relationsToSupply } from '../prescription/relations.js';
 
 /**

@@ -1,7 +1,7 @@
 /** What a pharmacy does with an order: claim it, hand over, give it back, close it (design 4). */
 import { accept, refuse, type Actor, type Decision, type JsonObject, type NewEvent } from '../ledger/model.js';
 import { CLOCK_GRACE_MS, type Context, type DrugContext } from '../prescription/context.js';
-import { localDate } from '../prescription/dates.js';
+import { localDate } from '../time/legal-days.js';
 import type {
   DispenseClaimed,
   DispenseNotDispensed,
@@ -12,8 +12,8 @@ import type {
   OrderCancelled,
   Quantity,
 } from '../prescription/events.js';
-import { RXNORM } from '../prescription/formulary.js';
-import type { Claim, Order, Prescription } from '../prescription/prescription.js';
+import { RXNORM } from '../prescription/drugs/formulary.js';
+import type { Claim, Order, Prescription } from '../prescription/state.js';
 import { add, compare, isMismatch, isQuantity, subtract } from '../prescription/quantity.js';
 import {
   currentIssue,
@@ -25,7 +25,7 @@ import {
   isPastValidity,
   orgOf,
 } from '../prescription/queries.js';
-import type { RefusalCode } from '../prescription/refusals.js';
+import type { RefusalCode } from '../refusals/refusals.js';
 import { mayFill } from '../prescription/rules/us-federal.js';
 import { readied } from '../prescription/timer.js';
 

@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { PrescriptionModule } from '../prescription/prescription.module.js';
+import { PrescriptionModule } from '../access/access.module.js';
 import { DispensingController } from './dispensing.controller.js';
 import { DispensingService } from './dispensing.service.js';
 import { SuppliesController } from './supplies.controller.js';

@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { type Accepted, RefusalException } from '../http/problem.js';
+import { type Accepted, RefusalException } from '../http/problem/problem.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import type { Actor, CommandSignature, Decision, Idempotency, Outcome } from '../ledger/model.js';
 import type { Context } from '../prescription/context.js';
 import type { DispenseClaimed } from '../prescription/events.js';
-import { findDrug } from '../prescription/formulary.js';
-import { prescriptionModel } from '../prescription/model.js';
-import type { Prescription } from '../prescription/prescription.js';
-import { PrescriptionAccess } from '../prescription/prescription-access.js';
+import { findDrug } from '../prescription/drugs/formulary.js';
+import { prescriptionModel } from '../prescription/chain-models.js';
+import type { Prescription } from '../prescription/state.js';
+import { PrescriptionAccess } from '../access/prescription-access.js';
 import { heldIssue } from '../prescription/queries.js';
 import { hashSecret, Secrets } from '../prescription/secrets.js';
 import {

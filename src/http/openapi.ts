@@ -2,7 +2,7 @@
 import type { INestApplication } from '@nestjs/common';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import { z } from 'zod';
-import { PROBLEM_TYPE } from './problem.js';
+import { PROBLEM_TYPE } from './problem/problem.js';
 
 export const DOCUMENT_PATH = '/api/openapi.json';
 export const PAGE_PATH = '/api/docs';

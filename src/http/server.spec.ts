@@ -7,12 +7,12 @@ import { z } from 'zod';
 import { Config } from '../config/config.js';
 import { DbError, type DbFault } from '../database/db.js';
 import { LedgerUnavailable } from '../ledger/unavailable.js';
-import { Action } from '../identity/access.js';
-import { HttpModule } from './http.module.js';
-import { IdempotencyKey } from './idempotency.js';
-import { createLogger } from './logging.js';
-import { AS_IF_ABSENT, RefusalException } from './problem.js';
-import { Readiness } from './readiness.js';
+import { Action } from '../identity/guard/access.js';
+import { HttpModule } from './health/health.module.js';
+import { IdempotencyKey } from './write/idempotency.js';
+import { createLogger } from '../config/logging.js';
+import { AS_IF_ABSENT, RefusalException } from './problem/problem.js';
+import { Readiness } from './health/readiness.js';
 import { createServer } from './server.js';
 
 const thing = z.strictObject({ name: z.string().max(5), amount: z.number().optional() });

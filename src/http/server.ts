@@ -14,16 +14,16 @@ import {
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.js';
 import { allOrNothing } from './all-or-nothing.js';
-import { answerClientError } from './client-error.js';
-import { answerText } from './json-text.js';
-import { NestLogger } from './logging.js';
-import { speaksOauth } from './oauth.js';
+import { answerClientError } from './problem/client-error.js';
+import { answerText } from './body/answer-text.js';
+import { NestLogger } from '../config/logging.js';
+import { speaksOauth } from './problem/oauth-error.js';
 import { PAGE_PATH, serveDocument } from './openapi.js';
-import { ProblemFilter, sendProblem } from './problem.filter.js';
-import { problemOf, refuseRequest } from './problem.js';
-import { SchemaPipe } from './schema.pipe.js';
-import { parseStrictForm } from './strict-form.js';
-import { parseStrictJson } from './strict-json.js';
+import { ProblemFilter, sendProblem } from './problem/problem.filter.js';
+import { problemOf, refuseRequest } from './problem/problem.js';
+import { SchemaPipe } from './body/schema.pipe.js';
+import { parseStrictForm } from './body/strict-form.js';
+import { parseStrictJson } from './body/strict-json.js';
 
 const BODY_LIMIT = 1_048_576;
 /** A form holds one JWT and a few words. */

@@ -12,13 +12,13 @@ import type { FastifyRequest } from 'fastify';
 import type { JWK } from 'jose';
 import { z } from 'zod';
 import { Config } from '../config/config.js';
-import { oauthProblem } from '../http/oauth.js';
-import { RefusalException, refuseRequest } from '../http/problem.js';
-import { Action } from './access.js';
-import { ASSERTION_TYPE, audiencesOf } from './client-assertion.js';
-import { ClientSignIn } from './client-sign-in.js';
-import { SignIn } from './sign-in.js';
-import { Tokens } from './tokens.js';
+import { oauthProblem } from '../http/problem/oauth-error.js';
+import { RefusalException, refuseRequest } from '../http/problem/problem.js';
+import { Action } from './guard/access.js';
+import { ASSERTION_TYPE, audiencesOf } from './machines/client-assertion.js';
+import { ClientSignIn } from './machines/client-sign-in.js';
+import { SignIn } from './accounts/sign-in.js';
+import { Tokens } from './guard/tokens.js';
 
 const credentials = z.strictObject({ username: z.string().toLowerCase().max(64), password: z.string().max(200) });
 const signedIn = z.object({

@@ -1,18 +1,18 @@
 import { Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
-import { Clock } from '../config/clock.js';
+import { Clock } from '../time/clock.js';
 import { Config } from '../config/config.js';
-import { loadOrCreateKey } from '../ledger/key-files.js';
-import { AccessGuard } from './access.guard.js';
-import { AccountsController } from './accounts.controller.js';
-import { Accounts } from './accounts.js';
+import { loadOrCreateKey } from '../ledger/keys/key-files.js';
+import { AccessGuard } from './guard/access.guard.js';
+import { AccountsController } from './accounts/accounts.controller.js';
+import { Accounts } from './accounts/accounts.js';
 import { AuthController } from './auth.controller.js';
-import { ClientSignIn } from './client-sign-in.js';
-import { ClientsController } from './clients.controller.js';
-import { Clients } from './clients.js';
+import { ClientSignIn } from './machines/client-sign-in.js';
+import { ClientsController } from './machines/clients.controller.js';
+import { Clients } from './machines/clients.js';
 import { Organisations } from './organisations.js';
-import { SignIn } from './sign-in.js';
-import { Tokens } from './tokens.js';
+import { SignIn } from './accounts/sign-in.js';
+import { Tokens } from './guard/tokens.js';
 
 @Module({
   controllers: [AuthController, AccountsController, ClientsController],

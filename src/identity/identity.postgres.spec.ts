@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { sharedPostgres } from '../../test/support/engines.js';
 import { Config } from '../config/config.js';
-import { createLogger } from '../http/logging.js';
+import { createLogger } from '../config/logging.js';
 import { type Service, serve } from '../main.js';
-import { FREE_FAILURES } from './sign-in.js';
+import { FREE_FAILURES } from './accounts/sign-in.js';
 
 const PASSWORD = 'correct horse battery';
 const postgres = await sharedPostgres();

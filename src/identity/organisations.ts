@@ -4,8 +4,8 @@ import type { Db } from '../database/db.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import type { Idempotency } from '../ledger/model.js';
-import { Vault } from '../ledger/vault.js';
-import { type Made, once, sideJob } from './idempotent.js';
+import { Vault } from '../ledger/keys/vault.js';
+import { type Made, once, sideJob } from './once.js';
 import type { NewOrganisation, Organisation } from './people.js';
 
 /** Organisations kept in memory: every prescription needs its issuer's zone, and they are never changed. */

@@ -1,6 +1,6 @@
 /** Organisations and accounts as requests bring them and answers tell them. Schemas are the only description. */
 import { z } from 'zod';
-import { isZone } from '../prescription/dates.js';
+import { isZone } from '../time/legal-days.js';
 import { hasNpiChecksum } from './npi.js';
 
 /** RFC 9562 takes either case; here, and in the log's entries, an id has one spelling. */

@@ -2,7 +2,7 @@
  * Reads FHIR R4 values out of JSON that nobody has checked: what has another shape is not there.
  */
 import type { Json, JsonObject } from '../ledger/model.js';
-import type { Identifier } from '../patient/patient.js';
+import type { Identifier } from '../patient/state.js';
 import { Refusal } from './reasons.js';
 
 export function object(value: Json | undefined): JsonObject | null {

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { temporaryFolder, testConfig } from '../../test/support/ledger.js';
 import { CHAIN_MODELS } from '../chain-models.js';
-import { Clock } from '../config/clock.js';
-import { type Ledger, openLedger } from '../ledger/open-ledger.js';
-import { patientIdentifier } from '../patient/model.js';
+import { Clock } from '../time/clock.js';
+import { type Ledger, openLedger } from '../ledger/start/open-ledger.js';
+import { patientIdentifier } from '../patient/chain-model.js';
 import { patient } from './bundle.fixture.js';
 import { ImportPatients } from './import-patients.js';
 import type { Item } from './parse.js';

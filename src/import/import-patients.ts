@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { isConflict } from '../database/db.js';
 import { decideEnrol } from '../patient/decide.js';
-import { patientIdentifier, patientModel } from '../patient/model.js';
-import type { Identifier, Patient, PatientEnrolled } from '../patient/patient.js';
+import { patientIdentifier, patientModel } from '../patient/chain-model.js';
+import type { Identifier, Patient, PatientEnrolled } from '../patient/state.js';
 import { indexed, type PatientRecord } from './index-of-resources.js';
 import type { Item } from './parse.js';
 import { toEnrolment } from './patient.js';

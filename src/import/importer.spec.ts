@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Clock } from '../config/clock.js';
+import { Clock } from '../time/clock.js';
 import { Config } from '../config/config.js';
 import { type JsonObject, SYSTEM } from '../ledger/model.js';
-import { type Ledger, openLedger } from '../ledger/open-ledger.js';
+import { type Ledger, openLedger } from '../ledger/start/open-ledger.js';
 import { LedgerUnavailable } from '../ledger/unavailable.js';
-import { patientIdentifier, patientModel } from '../patient/model.js';
-import { orderName, prescriptionModel, supplyModel } from '../prescription/model.js';
+import { patientIdentifier, patientModel } from '../patient/chain-model.js';
+import { orderName, prescriptionModel, supplyModel } from '../prescription/chain-models.js';
 import { bundle, encounter, ids, order, organisation, patient, practitioner } from './bundle.fixture.js';
 import { type ImportCounts, importFiles } from './importer.js';
 

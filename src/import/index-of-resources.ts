@@ -1,5 +1,5 @@
 import type { Json, JsonObject } from '../ledger/model.js';
-import type { Identifier } from '../patient/patient.js';
+import type { Identifier } from '../patient/state.js';
 import { humanName, identifiers, jsonFault, object, objects, text } from './fhir-values.js';
 import type { Item } from './parse.js';
 import { Refusal } from './reasons.js';

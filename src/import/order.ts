@@ -1,6 +1,6 @@
 import type { JsonObject } from '../ledger/model.js';
 import type { Medication, OrderImported } from '../prescription/events.js';
-import { findDrug, RXNORM } from '../prescription/formulary.js';
+import { findDrug, RXNORM } from '../prescription/drugs/formulary.js';
 import { daysSupplyOf, quantityOf, refillsOf } from './dispense-request.js';
 import { dateTime, isModified, jsonFault, object, objects, text } from './fhir-values.js';
 import {

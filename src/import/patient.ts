@@ -1,5 +1,5 @@
 import type { JsonObject } from '../ledger/model.js';
-import type { PatientEnrolled } from '../patient/patient.js';
+import type { PatientEnrolled } from '../patient/state.js';
 import { address, humanName, isDate, isModified } from './fhir-values.js';
 import { patientIdentifiers } from './index-of-resources.js';
 import type { Item } from './parse.js';

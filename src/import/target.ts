@@ -3,7 +3,7 @@ import type { LedgerReader } from '../ledger/ledger.reader.js';
 import type { LedgerWriter } from '../ledger/ledger.writer.js';
 import type { Actor } from '../ledger/model.js';
 import { LedgerUnavailable } from '../ledger/unavailable.js';
-import type { Vault } from '../ledger/vault.js';
+import type { Vault } from '../ledger/keys/vault.js';
 
 /** The ledger that an import goes to. */
 export interface ImportTarget {

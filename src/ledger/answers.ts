@@ -1,12 +1,12 @@
-import type { GrowingTree } from './core/merkle.js';
-import type { Draft, Result } from './draft.js';
-import type { HeadFile } from './head-file.js';
+import type { GrowingTree } from './core/tlog/merkle.js';
+import type { Draft, Result } from './commit/draft.js';
+import type { HeadFile } from './store/head-file.js';
 import type { LedgerReader } from './ledger.reader.js';
-import { type Item, nameOf, type Report } from './log-end.js';
+import { type Item, nameOf, type Report } from './commit/log-end.js';
 import type { Outcome, Receipt } from './model.js';
-import { disclosed } from './payload.js';
-import type { RememberedRequest } from './requests.js';
-import type { StagedEvent } from './staging.js';
+import { disclosed } from './store/payload.js';
+import type { RememberedRequest } from './store/remembered-requests.js';
+import type { StagedEvent } from './commit/staging.js';
 import { LedgerUnavailable } from './unavailable.js';
 
 /** A command with who waits for its outcome. */

@@ -1,13 +1,13 @@
 import { type DynamicModule, Global, Inject, Logger, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { getDataSourceToken } from '@nestjs/typeorm';
-import { Clock } from '../config/clock.js';
+import { Clock } from '../time/clock.js';
 import { Config } from '../config/config.js';
 import { LedgerReader } from './ledger.reader.js';
 import { LedgerWriter } from './ledger.writer.js';
 import type { ChainModel } from './model.js';
-import { type Ledger, openLedger } from './open-ledger.js';
-import { RevokedKeys } from './revoked-keys.js';
-import { Vault } from './vault.js';
+import { type Ledger, openLedger } from './start/open-ledger.js';
+import { RevokedKeys } from './start/revoke-again.js';
+import { Vault } from './keys/vault.js';
 
 const LEDGER = Symbol('ledger');
 

@@ -1,13 +1,13 @@
 import { type Db, placeholders } from '../database/db.js';
-import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow, isErased, openState } from './chain-head.js';
-import { inclusionProof } from './core/merkle.js';
-import { dataKeyOf, readEvents, readEventsAt, refold, type StoredEvent } from './history.js';
+import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow, isErased, openState } from './store/chain-row.js';
+import { inclusionProof } from './core/tlog/merkle.js';
+import { dataKeyOf, readEvents, readEventsAt, refold, type StoredEvent } from './read/chain-events.js';
 import type { ChainKind, ChainModel, Command, CommittedEvent, Outcome, OutsideName, Receipt } from './model.js';
-import type { RememberedRequest } from './requests.js';
-import { isNamed } from './staging.js';
-import { TileProofs } from './tile-proof.js';
-import { readHead } from './tip.js';
-import type { Vault } from './vault.js';
+import type { RememberedRequest } from './store/remembered-requests.js';
+import { isNamed } from './commit/staging.js';
+import { TileProofs } from './read/stored-proofs.js';
+import { readHead } from './store/tip.js';
+import type { Vault } from './keys/vault.js';
 
 /** One chain, decrypted. */
 export interface ChainView<S> {

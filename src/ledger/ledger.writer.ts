@@ -1,21 +1,21 @@
-import type { Clock } from '../config/clock.js';
+import type { Clock } from '../time/clock.js';
 import { type Db, isConflict } from '../database/db.js';
 import { Answers, codeOf, type Waiting } from './answers.js';
-import type { BatchTable } from './batch-statement.js';
-import { LOG_CHAIN } from './core/entry.js';
-import type { Draft } from './draft.js';
-import type { IdFile } from './id-file.js';
-import type { Erased, ErasureOptions, ErasureOutcome } from './erasure.js';
-import type { HeadFile } from './head-file.js';
+import type { BatchTable } from './store/batch-statement.js';
+import { LOG_CHAIN } from './core/record/entry.js';
+import type { Draft } from './commit/draft.js';
+import type { IdFile } from './store/id-file.js';
+import type { Erased, ErasureOptions, ErasureOutcome } from './commit/erasure-batch.js';
+import type { HeadFile } from './store/head-file.js';
 import type { LedgerReader } from './ledger.reader.js';
-import { type Ahead, LogEnd, nameOf, type Report } from './log-end.js';
-import type { LogKey } from './log-key.js';
-import type { LogKeys } from './log-keys.js';
+import { type Ahead, LogEnd, nameOf, type Report } from './commit/log-end.js';
+import type { LogKey } from './keys/log-key.js';
+import type { LogKeys } from './keys/log-key-files.js';
 import type { Actor, ChainModel, Command, Outcome, Receipt } from './model.js';
-import { idempotencyKey } from './requests.js';
-import type { Store } from './store.js';
+import { idempotencyKey } from './store/remembered-requests.js';
+import type { Store } from './store/store.js';
 import { asUnavailable, LedgerUnavailable } from './unavailable.js';
-import type { Vault } from './vault.js';
+import type { Vault } from './keys/vault.js';
 
 /** Default of {@link WriterOptions.resolveMs}. */
 const RESOLVE_MS = 15_000;

@@ -1,17 +1,17 @@
 import { Injectable } from '@nestjs/common';
-import { LOG_CHAIN } from '../ledger/core/entry.js';
+import { LOG_CHAIN } from '../ledger/core/record/entry.js';
 import { HASH_BYTES } from '../ledger/core/hasher.js';
-import { consistencyProof, inclusionProof } from '../ledger/core/merkle.js';
-import { encodeBundle, TILE_WIDTH } from '../ledger/core/tiles.js';
-import { encodeHashes, encodeTlogProof } from '../ledger/core/tlog-proof.js';
-import { readKeyHistory } from '../ledger/key-history.js';
+import { consistencyProof, inclusionProof } from '../ledger/core/tlog/merkle.js';
+import { encodeBundle, TILE_WIDTH } from '../ledger/core/tlog/tiles.js';
+import { encodeHashes, encodeTlogProof } from '../ledger/core/tlog/tlog-proof.js';
+import { readKeyHistory } from '../ledger/read/key-history.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import type { Receipt } from '../ledger/model.js';
-import { moveReceipt } from '../ledger/move-receipt.js';
-import { disclosed, openClear } from '../ledger/payload.js';
-import { TileProofs } from '../ledger/tile-proof.js';
-import { readHead, tileReader } from '../ledger/tip.js';
-import { Served } from './rounds-served.js';
+import { moveReceipt } from '../ledger/read/handover-receipt.js';
+import { disclosed, openClear } from '../ledger/store/payload.js';
+import { TileProofs } from '../ledger/read/stored-proofs.js';
+import { readHead, tileReader } from '../ledger/store/tip.js';
+import { Served } from './checkpoints/served.js';
 
 /** An event whose payload is for everybody. Bytes are base64. */
 export interface ClearEvent {

@@ -2,14 +2,14 @@ import { Controller, Get, Param, Query, Req } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { wholeNumber, wholeNumberOr } from '../http/whole-number.js';
-import { refuseRequest } from '../http/problem.js';
-import { receipt } from '../http/receipt.js';
-import { Action } from '../identity/access.js';
-import { parseTilePath, type TilePath } from '../ledger/core/tiles.js';
-import { LogFile } from './file.js';
+import { wholeNumber, wholeNumberOr } from '../http/body/whole-number.js';
+import { refuseRequest } from '../http/problem/problem.js';
+import { receipt } from '../http/write/receipt-schema.js';
+import { Action } from '../identity/guard/access.js';
+import { parseTilePath, type TilePath } from '../ledger/core/tlog/tiles.js';
+import { LogFile } from './file-headers.js';
 import { LogFiles } from './log-files.js';
-import { Served } from './rounds-served.js';
+import { Served } from './checkpoints/served.js';
 
 const listQuery = z.strictObject({
   before: wholeNumber(0).default(Number.MAX_SAFE_INTEGER).describe('`next` of the page before'),

@@ -3,15 +3,15 @@ import { LogController } from './log.controller.js';
 import { LogFiles } from './log-files.js';
 import { Config } from '../config/config.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
-import { Published } from './published.js';
-import { Publisher } from './publisher.js';
+import { Published } from './checkpoints/published.js';
+import { Publisher } from './checkpoints/publisher.js';
 import { ReceiptsController } from './receipts.controller.js';
 import { ReceiptsService } from './receipts.service.js';
-import { Rounds } from './rounds.js';
-import { loadWitnessPolicy, WITNESS_POLICY } from './rounds-policy.js';
-import { RoundsQueue } from './rounds-queue.js';
-import { Witnessing } from './rounds-readiness.js';
-import { Served } from './rounds-served.js';
+import { Rounds } from './checkpoints/rounds.js';
+import { loadWitnessPolicy, WITNESS_POLICY } from './checkpoints/witness-policy.js';
+import { RoundsQueue } from './checkpoints/rounds-queue.js';
+import { Witnessing } from './checkpoints/witness-readiness.js';
+import { Served } from './checkpoints/served.js';
 
 /** What the outside sees of the log, and when (design 3). Needs the modules of configuration, ledger and HTTP. */
 @Module({

@@ -1,8 +1,8 @@
 import { Controller, Get, Param } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
-import { wholeNumber } from '../http/whole-number.js';
-import { type AnsweredReceipt, receipt } from '../http/receipt.js';
-import { Action, CurrentActor } from '../identity/access.js';
+import { wholeNumber } from '../http/body/whole-number.js';
+import { type AnsweredReceipt, receipt } from '../http/write/receipt-schema.js';
+import { Action, CurrentActor } from '../identity/guard/access.js';
 import type { Actor } from '../ledger/model.js';
 import { ReceiptsService } from './receipts.service.js';
 

@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import { relatedToChain } from '../chains/related-chains.js';
-import type { AnsweredReceipt } from '../http/receipt.js';
-import { AS_IF_ABSENT, RefusalException } from '../http/problem.js';
-import { may } from '../identity/policy.js';
+import { relatedToChain } from '../access/related-chains.js';
+import type { AnsweredReceipt } from '../http/write/receipt-schema.js';
+import { AS_IF_ABSENT, RefusalException } from '../http/problem/problem.js';
+import { may } from '../identity/guard/policy.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import type { Actor, CommittedEvent } from '../ledger/model.js';
-import { Served } from './rounds-served.js';
+import { Served } from './checkpoints/served.js';
 
 /** Receipts asked for again, later than the write's own answer. */
 @Injectable()

@@ -2,7 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Logger } from '@nestjs/common';
 import { DOCTOR, OTHER_PATIENT, PATIENT, PHARMACY_A, SYSTEM, THE_PATIENT } from '../../test/support/domain.js';
-import { SettableClock } from '../config/clock.js';
+import { SettableClock } from '../time/clock.js';
 import type { LedgerWriter } from '../ledger/ledger.writer.js';
 import { type Command, type NewEvent, type Outcome } from '../ledger/model.js';
 import { LedgerUnavailable } from '../ledger/unavailable.js';

@@ -1,11 +1,11 @@
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
-import { Clock } from '../config/clock.js';
+import { Clock } from '../time/clock.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { type Actor, SYSTEM } from '../ledger/model.js';
-import type { Action } from '../identity/policy.js';
+import type { Action } from '../identity/guard/policy.js';
 import { decideAccess } from './decide.js';
-import { patientModel } from './model.js';
-import type { AccessRecorded } from './patient.js';
+import { patientModel } from './chain-model.js';
+import type { AccessRecorded } from './state.js';
 
 type Read = AccessRecorded['data']['reads'][number];
 

@@ -26,8 +26,8 @@ import {
   type ResolveDiscrepancy,
 } from './decide.js';
 import { evolvePatient } from './evolve.js';
-import { patientModel } from './model.js';
-import type { Discrepancy, Patient, Reporter } from './patient.js';
+import { patientModel } from './chain-model.js';
+import type { Discrepancy, Patient, Reporter } from './state.js';
 
 const ANNA: EnrolPatient = {
   name: 'Anna Example',

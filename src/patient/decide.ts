@@ -2,7 +2,7 @@
 import { accept, refuse, type Decision, type NewEvent, type Role } from '../ledger/model.js';
 import type { Context } from '../prescription/context.js';
 import type { NewEventOf } from '../prescription/events.js';
-import type { RefusalCode } from '../prescription/refusals.js';
+import type { RefusalCode } from '../refusals/refusals.js';
 import type {
   AccessBreakGlass,
   AccessRecorded,
@@ -11,7 +11,7 @@ import type {
   DiscrepancyResolved,
   Patient,
   PatientEnrolled,
-} from './patient.js';
+} from './state.js';
 
 export type EnrolPatient = PatientEnrolled['data'];
 

@@ -1,7 +1,7 @@
 /** How a patient chain comes to its state. No clock, no configuration. */
 import type { LedgerEvent } from '../ledger/model.js';
 import { unhandled } from '../prescription/evolve-supply.js';
-import type { Patient, PatientEvent, Reporter } from './patient.js';
+import type { Patient, PatientEvent, Reporter } from './state.js';
 
 /** Every type and version that a patient chain may have; a compile error here means one was forgotten. */
 const PATIENT_EVENTS: Readonly<Record<PatientEvent['type'], true>> = {

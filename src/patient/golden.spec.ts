@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { goldenChain, goldenText } from '../../test/fixtures/golden/events/read.js';
-import { ERASED } from '../ledger/chain-head.js';
+import { ERASED } from '../ledger/store/chain-row.js';
 import { evolvePatient } from './evolve.js';
-import type { Patient, PatientEvent } from './patient.js';
+import type { Patient, PatientEvent } from './state.js';
 
 const ID = '7c1f0b64-2d3a-4c5e-8f6a-9b0c1d2e3f01';
 const PRACTICE = '0d9a5a2e-6f0e-4f43-9a52-2b1c6d0e7a01';

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Actor, Role } from '../ledger/model.js';
 import { evolvePatient } from './evolve.js';
 import { decideErase, decidePlaceHold, decideReleaseHold, type Hold, isInForce } from './holds.js';
-import type { Patient } from './patient.js';
+import type { Patient } from './state.js';
 
 const CHAIN = '7c1f0b64-2d3a-4c5e-8f6a-9b0c1d2e3f01';
 const HOLD = '7c1f0b64-2d3a-4c5e-8f6a-9b0c1d2e3f09';

@@ -2,8 +2,8 @@
 import { accept, refuse, type Decision, type LedgerEvent, type Nothing } from '../ledger/model.js';
 import type { Context } from '../prescription/context.js';
 import type { NewEventOf } from '../prescription/events.js';
-import type { RefusalCode } from '../prescription/refusals.js';
-import type { Patient } from './patient.js';
+import type { RefusalCode } from '../refusals/refusals.js';
+import type { Patient } from './state.js';
 
 export const HOLD_REASONS = ['litigation', 'investigation', 'statutory-retention', 'audit'] as const;
 /** Why a record is erased: codes that say nothing about the person. */

@@ -1,14 +1,14 @@
 import { Body, Controller, Get, HttpCode, Param, Post } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { IdempotencyKey, idempotency } from '../http/idempotency.js';
-import { answer } from '../http/problem.js';
-import { receipts, receiptsOf } from '../http/receipt.js';
-import { Action, CurrentActor } from '../identity/access.js';
+import { IdempotencyKey, idempotency } from '../http/write/idempotency.js';
+import { answer } from '../http/problem/problem.js';
+import { receipts, receiptsOf } from '../http/write/receipt-schema.js';
+import { Action, CurrentActor } from '../identity/guard/access.js';
 import { uuid } from '../identity/people.js';
 import type { Actor, LedgerEvent } from '../ledger/model.js';
 import { isPatientEvent } from './evolve.js';
-import type { Patient } from './patient.js';
+import type { Patient } from './state.js';
 import { PatientService } from './patient.service.js';
 
 const identifier = z

@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
 import { IdentityModule } from '../identity/identity.module.js';
-import { PrescriptionModule } from '../prescription/prescription.module.js';
+import { PrescriptionModule } from '../access/access.module.js';
 import { PatientController } from './patient.controller.js';
 import { PatientService } from './patient.service.js';
 import { RetentionController } from './retention.controller.js';

@@ -1,16 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { AS_IF_ABSENT, RefusalException } from '../http/problem.js';
-import { may, type Relation } from '../identity/policy.js';
+import { AS_IF_ABSENT, RefusalException } from '../http/problem/problem.js';
+import { may, type Relation } from '../identity/guard/policy.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import type { Actor, CommittedEvent, Idempotency, Outcome } from '../ledger/model.js';
-import { Clock } from '../config/clock.js';
+import { Clock } from '../time/clock.js';
 import { isConflict } from '../database/db.js';
 import { AccessLog } from './access-log.js';
 import { decideBreakGlass, decideEnrol, type EnrolPatient } from './decide.js';
-import { patientIdentifier, patientModel } from './model.js';
-import type { Identifier, Patient } from './patient.js';
+import { patientIdentifier, patientModel } from './chain-model.js';
+import type { Identifier, Patient } from './state.js';
 
 const ALREADY_ENROLLED: Outcome = { ok: false, refusal: { code: 'patient.already-enrolled', facts: {} } };
 

@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { type Db, isConflict, placeholders } from '../database/db.js';
-import { AS_IF_ABSENT, RefusalException } from '../http/problem.js';
-import { recall, remember } from '../identity/idempotent.js';
-import { Tokens } from '../identity/tokens.js';
-import type { Erased } from '../ledger/erasure.js';
+import { AS_IF_ABSENT, RefusalException } from '../http/problem/problem.js';
+import { recall, remember } from '../identity/once.js';
+import { Tokens } from '../identity/guard/tokens.js';
+import type { Erased } from '../ledger/commit/erasure-batch.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { type Actor, type Idempotency, type Outcome, type Receipt, SYSTEM } from '../ledger/model.js';
-import { disclosed, openEvent, splitPayload } from '../ledger/payload.js';
-import { Vault } from '../ledger/vault.js';
+import { disclosed, openEvent, splitPayload } from '../ledger/store/payload.js';
+import { Vault } from '../ledger/keys/vault.js';
 import {
   decideErase,
   decidePlaceHold,
@@ -19,8 +19,8 @@ import {
   type HoldPlaced,
   type HoldReleased,
 } from './holds.js';
-import { patientModel } from './model.js';
-import type { Patient } from './patient.js';
+import { patientModel } from './chain-model.js';
+import type { Patient } from './state.js';
 
 export interface ErasedPatient {
   /** How many chains were ended. */

@@ -1,7 +1,7 @@
 /** What a prescriber's practice may do to an order: issue it, bring its history, cancel it (design 4). */
 import { accept, refuse, type Decision } from '../ledger/model.js';
 import type { Context, DrugContext, IssueContext } from '../prescription/context.js';
-import { localDate } from '../prescription/dates.js';
+import { localDate } from '../time/legal-days.js';
 import type {
   Medication,
   NewEventOf,
@@ -13,11 +13,11 @@ import type {
   Quantity,
   Schedule,
 } from '../prescription/events.js';
-import { RXNORM } from '../prescription/formulary.js';
-import type { Prescription } from '../prescription/prescription.js';
+import { RXNORM } from '../prescription/drugs/formulary.js';
+import type { Prescription } from '../prescription/state.js';
 import { isQuantity } from '../prescription/quantity.js';
 import { currentIssue, heldIssue, isPastValidity, orgOf } from '../prescription/queries.js';
-import type { RefusalCode } from '../prescription/refusals.js';
+import type { RefusalCode } from '../refusals/refusals.js';
 import { refillLimit, RULE_SET, RULE_SET_VERSION, validUntil } from '../prescription/rules/us-federal.js';
 
 /** An order as the prescriber wrote it. What may be missing on paper may be null here: the refusal names it. */

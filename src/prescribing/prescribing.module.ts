@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
 import { IdentityModule } from '../identity/identity.module.js';
-import { PrescriptionModule } from '../prescription/prescription.module.js';
+import { PrescriptionModule } from '../access/access.module.js';
 import { PrescribingController } from './prescribing.controller.js';
 import { PrescribingService } from './prescribing.service.js';
 

@@ -1,16 +1,16 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Config } from '../config/config.js';
-import { RefusalException } from '../http/problem.js';
+import { RefusalException } from '../http/problem/problem.js';
 import { Organisations } from '../identity/organisations.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { type Actor, type CommandSignature, type Idempotency, type Outcome, refuse } from '../ledger/model.js';
-import { patientModel } from '../patient/model.js';
-import type { Patient } from '../patient/patient.js';
-import { localDate } from '../prescription/dates.js';
-import { FORMULARY_VERSION, findDrug } from '../prescription/formulary.js';
-import { orderName, prescriptionModel } from '../prescription/model.js';
-import type { Prescription } from '../prescription/prescription.js';
+import { patientModel } from '../patient/chain-model.js';
+import type { Patient } from '../patient/state.js';
+import { localDate } from '../time/legal-days.js';
+import { FORMULARY_VERSION, findDrug } from '../prescription/drugs/formulary.js';
+import { orderName, prescriptionModel } from '../prescription/chain-models.js';
+import type { Prescription } from '../prescription/state.js';
 import { hashSecret, Secrets } from '../prescription/secrets.js';
 import { type CancelOrder, decideCancel, decideIssue, type IssueOrder } from './decide.js';
 

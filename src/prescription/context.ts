@@ -1,6 +1,6 @@
 /** What every `decide` is given beside state and command. No clock, no I/O: each rule test is a table row. */
 import type { Actor } from '../ledger/model.js';
-import type { Drug } from './formulary.js';
+import type { Drug } from './drugs/formulary.js';
 
 export interface Context {
   /** Id of the chain that the events go to: `view.ids` at the chain's position. */

@@ -10,7 +10,7 @@ import type {
   DoseTaken,
   SupplyEvent,
 } from './events.js';
-import type { Dispense, Dose, Supply } from './prescription.js';
+import type { Dispense, Dose, Supply } from './state.js';
 
 /** Every type and version that a chain of this kind may have; a compile error here means one was forgotten. */
 const SUPPLY_EVENTS: Readonly<Record<SupplyEvent['type'], true>> = {

@@ -14,7 +14,7 @@ import type {
   PrescriptionEvent,
 } from './events.js';
 import { corrected, doseIn, handedOver, latest, report, unhandled } from './evolve-supply.js';
-import type { Dispense, Issue, IssueStatus, Order, OrderStatus, Prescription } from './prescription.js';
+import type { Dispense, Issue, IssueStatus, Order, OrderStatus, Prescription } from './state.js';
 import { isClosed, standingDispenses } from './queries.js';
 
 /** Every type and version that a chain of this kind may have; a compile error here means one was forgotten. */

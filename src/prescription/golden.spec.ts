@@ -7,24 +7,24 @@ import {
   goldenTypes,
   SALT,
 } from '../../test/fixtures/golden/events/read.js';
-import { commit, isCommitted, parsePayload } from '../ledger/core/commitment.js';
+import { commit, isCommitted, parsePayload } from '../ledger/core/record/commitment.js';
 import { fromBase64, toBase64 } from '../ledger/core/bytes.js';
 import { nobleHasher } from '../ledger/core/hasher.js';
 import { jcs } from '../ledger/core/jcs.js';
-import { LOG_CONTINUED } from '../ledger/core/log-continuation.js';
-import { LOG_KEY_ROTATED } from '../ledger/core/log-key-rotation.js';
-import type { KeyEnrolled, KeyRevoked } from '../ledger/actor-keys.js';
-import { isLogEvent } from '../ledger/log-chain.js';
+import { LOG_CONTINUED } from '../ledger/core/statements/continuation.js';
+import { LOG_KEY_ROTATED } from '../ledger/core/statements/key-rotation.js';
+import type { KeyEnrolled, KeyRevoked } from '../ledger/log-chain/actor-keys.js';
+import { isLogEvent } from '../ledger/log-chain/log-chain.js';
 import type { LedgerEvent } from '../ledger/model.js';
-import { nodeHasher } from '../ledger/node-hasher.js';
-import { openEvent, sealEvent } from '../ledger/payload.js';
-import type { PatientEvent } from '../patient/patient.js';
+import { nodeHasher } from '../ledger/crypto/node-hasher.js';
+import { openEvent, sealEvent } from '../ledger/store/payload.js';
+import type { PatientEvent } from '../patient/state.js';
 import type { PrescriptionEvent, SupplyEvent } from './events.js';
 import { evolvePrescription, isPrescriptionEvent } from './evolve.js';
 import { evolveSupply, isSupplyEvent } from './evolve-supply.js';
 import { isPatientEvent } from '../patient/evolve.js';
-import { ERASED } from '../ledger/chain-head.js';
-import type { Prescription, Supply } from './prescription.js';
+import { ERASED } from '../ledger/store/chain-row.js';
+import type { Prescription, Supply } from './state.js';
 
 type Type =
   | (PrescriptionEvent | SupplyEvent | PatientEvent | KeyEnrolled | KeyRevoked)['type']

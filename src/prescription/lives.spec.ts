@@ -28,9 +28,9 @@ import {
 import { decideDoseCorrected, decideDoseSkipped, decideDoseTaken } from '../adherence/decide.js';
 import type { Actor } from '../ledger/model.js';
 import { evolvePrescription, isPrescriptionEvent } from './evolve.js';
-import type { IssueStatus, OrderStatus, Prescription } from './prescription.js';
+import type { IssueStatus, OrderStatus, Prescription } from './state.js';
 import { heldIssue, nextTimer } from './queries.js';
-import { REFUSALS } from './refusals.js';
+import { REFUSALS } from '../refusals/refusals.js';
 
 const AUTHORISED = 30;
 const ORDER_STATES: OrderStatus[] = [

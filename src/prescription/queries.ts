@@ -1,8 +1,8 @@
 /** Questions about the state of a prescription that more than one decision asks. */
 import type { Actor } from '../ledger/model.js';
-import { localDate, startOfDay, addDays } from './dates.js';
+import { localDate, startOfDay, addDays } from '../time/legal-days.js';
 import type { Quantity } from './events.js';
-import type { Claim, Dispense, Issue, IssueStatus, Order, Prescription } from './prescription.js';
+import type { Claim, Dispense, Issue, IssueStatus, Order, Prescription } from './state.js';
 import { add, isMismatch } from './quantity.js';
 
 /** Nothing more happens to such an issue, unless a dispense of it is reversed. */

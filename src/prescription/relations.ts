@@ -1,7 +1,7 @@
 /** How an actor stands to a prescription or a supply: what the policy table is asked with. */
 import type { Actor } from '../ledger/model.js';
-import type { Relation } from '../identity/policy.js';
-import type { Prescription, Supply } from './prescription.js';
+import type { Relation } from '../identity/guard/policy.js';
+import type { Prescription, Supply } from './state.js';
 import { isCustodian } from './queries.js';
 
 /** @param tokenHash base64 SHA-256 of a token that the actor showed; null: none */

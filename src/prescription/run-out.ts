@@ -1,6 +1,6 @@
 /** How long what was handed over lasts. */
-import { addDays, daysBetween, localDate } from './dates.js';
-import type { Prescription } from './prescription.js';
+import { addDays, daysBetween, localDate } from '../time/legal-days.js';
+import type { Prescription } from './state.js';
 
 export interface RunOut {
   /** First legal day without supply, YYYY-MM-DD in the order's zone. */

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { Vault } from '../ledger/vault.js';
+import { Vault } from '../ledger/keys/vault.js';
 
 /**
  * Patients' tokens and claim secrets. Neither is stored: each is an HMAC of what it is for, and payloads hold

@@ -2,7 +2,7 @@
 import { accept, type Decision, type NewEvent } from '../ledger/model.js';
 import type { Context } from './context.js';
 import type { IssueExpired, IssueReadied, NewEventOf } from './events.js';
-import type { Prescription } from './prescription.js';
+import type { Prescription } from './state.js';
 import { currentIssue, isClosed, isDue, isPastValidity } from './queries.js';
 
 /**

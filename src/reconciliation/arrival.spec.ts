@@ -16,9 +16,9 @@ import {
 import type { Decision, LedgerEvent } from '../ledger/model.js';
 import { decideReconcile } from '../patient/decide.js';
 import { evolvePatient } from '../patient/evolve.js';
-import type { Patient } from '../patient/patient.js';
+import type { Patient } from '../patient/state.js';
 import { evolvePrescription } from '../prescription/evolve.js';
-import type { Prescription } from '../prescription/prescription.js';
+import type { Prescription } from '../prescription/state.js';
 import { diff, findDiscrepancies } from './discrepancies.js';
 
 const settings = { earlyRefillFactor: 0.75 };

@@ -2,7 +2,7 @@
  * One patient's book: all their chains side by side, as the prescribers, the pharmacies and the patient
  * wrote them, whatever order they arrived in (design 5).
  */
-import type { Dispense, Prescription, Supply } from '../prescription/prescription.js';
+import type { Dispense, Prescription, Supply } from '../prescription/state.js';
 
 export type Book = {
   /** Id of the subject: a patient, or a provisional patient not yet matched; null when it is not known. */

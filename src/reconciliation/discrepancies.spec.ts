@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Dispense, Prescription } from '../prescription/prescription.js';
+import type { Dispense, Prescription } from '../prescription/state.js';
 import {
   book,
   dispense,

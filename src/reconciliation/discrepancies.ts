@@ -2,7 +2,7 @@
  * What disagrees in one patient's book. Pure: the same facts give the same discrepancies, whatever order
  * they arrived in and however often they are judged (design 5; classes in `classes/`, one file each).
  */
-import type { Discrepancy, Patient } from '../patient/patient.js';
+import type { Discrepancy, Patient } from '../patient/state.js';
 import type { Book } from './book.js';
 import { dispensedAfterCancel } from './classes/d03-dispensed-after-cancel.js';
 import { overDispense } from './classes/d07-over-dispense.js';

@@ -1,13 +1,13 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { wholeNumberOr } from '../http/whole-number.js';
-import { IdempotencyKey, idempotency } from '../http/idempotency.js';
-import { answer } from '../http/problem.js';
-import { receipts, receiptsOf } from '../http/receipt.js';
-import { Action, CurrentActor } from '../identity/access.js';
+import { wholeNumberOr } from '../http/body/whole-number.js';
+import { IdempotencyKey, idempotency } from '../http/write/idempotency.js';
+import { answer } from '../http/problem/problem.js';
+import { receipts, receiptsOf } from '../http/write/receipt-schema.js';
+import { Action, CurrentActor } from '../identity/guard/access.js';
 import type { Actor } from '../ledger/model.js';
-import type { Patient } from '../patient/patient.js';
+import type { Patient } from '../patient/state.js';
 import { DiscrepancyService, POSITION, viewOf } from './discrepancy.service.js';
 
 const resolutions = ['corrected', 'accepted', 'rejected', 'entered-in-error'] as const;

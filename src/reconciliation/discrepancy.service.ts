@@ -2,11 +2,11 @@ import { Injectable } from '@nestjs/common';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import type { Actor, Idempotency, JsonObject, Outcome } from '../ledger/model.js';
-import { may } from '../identity/policy.js';
+import { may } from '../identity/guard/policy.js';
 import { AccessLog } from '../patient/access-log.js';
 import { decideResolve, type ResolveDiscrepancy } from '../patient/decide.js';
-import { patientModel } from '../patient/model.js';
-import type { Discrepancy, DiscrepancyState, Patient } from '../patient/patient.js';
+import { patientModel } from '../patient/chain-model.js';
+import type { Discrepancy, DiscrepancyState, Patient } from '../patient/state.js';
 
 /** A discrepancy as one organisation sees it. */
 export type DiscrepancyView = {

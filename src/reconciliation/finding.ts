@@ -3,7 +3,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { toBase64, utf8 } from '../ledger/core/bytes.js';
 import { jcs } from '../ledger/core/jcs.js';
 import type { JsonObject } from '../ledger/model.js';
-import type { Discrepancy } from '../patient/patient.js';
+import type { Discrepancy } from '../patient/state.js';
 
 export type Judging = {
   /** ms since 1970. */

@@ -1,9 +1,9 @@
 import { Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { wholeNumberOr } from '../http/whole-number.js';
-import { refuseRequest } from '../http/problem.js';
-import { Action } from '../identity/access.js';
+import { wholeNumberOr } from '../http/body/whole-number.js';
+import { refuseRequest } from '../http/problem/problem.js';
+import { Action } from '../identity/guard/access.js';
 import { JOB_QUEUES, Jobs, JobsUnavailable } from './jobs.js';
 
 const failedJob = z

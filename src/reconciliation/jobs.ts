@@ -3,8 +3,8 @@ import { type Job, Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { Config } from '../config/config.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
-import { faultOf } from './fault.js';
-import { queueName } from './queue-name.js';
+import { faultOf } from '../queue/fault.js';
+import { queueName } from '../queue/queue-name.js';
 
 /** A reconcile job names a subject by number, a sweep nothing: what stands in Redis says nothing about anybody. */
 export type ReconcileJob = { subject: number };

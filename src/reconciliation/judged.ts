@@ -1,6 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
-import { faultOf } from './fault.js';
+import { faultOf } from '../queue/fault.js';
 
 /** Marks are gathered for so long, ms: each write of them costs the writer an fsync. */
 const GATHER_MS = 200;

@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { PrescriptionModule } from '../prescription/prescription.module.js';
+import { PrescriptionModule } from '../access/access.module.js';
 import { DiscrepancyController } from './discrepancy.controller.js';
 import { DiscrepancyService } from './discrepancy.service.js';
 import { JobsController } from './jobs.controller.js';

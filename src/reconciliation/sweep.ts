@@ -1,12 +1,12 @@
 import { Injectable, Logger } from '@nestjs/common';
-import { Clock } from '../config/clock.js';
+import { Clock } from '../time/clock.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { SYSTEM } from '../ledger/model.js';
-import { prescriptionModel } from '../prescription/model.js';
-import type { Prescription } from '../prescription/prescription.js';
+import { prescriptionModel } from '../prescription/chain-models.js';
+import type { Prescription } from '../prescription/state.js';
 import { decideTimer } from '../prescription/timer.js';
-import { faultOf, isOutage } from './fault.js';
+import { faultOf, isOutage } from '../queue/fault.js';
 
 /** Prescriptions whose time has come, and chains missed, that are read at once. */
 const PAGE = 500;

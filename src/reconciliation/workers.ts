@@ -7,11 +7,11 @@ import {
 } from '@nestjs/common';
 import { DelayedError, type Job, Worker } from 'bullmq';
 import { Config } from '../config/config.js';
-import { Readiness } from '../http/readiness.js';
+import { Readiness } from '../http/health/readiness.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerRelay } from '../ledger/ledger.relay.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
-import { faultOf, isOutage } from './fault.js';
+import { faultOf, isOutage } from '../queue/fault.js';
 import { type JobQueue, Jobs, type ReconcileJob } from './jobs.js';
 import { Judged } from './judged.js';
 import { Reconciler } from './reconciler.js';

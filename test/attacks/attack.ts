@@ -1,4 +1,4 @@
-import type { AlarmKind } from '../../src/follow/evidence.js';
+import type { AlarmKind } from '../../src/audit/follow/evidence.js';
 import type { Careless } from './careless.js';
 import type { Line } from './lines.js';
 import type { Party } from './parties.js';

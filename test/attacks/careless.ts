@@ -1,12 +1,12 @@
 /** Verifiers that did too little: known falls of others. They stand here to be fooled. */
 import { utf8 } from '../../src/ledger/core/bytes.js';
-import { openCheckpoint } from '../../src/ledger/core/checkpoint.js';
-import { decodeEntry } from '../../src/ledger/core/entry.js';
+import { openCheckpoint } from '../../src/ledger/core/tlog/checkpoint.js';
+import { decodeEntry } from '../../src/ledger/core/record/entry.js';
 import { nobleHasher } from '../../src/ledger/core/hasher.js';
-import { formatVerifierKey, KEY_TYPE, openNote, parseVerifierKey, splitNote } from '../../src/ledger/core/note.js';
-import { parsePolicy } from '../../src/ledger/core/policy.js';
-import { rootAt, rootOf } from '../../src/ledger/core/merkle.js';
-import { TILE_WIDTH, tileNodeReader } from '../../src/ledger/core/tiles.js';
+import { formatVerifierKey, KEY_TYPE, openNote, parseVerifierKey, splitNote } from '../../src/ledger/core/tlog/note.js';
+import { parsePolicy } from '../../src/ledger/core/tlog/policy.js';
+import { rootAt, rootOf } from '../../src/ledger/core/tlog/merkle.js';
+import { TILE_WIDTH, tileNodeReader } from '../../src/ledger/core/tlog/tiles.js';
 import type { Shown } from './shown.js';
 import { servedCosigned } from './witnesses.js';
 import type { Kept } from './world.js';

@@ -3,14 +3,14 @@
  * command line makes it, on a folder of its own.
  */
 import { cpSync, readFileSync } from 'node:fs';
-import { Clock } from '../../src/config/clock.js';
-import { checkEvidence, evidenceSchema } from '../../src/follow/evidence.js';
-import { Follower } from '../../src/follow/follower.js';
-import { SourceError } from '../../src/follow/source.js';
-import type { FetchFile } from '../../src/ledger/core/log-client.js';
-import { parseVerifierKey } from '../../src/ledger/core/note.js';
-import { logOnly } from '../../src/ledger/core/policy.js';
-import { nodeHasher } from '../../src/ledger/node-hasher.js';
+import { Clock } from '../../src/time/clock.js';
+import { checkEvidence, evidenceSchema } from '../../src/audit/follow/evidence.js';
+import { Follower } from '../../src/audit/follow/follower.js';
+import { SourceError } from '../../src/audit/follow/source.js';
+import type { FetchFile } from '../../src/ledger/core/tlog/log-client.js';
+import { parseVerifierKey } from '../../src/ledger/core/tlog/note.js';
+import { logOnly } from '../../src/ledger/core/tlog/policy.js';
+import { nodeHasher } from '../../src/ledger/crypto/node-hasher.js';
 import { temporaryFolder } from '../support/ledger.js';
 import type { Shown } from './shown.js';
 import type { Kept } from './world.js';

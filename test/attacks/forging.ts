@@ -1,13 +1,13 @@
 /** Small steps that attacks are made of. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { concat } from '../../src/ledger/core/bytes.js';
-import { decodeEntry, encodeEntry, type Entry, entryTime } from '../../src/ledger/core/entry.js';
+import { decodeEntry, encodeEntry, type Entry, entryTime } from '../../src/ledger/core/record/entry.js';
 import { jcs } from '../../src/ledger/core/jcs.js';
 import type { JsonObject } from '../../src/ledger/model.js';
-import { nodeHasher } from '../../src/ledger/node-hasher.js';
-import { payloadBytes } from '../../src/ledger/payload.js';
-import { encrypt } from '../../src/ledger/vault.js';
-import { dataKeyOf } from '../../src/ledger/history.js';
+import { nodeHasher } from '../../src/ledger/crypto/node-hasher.js';
+import { payloadBytes } from '../../src/ledger/store/payload.js';
+import { encrypt } from '../../src/ledger/keys/vault.js';
+import { dataKeyOf } from '../../src/ledger/read/chain-events.js';
 import { type Item, Operator } from './operator.js';
 import type { HonestWorld } from './world.js';
 

@@ -16,7 +16,7 @@ import {
   sql,
   store,
 } from './forging.js';
-import { decodeEntry, encodeEntry } from '../../src/ledger/core/entry.js';
+import { decodeEntry, encodeEntry } from '../../src/ledger/core/record/entry.js';
 import type { Item, Operator } from './operator.js';
 import type { HonestWorld } from './world.js';
 

@@ -1,14 +1,14 @@
 /** Attacks by what is shown to whom: the data folder is as it was, or is two. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ChainHeadKey, CHAIN_HEAD_KEY_FILE } from '../../src/chains/chain-head-key.js';
-import { BEFORE_ALL, LAST_OF_ALL } from '../../src/ledger/core/chain-head-list.js';
-import type { ChainPosition } from '../../src/ledger/core/chain-head.js';
-import { decodeEntry } from '../../src/ledger/core/entry.js';
-import { parseVerifierKey } from '../../src/ledger/core/note.js';
-import { loadKey } from '../../src/ledger/key-files.js';
-import { readHead } from '../../src/ledger/tip.js';
-import { WitnessKey } from '../../src/witness/witness-key.js';
+import { ChainHeadKey, CHAIN_HEAD_KEY_FILE } from '../../src/log/chains/chain-head-key.js';
+import { BEFORE_ALL, LAST_OF_ALL } from '../../src/ledger/core/statements/chain-list-note.js';
+import type { ChainPosition } from '../../src/ledger/core/statements/chain-head-note.js';
+import { decodeEntry } from '../../src/ledger/core/record/entry.js';
+import { parseVerifierKey } from '../../src/ledger/core/tlog/note.js';
+import { loadKey } from '../../src/ledger/keys/key-files.js';
+import { readHead } from '../../src/ledger/store/tip.js';
+import { WitnessKey } from '../../src/audit/witness/witness-key.js';
 import { type Attack, MEMORY } from './attack.js';
 import { asOperator, instantOf, invented, itemAt, leafOf, rewriting } from './forging.js';
 import { type Serving, show } from './shown.js';

@@ -16,20 +16,20 @@ import {
   rowsOf,
   stateColumn,
   subjectOf,
-} from '../../src/ledger/chain-head.js';
-import { commit, parsePayload } from '../../src/ledger/core/commitment.js';
-import { decodeEntry, encodeEntry, type Entry, LOG_CHAIN, ZERO32 } from '../../src/ledger/core/entry.js';
-import { completeAt, GrowingTree, rootAt } from '../../src/ledger/core/merkle.js';
-import { TILE_WIDTH } from '../../src/ledger/core/tiles.js';
-import { dataKeyOf } from '../../src/ledger/history.js';
-import { loadKey } from '../../src/ledger/key-files.js';
-import { LogKey } from '../../src/ledger/log-key.js';
+} from '../../src/ledger/store/chain-row.js';
+import { commit, parsePayload } from '../../src/ledger/core/record/commitment.js';
+import { decodeEntry, encodeEntry, type Entry, LOG_CHAIN, ZERO32 } from '../../src/ledger/core/record/entry.js';
+import { completeAt, GrowingTree, rootAt } from '../../src/ledger/core/tlog/merkle.js';
+import { TILE_WIDTH } from '../../src/ledger/core/tlog/tiles.js';
+import { dataKeyOf } from '../../src/ledger/read/chain-events.js';
+import { loadKey } from '../../src/ledger/keys/key-files.js';
+import { LogKey } from '../../src/ledger/keys/log-key.js';
 import type { ChainModel } from '../../src/ledger/model.js';
-import { nodeHasher } from '../../src/ledger/node-hasher.js';
-import { openEvent, payloadBytes, splitPayload } from '../../src/ledger/payload.js';
-import { requestOf, requestSeal } from '../../src/ledger/requests.js';
-import { readHead } from '../../src/ledger/tip.js';
-import { decrypt, encrypt, freshKey, Vault } from '../../src/ledger/vault.js';
+import { nodeHasher } from '../../src/ledger/crypto/node-hasher.js';
+import { openEvent, payloadBytes, splitPayload } from '../../src/ledger/store/payload.js';
+import { requestOf, requestSeal } from '../../src/ledger/store/remembered-requests.js';
+import { readHead } from '../../src/ledger/store/tip.js';
+import { decrypt, encrypt, freshKey, Vault } from '../../src/ledger/keys/vault.js';
 import { testConfig } from '../support/ledger.js';
 
 /** One entry with its payload in the clear, as the operator holds it. */

@@ -2,18 +2,18 @@
  * Who may catch an operator, each as the check that it makes for real, with nothing but what it kept itself and
  * what the log shows it now.
  */
-import { runVerify, type VerifyOptions } from '../../src/cli/verify.js';
+import { runVerify, type VerifyOptions } from '../../src/cli/ledger/verify.js';
 import { EXIT } from '../../src/cli/terminal.js';
-import { KEY_REVOKED } from '../../src/ledger/actor-keys.js';
-import type { Checkpoint } from '../../src/ledger/core/checkpoint.js';
-import { isCommitted, parsePayload } from '../../src/ledger/core/commitment.js';
-import { decodeEntry } from '../../src/ledger/core/entry.js';
+import { KEY_REVOKED } from '../../src/ledger/log-chain/actor-keys.js';
+import type { Checkpoint } from '../../src/ledger/core/tlog/checkpoint.js';
+import { isCommitted, parsePayload } from '../../src/ledger/core/record/commitment.js';
+import { decodeEntry } from '../../src/ledger/core/record/entry.js';
 import { nobleHasher } from '../../src/ledger/core/hasher.js';
-import { holdsFor, parseDetachedJws } from '../../src/ledger/core/jws.js';
-import { nobleCheck } from '../../src/ledger/core/public-key.js';
-import { statementBytes, statementOf } from '../../src/ledger/core/statement.js';
+import { holdsFor, parseDetachedJws } from '../../src/ledger/core/record/jws.js';
+import { nobleCheck } from '../../src/ledger/core/record/public-key.js';
+import { statementBytes, statementOf } from '../../src/ledger/core/record/statement.js';
 import type { LedgerEvent, Receipt } from '../../src/ledger/model.js';
-import { openEvent } from '../../src/ledger/payload.js';
+import { openEvent } from '../../src/ledger/store/payload.js';
 import { EntryAudit, TileAudit } from '../../src/ledger/verify/entries.js';
 import { Findings, type VerifyReport } from '../../src/ledger/verify/report.js';
 import { follow, twoFollowers } from './followers.js';

@@ -1,14 +1,14 @@
 /** People who kept something that the log gave them: a receipt, a checkpoint. */
-import { compareWithHead, compareWithList, type Comparison } from '../../src/ledger/core/chain-head-compare.js';
-import { BEFORE_ALL, verifyChainList } from '../../src/ledger/core/chain-head-list.js';
-import { parseChainHeadKey, verifyChainHead } from '../../src/ledger/core/chain-head.js';
+import { compareWithHead, compareWithList, type Comparison } from '../../src/ledger/core/statements/compare-heads.js';
+import { BEFORE_ALL, verifyChainList } from '../../src/ledger/core/statements/chain-list-note.js';
+import { parseChainHeadKey, verifyChainHead } from '../../src/ledger/core/statements/chain-head-note.js';
 import { fromBase64 } from '../../src/ledger/core/bytes.js';
-import type { Checkpoint } from '../../src/ledger/core/checkpoint.js';
+import type { Checkpoint } from '../../src/ledger/core/tlog/checkpoint.js';
 import { nobleHasher } from '../../src/ledger/core/hasher.js';
-import { consistencyProof, inclusionProof } from '../../src/ledger/core/merkle.js';
-import { verifyConsistency, verifyInclusion } from '../../src/ledger/core/proof.js';
-import { type VerifiedReceipt, verifyReceipt } from '../../src/ledger/core/receipt.js';
-import { tileNodeReader } from '../../src/ledger/core/tiles.js';
+import { consistencyProof, inclusionProof } from '../../src/ledger/core/tlog/merkle.js';
+import { verifyConsistency, verifyInclusion } from '../../src/ledger/core/tlog/proof.js';
+import { type VerifiedReceipt, verifyReceipt } from '../../src/ledger/core/record/receipt.js';
+import { tileNodeReader } from '../../src/ledger/core/tlog/tiles.js';
 import type { Actor, Receipt } from '../../src/ledger/model.js';
 import { payloads, type Shown } from './shown.js';
 import { openedBy, policyOf } from './trust.js';

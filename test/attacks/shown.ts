@@ -1,27 +1,27 @@
 /** What the operator shows to the world: by the program's own code over a data folder, or as an attack serves it. */
 import { join } from 'node:path';
 import type { DataSource } from 'typeorm';
-import { ChainHeadKey, CHAIN_HEAD_KEY_FILE } from '../../src/chains/chain-head-key.js';
-import { ChainsService } from '../../src/chains/chains.service.js';
+import { ChainHeadKey, CHAIN_HEAD_KEY_FILE } from '../../src/log/chains/chain-head-key.js';
+import { ChainsService } from '../../src/log/chains/chains.service.js';
 import { openSqliteReadOnly } from '../../src/database/data-source.js';
 import { type Db, dbOf } from '../../src/database/db.js';
-import { SourceError } from '../../src/follow/source.js';
-import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow } from '../../src/ledger/chain-head.js';
-import { LOG_CHAIN } from '../../src/ledger/core/entry.js';
-import type { FetchFile } from '../../src/ledger/core/log-client.js';
+import { SourceError } from '../../src/audit/follow/source.js';
+import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow } from '../../src/ledger/store/chain-row.js';
+import { LOG_CHAIN } from '../../src/ledger/core/record/entry.js';
+import type { FetchFile } from '../../src/ledger/core/tlog/log-client.js';
 import { HASH_BYTES } from '../../src/ledger/core/hasher.js';
-import { parseTilePath, tileWidth } from '../../src/ledger/core/tiles.js';
-import { dataKeyOf } from '../../src/ledger/history.js';
-import { loadKey } from '../../src/ledger/key-files.js';
-import { readKeyHistory } from '../../src/ledger/key-history.js';
+import { parseTilePath, tileWidth } from '../../src/ledger/core/tlog/tiles.js';
+import { dataKeyOf } from '../../src/ledger/read/chain-events.js';
+import { loadKey } from '../../src/ledger/keys/key-files.js';
+import { readKeyHistory } from '../../src/ledger/read/key-history.js';
 import { LedgerReader } from '../../src/ledger/ledger.reader.js';
-import { splitPayload } from '../../src/ledger/payload.js';
-import { readHead, tileReader } from '../../src/ledger/tip.js';
-import { decrypt, Vault } from '../../src/ledger/vault.js';
+import { splitPayload } from '../../src/ledger/store/payload.js';
+import { readHead, tileReader } from '../../src/ledger/store/tip.js';
+import { decrypt, Vault } from '../../src/ledger/keys/vault.js';
 import { erasureOf } from '../../src/ledger/verify/chain-rows.js';
 import { LogFiles } from '../../src/log/log-files.js';
-import { Published } from '../../src/log/published.js';
-import type { Served } from '../../src/log/rounds-served.js';
+import { Published } from '../../src/log/checkpoints/published.js';
+import type { Served } from '../../src/log/checkpoints/served.js';
 
 /** What is served otherwise than the data folder has it. */
 export interface Serving {

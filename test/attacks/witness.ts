@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { Clock } from '../../src/config/clock.js';
+import { Clock } from '../../src/time/clock.js';
 import { utf8 } from '../../src/ledger/core/bytes.js';
-import { WitnessFolder } from '../../src/witness/folder.js';
-import { trustedLogs } from '../../src/witness/logs.js';
-import { type Answer, openWitnessKey, Witness } from '../../src/witness/witness.js';
+import { WitnessFolder } from '../../src/audit/witness/folder.js';
+import { trustedLogs } from '../../src/audit/witness/logs.js';
+import { type Answer, openWitnessKey, Witness } from '../../src/audit/witness/witness.js';
 
 /** Answers `POST /add-checkpoint` (C2SP tlog-witness), given its body. */
 export type Ask = (body: string) => Promise<Answer>;

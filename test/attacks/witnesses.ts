@@ -2,11 +2,11 @@
 import { cpSync } from 'node:fs';
 import { utf8 } from '../../src/ledger/core/bytes.js';
 import { nobleHasher } from '../../src/ledger/core/hasher.js';
-import { consistencyProof } from '../../src/ledger/core/merkle.js';
-import { parsePolicy } from '../../src/ledger/core/policy.js';
-import { tileNodeReader } from '../../src/ledger/core/tiles.js';
-import { encodeHashes } from '../../src/ledger/core/tlog-proof.js';
-import type { Answer } from '../../src/witness/witness.js';
+import { consistencyProof } from '../../src/ledger/core/tlog/merkle.js';
+import { parsePolicy } from '../../src/ledger/core/tlog/policy.js';
+import { tileNodeReader } from '../../src/ledger/core/tlog/tiles.js';
+import { encodeHashes } from '../../src/ledger/core/tlog/tlog-proof.js';
+import type { Answer } from '../../src/audit/witness/witness.js';
 import { temporaryFolder } from '../support/ledger.js';
 import { type Shown, sizeIn } from './shown.js';
 import { openedBy, rotationsIn } from './trust.js';

@@ -2,17 +2,17 @@
 import { rm } from 'node:fs/promises';
 import type { DataSource } from 'typeorm';
 import { CHAIN_MODELS } from '../../src/chain-models.js';
-import { Clock } from '../../src/config/clock.js';
+import { Clock } from '../../src/time/clock.js';
 import { Config } from '../../src/config/config.js';
 import { openWriter } from '../../src/database/data-source.js';
 import { dbOf } from '../../src/database/db.js';
-import { encodeEntry, entryTime, ZERO32 } from '../../src/ledger/core/entry.js';
-import { GrowingTree } from '../../src/ledger/core/merkle.js';
-import { loadOrCreateKey } from '../../src/ledger/key-files.js';
-import { LogKey } from '../../src/ledger/log-key.js';
-import { nodeHasher } from '../../src/ledger/node-hasher.js';
-import { openLedger } from '../../src/ledger/open-ledger.js';
-import { growTiles, loadTip } from '../../src/ledger/tip.js';
+import { encodeEntry, entryTime, ZERO32 } from '../../src/ledger/core/record/entry.js';
+import { GrowingTree } from '../../src/ledger/core/tlog/merkle.js';
+import { loadOrCreateKey } from '../../src/ledger/keys/key-files.js';
+import { LogKey } from '../../src/ledger/keys/log-key.js';
+import { nodeHasher } from '../../src/ledger/crypto/node-hasher.js';
+import { openLedger } from '../../src/ledger/start/open-ledger.js';
+import { growTiles, loadTip } from '../../src/ledger/store/tip.js';
 import { chainId } from '../support/made-log.js';
 
 /** Entries of one statement: four values each, of SQLite's 32,766. */

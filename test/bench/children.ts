@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { endChild } from '../../src/cli/redis-finder.js';
+import { endChild } from '../../src/cli/service/redis-finder.js';
 import { type Load, Measured } from './load.js';
 
 /** The load generator's process. */

@@ -1,7 +1,7 @@
 /** The real service on the data folder of the settings, in the role `api`; tells its memory when asked. */
 import { AppModule } from '../../src/app.module.js';
 import { Config } from '../../src/config/config.js';
-import { createLogger } from '../../src/http/logging.js';
+import { createLogger } from '../../src/config/logging.js';
 import { createServer } from '../../src/http/server.js';
 
 const config = Config.parse({ ...process.env, ROLE: 'api', PORT: '0' });

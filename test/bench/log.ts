@@ -8,7 +8,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { tilePath } from '../../src/ledger/core/tiles.js';
+import { tilePath } from '../../src/ledger/core/tlog/tiles.js';
 import { makeBulkLog } from './bulk-log.js';
 import { type ServerProcess, startServer } from './children.js';
 import { hammer, type Latencies } from './get-load.js';

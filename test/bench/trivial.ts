@@ -1,6 +1,6 @@
 /** The least that an HTTP server can do: what the load generator reaches against it is the generator's own ceiling. */
 import { createServer } from 'node:http';
-import { listenLocally } from '../../src/cli/machine.js';
+import { listenLocally } from '../../src/cli/service/machine.js';
 
 const answer = '{"ok":true}';
 const server = createServer((request, response) => {

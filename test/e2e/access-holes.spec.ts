@@ -3,10 +3,10 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CHAIN_MODELS } from '../../src/chain-models.js';
-import { Clock } from '../../src/config/clock.js';
+import { Clock } from '../../src/time/clock.js';
 import { bundle, encounter, order, organisation, patient, practitioner } from '../../src/import/bundle.fixture.js';
 import { importFiles } from '../../src/import/importer.js';
-import { openLedger } from '../../src/ledger/open-ledger.js';
+import { openLedger } from '../../src/ledger/start/open-ledger.js';
 import type { DiscrepancyPage, DiscrepancyView } from '../../src/reconciliation/discrepancy.service.js';
 import {
   accepted,

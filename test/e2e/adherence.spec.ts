@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { verifyReceipt } from '../../src/ledger/core/receipt.js';
-import { addDays, localDate } from '../../src/prescription/dates.js';
+import { verifyReceipt } from '../../src/ledger/core/record/receipt.js';
+import { addDays, localDate } from '../../src/time/legal-days.js';
 import {
   accepted,
   type Api,

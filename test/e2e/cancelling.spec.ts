@@ -5,8 +5,8 @@ import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../../src/cli/program.js';
 import { bundle, encounter, ids, order, organisation, patient, practitioner } from '../../src/import/bundle.fixture.js';
-import { verifyReceipt } from '../../src/ledger/core/receipt.js';
-import { prescriptionModel } from '../../src/prescription/model.js';
+import { verifyReceipt } from '../../src/ledger/core/record/receipt.js';
+import { prescriptionModel } from '../../src/prescription/chain-models.js';
 import {
   accepted,
   type Answer,

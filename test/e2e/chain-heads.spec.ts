@@ -3,22 +3,22 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CHAIN_MODELS } from '../../src/chain-models.js';
-import { ChainHeadKey } from '../../src/chains/chain-head-key.js';
+import { ChainHeadKey } from '../../src/log/chains/chain-head-key.js';
 import { Config } from '../../src/config/config.js';
 import { toBase64 } from '../../src/ledger/core/bytes.js';
-import { compareWithHead, compareWithList } from '../../src/ledger/core/chain-head-compare.js';
+import { compareWithHead, compareWithList } from '../../src/ledger/core/statements/compare-heads.js';
 import {
   BEFORE_ALL,
   LAST_OF_ALL,
   type SignedChainList,
   verifyChainList,
-} from '../../src/ledger/core/chain-head-list.js';
-import { parseChainHeadKey, type SignedChainHead, verifyChainHead } from '../../src/ledger/core/chain-head.js';
-import { openCheckpoint } from '../../src/ledger/core/checkpoint.js';
-import type { VerifierKey } from '../../src/ledger/core/note.js';
-import { type VerifiedReceipt, verifyReceipt } from '../../src/ledger/core/receipt.js';
+} from '../../src/ledger/core/statements/chain-list-note.js';
+import { parseChainHeadKey, type SignedChainHead, verifyChainHead } from '../../src/ledger/core/statements/chain-head-note.js';
+import { openCheckpoint } from '../../src/ledger/core/tlog/checkpoint.js';
+import type { VerifierKey } from '../../src/ledger/core/tlog/note.js';
+import { type VerifiedReceipt, verifyReceipt } from '../../src/ledger/core/record/receipt.js';
 import { SYSTEM } from '../../src/ledger/model.js';
-import { openLedger } from '../../src/ledger/open-ledger.js';
+import { openLedger } from '../../src/ledger/start/open-ledger.js';
 import { accepted, type Answer, type Api, LISINOPRIL, newOrder, refusalOf, startApi, tablets } from '../support/api.js';
 import { sharedPostgres } from '../support/engines.js';
 import { temporaryFolder } from '../support/ledger.js';

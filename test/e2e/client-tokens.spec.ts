@@ -1,7 +1,7 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { publicJwk } from '../../src/cli/client-token.js';
-import { SKEW_SECONDS, TOKEN_PATH } from '../../src/identity/client-assertion.js';
+import { publicJwk } from '../../src/cli/keys/client-token.js';
+import { SKEW_SECONDS, TOKEN_PATH } from '../../src/identity/machines/client-assertion.js';
 import { accepted, type Answer, type Api, refusalOf, startApi } from '../support/api.js';
 import { askToken, assertionOf, register, sendForm, tokenForm, tokenOf } from '../support/machines.js';
 

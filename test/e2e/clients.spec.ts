@@ -1,7 +1,7 @@
 import { generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ClientToken, publicJwk } from '../../src/cli/client-token.js';
-import { RECHECK_SECONDS } from '../../src/identity/tokens.js';
+import { ClientToken, publicJwk } from '../../src/cli/keys/client-token.js';
+import { RECHECK_SECONDS } from '../../src/identity/guard/tokens.js';
 import { accepted, type Api, newOrder, refusalOf, startApi } from '../support/api.js';
 import { askToken, assertionOf, register, tokenOf } from '../support/machines.js';
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { localDate } from '../../src/prescription/dates.js';
+import { localDate } from '../../src/time/legal-days.js';
 import {
   accepted,
   type Answer,

@@ -3,14 +3,14 @@ import { cpSync, mkdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CHAIN_MODELS } from '../../src/chain-models.js';
-import { runRotateKek } from '../../src/cli/rotate-kek.js';
+import { runRotateKek } from '../../src/cli/ledger/rotate-kek.js';
 import { Config } from '../../src/config/config.js';
-import { verifyReceipt } from '../../src/ledger/core/receipt.js';
+import { verifyReceipt } from '../../src/ledger/core/record/receipt.js';
 import { type Receipt, SYSTEM } from '../../src/ledger/model.js';
-import { openLedger } from '../../src/ledger/open-ledger.js';
+import { openLedger } from '../../src/ledger/start/open-ledger.js';
 import { decideReconcile } from '../../src/patient/decide.js';
-import { patientModel } from '../../src/patient/model.js';
-import type { Patient } from '../../src/patient/patient.js';
+import { patientModel } from '../../src/patient/chain-model.js';
+import type { Patient } from '../../src/patient/state.js';
 import {
   accepted,
   type Api,

@@ -1,8 +1,8 @@
 import supertest from 'supertest';
 import { describe, expect, it } from 'vitest';
-import { Clock } from '../../src/config/clock.js';
+import { Clock } from '../../src/time/clock.js';
 import { Config } from '../../src/config/config.js';
-import { createLogger } from '../../src/http/logging.js';
+import { createLogger } from '../../src/config/logging.js';
 import { serve } from '../../src/main.js';
 import { temporaryFolder } from '../support/ledger.js';
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { verifyReceipt } from '../../src/ledger/core/receipt.js';
+import { verifyReceipt } from '../../src/ledger/core/record/receipt.js';
 import { accepted, type Answer, type Api, claim, issue, refusalOf, startApi } from '../support/api.js';
 import { until } from '../support/wait.js';
 

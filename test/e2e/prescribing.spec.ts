@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { verifyReceipt } from '../../src/ledger/core/receipt.js';
-import { addDays, localDate } from '../../src/prescription/dates.js';
-import { allDrugs } from '../../src/prescription/formulary.js';
-import { prescriptionModel } from '../../src/prescription/model.js';
+import { verifyReceipt } from '../../src/ledger/core/record/receipt.js';
+import { addDays, localDate } from '../../src/time/legal-days.js';
+import { allDrugs } from '../../src/prescription/drugs/formulary.js';
+import { prescriptionModel } from '../../src/prescription/chain-models.js';
 import {
   accepted,
   type Answer,

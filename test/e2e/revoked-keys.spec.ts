@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { CHAIN_MODELS } from '../../src/chain-models.js';
 import { run } from '../../src/cli/program.js';
 import { Config } from '../../src/config/config.js';
-import { LOG_CHAIN } from '../../src/ledger/core/entry.js';
+import { LOG_CHAIN } from '../../src/ledger/core/record/entry.js';
 import { accepted, type Api, newOrder, refusalOf, startApi } from '../support/api.js';
 import { sharedPostgres } from '../support/engines.js';
 import { temporaryFolder } from '../support/ledger.js';

@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openCheckpoint } from '../../src/ledger/core/checkpoint.js';
-import { commit, parsePayload } from '../../src/ledger/core/commitment.js';
-import { decodeEntry } from '../../src/ledger/core/entry.js';
-import type { Statement } from '../../src/ledger/core/statement.js';
-import type { FetchFile } from '../../src/ledger/core/log-client.js';
-import { parseVerifierKey } from '../../src/ledger/core/note.js';
-import { logOnly } from '../../src/ledger/core/policy.js';
-import { Follower, type Poll } from '../../src/follow/follower.js';
-import { httpFiles } from '../../src/follow/source.js';
-import { nodeHasher } from '../../src/ledger/node-hasher.js';
+import { openCheckpoint } from '../../src/ledger/core/tlog/checkpoint.js';
+import { commit, parsePayload } from '../../src/ledger/core/record/commitment.js';
+import { decodeEntry } from '../../src/ledger/core/record/entry.js';
+import type { Statement } from '../../src/ledger/core/record/statement.js';
+import type { FetchFile } from '../../src/ledger/core/tlog/log-client.js';
+import { parseVerifierKey } from '../../src/ledger/core/tlog/note.js';
+import { logOnly } from '../../src/ledger/core/tlog/policy.js';
+import { Follower, type Poll } from '../../src/audit/follow/follower.js';
+import { httpFiles } from '../../src/audit/follow/source.js';
+import { nodeHasher } from '../../src/ledger/crypto/node-hasher.js';
 import { temporaryFolder } from '../support/ledger.js';
 import {
   accepted,

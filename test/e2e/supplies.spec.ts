@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { prescriptionModel } from '../../src/prescription/model.js';
+import { prescriptionModel } from '../../src/prescription/chain-models.js';
 import {
   accepted,
   type Api,

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { freePort } from '../../src/cli/machine.js';
+import { freePort } from '../../src/cli/service/machine.js';
 import { fromUtf8 } from '../../src/ledger/core/bytes.js';
-import { openWitnessed, parsePolicy, type Policy } from '../../src/ledger/core/policy.js';
-import { verifyReceipt } from '../../src/ledger/core/receipt.js';
-import { parseTlogProof } from '../../src/ledger/core/tlog-proof.js';
+import { openWitnessed, parsePolicy, type Policy } from '../../src/ledger/core/tlog/policy.js';
+import { verifyReceipt } from '../../src/ledger/core/record/receipt.js';
+import { parseTlogProof } from '../../src/ledger/core/tlog/tlog-proof.js';
 import type { Receipt } from '../../src/ledger/model.js';
 import { readFileSync } from 'node:fs';
 import { accepted, type Api, newOrder, refusalOf, startApi } from '../support/api.js';

@@ -1,10 +1,10 @@
 import type { Config } from '../../src/config/config.js';
 import { openReader } from '../../src/database/data-source.js';
 import { dbOf } from '../../src/database/db.js';
-import { readHeadFile } from '../../src/ledger/head-file.js';
+import { readHeadFile } from '../../src/ledger/store/head-file.js';
 import type { ChainModel } from '../../src/ledger/model.js';
-import { readHead } from '../../src/ledger/tip.js';
-import { Vault } from '../../src/ledger/vault.js';
+import { readHead } from '../../src/ledger/store/tip.js';
+import { Vault } from '../../src/ledger/keys/vault.js';
 import { verifyDatabase } from '../../src/ledger/verify/database.js';
 import type { VerifyReport } from '../../src/ledger/verify/report.js';
 

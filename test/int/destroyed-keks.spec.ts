@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Config } from '../../src/config/config.js';
 import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
-import type { Ledger } from '../../src/ledger/open-ledger.js';
+import type { Ledger } from '../../src/ledger/start/open-ledger.js';
 import { verified } from '../faults/verified.js';
 import { count, counterModel, openTestLedger, temporaryFolder, testActor, testConfig } from '../support/ledger.js';
 

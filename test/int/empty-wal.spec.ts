@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { afterAll, expect, it } from 'vitest';
 import { openFolder, openWriter } from '../../src/database/data-source.js';
-import { emptyWal } from '../../src/ledger/complete-erasures.js';
+import { emptyWal } from '../../src/ledger/upkeep/complete-erasures.js';
 import { temporaryFolder, testConfig } from '../support/ledger.js';
 
 /** Less than the writer folds by itself; it takes about 100 ms to fold. */

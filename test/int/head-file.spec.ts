@@ -15,9 +15,9 @@ import {
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { openCheckpoint } from '../../src/ledger/core/checkpoint.js';
-import { HeadFile, readHeadFile } from '../../src/ledger/head-file.js';
-import { LogKey } from '../../src/ledger/log-key.js';
+import { openCheckpoint } from '../../src/ledger/core/tlog/checkpoint.js';
+import { HeadFile, readHeadFile } from '../../src/ledger/store/head-file.js';
+import { LogKey } from '../../src/ledger/keys/log-key.js';
 import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
 import {
   count,

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { SettableClock } from '../../src/config/clock.js';
+import { SettableClock } from '../../src/time/clock.js';
 import type { Config } from '../../src/config/config.js';
-import { decodeEntry } from '../../src/ledger/core/entry.js';
-import type { Ledger } from '../../src/ledger/open-ledger.js';
+import { decodeEntry } from '../../src/ledger/core/record/entry.js';
+import type { Ledger } from '../../src/ledger/start/open-ledger.js';
 import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
 import { verified } from '../faults/verified.js';
 import { sharedPostgres } from '../support/engines.js';

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Clock } from '../../src/config/clock.js';
+import { Clock } from '../../src/time/clock.js';
 import type { Config } from '../../src/config/config.js';
 import type { Command, Outcome } from '../../src/ledger/model.js';
-import { type Ledger, openLedger } from '../../src/ledger/open-ledger.js';
+import { type Ledger, openLedger } from '../../src/ledger/start/open-ledger.js';
 import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
 import { entriesOf, verified } from '../faults/verified.js';
 import { sharedPostgres } from '../support/engines.js';

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Clock } from '../../src/config/clock.js';
+import { Clock } from '../../src/time/clock.js';
 import type { Config } from '../../src/config/config.js';
 import { openWriter } from '../../src/database/data-source.js';
-import { verifyReceipt } from '../../src/ledger/core/receipt.js';
+import { verifyReceipt } from '../../src/ledger/core/record/receipt.js';
 import type { Command, Outcome } from '../../src/ledger/model.js';
-import { type Ledger, openLedger } from '../../src/ledger/open-ledger.js';
+import { type Ledger, openLedger } from '../../src/ledger/start/open-ledger.js';
 import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
 import { verified } from '../faults/verified.js';
 import { postgresPrograms, sharedPostgres } from '../support/engines.js';

@@ -5,7 +5,7 @@ import type { Config } from '../../src/config/config.js';
 import { openReader } from '../../src/database/data-source.js';
 import { dbOf } from '../../src/database/db.js';
 import { LedgerReader } from '../../src/ledger/ledger.reader.js';
-import { Vault } from '../../src/ledger/vault.js';
+import { Vault } from '../../src/ledger/keys/vault.js';
 import { entriesOf, verified } from '../faults/verified.js';
 import { sharedPostgres } from '../support/engines.js';
 import { counterModel, openTestLedger, temporaryFolder, testConfig } from '../support/ledger.js';

@@ -2,11 +2,11 @@ import { createPublicKey, randomInt } from 'node:crypto';
 // What @sigstore/verify itself calls for a bundle's log entries; it is not among its exports.
 import { verifyTLogInclusion } from '@sigstore/verify/dist/tlog/index.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openCheckpoint } from '../../src/ledger/core/checkpoint.js';
-import { LogClient } from '../../src/ledger/core/log-client.js';
-import { GrowingTree } from '../../src/ledger/core/merkle.js';
-import { parseVerifierKey } from '../../src/ledger/core/note.js';
-import { nodeHasher } from '../../src/ledger/node-hasher.js';
+import { openCheckpoint } from '../../src/ledger/core/tlog/checkpoint.js';
+import { LogClient } from '../../src/ledger/core/tlog/log-client.js';
+import { GrowingTree } from '../../src/ledger/core/tlog/merkle.js';
+import { parseVerifierKey } from '../../src/ledger/core/tlog/note.js';
+import { nodeHasher } from '../../src/ledger/crypto/node-hasher.js';
 import { type Api, startApi } from '../support/api.js';
 import { temporaryFolder } from '../support/ledger.js';
 import { filesOf, fillLog } from '../support/log.js';

@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../../src/cli/program.js';
-import { Clock } from '../../src/config/clock.js';
-import { logModel } from '../../src/ledger/log-chain.js';
-import { ContinueRefused, continueLog } from '../../src/ledger/log-continuation.js';
-import { restoreLog } from '../../src/ledger/log-restore.js';
-import { RestoreRefused } from '../../src/ledger/lost-part.js';
-import { openLedger } from '../../src/ledger/open-ledger.js';
+import { Clock } from '../../src/time/clock.js';
+import { logModel } from '../../src/ledger/log-chain/log-chain.js';
+import { ContinueRefused, continueLog } from '../../src/ledger/upkeep/continue.js';
+import { restoreLog } from '../../src/ledger/upkeep/restore.js';
+import { RestoreRefused } from '../../src/ledger/upkeep/lost-part.js';
+import { openLedger } from '../../src/ledger/start/open-ledger.js';
 import { count, counterModel, temporaryFolder, testConfig } from '../support/ledger.js';
 
 const MODELS = [counterModel, logModel];

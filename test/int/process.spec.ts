@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { tethered, which } from '../../src/cli/machine.js';
+import { tethered, which } from '../../src/cli/service/machine.js';
 import { startNode, startServer } from '../support/process.js';
 import { until } from '../support/wait.js';
 

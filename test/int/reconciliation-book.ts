@@ -1,6 +1,6 @@
 /** Small books for tests. */
 import type { Quantity } from '../../src/prescription/events.js';
-import type { Dispense, Prescription, Supply } from '../../src/prescription/prescription.js';
+import type { Dispense, Prescription, Supply } from '../../src/prescription/state.js';
 import type { Book } from '../../src/reconciliation/book.js';
 
 export const PATIENT = '0b6c4a7e-0000-4000-8000-000000000001';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { localDate } from '../../src/prescription/dates.js';
+import { localDate } from '../../src/time/legal-days.js';
 import { issue, report, ZONE } from '../support/domain.js';
 import { redisProgram, sharedPostgres } from '../support/engines.js';
 import { startRedis, type TestRedis } from '../support/redis.js';

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type INestApplicationContext, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { SettableClock } from '../../src/config/clock.js';
+import { SettableClock } from '../../src/time/clock.js';
 import { ConfigModule } from '../../src/config/config.module.js';
 import { Config } from '../../src/config/config.js';
-import { HttpModule } from '../../src/http/http.module.js';
+import { HttpModule } from '../../src/http/health/health.module.js';
 import { LedgerModule } from '../../src/ledger/ledger.module.js';
 import { LedgerReader } from '../../src/ledger/ledger.reader.js';
 import { LedgerWriter } from '../../src/ledger/ledger.writer.js';
@@ -20,10 +20,10 @@ import {
   SYSTEM,
 } from '../../src/ledger/model.js';
 import { decideEnrol } from '../../src/patient/decide.js';
-import { patientModel } from '../../src/patient/model.js';
-import type { DiscrepancyState } from '../../src/patient/patient.js';
-import { orderName, prescriptionModel, supplyModel } from '../../src/prescription/model.js';
-import type { Prescription, Supply } from '../../src/prescription/prescription.js';
+import { patientModel } from '../../src/patient/chain-model.js';
+import type { DiscrepancyState } from '../../src/patient/state.js';
+import { orderName, prescriptionModel, supplyModel } from '../../src/prescription/chain-models.js';
+import type { Prescription, Supply } from '../../src/prescription/state.js';
 import { Jobs } from '../../src/reconciliation/jobs.js';
 import { ReconciliationModule } from '../../src/reconciliation/reconciliation.module.js';
 import { Workers } from '../../src/reconciliation/workers.js';

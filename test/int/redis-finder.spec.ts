@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { freePort, which } from '../../src/cli/machine.js';
-import { endChild, findRedis, type FoundRedis, launchRedis, RedisMissing } from '../../src/cli/redis-finder.js';
+import { freePort, which } from '../../src/cli/service/machine.js';
+import { endChild, findRedis, type FoundRedis, launchRedis, RedisMissing } from '../../src/cli/service/redis-finder.js';
 import { redisProgram } from '../support/engines.js';
 import { startNode } from '../support/process.js';
 

@@ -14,13 +14,13 @@ import {
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { runRotateKek } from '../../src/cli/rotate-kek.js';
+import { runRotateKek } from '../../src/cli/ledger/rotate-kek.js';
 import type { Terminal } from '../../src/cli/terminal.js';
 import type { Config } from '../../src/config/config.js';
-import { createKey, KeyFileError, loadKey, loadOrCreateKey } from '../../src/ledger/key-files.js';
-import type { Ledger } from '../../src/ledger/open-ledger.js';
+import { createKey, KeyFileError, loadKey, loadOrCreateKey } from '../../src/ledger/keys/key-files.js';
+import type { Ledger } from '../../src/ledger/start/open-ledger.js';
 import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
-import { decrypt, encrypt, freshKey, Vault, VaultError } from '../../src/ledger/vault.js';
+import { decrypt, encrypt, freshKey, Vault, VaultError } from '../../src/ledger/keys/vault.js';
 import { verified } from '../faults/verified.js';
 import { sharedPostgres } from '../support/engines.js';
 import {

@@ -1,8 +1,8 @@
 import { concat, toBase64, utf8 } from '../../src/ledger/core/bytes.js';
-import { formatCheckpoint } from '../../src/ledger/core/checkpoint.js';
+import { formatCheckpoint } from '../../src/ledger/core/tlog/checkpoint.js';
 import { nobleHasher } from '../../src/ledger/core/hasher.js';
-import { consistencyProof, rootAt } from '../../src/ledger/core/merkle.js';
-import { ed25519Signer, signNote } from '../../src/ledger/core/note.js';
+import { consistencyProof, rootAt } from '../../src/ledger/core/tlog/merkle.js';
+import { ed25519Signer, signNote } from '../../src/ledger/core/tlog/note.js';
 import { nodesOf } from '../fixtures/rfc6962/vectors.js';
 
 /** A log that may be witnessed, and that may lie. */

@@ -1,14 +1,14 @@
 /** The real service in this process, on a free port and a data folder of its own, and the people of the demo. */
 import supertest from 'supertest';
 import { CHAIN_MODELS } from '../../src/chain-models.js';
-import { SettableClock } from '../../src/config/clock.js';
+import { SettableClock } from '../../src/time/clock.js';
 import { Config } from '../../src/config/config.js';
 import { openSqliteReadOnly } from '../../src/database/data-source.js';
-import { DEMO_ORGANISATIONS, type DemoSignIn } from '../../src/identity/demo-accounts.js';
-import { readHeadFile } from '../../src/ledger/head-file.js';
+import { DEMO_ORGANISATIONS, type DemoSignIn } from '../../src/seed/demo-accounts.js';
+import { readHeadFile } from '../../src/ledger/store/head-file.js';
 import { LedgerReader } from '../../src/ledger/ledger.reader.js';
 import { LedgerWriter } from '../../src/ledger/ledger.writer.js';
-import { Vault } from '../../src/ledger/vault.js';
+import { Vault } from '../../src/ledger/keys/vault.js';
 import { verifyDatabase } from '../../src/ledger/verify/database.js';
 import type { VerifyReport } from '../../src/ledger/verify/report.js';
 import { serve } from '../../src/main.js';

@@ -24,9 +24,9 @@ import {
 } from '../../src/prescribing/decide.js';
 import type { IssueContext } from '../../src/prescription/context.js';
 import { evolvePrescription } from '../../src/prescription/evolve.js';
-import { type Drug, RXNORM } from '../../src/prescription/formulary.js';
+import { type Drug, RXNORM } from '../../src/prescription/drugs/formulary.js';
 import type { Medication, Schedule } from '../../src/prescription/events.js';
-import type { Prescription } from '../../src/prescription/prescription.js';
+import type { Prescription } from '../../src/prescription/state.js';
 import { heldIssue } from '../../src/prescription/queries.js';
 import { decideTimer } from '../../src/prescription/timer.js';
 

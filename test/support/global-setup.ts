@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import type { TestProject } from 'vitest/node';
-import { listenLocally } from '../../src/cli/machine.js';
+import { listenLocally } from '../../src/cli/service/machine.js';
 import { createDatabase, dropDatabase, postgresBinaries, startPostgres, type TestPostgres } from './postgres.js';
 import { redisBinary, startRedis, type TestRedis } from './redis.js';
 

@@ -1,11 +1,11 @@
 import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Clock } from '../../src/config/clock.js';
+import { Clock } from '../../src/time/clock.js';
 import { Config } from '../../src/config/config.js';
 import type { Actor, ChainModel, ChainRef, Command, JsonObject } from '../../src/ledger/model.js';
 import { refuse } from '../../src/ledger/model.js';
-import { openLedger, type Ledger, type Report } from '../../src/ledger/open-ledger.js';
+import { openLedger, type Ledger, type Report } from '../../src/ledger/start/open-ledger.js';
 
 /** A folder that is gone at the end of the test. */
 export function temporaryFolder(): { path: string; remove(): void } {

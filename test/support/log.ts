@@ -1,6 +1,6 @@
 /** The public log from the outside, and logs that are long before the service starts. */
 import { randomUUID } from 'node:crypto';
-import type { FetchFile } from '../../src/ledger/core/log-client.js';
+import type { FetchFile } from '../../src/ledger/core/tlog/log-client.js';
 import { count, openTestLedger, testConfig } from './ledger.js';
 
 /**

@@ -1,9 +1,9 @@
 /** Machines that sign in by `private_key_jwt`, beside the people of `api.ts`. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
-import { publicJwk } from '../../src/cli/client-token.js';
-import { ASSERTION_TYPE, TOKEN_PATH } from '../../src/identity/client-assertion.js';
-import { ed25519FromSeed } from '../../src/ledger/log-key.js';
+import { publicJwk } from '../../src/cli/keys/client-token.js';
+import { ASSERTION_TYPE, TOKEN_PATH } from '../../src/identity/machines/client-assertion.js';
+import { ed25519FromSeed } from '../../src/ledger/keys/log-key.js';
 import { accepted, type Answer, type Api } from './api.js';
 
 export interface Machine {

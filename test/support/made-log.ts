@@ -1,16 +1,16 @@
 /** Logs of entries that a test has made, as C2SP tlog-tiles serves them. Their key signs whatever they hold. */
 import { createHash } from 'node:crypto';
 import { concat, toBase64, utf8 } from '../../src/ledger/core/bytes.js';
-import { formatCheckpoint } from '../../src/ledger/core/checkpoint.js';
-import { commit, parsePayload } from '../../src/ledger/core/commitment.js';
-import { decodeEntry, encodeEntry, type Entry, entryTime, LOG_CHAIN, ZERO32 } from '../../src/ledger/core/entry.js';
+import { formatCheckpoint } from '../../src/ledger/core/tlog/checkpoint.js';
+import { commit, parsePayload } from '../../src/ledger/core/record/commitment.js';
+import { decodeEntry, encodeEntry, type Entry, entryTime, LOG_CHAIN, ZERO32 } from '../../src/ledger/core/record/entry.js';
 import { jcs } from '../../src/ledger/core/jcs.js';
-import type { FetchFile } from '../../src/ledger/core/log-client.js';
-import { formatRotation, LOG_KEY_ROTATED } from '../../src/ledger/core/log-key-rotation.js';
-import { GrowingTree, rootOf } from '../../src/ledger/core/merkle.js';
-import { ed25519Signer, type NoteSigner, signNote } from '../../src/ledger/core/note.js';
-import { encodeBundle, nodeInTile, parseTilePath, TILE_WIDTH } from '../../src/ledger/core/tiles.js';
-import { nodeHasher } from '../../src/ledger/node-hasher.js';
+import type { FetchFile } from '../../src/ledger/core/tlog/log-client.js';
+import { formatRotation, LOG_KEY_ROTATED } from '../../src/ledger/core/statements/key-rotation.js';
+import { GrowingTree, rootOf } from '../../src/ledger/core/tlog/merkle.js';
+import { ed25519Signer, type NoteSigner, signNote } from '../../src/ledger/core/tlog/note.js';
+import { encodeBundle, nodeInTile, parseTilePath, TILE_WIDTH } from '../../src/ledger/core/tlog/tiles.js';
+import { nodeHasher } from '../../src/ledger/crypto/node-hasher.js';
 
 export const ORIGIN = 'made.example/log';
 const signer = ed25519Signer(ORIGIN, new Uint8Array(32).fill(7));

@@ -6,8 +6,8 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
-import { canInstall, freePort, installPackages, tethered, which } from '../../src/cli/machine.js';
-import { endChild } from '../../src/cli/redis-finder.js';
+import { canInstall, freePort, installPackages, tethered, which } from '../../src/cli/service/machine.js';
+import { endChild } from '../../src/cli/service/redis-finder.js';
 
 const run = promisify(execFile);
 

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { resolve } from 'node:path';
-import { freePort, tethered } from '../../src/cli/machine.js';
+import { freePort, tethered } from '../../src/cli/service/machine.js';
 import { until } from './wait.js';
 
 /** A child process under test. It dies with the process that started it. */

@@ -3,8 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { canInstall, installPackages, which } from '../../src/cli/machine.js';
-import { endChild, launchRedis } from '../../src/cli/redis-finder.js';
+import { canInstall, installPackages, which } from '../../src/cli/service/machine.js';
+import { endChild, launchRedis } from '../../src/cli/service/redis-finder.js';
 
 /** A Redis of its own, set up as in production (append-only file, noeviction), that a test may stop, kill and empty. */
 export interface TestRedis {

@@ -1,8 +1,8 @@
 /** An actor's key pair and what it signs. */
 import { createPrivateKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { type JwsAlgorithm, signDetached } from '../../src/ledger/core/jws.js';
-import { isPublicJwk, type PublicJwk, thumbprint } from '../../src/ledger/core/public-key.js';
-import { type Statement, statementBytes } from '../../src/ledger/core/statement.js';
+import { type JwsAlgorithm, signDetached } from '../../src/ledger/core/record/jws.js';
+import { isPublicJwk, type PublicJwk, thumbprint } from '../../src/ledger/core/record/public-key.js';
+import { type Statement, statementBytes } from '../../src/ledger/core/record/statement.js';
 import type { Answer, Caller } from './api.js';
 
 export interface Signer {

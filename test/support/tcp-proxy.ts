@@ -1,5 +1,5 @@
 import { connect, createServer, type Socket } from 'node:net';
-import { listenLocally } from '../../src/cli/machine.js';
+import { listenLocally } from '../../src/cli/service/machine.js';
 
 /** A TCP proxy that breaks the connection to a database in the ways that networks do. */
 export interface TcpProxy {

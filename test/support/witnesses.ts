@@ -4,14 +4,14 @@ import { writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { freePort } from '../../src/cli/machine.js';
-import { Clock } from '../../src/config/clock.js';
-import { LogKey } from '../../src/ledger/log-key.js';
-import { loadOrCreateKey } from '../../src/ledger/key-files.js';
-import { WitnessFolder } from '../../src/witness/folder.js';
-import { trustedLogs } from '../../src/witness/logs.js';
-import { createWitnessServer } from '../../src/witness/server.js';
-import { openWitnessKey, Witness } from '../../src/witness/witness.js';
+import { freePort } from '../../src/cli/service/machine.js';
+import { Clock } from '../../src/time/clock.js';
+import { LogKey } from '../../src/ledger/keys/log-key.js';
+import { loadOrCreateKey } from '../../src/ledger/keys/key-files.js';
+import { WitnessFolder } from '../../src/audit/witness/folder.js';
+import { trustedLogs } from '../../src/audit/witness/logs.js';
+import { createWitnessServer } from '../../src/audit/witness/server.js';
+import { openWitnessKey, Witness } from '../../src/audit/witness/witness.js';
 import { temporaryFolder } from './ledger.js';
 
 /** A witness as a policy file names it. */

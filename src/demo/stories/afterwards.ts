@@ -1,5 +1,5 @@
 /** What turns out otherwise: never collected, taken back, given without an order, looked at in an emergency. */
-import type { AccessBreakGlass } from '../../patient/patient.js';
+import type { AccessBreakGlass } from '../../patient/state.js';
 import type { DiscrepancyView } from '../../reconciliation/discrepancy.service.js';
 import { scene, type Story } from '../play.js';
 import {
@@ -15,7 +15,7 @@ import {
   report,
   reverse,
 } from '../requests.js';
-import type { Receipts } from '../../http/receipt.js';
+import type { Receipts } from '../../http/write/receipt-schema.js';
 import { prescribes } from './prescribing.js';
 
 /** Claimed and never collected. */

@@ -1,5 +1,5 @@
 /** Cancels: one that crosses a claim, one that a pharmacy did not see, one that comes before its order. */
-import type { PrescriptionView } from '../../prescription/view.js';
+import type { PrescriptionView } from '../../prescription/views/prescription-view.js';
 import type { PatientRef } from '../cast.js';
 import { scene, type Story } from '../play.js';
 import {

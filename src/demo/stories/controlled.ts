@@ -3,7 +3,7 @@ import type { PatientRef } from '../cast.js';
 import { scene, type Story } from '../play.js';
 import { claim, count, dispense, type Issued, prescribe, product } from '../requests.js';
 import { enrols, prescribes } from './prescribing.js';
-import type { PrescriptionView } from '../../prescription/view.js';
+import type { PrescriptionView } from '../../prescription/views/prescription-view.js';
 
 /** Schedule II: no refills, and not before its day. */
 export const scheduleTwo: Story = (stage) => {

@@ -1,5 +1,5 @@
 import type { SKIP_REASONS } from '../../adherence/decide.js';
-import type { PrescriptionView } from '../../prescription/view.js';
+import type { PrescriptionView } from '../../prescription/views/prescription-view.js';
 import type { PatientPerson } from '../cast.js';
 import { scene, type Scene } from '../play.js';
 import { correctDose, dose, type NewDose } from '../requests.js';

@@ -1,9 +1,9 @@
-import { type ChainRow, ERASED } from '../chain-head.js';
-import { isCommitted, parsePayload } from '../core/commitment.js';
-import { decodeEntry } from '../core/entry.js';
+import { type ChainRow, ERASED } from '../store/chain-row.js';
+import { isCommitted, parsePayload } from '../core/record/commitment.js';
+import { decodeEntry } from '../core/record/entry.js';
 import type { LedgerEvent } from '../model.js';
-import { nodeHasher } from '../node-hasher.js';
-import { openEvent, splitPayload } from '../payload.js';
+import { nodeHasher } from '../crypto/node-hasher.js';
+import { openEvent, splitPayload } from '../store/payload.js';
 import { bytes, integer, text as textOf } from './cells.js';
 
 /** An entry with its payload, null where there is none. */

@@ -11,18 +11,18 @@ import {
   rowsOf,
   sameRow,
   type StoredRow,
-} from '../chain-head.js';
-import { isCommitted, parsePayload } from '../core/commitment.js';
-import { decodeEntry, LOG_CHAIN } from '../core/entry.js';
+} from '../store/chain-row.js';
+import { isCommitted, parsePayload } from '../core/record/commitment.js';
+import { decodeEntry, LOG_CHAIN } from '../core/record/entry.js';
 import { jcs } from '../core/jcs.js';
-import { dataKeyOf } from '../history.js';
-import type { LogName } from '../key-history.js';
+import { dataKeyOf } from '../read/chain-events.js';
+import type { LogName } from '../read/key-history.js';
 import type { ChainModel, LedgerEvent, ReadModel } from '../model.js';
-import { nodeHasher } from '../node-hasher.js';
-import { openEvent, splitPayload } from '../payload.js';
-import { decrypt, type Vault } from '../vault.js';
+import { nodeHasher } from '../crypto/node-hasher.js';
+import { openEvent, splitPayload } from '../store/payload.js';
+import { decrypt, type Vault } from '../keys/vault.js';
 import { bytes, integer } from './cells.js';
-import { groupBy } from '../group-by.js';
+import { groupBy } from '../core/group-by.js';
 import { erasureOf, type EventRow, isMinuteOf, readable } from './chain-rows.js';
 import type { ChainEnd } from './entries.js';
 import type { Findings } from './report.js';

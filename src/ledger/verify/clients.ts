@@ -1,5 +1,5 @@
 import { type Db, DbError } from '../../database/db.js';
-import type { Vault } from '../vault.js';
+import type { Vault } from '../keys/vault.js';
 import { bytes, text } from './cells.js';
 import type { Findings } from './report.js';
 

@@ -1,7 +1,7 @@
 import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 import type { Db } from '../../database/db.js';
 import { utf8 } from '../core/bytes.js';
-import { cosignedText, KEY_TYPE, parseVerifierKey, splitNote, type VerifierKey } from '../core/note.js';
+import { cosignedText, KEY_TYPE, parseVerifierKey, splitNote, type VerifierKey } from '../core/tlog/note.js';
 import { integer, text } from './cells.js';
 import type { Findings } from './report.js';
 

@@ -1,8 +1,8 @@
-import { type LogName, nameAt } from '../key-history.js';
+import { type LogName, nameAt } from '../read/key-history.js';
 import { toBase64 } from '../core/bytes.js';
-import { decodeEntry, type Entry, isEntryTime, MAX_ENTRY_BYTES, ZERO32 } from '../core/entry.js';
+import { decodeEntry, type Entry, isEntryTime, MAX_ENTRY_BYTES, ZERO32 } from '../core/record/entry.js';
 import { isKeyName } from '../core/name.js';
-import { TILE_WIDTH } from '../core/tiles.js';
+import { TILE_WIDTH } from '../core/tlog/tiles.js';
 import { RebuiltTree, type RebuiltTile, sha256Text } from './rebuilt-tree.js';
 import type { Findings } from './report.js';
 

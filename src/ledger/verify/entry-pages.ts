@@ -1,5 +1,5 @@
 import { type Db, together } from '../../database/db.js';
-import { TILE_WIDTH } from '../core/tiles.js';
+import { TILE_WIDTH } from '../core/tlog/tiles.js';
 import { bytes, integer } from './cells.js';
 
 /** Rows of `entry` in the order of their index, column by column, and the lowest tiles of the same range. */

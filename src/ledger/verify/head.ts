@@ -1,6 +1,6 @@
 import type { Db } from '../../database/db.js';
-import { openCheckpoint } from '../core/checkpoint.js';
-import { type HeadRow, readHead } from '../tip.js';
+import { openCheckpoint } from '../core/tlog/checkpoint.js';
+import { type HeadRow, readHead } from '../store/tip.js';
 import { bytes, integer, text } from './cells.js';
 import type { Findings } from './report.js';
 

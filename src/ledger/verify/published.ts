@@ -1,5 +1,5 @@
 import type { Db } from '../../database/db.js';
-import { type Checkpoint, openCheckpoint } from '../core/checkpoint.js';
+import { type Checkpoint, openCheckpoint } from '../core/tlog/checkpoint.js';
 
 import { integer, text } from './cells.js';
 import type { RebuiltTree } from './rebuilt-tree.js';

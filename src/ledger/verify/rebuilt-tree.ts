@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { HASH_BYTES } from '../core/hasher.js';
-import { completeAt, emptyRoot } from '../core/merkle.js';
-import { TILE_HEIGHT, TILE_WIDTH } from '../core/tiles.js';
+import { completeAt, emptyRoot } from '../core/tlog/merkle.js';
+import { TILE_HEIGHT, TILE_WIDTH } from '../core/tlog/tiles.js';
 
 const LEFT = 1;
 const RIGHT = LEFT + HASH_BYTES;

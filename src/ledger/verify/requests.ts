@@ -1,6 +1,6 @@
 import type { Db } from '../../database/db.js';
-import { requestOf, requestSeal } from '../requests.js';
-import type { Vault } from '../vault.js';
+import { requestOf, requestSeal } from '../store/remembered-requests.js';
+import type { Vault } from '../keys/vault.js';
 import { bytes, integer, text } from './cells.js';
 import type { Findings } from './report.js';
 

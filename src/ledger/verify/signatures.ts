@@ -1,13 +1,13 @@
-import { KEY_ENROLLED, KEY_REVOKED } from '../actor-keys.js';
-import { SIGNED_WITHIN_MS } from '../decide-signature.js';
-import { LOG_CHAIN } from '../core/entry.js';
-import { holdsFor, JwsError, parseDetachedJws } from '../core/jws.js';
-import { isPublicJwk, type PublicJwk, thumbprint } from '../core/public-key.js';
-import { statementBytes, statementOf } from '../core/statement.js';
-import { type LogName, nameAt } from '../key-history.js';
+import { KEY_ENROLLED, KEY_REVOKED } from '../log-chain/actor-keys.js';
+import { SIGNED_WITHIN_MS } from '../log-chain/decide-signature.js';
+import { LOG_CHAIN } from '../core/record/entry.js';
+import { holdsFor, JwsError, parseDetachedJws } from '../core/record/jws.js';
+import { isPublicJwk, type PublicJwk, thumbprint } from '../core/record/public-key.js';
+import { statementBytes, statementOf } from '../core/record/statement.js';
+import { type LogName, nameAt } from '../read/key-history.js';
 import type { ChainModel, EventSignature, LedgerEvent } from '../model.js';
-import { nodeCheck } from '../node-check.js';
-import { nodeHasher } from '../node-hasher.js';
+import { nodeCheck } from '../crypto/node-signature-check.js';
+import { nodeHasher } from '../crypto/node-hasher.js';
 
 /** What a revocation is marked as, by the role of who makes it in the place of the key's owner; nobody else may. */
 const REVOKERS: Readonly<Record<string, string>> = { administrator: 'administrator', system: 'restored' };

@@ -1,5 +1,5 @@
 import type { Db } from '../../database/db.js';
-import type { SubjectRow, Vault } from '../vault.js';
+import type { SubjectRow, Vault } from '../keys/vault.js';
 import { integer, text } from './cells.js';
 import type { Findings } from './report.js';
 

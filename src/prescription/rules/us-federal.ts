@@ -5,7 +5,7 @@
  * To come here: transfers (21 CFR 1306.08, 1306.25), partial fills of schedule II (1306.13), series of
  * schedule II (1306.12(b)), partial fills of III-V (1306.23).
  */
-import { addMonthsClamped } from '../dates.js';
+import { addMonthsClamped } from '../../time/legal-days.js';
 import type { Schedule } from '../events.js';
 
 export const RULE_SET = 'us-federal';

@@ -1,8 +1,8 @@
-import type { Discrepancy } from '../../patient/patient.js';
-import type { Prescription } from '../../prescription/prescription.js';
+import type { Discrepancy } from '../../patient/state.js';
+import type { Prescription } from '../../prescription/state.js';
 import { type Book, handedOverFor } from '../book.js';
 import { named } from '../finding.js';
-import { pharmaciesOf, practiceOf } from '../orgs.js';
+import { pharmaciesOf, practiceOf } from '../who-is-told.js';
 
 /** Clocks of two organisations and a cancel on its way: less than this after the cancel is not held against anybody. */
 const GRACE_MS = 60_000;

@@ -1,9 +1,9 @@
 import { Big } from 'big.js';
-import type { Discrepancy } from '../../patient/patient.js';
-import type { Dispense, Prescription } from '../../prescription/prescription.js';
+import type { Discrepancy } from '../../patient/state.js';
+import type { Dispense, Prescription } from '../../prescription/state.js';
 import { type Book, handedOverFor } from '../book.js';
 import { named, sortedSet } from '../finding.js';
-import { pharmaciesOf, practiceOf } from '../orgs.js';
+import { pharmaciesOf, practiceOf } from '../who-is-told.js';
 
 /**
  * D07: more was handed over in all than the order authorises, quantity × (1 + refills), summed exactly and

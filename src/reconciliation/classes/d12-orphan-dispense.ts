@@ -1,8 +1,8 @@
-import type { Discrepancy } from '../../patient/patient.js';
-import type { Dispense } from '../../prescription/prescription.js';
+import type { Discrepancy } from '../../patient/state.js';
+import type { Dispense } from '../../prescription/state.js';
 import { type Book, standing } from '../book.js';
 import { type Finding, named } from '../finding.js';
-import { pharmaciesOf } from '../orgs.js';
+import { pharmaciesOf } from '../who-is-told.js';
 
 /**
  * D12: a handing-over that belongs to no order of this patient: a supply that is not matched (no order

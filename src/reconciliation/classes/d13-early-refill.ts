@@ -1,10 +1,10 @@
 import { Big } from 'big.js';
-import type { Discrepancy } from '../../patient/patient.js';
-import type { Dispense, Prescription } from '../../prescription/prescription.js';
-import { daysBetween, localDate } from '../../prescription/dates.js';
+import type { Discrepancy } from '../../patient/state.js';
+import type { Dispense, Prescription } from '../../prescription/state.js';
+import { daysBetween, localDate } from '../../time/legal-days.js';
 import { type Book, handedOverFor } from '../book.js';
 import { type Judging, named } from '../finding.js';
-import { pharmaciesOf, practiceOf } from '../orgs.js';
+import { pharmaciesOf, practiceOf } from '../who-is-told.js';
 
 /**
  * D13: a fill whose first handing-over lies before the previous fill's first day + k × its days' supply,

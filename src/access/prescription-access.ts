@@ -1,0 +1,102 @@
+import { Injectable } from '@nestjs/common';
+import { Clock } from '../time/clock.js';
+import { AS_IF_ABSENT, RefusalException } from '../http/problem/problem.js';
+import { type Action, may, type Relation } from '../identity/guard/policy.js';
+import { type ChainView, LedgerReader } from '../ledger/ledger.reader.js';
+import type { Actor } from '../ledger/model.js';
+import { AccessLog } from '../patient/access-log.js';
+import { patientModel } from '../patient/chain-model.js';
+import { prescriptionModel } from '../prescription/chain-models.js';
+import type { Prescription } from '../prescription/state.js';
+import { relationsTo } from '../prescription/relations.js';
+
+export interface ListPrescriptions {
+  readonly status?: string | undefined;
+  readonly issueStatus?: string | undefined;
+  /** Chain number of the last item of the page before. */
+  readonly after?: number | undefined;
+  readonly limit: number;
+  /** One patient only. */
+  readonly patient?: string | undefined;
+}
+
+/** Reads prescriptions for people: checks their relation to each, and records who read. */
+@Injectable()
+export class PrescriptionAccess {
+  constructor(
+    private readonly reader: LedgerReader,
+    private readonly accessLog: AccessLog,
+    private readonly clock: Clock,
+  ) {}
+
+  /**
+   * @param tokenHash of a token that the actor showed
+   * @throws {RefusalException} `ledger.chain-unknown` when there is none or the actor has no relation to it
+   */
+  async read(
+    id: string,
+    actor: Actor,
+    action: Action,
+    tokenHash: string | null = null,
+  ): Promise<ChainView<Prescription>> {
+    const view = await this.reader.chain(id, prescriptionModel);
+    if (!view) throw new RefusalException(AS_IF_ABSENT);
+    const relations: Relation[] = relationsTo(view.state, actor, tokenHash);
+    const patient = view.state.order?.patient ?? null;
+    if (!may(actor.role, action, relations) && patient !== null && (await this.isGranted(actor, patient)))
+      relations.push('granted');
+    if (!may(actor.role, action, relations)) throw new RefusalException(AS_IF_ABSENT);
+    if (patient !== null) this.accessLog.record(actor, action, patient, [id]);
+    return view;
+  }
+
+  /** Whether break-glass of this actor still runs. */
+  async isGranted(actor: Actor, patient: string): Promise<boolean> {
+    const view = await this.reader.chain(patient, patientModel);
+    const now = this.clock.now();
+    return view?.state.grants.some((grant) => grant.actor === actor.id && Date.parse(grant.until) > now) ?? false;
+  }
+
+  /** What each role starts from, newest first: a practice what it issued, a pharmacy what it holds, held or is nominated for, a patient their own. */
+  async list(
+    actor: Actor,
+    { status, issueStatus, after, limit, patient }: ListPrescriptions,
+  ): Promise<{ items: Prescription[]; next: string | null }> {
+    const scope = scopeOf(actor);
+    if (!scope) return { items: [], next: null };
+    const conditions = [scope.where];
+    const values: unknown[] = [...scope.values];
+    const also = (condition: string, value: unknown): void => {
+      conditions.push(condition);
+      values.push(value);
+    };
+    if (status !== undefined) also('r.order_status = ?', status);
+    if (issueStatus !== undefined) also('r.issue_status = ?', issueStatus);
+    if (patient !== undefined) also('r.patient = (SELECT num FROM subject WHERE id = ?)', patient);
+    if (after !== undefined) also('r.chain < ?', after);
+    const rows = await this.reader.db.query<{ chain: number }>(
+      `SELECT r.chain FROM prescription_row r WHERE ${conditions.join(' AND ')} ORDER BY r.chain DESC LIMIT ?`,
+      [...values, limit],
+    );
+    const views = await this.reader.chains(
+      rows.map(({ chain }) => chain),
+      prescriptionModel,
+    );
+    const readable = views.filter(({ state }) => may(actor.role, 'prescription.read', relationsTo(state, actor)));
+    for (const { id, state } of readable) {
+      if (state.order) this.accessLog.record(actor, 'prescription.list', state.order.patient, [id]);
+    }
+    const last = rows.length === limit ? rows.at(-1) : undefined;
+    return { items: readable.map(({ state }) => state), next: last ? String(last.chain) : null };
+  }
+}
+
+function scopeOf({ role, org, patient }: Actor): { where: string; values: unknown[] } | null {
+  if (role === 'patient' && patient !== null)
+    return { where: 'r.patient = (SELECT num FROM subject WHERE id = ?)', values: [patient] };
+  if (role === 'prescriber' && org !== null) return { where: 'r.issuer = ?', values: [org] };
+  if (role === 'pharmacist' && org !== null) {
+    return { where: '(r.nominated = ? OR r.chain IN (SELECT chain FROM custody WHERE org = ?))', values: [org, org] };
+  }
+  return null;
+}

@@ -1,0 +1,106 @@
+import { createHash } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { toBase64 } from '../../ledger/core/bytes.js';
+import type { Checkpoint } from '../../ledger/core/tlog/checkpoint.js';
+import type { LogClient, LogFileError } from '../../ledger/core/tlog/log-client.js';
+import { consistencyProof, inclusionProof } from '../../ledger/core/tlog/merkle.js';
+import { tileNodeReader } from '../../ledger/core/tlog/tiles.js';
+import { nodeHasher } from '../../ledger/crypto/node-hasher.js';
+import { writeDurably } from './durable.js';
+import type { AlarmKind, Evidence } from './evidence.js';
+import { isOfChain } from './log-chain.js';
+
+/** Something is wrong with the log. It carries what the evidence file will say. */
+export class Alarm extends Error {
+  override readonly name = 'Alarm';
+
+  constructor(
+    readonly kind: AlarmKind,
+    readonly what: string,
+    readonly more: Pick<Evidence, 'prefix' | 'entries' | 'files' | 'successors' | 'continued' | 'rotations'> & {
+      readonly kept?: string;
+    } = {},
+  ) {
+    super(`${kind}: ${what}`);
+  }
+}
+
+const FOLDER = 'evidence';
+
+/** Where evidence stays; nothing is ever removed from it. */
+export class EvidenceFolder {
+  constructor(private readonly folder: string) {}
+
+  /** @returns the file, durable. The same evidence again is the same file: what it was called at first stays. */
+  async keep(evidence: Evidence): Promise<string> {
+    const { at: _, ...content } = evidence;
+    const name = createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 16);
+    const file = join(this.folder, FOLDER, `${evidence.alarm}-${name}.json`);
+    const known = (await this.names()).includes(`${evidence.alarm}-${name}.json`);
+    if (!known) await writeDurably(file, `${JSON.stringify(evidence, null, 2)}\n`);
+    return file;
+  }
+
+  async count(): Promise<number> {
+    return (await this.names()).length;
+  }
+
+  private async names(): Promise<string[]> {
+    try {
+      return (await readdir(join(this.folder, FOLDER))).filter((name) => name.endsWith('.json'));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw error;
+    }
+  }
+}
+
+/** What shows that the tree of `size` entries does not begin with another tree of `older` entries. */
+export async function prefixOf(
+  client: LogClient,
+  older: number,
+  size: number,
+): Promise<NonNullable<Evidence['prefix']>> {
+  const root = await client.rootAt(older);
+  const proof = older === 0 ? [] : await consistencyProof(nodeHasher, older, size, nodesOf(client));
+  return { root: toBase64(root), proof: proof.map(toBase64) };
+}
+
+/** Entries of the signed tree, each with its inclusion proof. */
+export async function entriesOf(
+  client: LogClient,
+  { size }: Pick<Checkpoint, 'size'>,
+  indexes: readonly number[],
+): Promise<NonNullable<Evidence['entries']>> {
+  const shown: NonNullable<Evidence['entries']> = [];
+  for (const index of indexes) {
+    const proof = await inclusionProof(nodeHasher, index, size, nodesOf(client));
+    for await (const { entries } of client.bundles(index)) {
+      shown.push({ index, entry: toBase64(entries[0]!), proof: proof.map(toBase64) });
+      break;
+    }
+  }
+  return shown;
+}
+
+/** @param served the files that were served last, by path */
+export function fileAlarm({ path, reason }: LogFileError, served: ReadonlyMap<string, Uint8Array | null>): Alarm {
+  const words = { missing: 'is not there', length: 'has another length', hash: 'is not the one that is signed' }[
+    reason
+  ];
+  // The right edge of the tree was asked for as a whole: which of its tiles is at fault nobody can tell.
+  const edge = path === 'checkpoint';
+  const files = [...served].flatMap(([name, bytes]) =>
+    edge || name === path ? [{ path: name, bytes: bytes && toBase64(bytes) }] : [],
+  );
+  const what = edge ? 'the tiles at the right edge do not give the signed root' : `${path} ${words}`;
+  // No answer tells a replica from a service that hides its chain: who follows knows which it is.
+  const hint =
+    isOfChain(path) && served.get(path) === null ? '; if this is a replica, follow it with --from-replica' : '';
+  return new Alarm('files', what + hint, { files });
+}
+
+function nodesOf(client: LogClient) {
+  return tileNodeReader(nodeHasher, (level, index) => client.tile(level, index));
+}

@@ -1,0 +1,122 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DataSource } from 'typeorm';
+import { quietSqlite } from '../../database/data-source.js';
+import { type Db, DbError, dbOf } from '../../database/db.js';
+import { HASH_BYTES } from '../../ledger/core/hasher.js';
+import { GrowingTree } from '../../ledger/core/tlog/merkle.js';
+import { nodeHasher } from '../../ledger/crypto/node-hasher.js';
+import type { ChainEnd, LogEnd } from './entry-rules.js';
+
+/** A folder that cannot be used; the message says why. */
+export class FollowFolderError extends Error {
+  override readonly name = 'FollowFolderError';
+}
+
+const ID_BYTES = 16;
+const ROW_BYTES = ID_BYTES + HASH_BYTES;
+/** Pages of the chains that were asked for last, KiB: the memory that a log of any length takes. */
+const CACHE_KIB = 32_768;
+
+const SCHEMA = [
+  `CREATE TABLE IF NOT EXISTS progress (
+     id INTEGER PRIMARY KEY CHECK (id = 1), size INTEGER NOT NULL, time TEXT NOT NULL, frontier BLOB NOT NULL)`,
+  `CREATE TABLE IF NOT EXISTS chain (
+     id BLOB PRIMARY KEY, seq INTEGER NOT NULL, idx INTEGER NOT NULL, leaf BLOB NOT NULL) WITHOUT ROWID`,
+];
+
+/** How far the entries are checked. */
+export interface Progress extends LogEnd {
+  /** The tree of that size, rebuilt from the entries. */
+  readonly tree: GrowingTree;
+}
+
+/**
+ * How far a follower has come, in `follow.sqlite` of its folder: size, frontier of the tree and the end of every
+ * chain, on disk because there may be millions. Each step is one transaction, durable before it resolves.
+ */
+export class FollowStore {
+  private constructor(
+    private readonly source: DataSource,
+    private readonly db: Db,
+  ) {}
+
+  /** Keeps the folder for this process. @throws {FollowFolderError} when another process has it */
+  static async open(folder: string): Promise<FollowStore> {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const options = { type: 'sqlite', database: join(folder, 'follow.sqlite'), driver: quietSqlite };
+    const source = await new DataSource(options as never).initialize();
+    const db = dbOf(source);
+    try {
+      for (const pragma of [
+        'locking_mode = EXCLUSIVE',
+        'journal_mode = WAL',
+        'synchronous = FULL',
+        `cache_size = -${CACHE_KIB}`,
+      ])
+        await db.query(`PRAGMA ${pragma}`);
+      for (const statement of SCHEMA) await db.query(statement);
+      return new FollowStore(source, db);
+    } catch (error) {
+      await source.destroy();
+      if (!(error instanceof DbError)) throw error;
+      if (error.code === 'SQLITE_BUSY') throw new FollowFolderError('another process runs on this folder');
+      throw new FollowFolderError(`follow.sqlite cannot be used (${error.code})`);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.source.destroy();
+  }
+
+  async progress(): Promise<Progress> {
+    const [row] = await this.db.query<{ size: number; time: string; frontier: Buffer }>(
+      'SELECT size, time, frontier FROM progress',
+    );
+    if (!row) return { size: 0, time: '', tree: new GrowingTree(nodeHasher) };
+    const frontier = Array.from({ length: row.frontier.length / HASH_BYTES }, (_, at) =>
+      row.frontier.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES),
+    );
+    return { size: row.size, time: row.time, tree: new GrowingTree(nodeHasher, row.size, frontier) };
+  }
+
+  /** @param ids chains, each once; @returns the ends of those that are known */
+  async ends(ids: readonly string[]): Promise<Map<string, ChainEnd>> {
+    const keys = Buffer.concat(ids.map(idBytes));
+    const rows = await this.db.query<{ at: number; seq: number; idx: number; leaf: Buffer }>(
+      `SELECT k.value AS at, seq, idx, leaf FROM json_each(?) k
+       JOIN chain ON chain.id = substr(?, k.value * ${ID_BYTES} + 1, ${ID_BYTES})`,
+      [JSON.stringify([...ids.keys()]), keys],
+    );
+    return new Map(rows.map(({ at, seq, idx, leaf }) => [ids[at]!, { seq, leaf, index: idx }]));
+  }
+
+  /** Goes on to where the tree stands. @param ends of the chains that have moved */
+  async advance(tree: GrowingTree, time: string, ends: ReadonlyMap<string, ChainEnd>): Promise<void> {
+    const bytes = Buffer.concat([...ends].flatMap(([id, { leaf }]) => [idBytes(id), leaf]));
+    const numbers = [...ends.values()].map(({ seq, index }) => [seq, index]);
+    const frontier = Buffer.concat(tree.frontier());
+    await this.db.query('BEGIN IMMEDIATE');
+    try {
+      await this.db.query(
+        `INSERT INTO chain (id, seq, idx, leaf)
+         SELECT substr(b.bytes, e.key * ${ROW_BYTES} + 1, ${ID_BYTES}), e.value ->> 0, e.value ->> 1,
+                substr(b.bytes, e.key * ${ROW_BYTES} + ${ID_BYTES + 1}, ${HASH_BYTES})
+         FROM (SELECT ? AS bytes) b, json_each(?) e WHERE true ORDER BY 1
+         ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, idx = excluded.idx, leaf = excluded.leaf`,
+        [bytes, JSON.stringify(numbers)],
+      );
+      await this.db.query('INSERT OR REPLACE INTO progress (id, size, time, frontier) VALUES (1, ?, ?, ?)', [
+        tree.size,
+        time,
+        frontier,
+      ]);
+      await this.db.query('COMMIT');
+    } catch (error) {
+      await this.db.query('ROLLBACK').catch(() => undefined);
+      throw error;
+    }
+  }
+}
+
+const idBytes = (id: string): Buffer => Buffer.from(id.replaceAll('-', ''), 'hex');

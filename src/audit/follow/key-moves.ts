@@ -1,0 +1,106 @@
+import { join } from 'node:path';
+import { equal, utf8 } from '../../ledger/core/bytes.js';
+import type { Checkpoint } from '../../ledger/core/tlog/checkpoint.js';
+import type { FetchFile, LogClient } from '../../ledger/core/tlog/log-client.js';
+import {
+  handOver,
+  openRotationReceipt,
+  replacedTwice,
+  type Rotation,
+  RotationError,
+} from '../../ledger/core/statements/key-rotation.js';
+import type { Receipt } from '../../ledger/model.js';
+import { nodeHasher } from '../../ledger/crypto/node-hasher.js';
+import { servedItems } from './served-lists.js';
+import { Alarm, prefixOf } from './alarms.js';
+import { readIfThere, writeDurably } from './durable.js';
+import type { Replica } from './replica/replica.js';
+import { FollowFolderError } from './chain-ends.js';
+
+/** File of the folder, and of `/log`, that holds them. */
+export const ROTATIONS = 'rotations';
+
+/** One replacement of the log's key that both keys have signed. */
+export interface KeyMove {
+  readonly rotation: Rotation;
+  readonly receipt: Receipt;
+}
+
+/**
+ * The moves that the folder holds, or else its replica: both keys have signed each, wherever it stands.
+ * @throws {FollowFolderError} when they are not what was written
+ */
+export async function readMoves(folder: string, replica?: Replica): Promise<KeyMove[]> {
+  const kept = replica?.keyRotations();
+  const bytes = (await readIfThere(join(folder, ROTATIONS))) ?? (kept ? utf8(kept) : null);
+  if (!bytes) return [];
+  try {
+    return movesIn(bytes);
+  } catch (error) {
+    if (error instanceof RotationError) throw new FollowFolderError(`its rotations do not hold: ${error.message}`);
+    throw error;
+  }
+}
+
+export async function keepMoves(folder: string, moves: readonly KeyMove[]): Promise<void> {
+  await writeDurably(join(folder, ROTATIONS), movesText(moves));
+}
+
+/** As `/log/rotations` serves them. */
+export function movesText(moves: readonly KeyMove[]): string {
+  return JSON.stringify({ items: moves.map(({ receipt }) => receipt) });
+}
+
+/**
+ * The moves that the log serves.
+ * @param kept those that are known, and stay whatever is served
+ * @throws {Alarm} `signature` for one that is not signed by both keys, `fork` for a key that was replaced twice
+ * @throws {SourceError} when the log is away
+ */
+export async function fetchMoves(fetch: FetchFile, kept: readonly KeyMove[]): Promise<KeyMove[]> {
+  const bytes = await fetch(ROTATIONS);
+  if (!bytes) return [...kept];
+  let served: KeyMove[];
+  try {
+    served = movesIn(bytes);
+  } catch (error) {
+    if (error instanceof RotationError)
+      throw new Alarm('signature', `the log's key was replaced, but not as both keys sign: ${error.message}`);
+    throw error;
+  }
+  const twice = replacedTwice([...kept, ...served]);
+  if (twice) {
+    const [one, other] = twice;
+    const words = `the log has replaced one key twice: behind ${one.rotation.size} and behind ${other.rotation.size} entries`;
+    throw new Alarm('fork', words, { successors: [one.receipt, other.receipt] });
+  }
+  // What is not shown any more is not undone by that: the old key stays replaced.
+  const shown = new Set(served.map(({ rotation }) => rotation.from));
+  return kept.every(({ rotation }) => shown.has(rotation.from)) ? served : [...kept];
+}
+
+/**
+ * The tree that each old key has handed over is the beginning of the tree that is signed now.
+ * @param moves none of them behind the checkpoint that was found
+ * @param client of the checkpoint that was found
+ * @throws {Alarm}
+ */
+export async function checkMoves(moves: readonly KeyMove[], found: Checkpoint, client: LogClient): Promise<void> {
+  for (const { receipt } of moves) {
+    const { size, root } = handOver(receipt);
+    if (equal(await client.rootAt(size), root)) continue;
+    const prefix = await prefixOf(client, size, found.size);
+    const words = `${found.size} signed entries do not continue the ${size} that both keys have signed`;
+    throw new Alarm('fork', words, { kept: receipt.checkpoint, prefix });
+  }
+}
+
+function movesIn(bytes: Uint8Array): KeyMove[] {
+  const items = servedItems(bytes);
+  if (!items) throw new RotationError('not a list of them');
+  const moves = items.map((item) => ({
+    rotation: openRotationReceipt(item, nodeHasher),
+    receipt: item as Receipt,
+  }));
+  return moves.toSorted((a, b) => a.rotation.size - b.rotation.size);
+}

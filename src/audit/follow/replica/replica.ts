@@ -1,0 +1,165 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { EncodingError, fromUtf8 } from '../../../ledger/core/bytes.js';
+import { type Checkpoint, CheckpointError, parseCheckpoint } from '../../../ledger/core/tlog/checkpoint.js';
+import { HASH_BYTES } from '../../../ledger/core/hasher.js';
+import { ContinuationError } from '../../../ledger/core/statements/continuation.js';
+import { type Bundle, LogClient, LogFileError } from '../../../ledger/core/tlog/log-client.js';
+import { NoteError, splitNote } from '../../../ledger/core/tlog/note.js';
+import { encodeBundle, type TilePath, tileWidth } from '../../../ledger/core/tlog/tiles.js';
+import { nodeHasher } from '../../../ledger/crypto/node-hasher.js';
+import { CONTINUED, continuedIn } from '../continued.js';
+import { readIfThere, replaceDurably, writeDurably } from '../durable.js';
+import { ROTATIONS } from '../key-moves.js';
+import { FollowFolderError } from '../chain-ends.js';
+import { bundleAt, type Completing, StoredFiles } from './stored-files.js';
+
+/** The tree that a replica shows. */
+interface Shown {
+  readonly note: string;
+  readonly checkpoint: Checkpoint;
+  /** Reads its files; null until the first of them is asked for. */
+  client: LogClient | null;
+}
+
+/**
+ * An organisation's own copy of a log: the files of C2SP tlog-tiles in a folder, every one checked before it is written
+ * and each time it is read. It shows nothing beyond its own checkpoint, which moves last.
+ */
+export class Replica {
+  private readonly files: StoredFiles;
+  /** Whether all files were found to be right, by this process, and none was found wrong since. */
+  private sound = false;
+
+  private constructor(
+    private readonly folder: string,
+    private shown: Shown | null,
+    private rotations: string | null,
+    /** Undefined: what the folder holds is no such list. */
+    private renamings: string | null | undefined,
+  ) {
+    this.files = new StoredFiles(folder);
+  }
+
+  /** @throws {FollowFolderError} when its checkpoint is none; whose it is, is for the caller */
+  static async open(folder: string): Promise<Replica> {
+    const file = await readIfThere(join(folder, 'checkpoint'));
+    const rotations = await readIfThere(join(folder, ROTATIONS));
+    const renamings = await readRenamings(join(folder, CONTINUED));
+    try {
+      return new Replica(folder, file && shownBy(fromUtf8(file)), rotations && fromUtf8(rotations), renamings);
+    } catch (error) {
+      if (error instanceof EncodingError || error instanceof NoteError || error instanceof CheckpointError)
+        throw new FollowFolderError(`checkpoint or rotations of the replica are damaged (${error.message})`);
+      throw error;
+    }
+  }
+
+  /** How the log's key was replaced, as `/log/rotations` serves it; null when it never was. */
+  keyRotations(): string | null {
+    return this.rotations;
+  }
+
+  /** Keeps that, before a checkpoint by the new key is shown. @param text as {@link keyRotations} gives it */
+  async keepRotations(text: string): Promise<void> {
+    if (text === this.rotations) return;
+    await writeDurably(join(this.folder, ROTATIONS), text);
+    this.rotations = text;
+  }
+
+  /**
+   * How the log went on under another name, as `/log/continued` serves it; null when it never did.
+   * @throws LogFileError when the folder does not hold it as it was written; the next {@link keepContinued} mends that
+   */
+  continued(): string | null {
+    if (this.renamings === undefined) throw new LogFileError(CONTINUED, 'hash');
+    return this.renamings;
+  }
+
+  /**
+   * Keeps that, before a checkpoint of the log is shown.
+   * @param text as {@link continued} gives it; null: the log shows none, which takes nothing back that a key has signed
+   */
+  async keepContinued(text: string | null): Promise<void> {
+    if (text === this.renamings || (text === null && this.renamings !== undefined)) return;
+    if (text !== null) await replaceDurably(this.folder, CONTINUED, text);
+    else await rm(join(this.folder, CONTINUED), { recursive: true, force: true });
+    this.renamings = text;
+  }
+
+  /** @returns null before the first */
+  checkpoint(): string | null {
+    return this.shown?.note ?? null;
+  }
+
+  /** Keeps checked entries and their leaf hashes, durably. @param bundle from its first entry on */
+  async keep(bundle: Bundle): Promise<void> {
+    await this.files.keep(bundle);
+  }
+
+  /**
+   * Moves to a checkpoint whose entries are checked and continue those that are shown. The first time, and after a file
+   * was found wrong, it looks through all files, and has what is missing or wrong fetched again.
+   * @param log reads the tree of that checkpoint where it is followed
+   * @returns number of files that were fetched again
+   * @throws LogFileError when the log does not have one of its files; the reason of `stop` when that ends it
+   * @throws RangeError when it is smaller than the one that is shown: that is evidence, and stays
+   */
+  async publish(
+    note: string,
+    checkpoint: Checkpoint,
+    log: LogClient,
+    { progress, stop }: Pick<Completing, 'progress' | 'stop'> = {},
+  ): Promise<number> {
+    if (this.sound && note === this.shown?.note) return 0;
+    const before = this.shown?.checkpoint.size ?? 0;
+    if (checkpoint.size < before) throw new RangeError('a replica is not set back');
+    const known = this.sound ? before : 0;
+    const mended = await this.files.complete(checkpoint, log, { known, before, progress, stop });
+    if (note !== this.shown?.note) await writeDurably(join(this.folder, 'checkpoint'), note);
+    this.shown = { note, checkpoint, client: null };
+    this.sound = true;
+    return mended;
+  }
+
+  /**
+   * A file of the published tree.
+   * @returns null: the tree has no such file
+   * @throws LogFileError when the folder does not hold it as the tree has it; the next {@link publish} mends that
+   */
+  async read({ level, index, width }: TilePath): Promise<Uint8Array | null> {
+    const { shown } = this;
+    if (!shown || width > tileWidth(level === 'entries' ? 0 : level, index, shown.checkpoint.size)) return null;
+    try {
+      const client = (shown.client ??= await LogClient.open(
+        nodeHasher,
+        (path) => this.files.read(path),
+        shown.checkpoint,
+      ));
+      if (level !== 'entries') return (await client.tile(level, index)).subarray(0, width * HASH_BYTES);
+      return encodeBundle((await bundleAt(client, index)).entries.slice(0, width));
+    } catch (error) {
+      if (error instanceof LogFileError) this.sound = false;
+      throw error;
+    }
+  }
+}
+
+/** @returns null: there are none; undefined: no key has signed what is there, or it cannot be read */
+async function readRenamings(path: string): Promise<string | null | undefined> {
+  const file = await readIfThere(path).catch(() => undefined);
+  if (!file) return file;
+  try {
+    continuedIn(file);
+    return fromUtf8(file);
+  } catch (error) {
+    if (error instanceof ContinuationError) return undefined;
+    throw error;
+  }
+}
+
+/** @throws NoteError, CheckpointError */
+function shownBy(note: string): Shown {
+  const { origin, size, root } = parseCheckpoint(splitNote(note).text);
+  return { note, checkpoint: { origin, size, root }, client: null };
+}

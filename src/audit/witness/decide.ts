@@ -1,0 +1,50 @@
+import { equal } from '../../ledger/core/bytes.js';
+import type { Checkpoint } from '../../ledger/core/tlog/checkpoint.js';
+import { nobleHasher } from '../../ledger/core/hasher.js';
+import { emptyRoot } from '../../ledger/core/tlog/merkle.js';
+import { verifyConsistency } from '../../ledger/core/tlog/proof.js';
+import type { Refusal, Submission } from './submission.js';
+
+/** Seconds that the clock may be behind the last cosignature's time: beyond that it is wrong, and nothing is signed. */
+export const CLOCK_SLACK_SECONDS = 300;
+
+/**
+ * Whether a checkpoint continues the one cosigned last (C2SP tlog-witness, add-checkpoint).
+ * @param latest the checkpoint of that log that was cosigned last, null when there is none
+ * @returns null when it is to be cosigned; otherwise 409 when the client starts from another size, 422 when the two
+ *   trees are not shown to be consistent
+ */
+export function decide(
+  latest: Pick<Checkpoint, 'size' | 'root'> | null,
+  { oldSize, proof, checkpoint: { size, root } }: Pick<Submission, 'oldSize' | 'proof' | 'checkpoint'>,
+): Refusal | null {
+  const { size: size1, root: root1 } = latest ?? { size: 0, root: emptyRoot };
+  if (oldSize !== size1) return { status: 409, size: size1 };
+  if (size === size1 && !equal(root, root1)) {
+    return { status: 422, reason: size === 0 ? 'root is not that of the empty tree' : 'same size with another root' };
+  }
+  // From the empty tree, with which every tree is consistent, there is nothing to prove.
+  const consistent =
+    size1 === 0
+      ? proof.length === 0
+      : verifyConsistency(nobleHasher, { size1, size2: size, root1, root2: root, proof }).ok;
+  return consistent ? null : { status: 422, reason: 'consistency proof does not verify' };
+}
+
+/** Whether this submission, signed by the log, and the checkpoint cosigned last prove that the log has forked. */
+export function provesFork(
+  latest: Pick<Checkpoint, 'size' | 'root'> | null,
+  { checkpoint }: Pick<Submission, 'checkpoint'>,
+): boolean {
+  return latest !== null && checkpoint.size === latest.size && !equal(checkpoint.root, latest.root);
+}
+
+/**
+ * The time of a cosignature, which says what the largest tree was at that time: never before the last one's.
+ * @param now POSIX seconds by the clock
+ * @param last POSIX seconds of the last cosignature for that log
+ * @returns null when the clock is too far behind to sign
+ */
+export function cosignatureTime(now: number, last: number): number | null {
+  return now < last - CLOCK_SLACK_SECONDS ? null : Math.max(now, last);
+}

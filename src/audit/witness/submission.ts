@@ -1,0 +1,88 @@
+import { EncodingError, equal, fromBase64, fromUtf8 } from '../../ledger/core/bytes.js';
+import { type Checkpoint, CheckpointError, parseCheckpoint } from '../../ledger/core/tlog/checkpoint.js';
+import { HASH_BYTES } from '../../ledger/core/hasher.js';
+import { NoteError, openNote, splitNote, type VerifierKey } from '../../ledger/core/tlog/note.js';
+import type { TrustedLog } from './logs.js';
+
+/** A request to cosign a checkpoint that is well formed, and whose checkpoint the log has signed. */
+export interface Submission {
+  readonly log: TrustedLog;
+  /** Size of the tree that the witness is said to have cosigned last; at most that of the checkpoint. */
+  readonly oldSize: number;
+  /** Consistency proof between the two sizes, not verified yet: hashes of 32 bytes. */
+  readonly proof: readonly Uint8Array[];
+  readonly checkpoint: Checkpoint;
+  /** What is cosigned: the checkpoint's text, extension lines included. */
+  readonly text: string;
+  /** The signed checkpoint with no other signature lines than the log's own, each once. */
+  readonly note: string;
+}
+
+/** A status of C2SP tlog-witness other than 200, and what is told to the client. */
+export type Refusal =
+  | { readonly status: 400 | 403 | 404 | 422; readonly reason: string }
+  | { readonly status: 409; /** Size of the checkpoint cosigned last. */ readonly size: number };
+
+const MAX_PROOF = 63;
+const OLD = /^old (0|[1-9][0-9]{0,15})$/;
+
+/**
+ * Reads the body of `POST /add-checkpoint` (C2SP tlog-witness): `old <size>`, up to 63 lines of base64, an empty
+ * line, a signed checkpoint. What is refused here does not depend on what was cosigned before.
+ * @returns 400 when it is malformed or its old size is beyond the checkpoint's, 404 for a log that is not
+ *   among `logs`, 403 when no key of the log has signed, one of them wrongly, or a signature line is malformed
+ */
+export function readSubmission(body: Uint8Array, logs: ReadonlyMap<string, TrustedLog>): Submission | Refusal {
+  const parts = readParts(body);
+  if (typeof parts === 'string') return { status: 400, reason: parts };
+  const { oldSize, proof, text, signed, checkpoint } = parts;
+  const log = logs.get(checkpoint.origin);
+  if (!log) return { status: 404, reason: 'unknown log' };
+  const note = signedBy(log.keys, signed);
+  if (note === null) return { status: 403, reason: 'invalid signature: none that holds by a known key of the log' };
+  if (oldSize > checkpoint.size) return { status: 400, reason: 'old size is beyond the size of the checkpoint' };
+  return { log, oldSize, proof, checkpoint, text, note };
+}
+
+/** @returns the parts, or what is malformed; what the signature lines hold is not looked at */
+function readParts(body: Uint8Array) {
+  try {
+    const whole = fromUtf8(body);
+    const end = whole.indexOf('\n\n');
+    if (end < 0) return 'malformed request: no empty line';
+    const [old = '', ...hashes] = whole.slice(0, end).split('\n');
+    const oldSize = Number(OLD.exec(old)?.[1]);
+    if (!Number.isSafeInteger(oldSize)) return 'malformed request: old size line';
+    if (hashes.length > MAX_PROOF) return `malformed request: more than ${MAX_PROOF} proof lines`;
+    const proof = hashes.map(fromBase64);
+    if (proof.some((hash) => hash.length !== HASH_BYTES)) return 'malformed request: a proof line is not 32 bytes';
+    const signed = whole.slice(end + 2);
+    const textEnd = signed.lastIndexOf('\n\n');
+    if (textEnd < 0 || !signed.endsWith('\n')) return 'malformed checkpoint: not a note';
+    const text = signed.slice(0, textEnd + 1);
+    return { oldSize, proof, text, signed, checkpoint: parseCheckpoint(text) };
+  } catch (error) {
+    if (error instanceof EncodingError) return `malformed request: ${error.message}`;
+    if (error instanceof CheckpointError) return `malformed checkpoint: ${error.message}`;
+    throw error;
+  }
+}
+
+/**
+ * The note with the signature lines of these keys alone, each once: somebody else's line costs no verification,
+ * and one that is given in our own name never stands in a note that we keep.
+ * @returns null when there is none, one does not hold, or a line is none
+ */
+function signedBy(keys: readonly VerifierKey[], signed: string): string | null {
+  try {
+    const { text, lines } = splitNote(signed);
+    const known = lines.filter(({ name, id }) => keys.some((key) => key.name === name && equal(key.keyId, id)));
+    if (known.length === 0) return null;
+    const note = `${text}\n${[...new Set(known.map(({ line }) => `${line}\n`))].join('')}`;
+    openNote(note, keys);
+    return note;
+  } catch (error) {
+    if (error instanceof NoteError) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,77 @@
+import { createWriteStream } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
+import { finished } from 'node:stream/promises';
+import { once } from 'node:events';
+import { Config } from '../../config/config.js';
+import { dbOf } from '../../database/db.js';
+import { exportLog } from '../../ledger/verify/export.js';
+import { readKeyHistory } from '../../ledger/read/key-history.js';
+import { Vault } from '../../ledger/keys/vault.js';
+import { type OpenLog, withLog } from './open-log.js';
+import { type CommonOptions, EnvironmentError, EXIT, type ExitCode, ProgressLine, type Terminal } from '../terminal.js';
+
+export interface ExportOptions extends CommonOptions {
+  readonly out?: string;
+  readonly withPayloads?: boolean;
+}
+
+/** `rxledger export`: one consistent snapshot of the whole log, written while others write to it. */
+export async function runExport(options: ExportOptions, terminal: Terminal): Promise<ExitCode> {
+  const config = Config.parse(terminal.env);
+  return withLog(config, async ({ source, head }) => {
+    const { first } = await readKeyHistory(dbOf(source), head.origin);
+    const vault = options.withPayloads ? Vault.openExisting(config.keysDir, first) : null;
+    if (options.withPayloads && !vault) throw new EnvironmentError(`there are no keys in ${config.keysDir}`);
+    if (vault) terminal.err('The export holds what happened in the clear: keep it as you keep health records.');
+    const lines = counted(exportLog(source, vault), head, new ProgressLine(terminal, options));
+    if (options.out === undefined) {
+      await write(lines, terminal.stdout);
+      return EXIT.ok;
+    }
+    const size = await writeFile(lines, options.out);
+    const answer = { log: head.origin, size, file: options.out, payloads: vault !== null };
+    terminal.out(options.json ? JSON.stringify(answer) : `${size} entries of ${head.origin} written to ${options.out}`);
+    return EXIT.ok;
+  });
+}
+
+async function* counted(
+  lines: AsyncGenerator<string>,
+  head: OpenLog['head'],
+  progress: ProgressLine,
+): AsyncGenerator<string> {
+  let written = -1;
+  for await (const line of lines) {
+    written += 1;
+    progress.show(() => `exporting: ${written} of ${head.size} entries`);
+    yield line;
+  }
+  progress.done();
+}
+
+/** @returns the number of entries */
+async function writeFile(lines: AsyncGenerator<string>, path: string): Promise<number> {
+  // An export that was cut off must not be taken for a whole one.
+  const draft = `${path}.part`;
+  const stream = createWriteStream(draft, { mode: 0o600 });
+  try {
+    const size = await write(lines, stream);
+    stream.end();
+    await finished(stream);
+    await rename(draft, path);
+    return size;
+  } catch (error) {
+    stream.destroy();
+    await rm(draft, { force: true });
+    throw error;
+  }
+}
+
+async function write(lines: AsyncGenerator<string>, stream: NodeJS.WritableStream): Promise<number> {
+  let written = -1;
+  for await (const line of lines) {
+    written += 1;
+    if (!stream.write(`${line}\n`)) await once(stream, 'drain');
+  }
+  return written;
+}

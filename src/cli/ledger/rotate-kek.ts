@@ -1,0 +1,77 @@
+import { CHAIN_MODELS } from '../../chain-models.js';
+import { Clock } from '../../time/clock.js';
+import { Config } from '../../config/config.js';
+import { bareSubjects, dropBareSubjects, emptyWal, forgetRequests } from '../../ledger/upkeep/complete-erasures.js';
+import { type Ledger, openLedger } from '../../ledger/start/open-ledger.js';
+import { type CommonOptions, EXIT, type ExitCode, ProgressLine, type Terminal } from '../terminal.js';
+
+export interface RotateOptions extends CommonOptions {
+  readonly destroyOld?: boolean;
+}
+
+/** Subject keys that are rewrapped in one transaction: others write between them. */
+const CHUNK = 500;
+
+/** `rxledger rotate-kek`: a new key-encryption key, all subject keys rewrapped under it, beside a service at work. */
+export async function runRotateKek(options: RotateOptions, terminal: Terminal): Promise<ExitCode> {
+  const line = new ProgressLine(terminal, options);
+  const config = Config.parse(terminal.env);
+  const ledger = await openLedger(config, new Clock(), CHAIN_MODELS, (event, detail) =>
+    terminal.err(`${event} ${JSON.stringify(detail)}`),
+  );
+  try {
+    let rewrapped = 0;
+    const count = (more: number): void => {
+      rewrapped += more;
+      line.show(() => `rewrapping: ${rewrapped} subject keys`);
+    };
+    const kek = ledger.vault.addKek();
+    let destroyed: string[] = [];
+    let emptied: boolean | null = true;
+    const { writer, vault, reader } = ledger;
+    const bare = options.destroyOld ? await bareSubjects(reader.db) : [];
+    await rewrap(ledger, count);
+    if (options.destroyOld) {
+      await writer.side((db) => vault.retireOldKeks(db));
+      // What was written under an old one up to that moment.
+      await rewrap(ledger, count);
+      await writer.side((db) => dropBareSubjects(db, bare));
+      await forgetRequests(reader.db, vault, writer);
+      destroyed = await writer.side((db) => vault.destroyOldKeks(db));
+      emptied = await emptyWal(config);
+    }
+    line.done();
+    if (options.json) terminal.out(JSON.stringify({ kek, rewrapped, destroyed, emptied }));
+    else for (const words of inWords(kek, rewrapped, destroyed, emptied)) terminal.out(words);
+    return emptied === false ? EXIT.finding : EXIT.ok;
+  } finally {
+    await ledger.close();
+  }
+}
+
+async function rewrap({ writer, vault }: Ledger, count: (more: number) => void): Promise<void> {
+  for (;;) {
+    const done = await writer.side((db) => vault.rewrapSubjects(db, CHUNK));
+    if (done === 0) return;
+    count(done);
+  }
+}
+
+const LEFT_IN_FILES = {
+  false: ['somebody reads the database: deleted rows stand in its write-ahead log until this is run again'],
+  null: [
+    'PostgreSQL keeps what was deleted, encrypted or hashed, in its tables until VACUUM FULL and in its write-ahead log',
+    '  (pg_wal and archives) until that is written over: both are yours to do',
+  ],
+  true: [],
+} as const;
+
+function inWords(kek: string, rewrapped: number, destroyed: readonly string[], emptied: boolean | null): string[] {
+  return [
+    `key-encryption key ${kek} wraps from now on; ${rewrapped} subject keys rewrapped`,
+    destroyed.length > 0
+      ? `destroyed: ${destroyed.join(', ')}; copies of them in backups of the keys folder are yours to destroy. No backup of the database from before opens any more: take a new one`
+      : 'older key-encryption keys are still there: no erasure is complete before they are destroyed (--destroy-old)',
+    ...LEFT_IN_FILES[`${emptied}`],
+  ];
+}

@@ -1,0 +1,162 @@
+import { CHAIN_MODELS } from '../../chain-models.js';
+import { Clock } from '../../time/clock.js';
+import { Config, ConfigError } from '../../config/config.js';
+import { type Db, dbOf } from '../../database/db.js';
+import { type KeyHistory, readKeyHistory } from '../../ledger/read/key-history.js';
+import type { LogKey } from '../../ledger/keys/log-key.js';
+import {
+  begunKey,
+  destroyLogKey,
+  endRotation,
+  installKey,
+  oldKeyFile,
+  oldKeyFiles,
+  prepareKey,
+} from '../../ledger/keys/log-key-files.js';
+import type { Receipt } from '../../ledger/model.js';
+import { moveReceipt } from '../../ledger/read/handover-receipt.js';
+import { openLedger } from '../../ledger/start/open-ledger.js';
+import { TileProofs } from '../../ledger/read/stored-proofs.js';
+import { loadWitnessPolicy } from '../../log/checkpoints/witness-policy.js';
+import { withLog } from './open-log.js';
+import { type CommonOptions, EnvironmentError, EXIT, type ExitCode, type Terminal } from '../terminal.js';
+
+export interface RotateLogKeyOptions extends CommonOptions {
+  readonly prepare?: boolean;
+  readonly destroyOld?: boolean;
+}
+
+interface Rotated {
+  readonly key: LogKey;
+  /** Null where no rotation led to the key: `continue` made it, and was interrupted. */
+  readonly from: string | null;
+  /** Of the log chain's event, under the checkpoint that both keys have signed; null as {@link from}. */
+  readonly receipt: Receipt | null;
+}
+
+interface Replaced extends Omit<Rotated, 'key'> {
+  readonly log: string;
+  readonly to: string;
+}
+
+/** What the keys folder still holds of keys that sign no more. */
+interface Kept {
+  /** File of the key that was replaced; null when there is none any more. */
+  readonly old: string | null;
+  /** Files of keys from before that one, and of copies. */
+  readonly left: readonly string[];
+}
+
+/** `rxledger rotate-log-key`: the log goes on under a new key that the old one has vouched for. */
+export async function runRotateLogKey(options: RotateLogKeyOptions, terminal: Terminal): Promise<ExitCode> {
+  const config = Config.parse(terminal.env);
+  const { keysDir } = config;
+  const { origin, vkey, past, begun } = await withLog(config, async ({ source, head }) => {
+    const history = await readKeyHistory(dbOf(source), head.origin);
+    // Interrupted after the log had taken it: a second run must not replace it once more.
+    const key = begunKey(keysDir, head.origin, head.vkey);
+    return { ...head, past: history.vkeys.slice(0, -1), begun: key && (await begunOf(dbOf(source), history, key)) };
+  });
+  if (options.prepare) {
+    // It signs already, and is not the next one. Ended here, the old key would stay undestroyed, and whoever runs again
+    // what was interrupted would replace the key once more.
+    if (begun) {
+      terminal.err(
+        `a rotation to ${vkey} has begun and was not ended: run \`rxledger rotate-log-key\` again first, with --destroy-old to destroy the old key. Nothing was done.`,
+      );
+      return EXIT.finding;
+    }
+    return prepared(prepareKey(keysDir, origin), options, terminal);
+  }
+  const replaced = begun ?? (await replace(config, { origin, vkey }, terminal));
+  if (!replaced) {
+    terminal.err('another process has replaced the key meanwhile: nothing was done');
+    return EXIT.finding;
+  }
+  const { key, from, receipt } = replaced;
+  installKey(keysDir, key, from, !options.destroyOld);
+  if (options.destroyOld && from !== null) destroyLogKey(keysDir, from);
+  const said = { log: origin, from, to: key.vkey, receipt };
+  const kept = keptOf(keysDir, said, past);
+  if (options.json) terminal.out(JSON.stringify({ ...said, ...kept, index: receipt?.index ?? null }));
+  else for (const line of inWords(said, kept, begun !== null, options)) terminal.out(line);
+  // Not before everybody could read which key signs now.
+  endRotation(keysDir, key);
+  return EXIT.ok;
+}
+
+/** What the log itself says of a rotation that was not ended. @throws as {@link moveReceipt} does */
+async function begunOf(db: Db, { rotations, vkeysNow }: KeyHistory, key: LogKey): Promise<Rotated> {
+  const event = rotations.findLast(({ to }) => to === key.vkey);
+  const receipt = event ? await moveReceipt(db, new TileProofs(db), key.origin, event.size) : null;
+  return { key, from: vkeysNow.at(-2) ?? null, receipt };
+}
+
+function keptOf(dir: string, { from }: Replaced, past: readonly string[]): Kept {
+  const files = oldKeyFiles(dir, from === null ? past : [...past, from]);
+  const old = files.find((name) => from !== null && name === oldKeyFile(from)) ?? null;
+  return { old, left: files.filter((name) => name !== old) };
+}
+
+function prepared(key: LogKey, { json }: CommonOptions, terminal: Terminal): ExitCode {
+  const { origin, vkey } = key;
+  terminal.out(json ? JSON.stringify({ log: origin, next: vkey }) : vkey);
+  return EXIT.ok;
+}
+
+/**
+ * @param decided the log's name, and the key that signed it when this run found nothing to end
+ * @returns null where another process has replaced that key meanwhile
+ */
+async function replace(
+  config: Config,
+  decided: { readonly origin: string; readonly vkey: string },
+  terminal: Terminal,
+): Promise<Rotated | null> {
+  const ledger = await openLedger(config, new Clock(), CHAIN_MODELS, (event, detail) =>
+    terminal.err(`${event} ${JSON.stringify(detail)}`),
+  );
+  try {
+    const from = ledger.writer.vkey;
+    // Another process has begun since, and perhaps ended: its key would be replaced in turn, which nobody asked for.
+    if (from !== decided.vkey) return null;
+    const key = prepareKey(config.keysDir, decided.origin);
+    checkPolicy(config, key.vkey);
+    const receipt = await ledger.writer.replaceKey(key);
+    return receipt && { key, from, receipt };
+  } finally {
+    await ledger.close();
+  }
+}
+
+/** Where the service's own policy does not name the next key, it would not start any more, and nobody has asked its witnesses. */
+function checkPolicy({ env: { WITNESS_POLICY: path } }: Config, next: string): void {
+  if (path === undefined) return;
+  try {
+    loadWitnessPolicy(path, next);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    throw new EnvironmentError(`${error.message}. Nothing was replaced; the next key, for a second log line: ${next}`);
+  }
+}
+
+function inWords(
+  { from, to, receipt }: Replaced,
+  { old, left }: Kept,
+  already: boolean,
+  { destroyOld }: RotateLogKeyOptions,
+): string[] {
+  const place = receipt ? `replaced at log index ${receipt.index}; ` : '';
+  return [
+    `${place}${already ? 'the log signs already with' : 'from now on the log signs with'}`,
+    `  ${to}`,
+    ...(from === null ? [] : [`  before: ${from}`]),
+    destroyOld && from !== null
+      ? 'the old key is destroyed; copies of it in backups of the keys folder are yours to destroy'
+      : `the old key may still be in the keys folder${old === null ? '' : `: ${old}`}; it signs nothing any more, destroy it`,
+    ...(left.length === 0
+      ? []
+      : [`keys from before that are still in the keys folder, destroy them: ${left.join(', ')}`]),
+    'witnesses, WITNESS_POLICY and whoever pins the key need the new one',
+  ];
+}

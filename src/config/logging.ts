@@ -1,0 +1,64 @@
+/** The log: pino lines that hold no health data, names, tokens, URLs, headers or bodies. */
+import type { LoggerService } from '@nestjs/common';
+import { type DestinationStream, type Logger, pino } from 'pino';
+import type { Config } from './config.js';
+
+/** An error's message may hold values (names, SQL parameters): its class and stack frames say where to look. */
+export function describeError(error: unknown): { error: string; code?: string; at?: string[] } {
+  if (!(error instanceof Error)) return { error: typeof error };
+  const code = 'code' in error && typeof error.code === 'string' ? { code: error.code } : {};
+  return { error: error.name, ...code, at: frames(error.stack) };
+}
+
+function frames(stack: string | undefined): string[] {
+  return (stack ?? '')
+    .split('\n')
+    .filter((line) => /^\s+at /.test(line))
+    .slice(0, 12)
+    .map((line) => line.trim());
+}
+
+/** @param destination where lines go; standard output by default */
+export function createLogger(config: Config, destination?: DestinationStream): Logger {
+  const options = {
+    level: config.env.LOG_LEVEL,
+    base: { process: config.processId },
+    // Fastify hands these whole objects over; of each only what is safe to tell is left.
+    serializers: {
+      req: ({ method }: { method?: unknown }) => ({ method }),
+      res: ({ statusCode }: { statusCode?: unknown }) => ({ statusCode }),
+      err: describeError,
+    },
+  };
+  return destination ? pino(options, destination) : pino(options);
+}
+
+/** Nest's own lines, through pino. What is no plain string is not written out. */
+export class NestLogger implements LoggerService {
+  constructor(private readonly logger: Logger) {}
+
+  log(message: unknown, ...rest: unknown[]): void {
+    this.write('debug', message, rest);
+  }
+
+  error(message: unknown, ...rest: unknown[]): void {
+    this.write('error', message, rest);
+  }
+
+  warn(message: unknown, ...rest: unknown[]): void {
+    this.write('warn', message, rest);
+  }
+
+  fatal(message: unknown, ...rest: unknown[]): void {
+    this.write('fatal', message, rest);
+  }
+
+  /** The last of the rest is Nest's name for the part that speaks; a stack may stand before it. */
+  private write(level: 'debug' | 'warn' | 'error' | 'fatal', message: unknown, rest: unknown[]): void {
+    const last = rest.at(-1);
+    const context = typeof last === 'string' && !last.includes('\n') ? last : undefined;
+    const stack = rest.find((part): part is string => typeof part === 'string' && part.includes('\n    at '));
+    if (typeof message === 'string') this.logger[level]({ context, ...(stack && { at: frames(stack) }) }, message);
+    else this.logger[level]({ context, ...describeError(message) });
+  }
+}

@@ -1,0 +1,162 @@
+import { randomUUID } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { Clock } from '../../time/clock.js';
+import type { Db } from '../../database/db.js';
+import { holdErasures } from '../../ledger/commit/erasure-batch.js';
+import { LedgerReader } from '../../ledger/ledger.reader.js';
+import { LedgerWriter } from '../../ledger/ledger.writer.js';
+import type { Idempotency } from '../../ledger/model.js';
+import { type SubjectKey, Vault } from '../../ledger/keys/vault.js';
+import { type Made, once, sideJob } from '../once.js';
+import { hashPassword } from './passwords.js';
+import type { Account, Holder, NewAccount } from '../people.js';
+
+/**
+ * Accounts whose names can be read: with a patient who was erased their account is gone as well. `a` is the account.
+ */
+export const LIVING_ACCOUNT = 'account a JOIN subject s ON s.id = coalesce(a.org, a.patient, a.id)';
+
+interface AccountRow {
+  id: string;
+  username: Buffer;
+  name: Buffer;
+  role: Account['role'];
+  org: string | null;
+  patient: string | null;
+  disabled: number;
+  num: number;
+  subject: string;
+  kek: string;
+  wrapped_key: Uint8Array;
+}
+
+/** An account to be stored, its password hashed already; null for one that nobody can sign in to by password. */
+export interface AccountToStore {
+  readonly id: string;
+  readonly account: Holder;
+  readonly password: string | null;
+  readonly demo: boolean;
+}
+
+/** Who may sign in. Names stand sealed under their organisation's, their patient's or their own subject key. */
+@Injectable()
+export class Accounts {
+  constructor(
+    private readonly writer: LedgerWriter,
+    private readonly reader: LedgerReader,
+    private readonly vault: Vault,
+    private readonly clock: Clock,
+  ) {}
+
+  async create(account: NewAccount, request?: Idempotency): Promise<Made> {
+    const stored = { id: randomUUID(), account, password: await hashPassword(account.password), demo: false };
+    return sideJob(this.writer, (db) =>
+      once(db, this.vault, request, () => insertAccount(db, this.vault, stored, this.clock.now())),
+    );
+  }
+
+  /** Ends an account: it cannot sign in, and its tokens stop within half a minute. Twice is as good as once. */
+  disable(id: string, request?: Idempotency): Promise<Made> {
+    return sideJob(this.writer, (db) =>
+      once(db, this.vault, request, async () => {
+        const [known] = await db.query(`SELECT a.id FROM ${LIVING_ACCOUNT} WHERE a.id = ?`, [id]);
+        if (!known) return { refusal: { code: 'identity.account-unknown', facts: {} } };
+        await db.query('UPDATE account SET disabled = 1 WHERE id = ?', [id]);
+        return { ref: id };
+      }),
+    );
+  }
+
+  async find(id: string): Promise<Account | null> {
+    // With its key at once: a patient who is erased in between has none any more.
+    const [row] = await this.reader.db.query<AccountRow>(
+      `SELECT a.id, a.username, a.name, a.role, a.org, a.patient, a.disabled, s.num, s.id AS subject, s.kek, s.wrapped_key
+       FROM ${LIVING_ACCOUNT} WHERE a.id = ?`,
+      [id],
+    );
+    if (!row) return null;
+    const { num, subject, kek, wrapped_key, ...account } = row;
+    // Nor is the key kept in memory then.
+    const key =
+      this.vault.cachedSubject(subject) ?? this.vault.unwrapSubjectKey({ num, id: subject, kek, wrapped_key });
+    return {
+      ...account,
+      username: this.vault.open(key, row.id, 'username', row.username),
+      name: this.vault.open(key, row.id, 'name', row.name),
+      disabled: row.disabled !== 0,
+    };
+  }
+
+  async isActive(id: string): Promise<boolean> {
+    const [row] = await this.reader.db.query<{ disabled: number }>(
+      `SELECT a.disabled FROM ${LIVING_ACCOUNT} WHERE a.id = ?`,
+      [id],
+    );
+    return row?.disabled === 0;
+  }
+}
+
+/** The blind index by which an account is found again. */
+export function usernameIndex(vault: Vault, username: string): Buffer {
+  return vault.blindIndex('username', [username]);
+}
+
+/**
+ * Stores an account; inside `writer.side`.
+ * @returns its id, or `identity.username-taken`, `-organisation-unknown`, `-organisation-kind`, `-patient-unknown`
+ */
+export async function insertAccount(
+  db: Db,
+  vault: Vault,
+  { id, account, password, demo }: AccountToStore,
+  now: number,
+): Promise<Made> {
+  const index = usernameIndex(vault, account.username);
+  const [taken] = await db.query('SELECT id FROM account WHERE username_index = ?', [index]);
+  if (taken) return { refusal: { code: 'identity.username-taken', facts: {} } };
+  const key = await subjectOf(db, vault, id, account);
+  if ('refusal' in key) return key;
+  await db.query(
+    `INSERT INTO account (id, username_index, username, name, role, org, patient, password, failed, locked_until, disabled, demo, created_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, NULL, 0, ?, ?)`,
+    [
+      id,
+      index,
+      vault.seal(key, id, 'username', account.username),
+      vault.seal(key, id, 'name', account.name),
+      account.role,
+      'org' in account ? account.org : null,
+      'patient' in account ? account.patient : null,
+      password,
+      demo ? 1 : 0,
+      now,
+    ],
+  );
+  return { ref: id };
+}
+
+/** Under whose key the account's names stand: its organisation's, its patient's, or one of its own. */
+async function subjectOf(
+  db: Db,
+  vault: Vault,
+  id: string,
+  account: Holder,
+): Promise<SubjectKey | Extract<Made, { refusal: unknown }>> {
+  if ('org' in account) {
+    const [org] = await db.query<{ kind: string }>('SELECT kind FROM organisation WHERE id = ?', [account.org]);
+    if (!org) return { refusal: { code: 'identity.organisation-unknown', facts: {} } };
+    const needed = account.role === 'prescriber' ? 'practice' : 'pharmacy';
+    if (org.kind !== needed) return { refusal: { code: 'identity.organisation-kind', facts: { needed } } };
+    return vault.subjectKey(db, account.org);
+  }
+  if ('patient' in account) {
+    await holdErasures(db);
+    const [living] = await db.query(
+      "SELECT s.num FROM subject s JOIN chain c ON c.id = s.id WHERE s.id = ? AND c.kind = 'patient'",
+      [account.patient],
+    );
+    if (!living) return { refusal: { code: 'identity.patient-unknown', facts: {} } };
+    return vault.subjectKey(db, account.patient);
+  }
+  return vault.newSubject(db, id);
+}

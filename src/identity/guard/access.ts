@@ -1,0 +1,35 @@
+/** What controllers say about who may call them, and how they learn who calls. */
+import { applyDecorators, createParamDecorator, type ExecutionContext, SetMetadata } from '@nestjs/common';
+import { ApiBearerAuth, ApiExtension } from '@nestjs/swagger';
+import type { FastifyRequest } from 'fastify';
+import type { Actor } from '../../ledger/model.js';
+import type { Action as PolicyAction } from './policy.js';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who calls, once the guard has checked the token; null on public routes. */
+    actor: Actor | null;
+  }
+}
+
+export const ACTION = 'rxledger:action';
+
+/**
+ * Names the policy action of a route; every route has exactly one. The guard asks for a token (unless the
+ * action is `public`) and whether the role may do the action at all; the relation to the thing itself is
+ * checked by the service with `may(...)`.
+ */
+export function Action(action: PolicyAction): MethodDecorator {
+  return applyDecorators(
+    SetMetadata(ACTION, action),
+    ApiExtension('x-action', action),
+    ...(action === 'public' ? [] : [ApiBearerAuth()]),
+  );
+}
+
+/** The actor of the request, on every route whose action is not `public`. */
+export const CurrentActor = createParamDecorator((_: undefined, context: ExecutionContext): Actor => {
+  const { actor } = context.switchToHttp().getRequest<FastifyRequest>();
+  if (!actor) throw new Error('a public route asks for its actor');
+  return actor;
+});

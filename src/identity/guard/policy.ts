@@ -1,0 +1,140 @@
+/** Who may do what, and through which relation to the thing: one table (design 7). */
+import type { Role } from '../../ledger/model.js';
+
+/**
+ * How the actor stands to what the action is about.
+ * - `own`: it is about the actor
+ * - `practice`: the actor's organisation issued it (of a patient: has issued something to them)
+ * - `holder`: the actor's pharmacy holds or held it; of a supply: it reported it
+ * - `nominated`: the actor's pharmacy is nominated
+ * - `token`: the actor showed a valid token
+ * - `concerned`: the discrepancy concerns the actor's organisation
+ * - `granted`: break-glass that still runs; for auditors a clearance
+ * - `author`: the actor, or somebody of the actor's organisation, said it
+ * - `none`: no relation is needed
+ */
+export type Relation =
+  | 'own'
+  | 'practice'
+  | 'holder'
+  | 'nominated'
+  | 'token'
+  | 'concerned'
+  | 'granted'
+  | 'author'
+  | 'none';
+
+type Cells = Partial<Record<Exclude<Role, 'system'>, readonly Relation[]>>;
+
+const ANYBODY: Cells = {
+  prescriber: ['none'],
+  pharmacist: ['none'],
+  patient: ['none'],
+  auditor: ['none'],
+  administrator: ['none'],
+};
+
+/**
+ * Actions and, role by role, the relations of which one is needed. A role that is not named may not.
+ * `public` needs no token at all. The administrator enrols but reads no clinical data; an auditor reads
+ * entries and proofs, and payloads only where cleared.
+ */
+const TABLE = {
+  public: ANYBODY,
+  'self.read': ANYBODY,
+  'organisation.read': ANYBODY,
+
+  'prescription.issue': { prescriber: ['none'] },
+  'prescription.cancel': { prescriber: ['practice'] },
+  'prescription.read': {
+    prescriber: ['practice', 'granted'],
+    pharmacist: ['holder', 'nominated', 'token', 'granted'],
+    patient: ['own'],
+  },
+  'prescription.list': { prescriber: ['practice'], pharmacist: ['holder', 'nominated'], patient: ['own'] },
+  'prescription.claim': { pharmacist: ['holder', 'nominated', 'token'] },
+
+  'token.read': { prescriber: ['practice'], patient: ['own'] },
+
+  'claim.recover': { pharmacist: ['holder'] },
+  'dispense.release': { pharmacist: ['holder'] },
+  'dispense.record': { pharmacist: ['holder'] },
+  'dispense.not-dispensed': { pharmacist: ['holder'] },
+  'dispense.reverse': { pharmacist: ['holder'] },
+  // What already happened is always recorded as a fact (design 4).
+  'dispense.report': { pharmacist: ['none'] },
+  'supply.read': { pharmacist: ['holder'], patient: ['own'] },
+  'supply.match': { pharmacist: ['holder'], patient: ['own'] },
+
+  'dose.record': { patient: ['own'] },
+  'dose.read': { prescriber: ['practice', 'granted'], pharmacist: ['holder', 'granted'], patient: ['own'] },
+
+  'patient.enrol': { prescriber: ['none'], administrator: ['none'] },
+  'patient.search': { prescriber: ['none'], pharmacist: ['none'], administrator: ['none'] },
+  'patient.read': {
+    prescriber: ['practice', 'granted'],
+    pharmacist: ['holder', 'nominated', 'token', 'granted'],
+    patient: ['own'],
+  },
+  'patient.break-glass': { prescriber: ['none'], pharmacist: ['none'] },
+  'access.read': { patient: ['own'] },
+  // Neither shows anything clinical: codes, a day, who demands it.
+  'patient.erase': { administrator: ['none'] },
+  'hold.place': { administrator: ['none'] },
+  'hold.release': { administrator: ['none'] },
+  'hold.read': { administrator: ['none'] },
+
+  'discrepancy.list': { prescriber: ['concerned'], pharmacist: ['concerned'] },
+  'discrepancy.resolve': { prescriber: ['concerned'], pharmacist: ['concerned'] },
+
+  // Entries: bundles of them, and where a chain stands. Tiles, checkpoints and proofs are public.
+  'ledger.read': { auditor: ['none'] },
+  'chain.head': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'], auditor: ['none'] },
+  'receipt.read': {
+    prescriber: ['practice', 'author'],
+    pharmacist: ['holder', 'author'],
+    patient: ['own', 'author'],
+    auditor: ['none'],
+    administrator: ['author'],
+  },
+  'chain.list': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'] },
+  // Members of a payload, for whoever wrote it and whose it is; auditors only what they were cleared for.
+  'payload.disclose': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'], auditor: ['granted'] },
+  'payload.clear': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'] },
+
+  // Keys that actors sign with. Everybody sees them on the log chain.
+  'actor-key.enrol': { prescriber: ['none'], pharmacist: ['none'] },
+  'actor-key.read': { prescriber: ['own'], pharmacist: ['own'], administrator: ['none'] },
+  'actor-key.revoke': { prescriber: ['own'], pharmacist: ['own'], administrator: ['none'] },
+
+  'organisation.create': { administrator: ['none'] },
+  'account.create': { administrator: ['none'] },
+  'account.disable': { administrator: ['none'] },
+  'client.create': { administrator: ['none'] },
+  'jobs.read': { administrator: ['none'] },
+  'jobs.retry': { administrator: ['none'] },
+} as const satisfies Record<string, Cells>;
+
+export type Action = keyof typeof TABLE;
+
+export function isAction(name: string): name is Action {
+  return Object.hasOwn(TABLE, name);
+}
+
+export const ACTIONS: readonly Action[] = Object.keys(TABLE).filter(isAction);
+
+function cell(role: Role, action: Action): readonly Relation[] {
+  const cells: Cells = TABLE[action];
+  return role === 'system' ? [] : (cells[role] ?? []);
+}
+
+/** @returns whether the role may do this to something to which the actor stands in these relations */
+export function may(role: Role, action: Action, relations: readonly Relation[] = []): boolean {
+  const needed = cell(role, action);
+  return needed.includes('none') || needed.some((relation) => relations.includes(relation));
+}
+
+/** @returns whether there is any relation under which the role may do this */
+export function mayEver(role: Role, action: Action): boolean {
+  return cell(role, action).length > 0;
+}

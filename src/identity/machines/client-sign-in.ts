@@ -1,0 +1,92 @@
+import { Injectable } from '@nestjs/common';
+import { Clock } from '../../time/clock.js';
+import { LedgerReader } from '../../ledger/ledger.reader.js';
+import { LedgerWriter } from '../../ledger/ledger.writer.js';
+import type { Actor, Refusal } from '../../ledger/model.js';
+import { Vault } from '../../ledger/keys/vault.js';
+import { LIVING_ACCOUNT } from '../accounts/accounts.js';
+import { type AssertionFault, checkAssertion, claimedClient, SKEW_SECONDS } from './client-assertion.js';
+import { openKeys } from './clients.js';
+import { sideJob } from '../once.js';
+
+/**
+ * How long a used assertion is remembered beyond its end, in ms: until it is refused for its age, also by a process
+ * whose clock is behind (5 minutes at most: beyond that it does not write).
+ */
+const KEPT_LONGER_MS = SKEW_SECONDS * 1000 + 5 * 60_000;
+
+/** For whoever holds the key; told to nobody else. */
+const DESCRIPTIONS: Readonly<Record<Exclude<AssertionFault, 'unproven'>, string>> = {
+  typ: 'typ is that of another kind of JWT',
+  iss: 'iss must be the client id',
+  sub: 'sub must be the client id',
+  aud: 'aud must be the public address of this endpoint, alone',
+  exp: 'exp must lie ahead, by 5 minutes at most',
+  nbf: 'nbf lies ahead',
+  iat: 'iat must be a time that does not lie ahead',
+  jti: 'jti must be 1 to 255 characters',
+  used: 'the assertion was used already: make one for each request',
+};
+
+/** One answer for a client that is unknown or disabled, a wrong key and what is no assertion at all. */
+function refused(fault: AssertionFault = 'unproven'): { refusal: Refusal<'identity.client-refused'> } {
+  const facts: Record<string, string> = fault === 'unproven' ? {} : { error_description: DESCRIPTIONS[fault] };
+  return { refusal: { code: 'identity.client-refused', facts } };
+}
+
+/** How machines sign in. */
+@Injectable()
+export class ClientSignIn {
+  constructor(
+    private readonly writer: LedgerWriter,
+    private readonly reader: LedgerReader,
+    private readonly vault: Vault,
+    private readonly clock: Clock,
+  ) {}
+
+  /**
+   * Takes an assertion once; that it was used is durable before this returns, so that no other process and no restart
+   * takes it again. Client ids are random: how long the answer takes tells nobody of one that they do not know.
+   * @param clientId who the request says it is of (RFC 7521 section 4.2)
+   * @param audiences whom it may be addressed to
+   * @returns whom the client stands for; `identity.client-refused` otherwise
+   */
+  async check(
+    assertion: string | undefined,
+    clientId: string | undefined,
+    audiences: readonly string[],
+  ): Promise<Actor | { readonly refusal: Refusal }> {
+    const client = assertion === undefined ? null : claimedClient(assertion);
+    if (assertion === undefined || client === null || (clientId ?? client) !== client) return refused();
+    const { db } = this.reader;
+    const [row] = await db.query<Actor & { keys: Buffer }>(
+      `SELECT a.id, a.role, a.org, a.patient, c.keys FROM ${LIVING_ACCOUNT} JOIN client c ON c.id = a.id
+       WHERE a.id = ? AND a.disabled = 0`,
+      [client],
+    );
+    if (!row) return refused();
+    const { id, role, org, patient } = row;
+    const now = this.clock.now();
+    const checked = await checkAssertion(assertion, {
+      client,
+      keys: await openKeys(db, this.vault, row),
+      audiences,
+      now,
+    });
+    if ('fault' in checked) return refused(checked.fault);
+    const first = await this.useOnce(client, checked.jti, checked.expiresAt + KEPT_LONGER_MS);
+    return first ? { id, role, org, patient } : refused('used');
+  }
+
+  /** @returns false when an assertion of that client with that `jti` was used already */
+  private useOnce(client: string, jti: string, keptUntil: number): Promise<boolean> {
+    const id = this.vault.mac('client-assertion', client, jti);
+    return sideJob(this.writer, async (db) => {
+      await db.query('DELETE FROM used_assertion WHERE kept_until <= ?', [this.clock.now()]);
+      const [used] = await db.query('SELECT id FROM used_assertion WHERE id = ?', [id]);
+      if (used) return false;
+      await db.query('INSERT INTO used_assertion (id, kept_until) VALUES (?, ?)', [id, Math.ceil(keptUntil)]);
+      return true;
+    });
+  }
+}

@@ -1,0 +1,67 @@
+import { type Db, DbError } from '../database/db.js';
+import type { LedgerWriter } from '../ledger/ledger.writer.js';
+import type { Idempotency, Refusal } from '../ledger/model.js';
+import type { Vault } from '../ledger/keys/vault.js';
+
+/** What a job made, by its id; or why it made nothing. */
+export type Made = { readonly ref: string } | { readonly refusal: Refusal };
+
+/**
+ * Carries out a request that makes rows which are no events, once per `Idempotency-Key`. Call it inside
+ * `writer.side`: one transaction holds the rows and the memory of the request. A refusal is not remembered.
+ * @param make makes the rows and gives the id by which the answer is found again
+ * @returns what was made now or by the same request before; `idempotency.key-reused` for another request
+ */
+export async function once(
+  db: Db,
+  vault: Vault,
+  request: Idempotency | undefined,
+  make: () => Promise<Made>,
+): Promise<Made> {
+  if (!request) return make();
+  const known = await recall(db, vault, request);
+  if (known) return known;
+  const made = await make();
+  if ('ref' in made) await remember(db, vault, request, made.ref);
+  return made;
+}
+
+/** @returns what the same request made before, or `idempotency.key-reused`; null when the key is new */
+export async function recall(db: Db, vault: Vault, { client, key, request }: Idempotency): Promise<Made | null> {
+  const [known] = await db.query<{ request: Buffer; ref: string }>(
+    'SELECT request, ref FROM idempotent_request WHERE key = ?',
+    [vault.mac('idempotency-key', client, key)],
+  );
+  if (!known) return null;
+  // Empty: what it made is erased, and with it what it said.
+  const same = known.request.length === 0 || known.request.equals(vault.mac('idempotency-request', client, request));
+  return same ? { ref: known.ref } : { refusal: { code: 'idempotency.key-reused', facts: {} } };
+}
+
+/** Inside a transaction of the writer's. @throws {DbError} `conflict` when the key is taken */
+export async function remember(
+  db: Db,
+  vault: Vault,
+  { client, key, request }: Idempotency,
+  ref: string,
+): Promise<void> {
+  await db.query('INSERT INTO idempotent_request (key, request, ref) VALUES (?, ?, ?)', [
+    vault.mac('idempotency-key', client, key),
+    vault.mac('idempotency-request', client, request),
+    ref,
+  ]);
+}
+
+/** Processes that make rows at the same moment may take a key from each other; the next look sees what they took. */
+const ATTEMPTS = 5;
+
+/** `writer.side` for a job that looks before it inserts: run again when another process inserted in between. */
+export async function sideJob<T>(writer: LedgerWriter, job: (db: Db) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await writer.side(job);
+    } catch (error) {
+      if (attempt === ATTEMPTS || !(error instanceof DbError && error.fault === 'conflict')) throw error;
+    }
+  }
+}

@@ -1,0 +1,159 @@
+import { type Db, placeholders } from '../../database/db.js';
+import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow, isErased, openState } from '../store/chain-row.js';
+import { type Desk, type Draft, openStaging, seal } from './draft.js';
+import { closedHead } from './head-cache.js';
+import { dataKeyOf, refold } from '../read/chain-events.js';
+import type { Actor, ChainModel, JsonObject, Refusal } from '../model.js';
+import type { Tip } from '../store/tip.js';
+
+/** What may come with an erasure. */
+export interface ErasureOptions {
+  /** Why, in a code that says nothing about the person: it stands in the clear in each chain's last event. */
+  readonly reason?: string;
+  /**
+   * Asked while the head's lock is held, before anything is written: what it sees, nobody changes meanwhile. It may be
+   * asked again for another attempt.
+   * @param own state of the subject's own chain, whose id is the subject's; null when there is none, or none any more
+   * @param now instant of the erasure, ms since 1970
+   * @returns why it may not be, or further subjects that go with it
+   */
+  readonly decide?: (db: Db, own: unknown, now: number) => Promise<{ refusal: Refusal } | { also: readonly string[] }>;
+  /** Writes in the same transaction what else is to be remembered. */
+  readonly remember?: (db: Db) => Promise<void>;
+}
+
+/**
+ * Who was forgotten: entries `first … first + chains - 1` ended their chains. No chains and `first` -1 where the
+ * ledger never knew them.
+ */
+export interface Erased {
+  readonly ok: true;
+  readonly first: number;
+  readonly chains: number;
+  /** Of the subjects and of their chains: what a backup from before may know them by. */
+  readonly ids: readonly string[];
+}
+export type ErasureOutcome = Erased | { readonly ok: false; readonly refusal: Refusal };
+
+export interface ErasureDesk extends Desk {
+  readonly models: readonly ChainModel[];
+}
+
+/** State of the subject's own chain; null when there is none, or none any more. */
+export async function ownState(db: Db, { vault, models }: ErasureDesk, subject: string): Promise<unknown> {
+  const [row] = await db.query<ChainRow>(`SELECT ${CHAIN_COLUMNS} ${CHAIN_FROM} WHERE c.id = ? AND s.id = ?`, [
+    subject,
+    subject,
+  ]);
+  if (!row) return null;
+  const model = modelOf(models, row);
+  return row.state_version === model.stateVersion
+    ? openState(vault, row, dataKeyOf(vault, row))
+    : refold(db, vault, row, model);
+}
+
+/**
+ * The last events of all chains of these subjects, to be written while the head's lock is held.
+ * @returns null when no chain is theirs, or all are erased already
+ */
+export async function draftErasure(
+  db: Db,
+  desk: ErasureDesk,
+  tip: Tip,
+  now: number,
+  subjects: readonly string[],
+  actor: Actor,
+  reason: string | undefined,
+): Promise<Draft | null> {
+  const rows = await db.query<ChainRow>(
+    `SELECT ${CHAIN_COLUMNS} ${CHAIN_FROM} WHERE s.id IN ${placeholders(subjects)} ORDER BY c.num`,
+    subjects,
+  );
+  const standing = rows.filter((row) => !isErased(row));
+  if (standing.length === 0) return null;
+  const { tree, staging } = openStaging(desk, tip, now, 0, null);
+  const data: JsonObject = reason === undefined ? {} : { reason };
+  // Until no key-encryption key up to this one is left, a backup and that key give the data back.
+  const kek = standing.reduce((newest, row) => (row.kek > newest ? row.kek : newest), '');
+  for (const row of standing)
+    staging.erase(closedHead(row, false), modelOf(desk.models, row), actor, { data, derived: { kek } });
+  return seal(desk, tip, now, tree, staging, []);
+}
+
+function modelOf(models: readonly ChainModel[], { kind }: ChainRow): ChainModel {
+  const model = models.find((each) => each.kind === kind);
+  if (!model) throw new Error(`no model of kind ${kind}`);
+  return model;
+}
+
+/**
+ * Deletes what the subjects' chains held and what else names them, in the transaction that wrote their last events, and
+ * writes down that they are erased. What was put back of a chain that is erased already goes, too.
+ * @param draft null when no chain was ended now
+ */
+export async function deleteErased(
+  db: Db,
+  models: readonly ChainModel[],
+  draft: Draft | null,
+  subjects: readonly string[],
+): Promise<void> {
+  const known = await db.query<{ num: number }>(
+    // Organisations and people without a chain have numbers below 0, and are not erased.
+    `SELECT num FROM subject WHERE num > 0 AND id IN ${placeholders(subjects)}`,
+    subjects,
+  );
+  const nums = known.map(({ num }) => num);
+  if (nums.length === 0) return;
+  const theirs = `SELECT num FROM chain WHERE subject IN ${placeholders(nums)}`;
+  await db.query(
+    `DELETE FROM payload WHERE idx IN (SELECT e.idx FROM entry e JOIN chain c ON c.num = e.chain
+       WHERE c.subject IN ${placeholders(nums)} AND e.seq < c.seq)`,
+    nums,
+  );
+  const tables = new Set(['name', ...models.flatMap(({ readModels }) => readModels.map(({ table }) => table))]);
+  for (const table of tables) await db.query(`DELETE FROM ${table} WHERE chain IN (${theirs})`, nums);
+  await db.query(`DELETE FROM subject WHERE num IN ${placeholders(nums)}`, nums);
+  await deleteAccounts(db, subjects);
+  const entries = draft?.staging.entries ?? [];
+  for (const subject of entries.length > 0 ? subjects : [])
+    await db.query(
+      `INSERT INTO erasure (subject, first, count) VALUES (?, ?, ?)
+       ON CONFLICT (subject) DO UPDATE SET first = excluded.first, count = excluded.count`,
+      [subject, entries[0]?.event.index, entries.length],
+    );
+}
+
+/** A patient's account is found by their user name, and the request that made it is known again by its MAC. */
+async function deleteAccounts(db: Db, subjects: readonly string[]): Promise<void> {
+  for (const subject of subjects) {
+    // A repeat of the request still makes no second account; it finds none, since no account has the patient's id.
+    await db.query(
+      `UPDATE idempotent_request SET request = ?, ref = ?
+       WHERE ref IN (SELECT CAST(id AS text) FROM account WHERE patient = ?)`,
+      [Buffer.alloc(0), subject, subject],
+    );
+    await db.query('DELETE FROM account WHERE patient = ?', [subject]);
+  }
+}
+
+/** Until the transaction ends nobody is erased: a row that names a subject which is there now is not left over. */
+export async function holdErasures(db: Db): Promise<void> {
+  // On SQLite the transaction has the database to itself.
+  if (db.dialect === 'postgres') await db.query('SELECT 1 FROM log_head WHERE id = 1 FOR SHARE');
+}
+
+/** The erasure in which this subject was forgotten; of nobody when it was not. */
+export async function erasureOf(db: Db, subject: string): Promise<Erased> {
+  const [row] = await db.query<{ first: number; count: number }>('SELECT first, count FROM erasure WHERE subject = ?', [
+    subject,
+  ]);
+  if (!row) return { ok: true, first: -1, chains: 0, ids: [] };
+  const { first, count } = row;
+  // A chain that was matched to the subject was another's before.
+  const known = await db.query<{ id: string }>(
+    `SELECT subject AS id FROM erasure WHERE first = ? UNION
+     SELECT c.id FROM entry e JOIN chain c ON c.num = e.chain WHERE e.idx >= ? AND e.idx < ?`,
+    [first, first, first + count],
+  );
+  return { ok: true, first, chains: count, ids: known.map(({ id }) => id) };
+}

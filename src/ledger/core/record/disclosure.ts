@@ -1,0 +1,146 @@
+/**
+ * Some members of one payload, to be shown to somebody who may not see the rest: they come with their keys, the others
+ * with their digests. It holds neither the salt nor anything from which a withheld value could be confirmed.
+ */
+import type { Receipt } from '../../model.js';
+import { equal, EncodingError, fromBase64, fromUtf8, toBase64, utf8 } from '../bytes.js';
+import {
+  commitmentOf,
+  digestByKey,
+  memberDigest,
+  memberKey,
+  membersOf,
+  parseCanonical,
+  parsePayload,
+  PayloadError,
+} from './commitment.js';
+import { decodeEntry } from './entry.js';
+import { HASH_BYTES, type Hasher, nobleHasher } from '../hasher.js';
+import { isObject, JcsError } from '../jcs.js';
+import type { Policy } from '../tlog/policy.js';
+import { type ReceiptReason, type VerifiedReceipt, verifyReceipt } from './receipt.js';
+import { STATED } from './statement.js';
+
+/** A member that is shown: the value's canonical JSON and its key, both base64. */
+export interface ShownMember {
+  readonly key: string;
+  readonly value: string;
+}
+/** A member that is withheld: base64 of 32 bytes. */
+export interface WithheldMember {
+  readonly digest: string;
+}
+
+/** A document that stands alone: a receipt without payload and salt, and every member of the payload by its name. */
+export interface Disclosure extends Omit<Receipt, 'payload' | 'salt'> {
+  readonly members: Readonly<Record<string, ShownMember | WithheldMember>>;
+}
+
+export type DisclosureReason = ReceiptReason | 'members';
+
+/** What a disclosure that holds shows. */
+export interface VerifiedDisclosure extends Omit<VerifiedReceipt, 'payload'> {
+  /** Values of the members that are shown. */
+  readonly disclosed: Readonly<Record<string, unknown>>;
+  /** Names of the others. */
+  readonly withheld: readonly string[];
+}
+
+export type DisclosureResult = VerifiedDisclosure | { readonly ok: false; readonly reason: DisclosureReason };
+
+/** Why members cannot be disclosed. */
+export type DisclosureFault =
+  /** The payload has no such member. */
+  | 'member-unknown'
+  /** A signature that is shown without all that it covers would confirm a guess of what it covers. */
+  | 'signature-alone'
+  /** The entry's commitment can be checked only with the salt: such a payload is shown whole or not at all. */
+  | 'whole-only';
+
+/**
+ * @param receipt with payload and salt, as the ledger made it
+ * @param names members to be shown
+ * @throws PayloadError, EntryError when the receipt is none
+ */
+export function disclose(
+  hasher: Hasher,
+  { payload = '', salt: saltText = '', ...receipt }: Receipt,
+  names: readonly string[],
+): { readonly disclosure: Disclosure } | { readonly fault: DisclosureFault } {
+  const salt = fromBase64(saltText);
+  const members = membersOf(parsePayload(fromUtf8(fromBase64(payload))));
+  if (!names.every((name) => members.some(([member]) => member === name))) return { fault: 'member-unknown' };
+  if (names.includes('signature') && !STATED.every((name) => names.includes(name))) return { fault: 'signature-alone' };
+  const digests = Object.fromEntries(members.map(([name, text]) => [name, memberDigest(hasher, salt, name, text)]));
+  if (!equal(commitmentOf(hasher, digests), decodeEntry(fromBase64(receipt.entry)).commitment)) {
+    return { fault: 'whole-only' };
+  }
+  const parts = members.map(([name, text]): [string, ShownMember | WithheldMember] => [
+    name,
+    names.includes(name)
+      ? { key: toBase64(memberKey(hasher, salt, name)), value: toBase64(utf8(text)) }
+      : { digest: digests[name] as string },
+  ]);
+  const { v, log, index, entry, proof, checkpoint } = receipt;
+  return { disclosure: { v, log, index, entry, proof, checkpoint, members: Object.fromEntries(parts) } };
+}
+
+const FORM = 'checkpoint,entry,index,log,members,proof,v';
+
+/**
+ * Checks a disclosure offline: all that {@link verifyReceipt} checks, and that the entry commits to exactly these
+ * members, the shown ones with these values. Nobody who holds the document can tell whether a guess of a withheld
+ * value is right.
+ * @param trust the log's verifier key or a policy, pinned by the caller
+ * @throws NoteError, CheckpointError when `trust` is no log's verifier key; what is wrong with the document is a value
+ */
+export function verifyDisclosure(
+  document: unknown,
+  trust: string | Policy,
+  hasher: Hasher = nobleHasher,
+): DisclosureResult {
+  if (!isObject(document) || Object.keys(document).toSorted().join() !== FORM) return { ok: false, reason: 'form' };
+  const { members, ...receipt } = document;
+  const result = verifyReceipt(receipt as unknown as Receipt, trust, hasher);
+  if (!result.ok) return result;
+  const opened = openMembers(hasher, members, result.entry.commitment);
+  return opened ? { ...result, ...opened } : { ok: false, reason: 'members' };
+}
+
+/** @returns null when these are not the members that are committed to */
+function openMembers(
+  hasher: Hasher,
+  members: unknown,
+  commitment: Uint8Array,
+): Pick<VerifiedDisclosure, 'disclosed' | 'withheld'> | null {
+  if (!isObject(members)) return null;
+  const digests: [string, string][] = [];
+  const disclosed: [string, unknown][] = [];
+  const withheld: string[] = [];
+  try {
+    for (const [name, member] of Object.entries(members)) {
+      const { key, value, digest } = isObject(member) ? member : {};
+      const form = isObject(member) ? Object.keys(member).toSorted().join() : '';
+      if (form === 'key,value' && typeof key === 'string' && typeof value === 'string') {
+        const text = fromUtf8(fromBase64(value));
+        disclosed.push([name, parseCanonical(text)]);
+        digests.push([name, digestByKey(hasher, bytes32(key), text)]);
+      } else if (form === 'digest' && typeof digest === 'string') {
+        withheld.push(name);
+        digests.push([name, toBase64(bytes32(digest))]);
+      } else return null;
+    }
+    if (!equal(commitmentOf(hasher, Object.fromEntries(digests)), commitment)) return null;
+  } catch (error) {
+    if ([EncodingError, PayloadError, JcsError].some((kind) => error instanceof kind)) return null;
+    throw error;
+  }
+  return { disclosed: Object.fromEntries(disclosed), withheld };
+}
+
+/** A key of another length would let two keys stand for one (RFC 2104 pads and hashes them). @throws EncodingError */
+function bytes32(text: string): Uint8Array {
+  const bytes = fromBase64(text);
+  if (bytes.length !== HASH_BYTES) throw new EncodingError('not 32 bytes');
+  return bytes;
+}

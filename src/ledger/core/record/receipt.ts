@@ -1,0 +1,139 @@
+import type { Receipt } from '../../model.js';
+import { EncodingError, fromBase64, fromUtf8 } from '../bytes.js';
+import { type Checkpoint, CheckpointError } from '../tlog/checkpoint.js';
+import { isCommitted, parsePayload, PayloadError } from './commitment.js';
+import { decodeEntry, type Entry, EntryError } from './entry.js';
+import { type Hasher, nobleHasher } from '../hasher.js';
+import { NoteError, parseVerifierKey } from '../tlog/note.js';
+import {
+  logOnly,
+  nameInLog,
+  openWitnessed,
+  type Policy,
+  type ReceiptState,
+  receiptState,
+  type Witnessed,
+} from '../tlog/policy.js';
+import { verifyInclusion } from '../tlog/proof.js';
+
+export type ReceiptReason =
+  /** Members are missing, or are not what a receipt has there. */
+  | 'form'
+  /** The checkpoint is no note that the log has signed, or a signature of a known key does not hold. */
+  | 'checkpoint'
+  /** The receipt, its entry or its checkpoint names another log than the key or the policy. */
+  | 'log'
+  /** The bytes are no entry. */
+  | 'entry'
+  /** The entry does not stand at that index in the checkpoint's tree. */
+  | 'inclusion'
+  /** The payload is not canonical, or is not what the entry commits to. */
+  | 'payload'
+  /** All else holds, but the policy demands witnesses that have not cosigned the checkpoint. */
+  | 'quorum';
+
+/** What a receipt that holds shows. */
+export interface VerifiedReceipt {
+  readonly ok: true;
+  readonly state: ReceiptState;
+  /** The log that signs the checkpoint. An entry of before it went on under this name carries another. */
+  readonly log: string;
+  readonly entry: Entry;
+  readonly index: number;
+  /** Size of the checkpoint's tree. */
+  readonly size: number;
+  /** The policy's witnesses that have cosigned the checkpoint; none without a policy. */
+  readonly witnesses: readonly Witnessed[];
+  /** There when the receipt holds payload and salt; then it is what the entry commits to. */
+  readonly payload?: Readonly<Record<string, unknown>>;
+}
+
+export type ReceiptResult = VerifiedReceipt | { readonly ok: false; readonly reason: ReceiptReason };
+
+/**
+ * Checks a receipt offline: that a trusted log has signed a tree in which the entry stands, that the witnesses whom the
+ * policy demands have cosigned it and, when the payload and its salt are there, that the entry commits to them. A
+ * receipt that is only `committed` cannot show that others see the same tree; for that its checkpoint must be compared
+ * with a witness's or an auditor's.
+ * @param trust the log's verifier key or a policy, pinned by the caller, never taken from where the receipt came from
+ * @throws NoteError, CheckpointError when `trust` is no log's verifier key; what is wrong with the receipt is a value
+ */
+export function verifyReceipt(receipt: Receipt, trust: string | Policy, hasher: Hasher = nobleHasher): ReceiptResult {
+  const policy = typeof trust === 'string' ? logOnly(parseVerifierKey(trust)) : trust;
+  if (!hasForm(receipt)) return fail('form');
+  if (!policy.logs.some(({ key }) => key.name === receipt.log)) return fail('log');
+  const opened = attempt(() => openWitnessed(policy, receipt.checkpoint));
+  if (!opened) return fail('checkpoint');
+  const { checkpoint, quorum } = opened;
+  const bytes = attempt(() => fromBase64(receipt.entry));
+  const entry = bytes && attempt(() => decodeEntry(bytes));
+  if (!entry) return fail('entry');
+  const name = nameInLog(policy, checkpoint.origin, receipt.index);
+  if (receipt.log !== checkpoint.origin || entry.log !== name) return fail('log');
+  if (!included(hasher, receipt, hasher.leaf(bytes), checkpoint)) return fail('inclusion');
+  const { payload, salt, index } = receipt;
+  const disclosed = payload !== undefined && salt !== undefined;
+  const members = disclosed ? committed(hasher, payload, salt, entry.commitment) : undefined;
+  if (disclosed && !members) return fail('payload');
+  if (!quorum.met) return fail('quorum');
+  return {
+    ok: true,
+    state: receiptState(policy, quorum),
+    log: checkpoint.origin,
+    entry,
+    index,
+    size: checkpoint.size,
+    witnesses: quorum.witnesses,
+    ...(members && { payload: members }),
+  };
+}
+
+function included(hasher: Hasher, { index, proof }: Receipt, leaf: Uint8Array, { size, root }: Checkpoint): boolean {
+  const hashes = attempt(() => proof.map((hash) => fromBase64(hash)));
+  return hashes !== undefined && verifyInclusion(hasher, { index, size, leaf, proof: hashes, root }).ok;
+}
+
+function committed(
+  hasher: Hasher,
+  payload: string,
+  salt: string,
+  commitment: Uint8Array,
+): Record<string, unknown> | undefined {
+  return attempt(() => {
+    const members = parsePayload(fromUtf8(fromBase64(payload)));
+    return isCommitted(hasher, commitment, fromBase64(salt), members) ? members : undefined;
+  });
+}
+
+// A receipt comes from a file that anybody may have written.
+function hasForm(receipt: Receipt): boolean {
+  const { v, log, index, entry, proof, checkpoint, payload, salt }: Record<keyof Receipt, unknown> = {
+    payload: undefined,
+    salt: undefined,
+    ...receipt,
+  };
+  return (
+    v === 1 &&
+    Number.isSafeInteger(index) &&
+    [log, entry, checkpoint].every((text) => typeof text === 'string') &&
+    Array.isArray(proof) &&
+    proof.every((hash) => typeof hash === 'string') &&
+    typeof payload === typeof salt &&
+    (payload === undefined || typeof payload === 'string')
+  );
+}
+
+/** The value, or undefined when the receipt's bytes are at fault; any other exception is a bug and passes. */
+function attempt<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    const known = [EncodingError, NoteError, CheckpointError, EntryError, PayloadError];
+    if (known.some((kind) => error instanceof kind)) return undefined;
+    throw error;
+  }
+}
+
+function fail(reason: ReceiptReason): ReceiptResult {
+  return { ok: false, reason };
+}

@@ -1,0 +1,149 @@
+import { EncodingError, fromBase64, toBase64 } from '../bytes.js';
+import { HASH_BYTES } from '../hasher.js';
+import { isKeyName } from '../name.js';
+import { KEY_TYPE, NoteError, openNote, parseVerifierKey, type VerifierKey } from '../tlog/note.js';
+
+/** Where a chain stood in a log of a certain size, as the log's operator has signed it on request. */
+export interface SignedChainHead extends ChainPosition {
+  /** The log's origin. */
+  readonly origin: string;
+  /** Size of the log at which this was the chain's last entry. */
+  readonly size: number;
+}
+
+/** The last entry of a chain. */
+export interface ChainPosition {
+  /** Chain id, a UUID in lower case. */
+  readonly chain: string;
+  /** Position of its last entry in the chain, from 0. */
+  readonly seq: number;
+  /** Leaf hash of that entry, 32 bytes. */
+  readonly leaf: Uint8Array;
+}
+
+export type ChainHeadReason =
+  /** No text of this kind, or one that breaks its form. */
+  | 'form'
+  /** No note that the key has signed. */
+  | 'signature'
+  /** The text is of another log than the key. */
+  | 'log';
+
+export type ChainHeadResult =
+  | { readonly ok: true; readonly head: SignedChainHead }
+  | { readonly ok: false; readonly reason: ChainHeadReason };
+
+/** Values or a text that break the form of a chain head or a list of them. The message names the part. */
+export class ChainHeadError extends Error {
+  override readonly name = 'ChainHeadError';
+}
+
+export const CHAIN_HEAD_HEADER = 'rxledger/chain-head/v1';
+const KEY_SUFFIX = '/chain-heads';
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const NUMBER = /^(?:0|[1-9][0-9]{0,15})$/;
+
+/**
+ * Name of the key that signs chain heads and lists of them: one of its own, so that nothing it signs can ever pass for
+ * a checkpoint, and so that it can be kept apart from the log's.
+ */
+export function chainHeadKeyName(origin: string): string {
+  return origin + KEY_SUFFIX;
+}
+
+/** A verifier key of chain heads. @throws NoteError when it is none, ChainHeadError when it is for something else */
+export function parseChainHeadKey(vkey: string): VerifierKey {
+  const key = parseVerifierKey(vkey);
+  if (key.type !== KEY_TYPE.ed25519 || !key.name.endsWith(KEY_SUFFIX) || !isKeyName(originOf(key))) {
+    throw new ChainHeadError('not a key of chain heads');
+  }
+  return key;
+}
+
+/** Origin of the log whose chain heads the key signs. */
+export function originOf({ name }: VerifierKey): string {
+  return name.slice(0, -KEY_SUFFIX.length);
+}
+
+/**
+ * The text that is signed: `rxledger/chain-head/v1\n<origin>\n<chain>\n<seq>\n<base64 leaf hash>\n<size>\n`.
+ * @throws ChainHeadError when a part breaks its form
+ */
+export function formatChainHead({ origin, chain, seq, leaf, size }: SignedChainHead): string {
+  const text = `${CHAIN_HEAD_HEADER}\n${origin}\n${chain}\n${seq}\n${toBase64(leaf)}\n${size}\n`;
+  parseChainHead(text);
+  return text;
+}
+
+/** Reads a chain head's text, strictly. @throws ChainHeadError */
+export function parseChainHead(text: string): SignedChainHead {
+  const [header, origin, chain, seq, leaf, size, end, ...more] = text.split('\n');
+  if (header !== CHAIN_HEAD_HEADER) throw new ChainHeadError('header');
+  if (end !== '' || more.length > 0) throw new ChainHeadError('number of lines');
+  const head = { origin: readOrigin(origin), ...readPosition(chain, seq, leaf), size: readNumber(size, 'size') };
+  // A log of that size has so many entries in all.
+  if (head.seq >= head.size) throw new ChainHeadError('seq');
+  return head;
+}
+
+/**
+ * Checks a signed chain head. It shows what the operator said, not that it is so: compare it with receipts.
+ * @param key pinned by the caller, see {@link parseChainHeadKey}
+ */
+export function verifyChainHead(note: string, key: VerifierKey): ChainHeadResult {
+  const opened = openStatement(note, key, parseChainHead);
+  return opened.ok ? { ok: true, head: opened.value } : opened;
+}
+
+/** Opens a note by the key of chain heads and reads its text. */
+export function openStatement<T extends { readonly origin: string }>(
+  note: string,
+  key: VerifierKey,
+  parse: (text: string) => T,
+): { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: ChainHeadReason } {
+  try {
+    const value = parse(openNote(note, [key]).text);
+    return value.origin === originOf(key) ? { ok: true, value } : { ok: false, reason: 'log' };
+  } catch (error) {
+    if (error instanceof NoteError) return { ok: false, reason: 'signature' };
+    if (error instanceof ChainHeadError) return { ok: false, reason: 'form' };
+    throw error;
+  }
+}
+
+/** @throws ChainHeadError */
+export function readOrigin(line: string | undefined): string {
+  if (line === undefined || !isKeyName(line)) throw new ChainHeadError('origin');
+  return line;
+}
+
+/** A UUID in lower case. @throws ChainHeadError */
+export function readUuid(line: string | undefined, part: string): string {
+  if (line === undefined || !UUID.test(line)) throw new ChainHeadError(part);
+  return line;
+}
+
+/** A decimal number without leading zeros, a safe integer. @throws ChainHeadError */
+export function readNumber(line: string | undefined, part: string): number {
+  if (line === undefined || !NUMBER.test(line) || !Number.isSafeInteger(Number(line))) throw new ChainHeadError(part);
+  return Number(line);
+}
+
+/** @throws ChainHeadError */
+export function readPosition(
+  chain: string | undefined,
+  seq: string | undefined,
+  leaf: string | undefined,
+): ChainPosition {
+  return { chain: readUuid(chain, 'chain'), seq: readNumber(seq, 'seq'), leaf: readLeaf(leaf) };
+}
+
+function readLeaf(base64: string | undefined): Uint8Array {
+  try {
+    const leaf = fromBase64(base64 ?? '');
+    if (leaf.length === HASH_BYTES) return leaf;
+  } catch (error) {
+    if (!(error instanceof EncodingError)) throw error;
+  }
+  throw new ChainHeadError('leaf');
+}

@@ -1,0 +1,69 @@
+/** Key-encryption keys (KEKs) as files of the keys folder, `kek-<id>`, and copies of them under whatever name. */
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { syncKeys } from './key-files.js';
+import { KEY } from '../crypto/seal-in-place.js';
+
+const KEK_FILE = /^kek-\d{4}$/;
+/** A file that by its name is a KEK or a copy of it: of a KEK that is gone nothing else tells. */
+const KEK_OR_COPY = /^kek-(\d{4})(?!\d)/;
+
+/** A KEK or a copy of it. */
+export interface KekFile {
+  /** Of the KEK. */
+  readonly id: string;
+  readonly name: string;
+}
+
+/** Ids of the KEKs in the folder, oldest first. */
+export function kekIds(dir: string): string[] {
+  return readdirSync(dir, { withFileTypes: true })
+    .filter((entry) => KEK_FILE.test(entry.name) && !entry.isDirectory())
+    .map(({ name }) => name.slice('kek-'.length))
+    .toSorted();
+}
+
+/**
+ * Files of the KEKs in the folder and of copies of them, by what they hold or else by their names, oldest first.
+ * @param keks those that are known, by id
+ */
+export function kekFiles(dir: string, keks: ReadonlyMap<string, Uint8Array>): KekFile[] {
+  const found: KekFile[] = [];
+  for (const name of readdirSync(dir)) {
+    const bytes = contentOf(join(dir, name));
+    if (bytes === null) continue;
+    const named = KEK_OR_COPY.exec(name)?.[1];
+    // A file that is a KEK by its name is that one: the newest is never taken for a copy.
+    const held = KEK_FILE.test(name) ? undefined : [...keks].find(([, key]) => bytes.equals(key))?.[0];
+    const id = held ?? named;
+    if (id !== undefined) found.push({ id, name });
+  }
+  return found.toSorted((a, b) => a.id.localeCompare(b.id));
+}
+
+/** @returns null for what is no file, or is none any more; no bytes for what is too long or too short for a key */
+function contentOf(path: string): Buffer | null {
+  try {
+    const found = statSync(path);
+    if (!found.isFile()) return null;
+    return found.size === KEY ? readFileSync(path) : Buffer.alloc(0);
+  } catch (error) {
+    // Another process has removed it meanwhile.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+/**
+ * Removes files of KEKs, copies first and on the disk before the KEK itself goes: by that one whoever runs this again
+ * knows those that are left. What was removed a power cut does not bring back when this returns or throws.
+ */
+export function removeKeks(dir: string, files: readonly KekFile[]): void {
+  for (const isKek of [false, true]) {
+    try {
+      for (const { name } of files) if (KEK_FILE.test(name) === isKek) rmSync(join(dir, name), { force: true });
+    } finally {
+      syncKeys(dir);
+    }
+  }
+}

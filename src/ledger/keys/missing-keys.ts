@@ -1,0 +1,67 @@
+import type { Db } from '../../database/db.js';
+import { kekIds } from './kek-files.js';
+import { loadKey } from './key-files.js';
+import { INDEX_KEY } from './vault.js';
+
+/**
+ * Files that the keys folder lacks of those with which the database was written: what is encrypted does not open without
+ * them, and names are not found again. So it is of every backup from before `rotate-kek --destroy-old`.
+ * @returns their names, `index.key` first; none for a database in which nothing was written
+ * @throws {KeyFileError} when `index.key` cannot be used; DbError
+ */
+export async function missingKeys(db: Db, dir: string): Promise<string[]> {
+  const [any] = await db.query('SELECT 1 AS n FROM log_head WHERE size > 0 UNION ALL SELECT 1 FROM subject LIMIT 1');
+  const missing = any && loadKey(dir, INDEX_KEY) === null ? [INDEX_KEY] : [];
+  for (const id of await missingKeks(db, dir)) missing.push(`kek-${/^\d{4}$/.test(id) ? id : '(unknown)'}`);
+  return [...new Set(missing)];
+}
+
+/** @returns ids of key-encryption keys that wrap subjects' keys in the database and are not in the keys folder, oldest first */
+async function missingKeks(db: Db, dir: string): Promise<string[]> {
+  const named = await namedKeks(db);
+  const held = new Set(heldKeks(dir));
+  const lacking = named.filter((id) => !held.has(id));
+  if (lacking.length === 0) return [];
+  // One that was destroyed between the two looks wraps nothing any more.
+  const still = new Set(await namedKeks(db));
+  return lacking.filter((id) => still.has(id));
+}
+
+/** A folder that is not there holds none. */
+function heldKeks(dir: string): string[] {
+  try {
+    return kekIds(dir);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+async function namedKeks(db: Db): Promise<string[]> {
+  const rows = await db.query<{ kek: string }>('SELECT DISTINCT kek FROM subject ORDER BY kek');
+  return rows.map(({ kek }) => kek);
+}
+
+/** What is missing where, in words. @param files names in the keys folder */
+export function lackOf(files: readonly string[], folder?: string): string {
+  const where = folder === undefined ? 'the keys folder' : `the keys folder ${folder}`;
+  return `${where} lacks ${files.join(', ')}, with which the database was written`;
+}
+
+/** Why nothing goes on without them, for whoever runs the log. */
+function lackInWords(files: readonly string[]): string {
+  const destroyed = files.some((name) => name.startsWith('kek-'))
+    ? ' (a database from before `rotate-kek --destroy-old` needs the key-encryption keys of then)'
+    : '';
+  return `${lackOf(files)}: nothing starts until that is put back from a backup of the keys folder, and what it protects is lost for good where there is none${destroyed}`;
+}
+
+/**
+ * Keys are made at first use, and never beside what others have encrypted or hashed: names would not be found again, and
+ * be given twice.
+ * @throws what `refused` makes of the reason, where one is missing
+ */
+export async function mustHoldKeys(db: Db, dir: string, refused: (reason: string) => Error): Promise<void> {
+  const missing = await missingKeys(db, dir);
+  if (missing.length > 0) throw refused(lackInWords(missing));
+}

@@ -1,0 +1,61 @@
+/** Public keys of actors, as the log chain's events give them. Pure. */
+import type { PublicJwk } from '../core/record/public-key.js';
+import type { LedgerEvent } from '../model.js';
+
+/** Types of the log chain's events about actors' keys. */
+export const KEY_ENROLLED = 'actor-key.enrolled/1';
+export const KEY_REVOKED = 'actor-key.revoked/1';
+
+/** `kid` is the thumbprint of `jwk` (RFC 7638, SHA-256). `account` is a random id; nothing of this is personal. */
+export type KeyEnrolled = LedgerEvent<
+  typeof KEY_ENROLLED,
+  { account: string; jwk: PublicJwk; kid: string },
+  Record<string, never>
+>;
+
+/** Why a key signs nothing more. */
+export const REVOCATION_REASONS = ['replaced', 'lost', 'compromised', 'left', 'other'] as const;
+export type RevocationReason = (typeof REVOCATION_REASONS)[number];
+
+/**
+ * By the actor, signed with a key in force, or by an administrator, who has none; `restored`: by the service, again, since a
+ * backup had brought the key back.
+ */
+export type KeyRevoked = LedgerEvent<
+  typeof KEY_REVOKED,
+  { account: string; kid: string; reason: RevocationReason },
+  { by: 'self' | 'administrator' | 'restored' }
+>;
+
+/** A key that was ever enrolled. */
+export interface ActorKey {
+  /** Account id. */
+  readonly account: string;
+  /** Null once it is revoked: it signs nothing more, and is never enrolled again. */
+  readonly jwk: PublicJwk | null;
+}
+
+export interface ActorKeys {
+  /** By kid. */
+  readonly keys: Readonly<Record<string, ActorKey>>;
+  /** Kids of the keys in force by account; an account without one is not there. */
+  readonly inForce: Readonly<Record<string, readonly string[]>>;
+}
+
+export const NO_KEYS: ActorKeys = { keys: {}, inForce: {} };
+
+export function withEnrolled({ keys, inForce }: ActorKeys, { account, jwk, kid }: KeyEnrolled['data']): ActorKeys {
+  return {
+    keys: { ...keys, [kid]: { account, jwk } },
+    inForce: { ...inForce, [account]: [...(inForce[account] ?? []), kid] },
+  };
+}
+
+export function withRevoked({ keys, inForce }: ActorKeys, { account, kid }: KeyRevoked['data']): ActorKeys {
+  const { [account]: before = [], ...others } = inForce;
+  const left = before.filter((each) => each !== kid);
+  return {
+    keys: { ...keys, [kid]: { account, jwk: null } },
+    inForce: left.length === 0 ? others : { ...others, [account]: left },
+  };
+}

@@ -1,0 +1,66 @@
+/**
+ * The log's own chain (design 3): nil UUID, kind `log`, payloads stored, served and exported in the clear with their
+ * salts, for they hold nothing personal. It has a subject of its own, with the nil UUID too, whose key protects its
+ * state like that of every chain; it is never erased, never adopted, and nobody else's chain can be this one.
+ */
+import {
+  type ActorKeys,
+  KEY_ENROLLED,
+  KEY_REVOKED,
+  type KeyEnrolled,
+  type KeyRevoked,
+  NO_KEYS,
+  withEnrolled,
+  withRevoked,
+} from './actor-keys.js';
+import { LOG_CHAIN } from '../core/record/entry.js';
+import { LOG_CONTINUED } from '../core/statements/continuation.js';
+import { LOG_KEY_ROTATED } from '../core/statements/key-rotation.js';
+import type { ChainModel, ChainRef, LedgerEvent } from '../model.js';
+
+/** What the log knows of itself. A later event type adds a member with what stands there before its first event. */
+export interface LogChain {
+  readonly actorKeys: ActorKeys;
+}
+
+const BEFORE: LogChain = { actorKeys: NO_KEYS };
+
+/** Every event type of the log chain and what it does to its state: a further type is a further line here. */
+const EVENTS: Readonly<Record<string, (log: LogChain, event: LedgerEvent) => LogChain>> = {
+  [KEY_ENROLLED]: (log, { data }) => ({
+    ...log,
+    actorKeys: withEnrolled(log.actorKeys, data as unknown as KeyEnrolled['data']),
+  }),
+  [KEY_REVOKED]: (log, { data }) => ({
+    ...log,
+    actorKeys: withRevoked(log.actorKeys, data as unknown as KeyRevoked['data']),
+  }),
+  // Which key signs the head of the log says; its history is read from the events (`key-history.ts`).
+  [LOG_KEY_ROTATED]: (log) => log,
+  [LOG_CONTINUED]: (log) => log,
+};
+
+export const isLogEvent = ({ type }: LedgerEvent): boolean => Object.hasOwn(EVENTS, type);
+
+export const logModel: ChainModel<LogChain> = {
+  kind: 'log',
+  stateVersion: 1,
+  readModels: [],
+  signable: [KEY_ENROLLED, KEY_REVOKED],
+  evolve: (state, event) => {
+    const evolve = isLogEvent(event) ? EVENTS[event.type] : undefined;
+    if (!evolve) throw new Error('an event that the log chain does not know');
+    return evolve(state ?? BEFORE, event);
+  },
+  rows: () => [],
+  names: () => [],
+  subject: () => ({ subject: LOG_CHAIN }),
+};
+
+/** How a command names the log chain, which its first event opens: `decide` sees null before. */
+export const LOG_REF: ChainRef = {
+  id: LOG_CHAIN,
+  model: logModel,
+  mode: 'either',
+  subject: { newSubject: LOG_CHAIN },
+};

@@ -1,0 +1,79 @@
+import { type Db, placeholders } from '../../database/db.js';
+import { type ChainRow, subjectOf } from '../store/chain-row.js';
+import { LOG_CHAIN } from '../core/record/entry.js';
+import type { ChainModel, CommittedEvent } from '../model.js';
+import { openClear, openEvent, splitPayload } from '../store/payload.js';
+import { decrypt, type Vault } from '../keys/vault.js';
+
+/** An event with what its receipt needs. */
+export interface StoredEvent extends CommittedEvent {
+  readonly entry: Buffer;
+  readonly salt: Buffer;
+  readonly text: string;
+}
+
+interface StoredRow {
+  idx: number;
+  seq: number;
+  entry: Buffer;
+  body: Buffer;
+}
+
+export function dataKeyOf(vault: Vault, row: ChainRow): Uint8Array {
+  return vault.unwrapDataKey(subjectOf(vault, row), row.id, row.data_key);
+}
+
+/** Opens stored payloads of one chain. @throws VaultError, PayloadError when they were tampered with */
+function openRows(vault: Vault, chain: ChainRow, rows: readonly StoredRow[]): StoredEvent[] {
+  const dataKey = chain.id === LOG_CHAIN ? null : dataKeyOf(vault, chain);
+  return rows.map(({ idx, seq, entry, body }) => {
+    const { salt, text } = dataKey
+      ? splitPayload(decrypt(dataKey, vault.aad('payload', chain.id, seq, 'payload'), body))
+      : openClear(entry, body);
+    return { ...openEvent(text, chain.id, seq), index: idx, entry, salt, text };
+  });
+}
+
+/** All events of a chain in seq order. */
+export async function readEvents(
+  db: Db,
+  vault: Vault,
+  chain: ChainRow,
+  upToIndex = Number.MAX_SAFE_INTEGER,
+): Promise<StoredEvent[]> {
+  const rows = await db.query<StoredRow>(
+    'SELECT e.idx, e.seq, e.entry, p.body FROM entry e JOIN payload p ON p.idx = e.idx WHERE e.chain = ? AND e.idx <= ? ORDER BY e.seq',
+    [chain.num, upToIndex],
+  );
+  return openRows(vault, chain, rows);
+}
+
+/** Events by log index, in that order, of whatever chains. @param chains the rows of all chains concerned, by number */
+export async function readEventsAt(
+  db: Db,
+  vault: Vault,
+  indexes: readonly number[],
+  chains: ReadonlyMap<number, ChainRow>,
+): Promise<StoredEvent[]> {
+  if (indexes.length === 0) return [];
+  const rows = await db.query<StoredRow & { chain: number }>(
+    `SELECT e.idx, e.chain, e.seq, e.entry, p.body FROM entry e JOIN payload p ON p.idx = e.idx WHERE e.idx IN ${placeholders(indexes)} ORDER BY e.idx`,
+    indexes,
+  );
+  return rows.flatMap((row) => {
+    const chain = chains.get(row.chain);
+    return chain ? openRows(vault, chain, [row]) : [];
+  });
+}
+
+/** The state that the chain's events give, up to a log index. */
+export async function refold(
+  db: Db,
+  vault: Vault,
+  chain: ChainRow,
+  model: ChainModel,
+  upToIndex?: number,
+): Promise<unknown> {
+  const events = await readEvents(db, vault, chain, upToIndex);
+  return events.reduce<unknown>((state, event) => model.evolve(state, event), null);
+}

@@ -1,0 +1,31 @@
+import type { Db } from '../../database/db.js';
+import { inclusionProof } from '../core/tlog/merkle.js';
+import type { Receipt } from '../model.js';
+import { disclosed, openClear } from '../store/payload.js';
+import type { TileProofs } from './stored-proofs.js';
+
+/**
+ * The receipt of an event by which another key took over, under the checkpoint behind it.
+ * @param origin the log's name there
+ * @returns null when that checkpoint is not there
+ * @throws VaultError, PayloadError, EntryError when the payload is not what the entry commits to
+ */
+export async function moveReceipt(db: Db, proofs: TileProofs, origin: string, index: number): Promise<Receipt | null> {
+  const [row] = await db.query<{ entry: Buffer; body: Buffer; checkpoint: string | null }>(
+    `SELECT e.entry, p.body, c.checkpoint FROM entry e JOIN payload p ON p.idx = e.idx
+     LEFT JOIN published c ON c.size = e.idx + 1 WHERE e.idx = ?`,
+    [index],
+  );
+  if (!row?.checkpoint) return null;
+  openClear(row.entry, row.body);
+  const proof = await proofs.prove((hasher, nodeAt) => inclusionProof(hasher, index, index + 1, nodeAt));
+  return {
+    v: 1,
+    log: origin,
+    index,
+    entry: row.entry.toString('base64'),
+    proof: proof.map((hash) => Buffer.from(hash).toString('base64')),
+    checkpoint: row.checkpoint,
+    ...disclosed(row.body),
+  };
+}

@@ -1,0 +1,175 @@
+import { randomBytes } from 'node:crypto';
+import type { DataSource } from 'typeorm';
+import type { Clock } from '../../time/clock.js';
+import type { Config } from '../../config/config.js';
+import { migrate, openReader, openWriter } from '../../database/data-source.js';
+import { type Db, dbOf } from '../../database/db.js';
+import { type Checkpoint, parseCheckpoint } from '../core/tlog/checkpoint.js';
+import { emptyRoot } from '../core/tlog/merkle.js';
+import { parseVerifierKey, splitNote } from '../core/tlog/note.js';
+import { openWitnessed } from '../core/tlog/policy.js';
+import { ErasureWatch } from './erasure-watch.js';
+import { forgetAgain } from './forget-again.js';
+import { HeadFile, isSignedBy, readHeadFile } from '../store/head-file.js';
+import { IdFile } from '../store/id-file.js';
+import { loadKey, loadOrCreateKey } from '../keys/key-files.js';
+import { readKeyHistory } from '../read/key-history.js';
+import { LedgerReader } from '../ledger.reader.js';
+import { LedgerWriter, type WriterOptions } from '../ledger.writer.js';
+import { LogKey } from '../keys/log-key.js';
+import { installKey, LOG_KEY_FILE, LogKeys } from '../keys/log-key-files.js';
+import { mustHoldKeys } from '../keys/missing-keys.js';
+import type { ChainModel } from '../model.js';
+import { RevokedKeys } from './revoke-again.js';
+import { openStore } from '../store/store.js';
+import { batchTables } from '../store/tables.js';
+import { readHead, storedRootAt } from '../store/tip.js';
+import { Vault } from '../keys/vault.js';
+
+/** The ledger must not be opened as things are. The message says why, for whoever runs it. */
+export class StartRefused extends Error {}
+
+/** Told what went wrong in one line of facts that hold no health data. */
+export type Report = (event: string, detail: Record<string, string | number>) => void;
+
+export interface Ledger {
+  readonly writer: LedgerWriter;
+  readonly reader: LedgerReader;
+  readonly vault: Vault;
+  readonly revoked: RevokedKeys;
+  /** The readers' data source. */
+  readonly source: DataSource;
+  /** Finishes what waits, then lets go of files and connections. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens database, keys and head file, and refuses where they do not belong together: another origin, another
+ * key, or a ledger that is shorter than its head file or differs from it.
+ * @throws {StartRefused}
+ */
+export async function openLedger(
+  config: Config,
+  clock: Clock,
+  models: readonly ChainModel[],
+  report: Report = () => undefined,
+  overrides: Partial<WriterOptions> = {},
+): Promise<Ledger> {
+  const tables = batchTables(models);
+  const source = await openWriter(config);
+  const closers: (() => Promise<unknown>)[] = [() => source.destroy()];
+  try {
+    await migrate(source);
+    const { keys, first } = await logKeys(dbOf(source), config);
+    await mustHoldKeys(dbOf(source), config.keysDir, (reason) => new StartRefused(reason));
+    const vault = new Vault(config.keysDir, first);
+    const head = await HeadFile.open(config.headFile, keys);
+    closers.unshift(() => head.close());
+    await checkHeadFile(dbOf(source), keys, head.last);
+    const readerSource = await openReader(config);
+    closers.unshift(() => readerSource.destroy());
+    const reader = new LedgerReader(dbOf(readerSource), vault, keys.origin);
+    const store = await openStore(source, tables);
+    closers.splice(closers.length - 1, 1, () => store.close());
+    const { WRITER_BATCH: batch, WRITER_QUEUE: queue, CHAIN_CACHE: cache } = config.env;
+    const options = { batch, queue, cache, ...overrides };
+    const erased = IdFile.ofErased(config.erasedFile);
+    const writer = new LedgerWriter(store, tables, models, vault, keys, head, erased, reader, clock, options, report);
+    closers.unshift(() => writer.close());
+    await forgetAgain(dbOf(readerSource), erased, writer);
+    const revoked = new RevokedKeys(IdFile.ofRevoked(config.revokedFile));
+    await revoked.revokeAgain(reader, writer);
+    const watch = await ErasureWatch.start(dbOf(readerSource), writer, config.env.RELAY_POLL_SECONDS * 1000);
+    closers.unshift(() => watch.stop());
+    return {
+      writer,
+      reader,
+      vault,
+      revoked,
+      source: readerSource,
+      async close() {
+        await closeAll(closers.splice(0));
+      },
+    };
+  } catch (error) {
+    await closeAll(closers).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Calls them one after the other, all of them. @throws what the first that failed threw */
+async function closeAll(closers: readonly (() => Promise<unknown>)[]): Promise<void> {
+  const faults: unknown[] = [];
+  for (const closer of closers) await closer().catch((error: unknown) => faults.push(error));
+  if (faults.length > 0) throw faults[0];
+}
+
+/**
+ * The log's name and keys as the database knows them; a new database is given them.
+ * @returns `first`: the log's first name, under which it stores what is secret, whatever it is called now
+ */
+async function logKeys(db: Db, config: Config): Promise<{ keys: LogKeys; first: string }> {
+  const { keysDir: dir, env } = config;
+  const wanted = env.LOG_ORIGIN;
+  if (!(await readHead(db))) {
+    const remembered = await readHeadFile(config.headFile);
+    if (remembered !== null) {
+      const { origin, size } = parseCheckpoint(splitNote(remembered).text);
+      throw new StartRefused(`the database is empty, but its head file remembers ${size} entries of the log ${origin}`);
+    }
+    const seed = loadOrCreateKey(dir, LOG_KEY_FILE);
+    const fresh = new LogKey(wanted ?? `rxledger.local/${randomBytes(8).toString('hex')}`, seed);
+    // Of several processes that start together on a new database one wins; the others take its name. An empty log
+    // has no time yet: this machine's clock may be off, and what stands here no later time may come before.
+    await db.query(
+      'INSERT INTO log_head (id, origin, vkey, size, root, time, checkpoint) VALUES (1, ?, ?, 0, ?, 0, ?) ON CONFLICT (id) DO NOTHING',
+      [fresh.origin, fresh.vkey, Buffer.from(emptyRoot), fresh.checkpoint(0, emptyRoot)],
+    );
+  }
+  const head = await readHead(db);
+  if (!head) throw new StartRefused('the database has no log head');
+  if (wanted !== undefined && wanted !== head.origin) {
+    throw new StartRefused(`LOG_ORIGIN is ${wanted}, but this database holds the log ${head.origin}`);
+  }
+  const { vkeys, vkeysNow, first } = await readKeyHistory(db, head.origin);
+  const keys = LogKeys.open(dir, head.origin, head.vkey, vkeysNow);
+  if (!keys) {
+    const seed = loadKey(dir, LOG_KEY_FILE);
+    if (!seed)
+      throw new StartRefused(`the keys folder holds no ${LOG_KEY_FILE}, and so not the one of log ${head.origin}`);
+    const { vkey } = new LogKey(head.origin, seed);
+    const last = await readHeadFile(config.headFile, [vkey]);
+    if (last !== null && isSignedBy(vkey, last) && openedBy([vkey], last).size > head.size)
+      throw new StartRefused(
+        `the database knows an older key of log ${head.origin} than its head file: it was set back (\`rxledger continue\` goes on as another log)`,
+      );
+    throw new StartRefused(`the key in the keys folder is not the one of log ${head.origin}`);
+  }
+  // A rotation that a crash cut short after it was committed; to end it is for whoever began it.
+  installKey(dir, keys.of(head.vkey), vkeys.at(-2) ?? null, true);
+  return { keys, first };
+}
+
+/** A ledger that was set back, or whose end was lost, is not continued. */
+async function checkHeadFile(db: Db, { vkeys }: LogKeys, last: string | null): Promise<void> {
+  if (last === null) return;
+  const head = await readHead(db);
+  if (!vkeys.some((vkey) => isSignedBy(vkey, last)))
+    throw new StartRefused("the head file is not this log's (where `rxledger continue` was interrupted: run it again)");
+  const { size, root: remembered } = openedBy(vkeys, last);
+  if (!head || head.size < size) {
+    throw new StartRefused(
+      `the ledger has ${head?.size ?? 0} entries, but its head file remembers ${size}: it was set back or lost its end (\`rxledger continue\` goes on as another log)`,
+    );
+  }
+  const root = await storedRootAt(db, size);
+  if (!Buffer.from(root).equals(Buffer.from(remembered))) {
+    throw new StartRefused(`the ledger differs from the checkpoint at ${size} entries in its head file`);
+  }
+}
+
+/** @throws NoteError, CheckpointError when none of the keys has signed it */
+function openedBy(vkeys: readonly string[], note: string): Checkpoint {
+  const logs = vkeys.map((vkey) => ({ key: parseVerifierKey(vkey), url: null }));
+  return openWitnessed({ logs, witnesses: [], groups: [], quorum: null }, note).checkpoint;
+}

@@ -1,0 +1,114 @@
+import { ZERO32 } from '../core/record/entry.js';
+import type { ChainKind, ChainModel, OutsideName, ReadModel, Row } from '../model.js';
+import type { Secret } from '../crypto/sealer.js';
+import { decrypt, freshKey, type SubjectKey, type Vault, VaultError } from '../keys/vault.js';
+
+/** The newest state of one chain as the writer holds it. Never changed in place. */
+export interface ChainHead {
+  /** Log index of its first entry. */
+  readonly num: number;
+  readonly id: string;
+  readonly kind: ChainKind;
+  readonly subject: SubjectKey;
+  readonly seq: number;
+  readonly leaf: Uint8Array;
+  /** 32 bytes. */
+  readonly dataKey: Uint8Array;
+  readonly wrappedKey: Uint8Array | Secret;
+  readonly state: unknown;
+  /** Ended by {@link ERASED}: it refuses every command and has no state any more. */
+  readonly erased: boolean;
+}
+
+/** A chain before its first entry, under a data key of its own. @param num the log index of that entry */
+export function freshHead(vault: Vault, subject: SubjectKey, id: string, kind: ChainKind, num: number): ChainHead {
+  const dataKey = freshKey();
+  const wrappedKey = vault.wrapDataKey(subject, id, dataKey);
+  return { num, id, kind, subject, seq: -1, leaf: ZERO32, dataKey, wrappedKey, state: null, erased: false };
+}
+
+/** Type of the last event of an erased chain. Its payload holds nothing personal and is stored in the clear (design 3). */
+export const ERASED = 'erased/1';
+
+/** What column `state` of an erased chain holds: it binds the columns that no payload answers for any more. */
+export function erasureSeal(vault: Vault, chain: string, kind: string, subject: number): Buffer {
+  return vault.mac('erased', chain, kind, String(subject));
+}
+
+/** A read-model row, its values in column order. */
+export interface StoredRow {
+  readonly table: string;
+  readonly values: readonly (string | number | null)[];
+}
+
+/** Columns of `chain` joined with its subject. */
+export interface ChainRow {
+  num: number;
+  id: string;
+  kind: ChainKind;
+  subject: number;
+  seq: number;
+  leaf: Buffer;
+  data_key: Buffer;
+  state_version: number;
+  state: Buffer;
+  /** Null, like the key: the subject was erased. */
+  subject_id: string | null;
+  kek: string;
+  wrapped_key: Buffer;
+}
+
+/** An erased chain has no data key. Whether it was erased rightly is for `verify`, by its last event. */
+export const isErased = (row: Pick<ChainRow, 'data_key'>): boolean => row.data_key.length === 0;
+
+export const CHAIN_COLUMNS =
+  'c.num, c.id, c.kind, c.subject, c.seq, c.leaf, c.data_key, c.state_version, c.state, s.id AS subject_id, s.kek, s.wrapped_key';
+export const CHAIN_FROM = 'FROM chain c LEFT JOIN subject s ON s.num = c.subject';
+
+export function stateColumn(model: ChainModel, version = model.stateVersion): string {
+  return `${model.kind}/${version}`;
+}
+
+/** Decrypts a stored snapshot. @throws VaultError when it was tampered with */
+export function openState(vault: Vault, row: ChainRow, dataKey: Uint8Array): unknown {
+  const aad = vault.aad('state', row.id, row.seq, `${row.kind}/${row.state_version}`);
+  return JSON.parse(decrypt(dataKey, aad, row.state).toString('utf8'));
+}
+
+export function subjectOf(vault: Vault, row: ChainRow): SubjectKey {
+  if (row.subject_id === null) throw new VaultError('no such subject');
+  return vault.subjectFromRow({ num: row.subject, id: row.subject_id, kek: row.kek, wrapped_key: row.wrapped_key });
+}
+
+export function rowsOf(model: ChainModel, state: unknown, num: number, subject: number): Map<string, StoredRow> {
+  const rows = new Map<string, StoredRow>();
+  for (const row of model.rows(state, { chain: num, subject })) {
+    const readModel = model.readModels.find(({ table }) => table === row.table);
+    if (!readModel) throw new Error(`read model ${row.table} is not declared by ${model.kind}`);
+    const values = readModel.columns.map(({ name }) => row.values[name] ?? null);
+    rows.set(rowKey(readModel, row.values), { table: row.table, values });
+  }
+  return rows;
+}
+
+/** Table and key of a row in one text. */
+export function rowKey({ table, key }: ReadModel, values: Row['values']): string {
+  return key.reduce((text, name) => `${text}\n${values[name]}`, table);
+}
+
+export function sameRow(a: StoredRow, b: StoredRow): boolean {
+  return a.values.every((value, at) => value === b.values[at]);
+}
+
+/** Outside names with their blind indexes (hex). */
+export function namesOf(vault: Vault, names: readonly OutsideName[]): Map<string, string> {
+  return new Map(names.map((name) => [nameText(name), blindOf(vault, name)]));
+}
+
+export function blindOf(vault: Vault, { domain, parts }: OutsideName): string {
+  return vault.blindIndex(domain, parts).toString('hex');
+}
+
+export function nameText(name: OutsideName): string {
+  return JSON.stringify([name.domain, ...name.parts]);
+}

@@ -1,0 +1,208 @@
+import type { DataSource, QueryRunner } from 'typeorm';
+import { type Db, DbError, dbOf, toDbError } from '../../database/db.js';
+import {
+  type BatchTable,
+  type BatchTime,
+  type HeadAfter,
+  type HeadBefore,
+  postgresStatement,
+  type SealedRows,
+  sqliteSetup,
+  sqliteStatement,
+  statementParams,
+} from './batch-statement.js';
+import { Wal } from './wal-folding.js';
+
+/** What the writer needs of an engine beyond SQL that both share. */
+export interface Store {
+  /** The writer's own connection. */
+  readonly db: Db;
+  /**
+   * Writes one batch in one transaction.
+   * @returns false when the head moved, a KEK may not wrap any more or (PostgreSQL) the clocks disagree: nothing was written
+   * @throws {DbError} `lost` when the outcome is not known
+   */
+  write(before: HeadBefore, after: HeadAfter, rows: SealedRows): Promise<boolean>;
+  /** Instant of the database's clock, ms; null where the machine's own clock is the database's. */
+  clock(): Promise<number | null>;
+  /** A transaction that holds the head's lock until the work is done. */
+  locked<T>(work: () => Promise<T>): Promise<T>;
+  /** A transaction for rows that are no events. */
+  transaction<T>(work: () => Promise<T>): Promise<T>;
+  /** After a lost connection: ends whatever the old one was still doing and opens a new one. */
+  reconnect(): Promise<void>;
+  close(): Promise<void>;
+}
+
+interface SqliteStatement {
+  run(params: readonly unknown[], done: (error: Error | null) => void): void;
+  finalize(done: () => void): void;
+}
+interface SqliteConnection {
+  prepare(sql: string, done: (error: Error | null) => void): SqliteStatement;
+}
+
+/** @param time of which time batches may be (PostgreSQL; on SQLite nobody compares it) */
+export async function openStore(
+  source: DataSource,
+  tables: readonly BatchTable[],
+  time: BatchTime = 'now',
+): Promise<Store> {
+  return source.options.type === 'postgres' ? openPostgres(source, tables, time) : openSqlite(source, tables);
+}
+
+async function openSqlite(source: DataSource, tables: readonly BatchTable[]): Promise<Store> {
+  const db = dbOf(source);
+  for (const statement of sqliteSetup(tables)) await db.query(statement);
+  // The driver keeps no prepared statements: through query() this one would be parsed anew for every batch.
+  const connection = (source.driver as unknown as { databaseConnection: SqliteConnection }).databaseConnection;
+  const insert = await new Promise<SqliteStatement>((resolve, reject) => {
+    const statement = connection.prepare(sqliteStatement(tables), (error) =>
+      error ? reject(error) : resolve(statement),
+    );
+  });
+  const wal = await Wal.open(source);
+  const begun = async <T>(work: () => Promise<T>): Promise<T> => {
+    await db.query('BEGIN IMMEDIATE');
+    try {
+      const result = await work();
+      await db.query('COMMIT');
+      return result;
+    } catch (error) {
+      await db.query('ROLLBACK').catch(() => undefined);
+      throw error;
+    }
+  };
+  return {
+    db,
+    async write(before, after, rows) {
+      try {
+        await new Promise<void>((resolve, reject) => {
+          insert.run(statementParams(before, after, rows), (error) => (error ? reject(error) : resolve()));
+        });
+        wal.grew();
+        return true;
+      } catch (error) {
+        const fault = toDbError(error, 'sqlite');
+        if (fault.fault === 'head-moved') return false;
+        throw fault;
+      }
+    },
+    clock: () => Promise.resolve(null),
+    locked: begun,
+    transaction: begun,
+    reconnect: () => Promise.resolve(),
+    close: async () => {
+      await new Promise<void>((resolve) => insert.finalize(resolve));
+      try {
+        await wal.close();
+      } finally {
+        await source.destroy();
+      }
+    },
+  };
+}
+
+/** One server process; pids are used again, so its start belongs to its name. */
+interface Backend {
+  pid: number;
+  started: string;
+}
+
+interface PostgresClient {
+  query(query: { name: string; text: string; values: unknown[] }): Promise<{ rowCount: number | null }>;
+}
+
+/** How long a backend that was told to end may take before the head's lock is waited for instead. */
+const TERMINATE_MS = 2000;
+
+async function openPostgres(source: DataSource, tables: readonly BatchTable[], time: BatchTime): Promise<Store> {
+  const text = postgresStatement(tables, time);
+  let runner: QueryRunner = source.createQueryRunner();
+  let client: PostgresClient;
+  let backend: Backend | null = null;
+  /** Backends of connections that were given up, until they are known to be gone. */
+  const abandoned: Backend[] = [];
+  let db: Db = dbOf(runner);
+
+  const connect = async (): Promise<void> => {
+    runner = source.createQueryRunner();
+    try {
+      client = (await runner.connect()) as PostgresClient;
+      db = dbOf(runner);
+      const [row] = await db.query<Backend>(
+        'SELECT pid, backend_start::text AS started FROM pg_stat_activity WHERE pid = pg_backend_pid()',
+      );
+      backend = row ?? null;
+    } catch (error) {
+      await drop();
+      throw toDbError(error, 'postgres');
+    }
+  };
+  const drop = async (): Promise<void> => {
+    // With an error the pool does not hand the connection out again.
+    await (runner as unknown as { releasePostgresConnection(error?: Error): Promise<void> }).releasePostgresConnection(
+      new Error('connection is given up'),
+    );
+  };
+  const begun = async <T>(first: string | null, work: () => Promise<T>): Promise<T> => {
+    await db.query('BEGIN');
+    try {
+      if (first) await db.query(first);
+      const result = await work();
+      await db.query('COMMIT');
+      return result;
+    } catch (error) {
+      if (!(error instanceof DbError && error.fault === 'lost')) await db.query('ROLLBACK').catch(() => undefined);
+      throw error;
+    }
+  };
+  await connect();
+  return {
+    db: {
+      dialect: 'postgres',
+      query: (sql, params) => db.query(sql, params),
+    },
+    async write(before, after, rows) {
+      try {
+        const { rowCount } = await client.query({
+          name: 'rxledger_batch',
+          text,
+          values: statementParams(before, after, rows),
+        });
+        return rowCount === 1;
+      } catch (error) {
+        throw toDbError(error, 'postgres');
+      }
+    },
+    async clock() {
+      const [row] = await db.query<{ ms: number }>(
+        'SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS ms',
+      );
+      return row?.ms ?? null;
+    },
+    locked: (work) => begun('SELECT size FROM log_head WHERE id = 1 FOR UPDATE', work),
+    transaction: (work) => begun(null, work),
+    async reconnect() {
+      if (backend) abandoned.push(backend);
+      backend = null;
+      await drop();
+      await connect();
+      // A statement that reached the server may still run there: only once its backend is gone is the outcome settled.
+      for (let old = abandoned[0]; old; old = abandoned[0]) {
+        await db.query(
+          'SELECT pg_terminate_backend(pid, ?) FROM pg_stat_activity WHERE pid = ? AND backend_start::text = ?',
+          [TERMINATE_MS, old.pid, old.started],
+        );
+        abandoned.shift();
+      }
+    },
+    async close() {
+      try {
+        await runner.release();
+      } finally {
+        await source.destroy();
+      }
+    },
+  };
+}

@@ -1,0 +1,111 @@
+/** What an erasure leaves to its completion: too much to read while everybody waits for the log's head. */
+import type { Config } from '../../config/config.js';
+import { openWriter } from '../../database/data-source.js';
+import { type Db, dbOf, placeholders } from '../../database/db.js';
+import type { LedgerWriter } from '../ledger.writer.js';
+import { FORGOTTEN, requestRow } from '../store/remembered-requests.js';
+import type { Vault } from '../keys/vault.js';
+
+/** Remembered requests that are looked at together. */
+const PAGE = 2000;
+/** How often it is tried to empty the write-ahead log, how long each try waits for readers, and the next for it, ms. */
+const EMPTYINGS = 20;
+const READER_MS = 200;
+const PAUSE_MS = 100;
+
+interface RequestRow {
+  key: Buffer;
+  first: number;
+  count: number;
+  chains: string;
+}
+
+/**
+ * Takes back what is remembered of requests about erased chains but the key itself: by the MAC of the rest, whoever
+ * holds `index.key` could tell whether a guess at it is right. A repeat is still known.
+ * @returns how many requests were forgotten so now
+ */
+export async function forgetRequests(db: Db, vault: Vault, writer: LedgerWriter): Promise<number> {
+  const [any] = await db.query('SELECT 1 AS n FROM erasure LIMIT 1');
+  if (!any) return 0;
+  let forgotten = 0;
+  for (let after: Buffer = Buffer.alloc(0); ;) {
+    const rows = await db.query<RequestRow & { request: Buffer }>(
+      'SELECT key, request, first, count, chains FROM idempotency WHERE key > ? ORDER BY key LIMIT ?',
+      [after, PAGE],
+    );
+    const remembered = rows.filter(({ request }) => !request.subarray(0, FORGOTTEN.length).equals(FORGOTTEN));
+    const gone = await erasedAmong(db, remembered);
+    if (gone.length > 0) await writer.side((tx) => forget(tx, vault, gone));
+    forgotten += gone.length;
+    const last = rows.at(-1);
+    if (!last || rows.length < PAGE) return forgotten;
+    after = last.key;
+  }
+}
+
+async function erasedAmong<T extends RequestRow>(db: Db, rows: readonly T[]): Promise<T[]> {
+  if (rows.length === 0) return [];
+  const erased = await db.query<{ idx: number }>(
+    `SELECT e.idx FROM entry e JOIN chain c ON c.num = e.chain
+     WHERE length(c.data_key) = 0 AND e.idx IN ${placeholders(rows)}`,
+    rows.map(({ first }) => first),
+  );
+  const firsts = new Set(erased.map(({ idx }) => idx));
+  return rows.filter(({ first }) => firsts.has(first));
+}
+
+async function forget(db: Db, vault: Vault, rows: readonly RequestRow[]): Promise<void> {
+  for (const { key, first, count, chains } of rows) {
+    const places = JSON.parse(chains) as number[];
+    const [, request] = requestRow(vault, key, { request: FORGOTTEN, first, count, chains: places });
+    await db.query('UPDATE idempotency SET request = ? WHERE key = ?', [request, key]);
+  }
+}
+
+/**
+ * Subjects to which no chain belongs: provisional patients whose chains were matched to a patient. An older backup may
+ * hold such a chain under the subject's key, so that it must not outlive the patient's erasure.
+ * @param among of these numbers only, when given: those that were so a while ago, and nobody is at work on any more
+ * @returns their numbers
+ */
+export async function bareSubjects(db: Db, among?: readonly number[]): Promise<number[]> {
+  if (among?.length === 0) return [];
+  const rows = await db.query<{ num: number }>(
+    `SELECT s.num FROM subject s WHERE s.num > 0 ${among ? `AND s.num IN ${placeholders(among)}` : ''}
+       AND NOT EXISTS (SELECT 1 FROM chain c WHERE c.subject = s.num)`,
+    among ?? [],
+  );
+  return rows.map(({ num }) => num);
+}
+
+/** Inside `writer.side`. @param earlier what {@link bareSubjects} gave before the keys were rewrapped */
+export async function dropBareSubjects(db: Db, earlier: readonly number[]): Promise<void> {
+  for (let at = 0; at < earlier.length; at += PAGE) {
+    const bare = await bareSubjects(db, earlier.slice(at, at + PAGE));
+    if (bare.length > 0) await db.query(`DELETE FROM subject WHERE num IN ${placeholders(bare)}`, bare);
+  }
+}
+
+/**
+ * Empties SQLite's write-ahead log, in which deleted rows stand until they are written over.
+ * @returns false while others read from it; null on PostgreSQL, whose files are not ours to write: deleted rows stand in
+ *   its tables until VACUUM FULL and in its write-ahead log until that is written over
+ */
+export async function emptyWal(config: Config): Promise<boolean | null> {
+  if (config.postgresUrl) return null;
+  const source = await openWriter(config);
+  try {
+    const db = dbOf(source);
+    await db.query(`PRAGMA busy_timeout = ${READER_MS}`);
+    for (let attempt = 0; attempt < EMPTYINGS; attempt++) {
+      const [row] = await db.query<{ busy: number }>('PRAGMA wal_checkpoint(TRUNCATE)');
+      if (row?.busy === 0) return true;
+      // A service at work folds it at this moment, for which SQLite does not wait.
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+    return false;
+  } finally {
+    await source.destroy();
+  }
+}

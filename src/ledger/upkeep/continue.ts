@@ -1,0 +1,272 @@
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '../../time/clock.js';
+import type { Config } from '../../config/config.js';
+import { migrate, openReader, openWriter } from '../../database/data-source.js';
+import { type Db, dbOf } from '../../database/db.js';
+import { openCheckpoint } from '../core/tlog/checkpoint.js';
+import { LOG_CHAIN } from '../core/record/entry.js';
+import { type Continuation, formatContinuation, LOG_CONTINUED } from '../core/statements/continuation.js';
+import { parseVerifierKey, signNote } from '../core/tlog/note.js';
+import { type Draft, openStaging, seal, stage } from '../commit/draft.js';
+import { HeadCache } from '../commit/head-cache.js';
+import { endedHeadFiles, HeadFile, isSignedBy, readWholeHeadFile, setAside } from '../store/head-file.js';
+import { type KeyHistory, readKeyHistory } from '../read/key-history.js';
+import { publishRotation } from '../commit/rotation-batch.js';
+import { LOG_REF } from '../log-chain/log-chain.js';
+import type { LogKey } from '../keys/log-key.js';
+import { heldKeys, keyIdOf, LogKeys, oldKeyFiles, prepareKey, settleKey } from '../keys/log-key-files.js';
+import { mustHoldKeys } from '../keys/missing-keys.js';
+import { accept, type ChainModel, type Command, SYSTEM } from '../model.js';
+import type { Report } from '../start/open-ledger.js';
+import { Sealer } from '../crypto/sealer.js';
+import { openStore, type Store } from '../store/store.js';
+import { batchTables } from '../store/tables.js';
+import { type HeadRow, loadTip, readHead, storedRootAt, type Tip } from '../store/tip.js';
+import { Vault } from '../keys/vault.js';
+import { verifyDatabase } from '../verify/database.js';
+import type { Progress } from '../verify/report.js';
+
+/** There is nothing to continue, or not as things are. The message says why, for whoever runs the log. */
+export class ContinueRefused extends Error {}
+
+export interface Continued {
+  readonly said: Pick<Continuation, 'from' | 'to' | 'oldOrigin' | 'origin' | 'size' | 'remembered' | 'bothSigned'>;
+  /** Where the old head file is now; null when it was moved before. */
+  readonly headFile: string | null;
+  /** Files of the log's old keys in the keys folder: they sign nothing any more, and could still. */
+  readonly oldKeys: readonly string[];
+}
+
+/** Chain heads kept in memory: the batch needs one. */
+const CACHED = 2;
+
+/**
+ * Continues a log whose database was set back to fewer entries than its head file remembers, under a new name and key
+ * (design 3). The service does not start meanwhile, for the head file is ahead of the database. One transaction appends
+ * the event that says what is continued, and gives the head the new name and key; then the key file and the head file
+ * follow. Asked again after a crash, it finishes what was begun.
+ * @param origin the new name; null: what LOG_ORIGIN says, or a random one
+ * @throws {ContinueRefused} and leaves everything as it was
+ */
+export async function continueLog(
+  config: Config,
+  clock: Clock,
+  models: readonly ChainModel[],
+  origin: string | null,
+  report: Report,
+  progress: (step: Progress) => void = () => undefined,
+): Promise<Continued> {
+  const source = await openWriter(config);
+  let store: Store | null = null;
+  try {
+    await migrate(source);
+    const db = dbOf(source);
+    const head = await readHead(db);
+    if (!head) throw new ContinueRefused('the database holds no log');
+    const history = await readKeyHistory(db, head.origin);
+    const begun = await finish(config, head, history);
+    if (begun) return begun;
+    await mustHoldKeys(db, config.keysDir, (reason) => new ContinueRefused(reason));
+    const remembered = await lost(config, db, head, report);
+    const next = origin ?? newName(config, head);
+    const taken = [
+      head.origin,
+      ...history.names.map((name) => name.origin),
+      ...(await rememberedNames(config.headFile)),
+    ];
+    if (taken.includes(next))
+      throw new ContinueRefused(`the log was called ${next} already: it needs a name that nobody has pinned`);
+    await mustVerify(config, head, history, models, progress);
+    store = await openStore(source, batchTables(models));
+    const key = prepareKey(config.keysDir, next);
+    await commit(store, config, clock, models, head, history, key, remembered, report);
+  } finally {
+    await (store ? store.close() : source.destroy());
+  }
+  // The database says it now; what is left is found again as after a crash.
+  return continueLog(config, clock, models, origin, report, progress);
+}
+
+/** The name that the settings give the log already, or one that nobody has had. */
+function newName({ env: { LOG_ORIGIN } }: Config, { origin }: HeadRow): string {
+  return LOG_ORIGIN === undefined || LOG_ORIGIN === origin
+    ? `rxledger.local/${randomBytes(8).toString('hex')}`
+    : LOG_ORIGIN;
+}
+
+/** The last checkpoint of the log that ended, and who has signed it. */
+interface Remembered {
+  readonly note: string;
+  readonly by: string;
+  readonly size: number;
+}
+
+/**
+ * The head file's newest checkpoint, by the log's key, or by one that replaced it in what was lost and is in the keys folder.
+ * @throws {ContinueRefused} when nothing was lost, or what is remembered is not this log
+ */
+async function lost(
+  { headFile, keysDir }: Config,
+  db: Db,
+  { origin, vkey, size }: HeadRow,
+  report: Report,
+): Promise<Remembered> {
+  const notes = await readWholeHeadFile(headFile);
+  const [newest] = notes;
+  if (!newest) throw new ContinueRefused('there is no head file: nothing says that the log was longer');
+  const by = [vkey, ...heldKeys(keysDir, origin).map((key) => key.vkey)].find((key) => isSignedBy(key, newest.note));
+  if (by === undefined) throw new ContinueRefused(`the head file is not this log's${await hint(headFile)}`);
+  if (newest.size <= size)
+    throw new ContinueRefused(
+      `the ledger has ${size} entries, and its head file remembers no more: it goes on as it is`,
+    );
+  const [known] = notes.filter((one) => one.size <= size && isSignedBy(vkey, one.note));
+  if (!known) report('ledger.beginning-not-shown', { entries: size, headFile: 'remembers nothing of that time' });
+  else {
+    const { root } = openCheckpoint(known.note, vkey);
+    // Written to without its head file it is another log than the one that is remembered.
+    if (known.size < size || !Buffer.from(root).equals(await storedRootAt(db, known.size)))
+      throw new ContinueRefused(
+        `what is left is not what the head file remembers of ${size} entries: it was written to without it`,
+      );
+  }
+  return { note: newest.note, by, size: newest.size };
+}
+
+/** Where the head file remembers another log, this may be one that had gone on under another name already. */
+async function hint(headFile: string): Promise<string> {
+  const ended = await endedHeadFiles(headFile);
+  return ended.length === 0
+    ? ''
+    : `: a log that went on under another name is not continued from before that (${ended.join(', ')})`;
+}
+
+/** Names that head files remember, of this log and of those that it went on from or as. */
+async function rememberedNames(headFile: string): Promise<string[]> {
+  const files = [headFile, ...(await endedHeadFiles(headFile))];
+  const notes = await Promise.all(files.map((file) => readWholeHeadFile(file)));
+  return notes.flat().map(({ note }) => note.slice(0, note.indexOf('\n')));
+}
+
+async function mustVerify(
+  config: Config,
+  head: HeadRow,
+  { first }: KeyHistory,
+  models: readonly ChainModel[],
+  progress: (step: Progress) => void,
+): Promise<void> {
+  const vault = Vault.openExisting(config.keysDir, first);
+  if (!vault) throw new ContinueRefused(`there are no keys in ${config.keysDir}`);
+  const reader = await openReader(config);
+  try {
+    const input = { source: reader, vkey: head.vkey, vault, remembered: null, models };
+    const { ok, missing, tampered } = await verifyDatabase(input, progress);
+    if (!ok)
+      throw new ContinueRefused(
+        `what is left does not verify (${tampered} tampered, ${missing} missing: \`rxledger verify\` says where)`,
+      );
+  } finally {
+    await reader.destroy();
+  }
+}
+
+async function commit(
+  store: Store,
+  { keysDir }: Config,
+  clock: Clock,
+  models: readonly ChainModel[],
+  head: HeadRow,
+  { first }: KeyHistory,
+  next: LogKey,
+  remembered: Remembered,
+  report: Report,
+): Promise<void> {
+  const vault = new Vault(keysDir, first);
+  const sealer = new Sealer(report);
+  const old = heldKeys(keysDir, head.origin).find(({ vkey }) => vkey === head.vkey) ?? null;
+  try {
+    await store.locked(async () => {
+      const tip = await loadTip(store.db);
+      if (tip?.size !== head.size || tip.vkey !== head.vkey) throw new ContinueRefused('somebody writes to the log');
+      const cache = new HeadCache(store.db, vault, CACHED);
+      await cache.begin();
+      const keys = LogKeys.open(keysDir, next.origin, next.vkey) as LogKeys;
+      const desk = { vault, keys, tables: batchTables(models) };
+      const data = continuationData(old, next, tip, remembered);
+      const draft = await draftContinuation(desk, cache, tip, Math.max(clock.now(), tip.time), next, data);
+      const rows = await draft.rows?.sealed(sealer);
+      if (!rows || !(await store.write(draft.before, draft.after, rows)))
+        throw new ContinueRefused("the database's clock is off this machine's, or somebody writes to the log");
+      await store.db.query('UPDATE log_head SET origin = ?', [next.origin]);
+      await publishRotation(store.db, draft.after);
+      // Nothing of before is served any more, whatever witnesses have cosigned it.
+      const { size } = draft.after;
+      await store.db.query('UPDATE served SET size = ? WHERE size < ?', [size, size]);
+    });
+  } finally {
+    await sealer.close();
+  }
+}
+
+/** What the event says, signed by the new key and, where it is still had, the old one. */
+export function continuationData(old: LogKey | null, next: LogKey, tip: Tip, { note, by }: Remembered) {
+  const [from, to] = [tip.vkey, next.vkey];
+  const last = openCheckpoint(note, by);
+  const said = { from, to, oldOrigin: tip.origin, origin: next.origin, size: tip.size, root: tip.root };
+  const signers = [next.signer, ...(old ? [old.signer] : [])];
+  const remembered = { remembered: note, ...(by !== from && { rememberedBy: by }) };
+  return { from, to, ...remembered, statement: signNote(formatContinuation({ ...said, remembered: last }), signers) };
+}
+
+/** A batch that holds nothing but the event, the first under the new name. */
+async function draftContinuation(
+  desk: Parameters<typeof openStaging>[0],
+  cache: HeadCache,
+  tip: Tip,
+  now: number,
+  next: LogKey,
+  data: ReturnType<typeof continuationData>,
+): Promise<Draft> {
+  const command: Command = {
+    actor: SYSTEM,
+    chains: [LOG_REF],
+    decide: () => accept({ chain: LOG_CHAIN, type: LOG_CONTINUED, data, derived: {} }),
+  };
+  const renamed: Tip = { ...tip, origin: next.origin, vkey: next.vkey };
+  const { tree, staging } = openStaging(desk, renamed, now, cache.nextSubject, cache.log);
+  staging.learn(await cache.read([command], true));
+  const result = stage(staging, command, null);
+  if (result.kind === 'error') throw result.error;
+  return seal(desk, renamed, now, tree, staging, []);
+}
+
+/**
+ * The log goes on already: key file and head file follow, if they have not.
+ * @returns null when there is nothing of the kind to finish
+ */
+async function finish({ keysDir, headFile }: Config, head: HeadRow, history: KeyHistory): Promise<Continued | null> {
+  const said = history.continuations.at(-1);
+  if (!said) return null;
+  const key = LogKeys.open(keysDir, head.origin, head.vkey, history.vkeysNow);
+  if (!key) throw new ContinueRefused(`the key in the keys folder is not the one of log ${head.origin}`);
+  settleKey(keysDir, key.of(head.vkey), said.from, true);
+  const [newest] = await readWholeHeadFile(headFile);
+  const before = history.vkeys.filter((vkey) => parseVerifierKey(vkey).name === said.oldOrigin);
+  const held = heldKeys(keysDir, said.oldOrigin).map(({ vkey }) => vkey);
+  const isOld = newest && [...before, ...held].some((vkey) => isSignedBy(vkey, newest.note));
+  // Moved already, and nothing was written since.
+  const isMoved = !newest && head.size === said.size + 1 && (await endedHeadFiles(headFile)).length > 0;
+  if (!isOld && !isMoved) return null;
+  const aside = isOld ? await setAside(headFile, keyIdOf(said.from)) : null;
+  if (isOld && aside === null)
+    throw new ContinueRefused(
+      `a head file of the log that ended is kept already (${(await endedHeadFiles(headFile)).join(', ')}): move it away`,
+    );
+  const file = await HeadFile.open(headFile, key);
+  try {
+    await file.append(head.checkpoint);
+  } finally {
+    await file.close();
+  }
+  return { said, headFile: aside, oldKeys: oldKeyFiles(keysDir, history.vkeys.slice(0, -1)) };
+}

@@ -1,0 +1,283 @@
+import type { DataSource } from 'typeorm';
+import type { Clock } from '../../time/clock.js';
+import type { Config } from '../../config/config.js';
+import { migrate, openReader, openWriter } from '../../database/data-source.js';
+import { type Db, dbOf } from '../../database/db.js';
+import { contentOf } from '../commit/batch-content.js';
+import type { HeadAfter } from '../store/batch-statement.js';
+import { equal, fromUtf8 } from '../core/bytes.js';
+import { type Checkpoint, CheckpointError, openCheckpoint, parseCheckpoint } from '../core/tlog/checkpoint.js';
+import { type FetchFile, LogClient, LogFileError } from '../core/tlog/log-client.js';
+import { GrowingTree } from '../core/tlog/merkle.js';
+import { NoteError, splitNote } from '../core/tlog/note.js';
+import { isSignedBy, readHeadFile } from '../store/head-file.js';
+import { readKeyHistory } from '../read/key-history.js';
+import { LogKeys } from '../keys/log-key-files.js';
+import { type FoundPayload, type LostEvent, LostPart, RestoreRefused, subjectsOfOthers } from './lost-part.js';
+import type { ChainModel } from '../model.js';
+import { mustHoldKeys } from '../keys/missing-keys.js';
+import { nodeHasher } from '../crypto/node-hasher.js';
+import type { Report } from '../start/open-ledger.js';
+import { RestoredBatch, type RestoreDesk } from './restored-batch.js';
+import { Sealer } from '../crypto/sealer.js';
+import { openStore, type Store } from '../store/store.js';
+import { batchTables, T } from '../store/tables.js';
+import { growTiles, type HeadRow, loadTip, readHead, type Tip } from '../store/tip.js';
+import { Vault } from '../keys/vault.js';
+import { verifyDatabase } from '../verify/database.js';
+import type { VerifyReport } from '../verify/report.js';
+
+/** Entries that are written in one transaction: it holds the head's lock, and PostgreSQL ends one that idles. */
+const BATCH = 1000;
+
+export interface Restored {
+  readonly log: string;
+  readonly vkey: string;
+  /** Entries that the database held before, and holds now. */
+  readonly before: number;
+  readonly size: number;
+  /** Of the whole database afterwards. */
+  readonly verified: VerifyReport;
+}
+
+/** How far it is, in one step of several. */
+export interface RestoreStep {
+  readonly step: 'reading' | 'writing' | 'verifying';
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface RestoreSources {
+  /** Files of a replica; null: there is none, and the entries stand beside the payloads. */
+  readonly replica: FetchFile | null;
+  readonly payloads: AsyncIterable<FoundPayload>;
+}
+
+export interface RestoreOptions {
+  readonly report: Report;
+  readonly progress?: (step: RestoreStep) => void;
+  readonly batch?: number;
+}
+
+/**
+ * Brings a database that was set back to fewer entries than its head file remembers forward again (design 3). Entries
+ * come from a replica, the last of them and payloads from whoever kept them; all else is made as the writer made it, under fresh data
+ * keys. The service does not start meanwhile, for the head file is ahead of the database. Nothing is written unless all
+ * that was lost is known; interrupted, it goes on from where it is when it is asked again.
+ * @throws {RestoreRefused}; what the replica rejects with
+ */
+export async function restoreLog(
+  config: Config,
+  clock: Clock,
+  models: readonly ChainModel[],
+  { replica, payloads }: RestoreSources,
+  { report, progress = () => undefined, batch = BATCH }: RestoreOptions,
+): Promise<Restored> {
+  const source = await openWriter(config);
+  let store: Store | null = null;
+  let written = 0;
+  try {
+    await migrate(source);
+    const head = await readHead(dbOf(source));
+    if (!head) throw new RestoreRefused('the database holds no log');
+    await mustHoldKeys(dbOf(source), config.keysDir, (reason) => new RestoreRefused(reason));
+    const note = await rememberedBy(config, head);
+    const remembered = openCheckpoint(note, head.vkey);
+    const client = replica && (await clientOf(replica, head, remembered));
+    const total = remembered.size - head.size;
+    const lost = await LostPart.read(client, head.size, remembered.size, (done) =>
+      progress({ step: 'reading', done, total }),
+    );
+    for await (const found of payloads) lost.offer(found);
+    const events = lost.events(head.origin, head.time);
+    const { keys, vault } = await keysOf(config, source, head);
+    const tables = batchTables(models);
+    // What was recorded long ago is written again with the time that it has.
+    store = await openStore(source, tables, 'any');
+    const { db } = store;
+    // Under the head's lock: between two looks somebody else may write.
+    const tip = await store.locked(() => loadTip(db));
+    if (tip?.size !== head.size) throw new RestoreRefused('somebody writes to the log');
+    const roots = rootsOf(tip, events, batch, remembered);
+    const kinds = new Map<string, ChainModel>(models.map((model) => [model.kind, model]));
+    const desk = { db, vault, models: kinds, provisional: subjectsOfOthers(events, kinds) };
+    const sealer = new Sealer(report);
+    try {
+      for (let at = 0; at < events.length; at += batch) {
+        const part = events.slice(at, at + batch);
+        const root = roots[at / batch] as Uint8Array;
+        const last = at + part.length === events.length;
+        await write({ ...desk, store, keys, sealer }, part, root, last ? clock.now() : null);
+        written += part.length;
+        progress({ step: 'writing', done: written, total });
+      }
+    } finally {
+      await sealer.close();
+    }
+    const { origin: log, vkey } = head;
+    const verified = await verifiedNow(config, vkey, vault, note, models, progress);
+    return { log, vkey, before: head.size, size: remembered.size, verified };
+  } catch (error) {
+    const refused = error instanceof LogFileError ? refusalOf(error) : error;
+    throw refused instanceof RestoreRefused ? new RestoreRefused(refused.message, refused.missing, written) : error;
+  } finally {
+    await (store ? store.close() : source.destroy());
+  }
+}
+
+/** @returns the head file's newest checkpoint. @throws {RestoreRefused} when nothing was lost */
+async function rememberedBy({ headFile }: Config, { origin, vkey, size }: HeadRow): Promise<string> {
+  const note = await readHeadFile(headFile);
+  if (note === null) throw new RestoreRefused('there is no head file: nothing says that the log was longer');
+  if (!isSignedBy(vkey, note)) {
+    const { origin: other } = parseCheckpoint(splitNote(note).text);
+    throw new RestoreRefused(
+      other === origin
+        ? "the head file's newest checkpoint is by another key: the log's key was replaced in what was lost. That is not brought back; `rxledger continue` goes on without what was lost"
+        : `the head file is that of the log ${other}`,
+    );
+  }
+  const remembered = openCheckpoint(note, vkey);
+  if (remembered.size <= size)
+    throw new RestoreRefused(
+      `the ledger has ${size} entries, and its head file remembers no more: it goes on as it is`,
+    );
+  return note;
+}
+
+/**
+ * The replica at the checkpoint that the head file remembers or, where it does not reach that, at its own.
+ * @returns null when it reaches no further than the database
+ * @throws {RestoreRefused} when it is not this log's, or the database is no beginning of it; LogFileError
+ */
+async function clientOf(replica: FetchFile, head: HeadRow, remembered: Checkpoint): Promise<LogClient | null> {
+  const { note, shown } = await shownBy(replica);
+  if (shown.origin !== head.origin) throw new RestoreRefused(`the replica is one of the log ${shown.origin}`);
+  if (shown.size <= head.size) return null;
+  if (shown.size < remembered.size && !isSignedBy(head.vkey, note))
+    throw new RestoreRefused("the replica's checkpoint is not signed by the log's key");
+  const client = await LogClient.open(nodeHasher, replica, shown.size < remembered.size ? shown : remembered);
+  if (!equal(await client.rootAt(head.size), head.root))
+    throw new RestoreRefused(
+      `the ${head.size} entries of the database are not the beginning of what the head file remembers`,
+    );
+  return client;
+}
+
+/**
+ * Roots at the ends of the batches.
+ * @throws {RestoreRefused} when what was found does not give what the head file remembers
+ */
+function rootsOf(tip: Tip, events: readonly LostEvent[], batch: number, remembered: Checkpoint): readonly Uint8Array[] {
+  const tree = new GrowingTree(nodeHasher, tip.size, tip.frontier);
+  const roots: Uint8Array[] = [];
+  for (const [at, { leaf }] of events.entries()) {
+    tree.append(leaf);
+    if ((at + 1) % batch === 0 || at + 1 === events.length) roots.push(tree.root());
+  }
+  if (!equal(tree.root(), remembered.root))
+    throw new RestoreRefused(
+      'the entries of the database and those that were found do not give what the head file remembers',
+    );
+  return roots;
+}
+
+/** How far the replica says it reaches: what it holds is compared with what the head file remembers, not with this. */
+async function shownBy(replica: FetchFile): Promise<{ note: string; shown: Checkpoint }> {
+  const file = await replica('checkpoint');
+  if (!file) throw new RestoreRefused('the replica has no checkpoint');
+  try {
+    const note = fromUtf8(file);
+    return { note, shown: parseCheckpoint(splitNote(note).text) };
+  } catch (error) {
+    if (error instanceof NoteError || error instanceof CheckpointError)
+      throw new RestoreRefused('the replica has no checkpoint');
+    throw error;
+  }
+}
+
+function refusalOf({ path, reason }: LogFileError): RestoreRefused {
+  return new RestoreRefused(
+    reason === 'missing'
+      ? `the replica lacks ${path}`
+      : `the replica is not one of this log, or was changed: ${path} does not give what the head file remembers`,
+  );
+}
+
+async function keysOf(
+  { keysDir }: Config,
+  source: DataSource,
+  { origin, vkey }: HeadRow,
+): Promise<{ keys: LogKeys; vault: Vault }> {
+  const { first, vkeysNow } = await readKeyHistory(dbOf(source), origin);
+  const keys = LogKeys.open(keysDir, origin, vkey, vkeysNow);
+  if (!keys) throw new RestoreRefused(`the key in ${keysDir} is not the one of the log ${origin}`);
+  const vault = Vault.openExisting(keysDir, first);
+  if (!vault) throw new RestoreRefused(`there are no keys in ${keysDir}`);
+  return { keys, vault };
+}
+
+/**
+ * Writes events behind the end of the database in one transaction.
+ * @param root of the tree with them
+ * @param publishedAt of the last of them, whose checkpoint is published: now, ms
+ */
+async function write(
+  { store, keys, sealer, ...desk }: RestoreDesk & { store: Store; keys: LogKeys; sealer: Sealer },
+  events: readonly LostEvent[],
+  root: Uint8Array,
+  publishedAt: number | null,
+): Promise<void> {
+  await store.locked(async () => {
+    const before = await loadTip(store.db);
+    if (!before || before.size !== events[0]?.event.index) throw new RestoreRefused('somebody writes to the log');
+    const content = await RestoredBatch.of(desk, events);
+    const rows = contentOf(content, desk.vault, batchTables([...desk.models.values()]));
+    const tree = new GrowingTree(nodeHasher, before.size, before.frontier);
+    for (const { leaf } of events) tree.append(leaf);
+    for (const { level, index, hashes } of growTiles(before, tree).written) rows.add(T.tile, [level, index, hashes]);
+    // Nothing is signed but what the log has signed already.
+    if (!equal(tree.root(), root))
+      throw new RestoreRefused('the database is not the beginning of the replica any more');
+    const after: HeadAfter = {
+      size: tree.size,
+      root,
+      time: Date.parse(events.at(-1)?.event.recordedAt ?? ''),
+      checkpoint: keys.of(before.vkey).checkpoint(tree.size, root),
+    };
+    if (!(await store.write(before, after, await rows.sealed(sealer))))
+      throw new RestoreRefused('somebody writes to the log, or destroys a key-encryption key');
+    if (publishedAt !== null) await publish(store.db, after, publishedAt);
+  });
+}
+
+/**
+ * The world has seen checkpoints of what was lost: one of fewer entries, the newest that the backup knows, is not shown
+ * in the first seconds, or every follower would find the log set back.
+ */
+async function publish(db: Db, { size, checkpoint }: HeadAfter, at: number): Promise<void> {
+  await db.query(
+    `INSERT INTO published (size, previous, checkpoint, published_at)
+     SELECT ?, coalesce(max(size), -1), ?, ? FROM published`,
+    [size, checkpoint, at],
+  );
+  await db.query('UPDATE served SET size = ? WHERE size < ?', [size, size]);
+}
+
+async function verifiedNow(
+  config: Config,
+  vkey: string,
+  vault: Vault,
+  remembered: string,
+  models: readonly ChainModel[],
+  progress: (step: RestoreStep) => void,
+): Promise<VerifyReport> {
+  const source = await openReader(config);
+  try {
+    return await verifyDatabase({ source, vkey, vault, remembered, models }, ({ done, total }) =>
+      progress({ step: 'verifying', done, total }),
+    );
+  } finally {
+    await source.destroy();
+  }
+}

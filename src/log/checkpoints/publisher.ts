@@ -1,0 +1,90 @@
+import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { Clock } from '../../time/clock.js';
+import { Config } from '../../config/config.js';
+import { isConflict } from '../../database/db.js';
+import { LedgerReader } from '../../ledger/ledger.reader.js';
+import { LedgerWriter } from '../../ledger/ledger.writer.js';
+import { readHead } from '../../ledger/store/tip.js';
+import { faultOf } from '../../queue/fault.js';
+import { Published } from './published.js';
+
+/** Stands for the size before the first published checkpoint. */
+const NONE = -1;
+
+/**
+ * Publishes the newest checkpoint every `PUBLISH_SECONDS`, if the log grew, so that its growth tells nobody when a
+ * pharmacy sold something (design 3). Every process that writes does, whatever its role: a log that nobody publishes
+ * would go unseen. Together they publish no more often than one of them: who finds that another has published since
+ * its own last look leaves it at that. Nothing is published at the end of a process; its successor waits its turn.
+ */
+@Injectable()
+export class Publisher implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private readonly logger = new Logger('Publisher');
+  private timer: NodeJS.Timeout | undefined;
+  private running: Promise<void> = Promise.resolve();
+  private stopped = false;
+  /** Size of the newest at the last look; undefined before the first. */
+  private seen: number | undefined;
+
+  constructor(
+    private readonly config: Config,
+    private readonly clock: Clock,
+    private readonly writer: LedgerWriter,
+    private readonly reader: LedgerReader,
+    private readonly published: Published,
+  ) {}
+
+  /** A log that has never published shows its checkpoint from the first request on, be it empty. */
+  async onApplicationBootstrap(): Promise<void> {
+    await this.turn();
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    this.stopped = true;
+    clearTimeout(this.timer);
+    await this.running;
+  }
+
+  private turn(): Promise<void> {
+    this.running = this.look()
+      .catch((error: unknown) => this.tell(error))
+      .finally(() => {
+        if (!this.stopped) this.timer = setTimeout(() => void this.turn(), this.config.env.PUBLISH_SECONDS * 1000);
+      });
+    return this.running;
+  }
+
+  private async look(): Promise<void> {
+    const newest = (await this.published.newest())?.size ?? NONE;
+    // Before the first look only an empty table is known to be unchanged.
+    const unchanged = newest === (this.seen ?? NONE);
+    this.seen = newest;
+    const head = await readHead(this.reader.db);
+    if (unchanged && head && head.size > newest) this.seen = await this.publish(newest);
+  }
+
+  /** @returns size of the newest published checkpoint */
+  private async publish(newest: number): Promise<number> {
+    const now = this.clock.now();
+    try {
+      return await this.writer.side(async (db) => {
+        // The head as it is when its turn in the queue has come.
+        await db.query(
+          `INSERT INTO published (size, previous, checkpoint, published_at)
+           SELECT size, ?, checkpoint, ? FROM log_head WHERE id = 1 AND size > ?`,
+          [newest, now, newest],
+        );
+        const [row] = await db.query<{ size: number }>('SELECT max(size) AS size FROM published');
+        return row?.size ?? NONE;
+      });
+    } catch (error) {
+      // Another process was faster: its row has the same predecessor.
+      if (isConflict(error)) return newest;
+      throw error;
+    }
+  }
+
+  private tell(error: unknown): void {
+    this.logger.warn(`not published: ${faultOf(error)}`);
+  }
+}

@@ -1,0 +1,83 @@
+/** Patient chains as the ledger sees them: evolve, read-model rows, outside names. */
+import type { ChainModel, OutsideName } from '../ledger/model.js';
+import { evolvePatient } from './evolve.js';
+import type { Identifier, Patient } from './state.js';
+
+/** How the world outside names a patient; found again through a blind index. */
+export function patientIdentifier({ system, value }: Identifier): OutsideName {
+  return { domain: 'patient-identifier', parts: [system, value] };
+}
+
+export const patientModel: ChainModel<Patient> = {
+  kind: 'patient',
+  // 2: discrepancies have reporters. 3: clearances, holds.
+  stateVersion: 3,
+  readModels: [
+    {
+      table: 'patient_row',
+      columns: [
+        { name: 'chain', type: 'integer' },
+        { name: 'enrolled_at', type: 'integer' },
+      ],
+      key: ['chain'],
+    },
+    {
+      table: 'discrepancy_row',
+      columns: [
+        { name: 'chain', type: 'integer' },
+        { name: 'id', type: 'text' },
+        { name: 'about', type: 'text' },
+        { name: 'class', type: 'text' },
+        { name: 'status', type: 'text' },
+        { name: 'side', type: 'text' },
+        { name: 'opened_at', type: 'integer' },
+        { name: 'resolved_at', type: 'integer' },
+      ],
+      key: ['chain', 'id'],
+    },
+    {
+      table: 'discrepancy_org',
+      columns: [
+        { name: 'chain', type: 'integer' },
+        { name: 'id', type: 'text' },
+        { name: 'org', type: 'text' },
+      ],
+      key: ['chain', 'id', 'org'],
+    },
+  ],
+  evolve: evolvePatient,
+  rows: (patient, { chain }) => [
+    ...(patient.enrolledAt === null
+      ? []
+      : [{ table: 'patient_row', values: { chain, enrolled_at: Date.parse(patient.enrolledAt) } }]),
+    ...patient.discrepancies.flatMap(
+      ({ id, chain: about, class: kind, status, side, openedAt, resolvedAt, ...told }) => [
+        {
+          table: 'discrepancy_row',
+          values: {
+            chain,
+            id,
+            about,
+            class: kind,
+            status,
+            side,
+            opened_at: Date.parse(openedAt),
+            resolved_at: resolvedAt === null ? null : Date.parse(resolvedAt),
+          },
+        },
+        // Whoever finds it in their list; how much of it they see, the state says.
+        ...[...told.orgs, ...told.reporters.map(({ org }) => org)].map((org) => ({
+          table: 'discrepancy_org',
+          values: { chain, id, org },
+        })),
+      ],
+    ),
+  ],
+  names: (patient) => patient.identifiers.map(patientIdentifier),
+  subject: (_patient, { chain }) => ({ subject: chain }),
+  // It is recorded on the chain of the subject in whose book it was found.
+  subjectOfOther: ({ type, data, chain }) =>
+    type === 'discrepancy.opened/1' && typeof data['chain'] === 'string'
+      ? { chain: data['chain'], subject: chain }
+      : null,
+};
