@@ -1,3 +1,4 @@
+import { ACTION } from './http/public-route.js';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +10,6 @@ import { AppModule } from './app.module.js';
 import { Config } from './config/config.js';
 import { createLogger } from './config/logging.js';
 import { createServer } from './http/server.js';
-import { ACTION } from './identity/guard/access.js';
 import { isAction } from './identity/guard/policy.js';
 
 const PATH_METADATA = 'path';

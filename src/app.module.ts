@@ -9,7 +9,7 @@ import type { Config } from './config/config.js';
 import { ConfigModule } from './config/config.module.js';
 import { DisclosureModule } from './log/disclosure/disclosure.module.js';
 import { DispensingModule } from './dispensing/dispensing.module.js';
-import { HttpModule } from './http/health/health.module.js';
+import { HealthModule } from './http/health/health.module.js';
 import { Readiness } from './http/health/readiness.js';
 import { IdentityModule } from './identity/identity.module.js';
 import { LedgerModule } from './ledger/ledger.module.js';
@@ -33,7 +33,7 @@ export class AppModule implements OnModuleInit {
       imports: [
         ConfigModule.with(config, clock),
         LedgerModule.with(CHAIN_MODELS),
-        HttpModule,
+        HealthModule,
         LogModule,
         IdentityModule,
         PatientModule,

@@ -1,8 +1,12 @@
 import { Module } from '@nestjs/common';
-import { AccessLog } from '../patient/access-log.js';
-import { PrescriptionAccess } from './prescription-access.js';
+import { PatientModule } from '../patient/patient.module.js';
 import { Secrets } from '../prescription/secrets.js';
+import { PrescriptionAccess } from './prescription-access.js';
 
-/** What all three modules share beside the pure life of a prescription. */
-@Module({ providers: [AccessLog, PrescriptionAccess, Secrets], exports: [AccessLog, PrescriptionAccess, Secrets] })
-export class PrescriptionModule {}
+/** Who may see or change which chain, for the modules that work on prescriptions. */
+@Module({
+  imports: [PatientModule],
+  providers: [PrescriptionAccess, Secrets],
+  exports: [PatientModule, PrescriptionAccess, Secrets],
+})
+export class AccessModule {}

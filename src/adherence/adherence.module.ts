@@ -1,10 +1,10 @@
 import { Module } from '@nestjs/common';
-import { PrescriptionModule } from '../access/access.module.js';
+import { AccessModule } from '../access/access.module.js';
 import { AdherenceController } from './adherence.controller.js';
 import { AdherenceService } from './adherence.service.js';
 
 @Module({
-  imports: [PrescriptionModule],
+  imports: [AccessModule],
   controllers: [AdherenceController],
   providers: [AdherenceService],
 })

@@ -1,6 +1,6 @@
 import { ConfigError } from '../config/config.js';
 import { DbError } from '../database/db.js';
-import { KeyFileError } from '../ledger/keys/key-files.js';
+import { KeyFileError } from '../ledger/crypto/key-files.js';
 import { StartRefused } from '../ledger/start/open-ledger.js';
 import { LedgerUnavailable } from '../ledger/unavailable.js';
 import { VaultError } from '../ledger/keys/vault.js';

@@ -21,7 +21,9 @@ export function addServiceCommands(program: Command, terminal: Terminal, done: D
         ['ROLE=worker rxledger serve', 'the workers alone'],
       ),
     )
-    .action(async (options: CommonOptions) => done(await (await import('./service/serve.js')).runServe(options, terminal)));
+    .action(async (options: CommonOptions) =>
+      done(await (await import('./service/serve.js')).runServe(options, terminal)),
+    );
 
   program
     .command('demo')
@@ -66,7 +68,9 @@ export function addServiceCommands(program: Command, terminal: Terminal, done: D
         ['rxledger export | gzip > log.ndjson.gz', 'the lines are JSON, with and without --json'],
       ),
     )
-    .action(async (options: ExportOptions) => done(await (await import('./ledger/export.js')).runExport(options, terminal)));
+    .action(async (options: ExportOptions) =>
+      done(await (await import('./ledger/export.js')).runExport(options, terminal)),
+    );
 
   program
     .command('vkey')

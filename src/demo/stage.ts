@@ -1,6 +1,6 @@
+import type { Receipt } from '../ledger/core/record/receipt.js';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Receipts } from '../http/write/receipt-schema.js';
-import type { Receipt } from '../ledger/model.js';
 import type { DiscrepancyClass } from '../patient/state.js';
 import type { RefusalCode } from '../refusals/refusals.js';
 import type { DiscrepancyPage, DiscrepancyView } from '../reconciliation/discrepancy.service.js';

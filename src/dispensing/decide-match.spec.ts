@@ -1,3 +1,4 @@
+import { decideMatch } from './decide-afterwards.js';
 import { describe, expect, it } from 'vitest';
 import {
   claim,
@@ -15,7 +16,6 @@ import {
 import type { Actor } from '../ledger/model.js';
 import { evolveSupply } from '../prescription/evolve-supply.js';
 import type { Prescription, Supply } from '../prescription/state.js';
-import { decideMatch } from './decide-match.js';
 
 const SUPPLY = '00000000-0000-4000-8000-000000000002';
 

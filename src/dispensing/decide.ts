@@ -1,5 +1,6 @@
 /** What a pharmacy does with an order: claim it, hand over, give it back, close it (design 4). */
-import { accept, refuse, type Actor, type Decision, type JsonObject, type NewEvent } from '../ledger/model.js';
+import type { JsonObject } from '../ledger/core/record/event.js';
+import { accept, refuse, type Actor, type Decision, type NewEvent } from '../ledger/model.js';
 import { CLOCK_GRACE_MS, type Context, type DrugContext } from '../prescription/context.js';
 import { localDate } from '../time/legal-days.js';
 import type {

@@ -1,12 +1,12 @@
 import { Module } from '@nestjs/common';
-import { PrescriptionModule } from '../access/access.module.js';
+import { AccessModule } from '../access/access.module.js';
 import { DispensingController } from './dispensing.controller.js';
 import { DispensingService } from './dispensing.service.js';
 import { SuppliesController } from './supplies.controller.js';
 import { SuppliesService } from './supplies.service.js';
 
 @Module({
-  imports: [PrescriptionModule],
+  imports: [AccessModule],
   controllers: [DispensingController, SuppliesController],
   providers: [DispensingService, SuppliesService],
 })

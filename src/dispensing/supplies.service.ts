@@ -14,8 +14,7 @@ import { orderName, prescriptionModel, supplyModel } from '../prescription/chain
 import type { Prescription, Supply } from '../prescription/state.js';
 import { PrescriptionAccess } from '../access/prescription-access.js';
 import { relationsToSupply } from '../prescription/relations.js';
-import { decideReport, type ReportDispense } from './decide-afterwards.js';
-import { decideMatch } from './decide-match.js';
+import { decideReport, type ReportDispense, decideMatch } from './decide-afterwards.js';
 
 export type NewReport = Omit<ReportDispense, 'dispenseId'> & {
   /** Null: one is made. */

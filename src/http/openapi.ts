@@ -2,19 +2,10 @@
 import type { INestApplication } from '@nestjs/common';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import { z } from 'zod';
-import { PROBLEM_TYPE } from './problem/problem.js';
+import { problem, PROBLEM_TYPE } from './problem/problem.js';
 
 export const DOCUMENT_PATH = '/api/openapi.json';
 export const PAGE_PATH = '/api/docs';
-
-export const problem = z
-  .looseObject({
-    type: z.string(),
-    title: z.string(),
-    status: z.number().int(),
-    code: z.string().describe('stable; programs decide by it'),
-  })
-  .describe('RFC 9457 problem; facts of the refusal are further members');
 
 /**
  * In JSON Schema 2020-12, which is what OpenAPI 3.1 speaks. What a schema that holds itself refers to stands in

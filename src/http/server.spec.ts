@@ -1,3 +1,4 @@
+import { PublicRoute } from './public-route.js';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { Body, Controller, Get, Module, Param, Post } from '@nestjs/common';
@@ -7,8 +8,7 @@ import { z } from 'zod';
 import { Config } from '../config/config.js';
 import { DbError, type DbFault } from '../database/db.js';
 import { LedgerUnavailable } from '../ledger/unavailable.js';
-import { Action } from '../identity/guard/access.js';
-import { HttpModule } from './health/health.module.js';
+import { HealthModule } from './health/health.module.js';
 import { IdempotencyKey } from './write/idempotency.js';
 import { createLogger } from '../config/logging.js';
 import { AS_IF_ABSENT, RefusalException } from './problem/problem.js';
@@ -20,43 +20,43 @@ const thing = z.strictObject({ name: z.string().max(5), amount: z.number().optio
 @Controller('things')
 class ThingController {
   @Post()
-  @Action('public')
+  @PublicRoute()
   create(@Body({ schema: thing }) body: z.output<typeof thing>, @IdempotencyKey() key: string | undefined) {
     return { body, key: key ?? null };
   }
 
   @Get('absent')
-  @Action('public')
+  @PublicRoute()
   absent(): never {
     throw new RefusalException(AS_IF_ABSENT);
   }
 
   @Get('refused')
-  @Action('public')
+  @PublicRoute()
   refused(): never {
     throw new RefusalException({ code: 'prescription.expired', facts: { validUntil: '2026-03-01', status: 'forged' } });
   }
 
   @Get('outage')
-  @Action('public')
+  @PublicRoute()
   outage(): never {
     throw new LedgerUnavailable('host db.internal is away', 7);
   }
 
   @Get('database-away/:fault')
-  @Action('public')
+  @PublicRoute()
   databaseAway(@Param('fault') fault: string): never {
     throw new DbError(fault as DbFault, 'ECONNREFUSED');
   }
 
   @Get('bug/:id')
-  @Action('public')
+  @PublicRoute()
   bug(): never {
     throw new Error('Jane Doe was here');
   }
 }
 
-@Module({ imports: [HttpModule], controllers: [ThingController] })
+@Module({ imports: [HealthModule], controllers: [ThingController] })
 class TestModule {}
 
 describe('HTTP server', () => {

@@ -1,3 +1,4 @@
+import { PublicRoute } from '../http/public-route.js';
 import { Body, Controller, Get, Header, HttpCode, Post, Req } from '@nestjs/common';
 import { RouteConfig } from '@nestjs/platform-fastify';
 import {
@@ -14,7 +15,6 @@ import { z } from 'zod';
 import { Config } from '../config/config.js';
 import { oauthProblem } from '../http/problem/oauth-error.js';
 import { RefusalException, refuseRequest } from '../http/problem/problem.js';
-import { Action } from './guard/access.js';
 import { ASSERTION_TYPE, audiencesOf } from './machines/client-assertion.js';
 import { ClientSignIn } from './machines/client-sign-in.js';
 import { SignIn } from './accounts/sign-in.js';
@@ -58,7 +58,7 @@ export class AuthController {
 
   @Post('api/auth/sign-in')
   @HttpCode(200)
-  @Action('public')
+  @PublicRoute()
   // The limit itself is the server's; an account's own lock is in SignIn.
   @RouteConfig({ rateLimit: {} })
   @ApiOperation({ summary: 'Sign in with user name and password' })
@@ -71,7 +71,7 @@ export class AuthController {
 
   @Post('api/auth/token')
   @HttpCode(200)
-  @Action('public')
+  @PublicRoute()
   @RouteConfig({ rateLimit: {}, oauth: true })
   @Header('pragma', 'no-cache')
   @ApiOperation({ summary: 'Sign in as a machine: OAuth 2.0 client credentials with private_key_jwt' })
@@ -95,7 +95,7 @@ export class AuthController {
   }
 
   @Get('.well-known/jwks.json')
-  @Action('public')
+  @PublicRoute()
   @ApiOperation({ summary: 'Public keys of access tokens (RFC 7517)' })
   jwks(): Promise<{ keys: JWK[] }> {
     return this.tokens.jwks();

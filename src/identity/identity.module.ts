@@ -2,7 +2,7 @@ import { Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import { Clock } from '../time/clock.js';
 import { Config } from '../config/config.js';
-import { loadOrCreateKey } from '../ledger/keys/key-files.js';
+import { loadOrCreateKey } from '../ledger/crypto/key-files.js';
 import { AccessGuard } from './guard/access.guard.js';
 import { AccountsController } from './accounts/accounts.controller.js';
 import { Accounts } from './accounts/accounts.js';

@@ -1,4 +1,4 @@
-import type { JsonObject } from '../ledger/model.js';
+import type { JsonObject } from '../ledger/core/record/event.js';
 
 export type Resource = JsonObject & { resourceType: string; id: string };
 

@@ -1,4 +1,4 @@
-import type { Json, JsonObject } from '../ledger/model.js';
+import type { Json, JsonObject } from '../ledger/core/record/event.js';
 import type { Quantity } from '../prescription/events.js';
 import { isQuantity } from '../prescription/quantity.js';
 import { object, text } from './fhir-values.js';

@@ -1,7 +1,7 @@
 /**
  * Reads FHIR R4 values out of JSON that nobody has checked: what has another shape is not there.
  */
-import type { Json, JsonObject } from '../ledger/model.js';
+import type { Json, JsonObject } from '../ledger/core/record/event.js';
 import type { Identifier } from '../patient/state.js';
 import { Refusal } from './reasons.js';
 

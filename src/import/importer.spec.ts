@@ -1,22 +1,23 @@
+import type { JsonObject } from '../ledger/core/record/event.js';
 import { randomUUID } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Clock } from '../time/clock.js';
 import { Config } from '../config/config.js';
-import { type JsonObject, SYSTEM } from '../ledger/model.js';
+import { SYSTEM } from '../ledger/model.js';
 import { type Ledger, openLedger } from '../ledger/start/open-ledger.js';
 import { LedgerUnavailable } from '../ledger/unavailable.js';
 import { patientIdentifier, patientModel } from '../patient/chain-model.js';
 import { orderName, prescriptionModel, supplyModel } from '../prescription/chain-models.js';
 import { bundle, encounter, ids, order, organisation, patient, practitioner } from './bundle.fixture.js';
+import { sharedPath } from '../../test/support/shared.js';
 import { type ImportCounts, importFiles } from './importer.js';
 
 const everybody = [patient, organisation, practitioner, encounter];
-const shared = fileURLToPath(new URL('../../../shared/fhir/synthea/', import.meta.url));
+const shared = sharedPath('fhir/synthea');
 
 function ndjson(...resources: JsonObject[]): string {
   return resources.map((resource) => JSON.stringify(resource)).join('\n');

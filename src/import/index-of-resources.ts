@@ -1,4 +1,4 @@
-import type { Json, JsonObject } from '../ledger/model.js';
+import type { Json, JsonObject } from '../ledger/core/record/event.js';
 import type { Identifier } from '../patient/state.js';
 import { humanName, identifiers, jsonFault, object, objects, text } from './fhir-values.js';
 import type { Item } from './parse.js';

@@ -1,12 +1,12 @@
+import type { JsonObject } from '../ledger/core/record/event.js';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import type { JsonObject } from '../ledger/model.js';
 import { bundle, encounter, ids, order, organisation, patient, practitioner, type Resource } from './bundle.fixture.js';
 import { ResourceIndex } from './index-of-resources.js';
 import { type OrderResult, toHistoricalOrder } from './order.js';
 import { isItem, type Item, parseImport } from './parse.js';
+import { sharedPath } from '../../test/support/shared.js';
 import { toEnrolment } from './patient.js';
 
 const everybody = [patient, organisation, practitioner, encounter];
@@ -307,7 +307,7 @@ describe('toEnrolment', () => {
   });
 });
 
-const shared = fileURLToPath(new URL('../../../shared/fhir/', import.meta.url));
+const shared = sharedPath('fhir');
 
 describe('published data (needs ../shared/fhir)', () => {
   const folder = (name: string) => {

@@ -1,4 +1,4 @@
-import type { JsonObject } from '../ledger/model.js';
+import type { JsonObject } from '../ledger/core/record/event.js';
 import type { Medication, OrderImported } from '../prescription/events.js';
 import { findDrug, RXNORM } from '../prescription/drugs/formulary.js';
 import { daysSupplyOf, quantityOf, refillsOf } from './dispense-request.js';

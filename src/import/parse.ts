@@ -1,4 +1,4 @@
-import type { Json, JsonObject } from '../ledger/model.js';
+import type { Json, JsonObject } from '../ledger/core/record/event.js';
 import { object, text } from './fhir-values.js';
 import type { ImportReason, ImportRefusal } from './reasons.js';
 

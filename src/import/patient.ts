@@ -1,4 +1,4 @@
-import type { JsonObject } from '../ledger/model.js';
+import type { JsonObject } from '../ledger/core/record/event.js';
 import type { PatientEnrolled } from '../patient/state.js';
 import { address, humanName, isDate, isModified } from './fhir-values.js';
 import { patientIdentifiers } from './index-of-resources.js';

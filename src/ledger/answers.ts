@@ -1,13 +1,14 @@
+import type { Receipt } from './core/record/receipt.js';
 import type { GrowingTree } from './core/tlog/merkle.js';
 import type { Draft, Result } from './commit/draft.js';
 import type { HeadFile } from './store/head-file.js';
 import type { LedgerReader } from './ledger.reader.js';
 import { type Item, nameOf, type Report } from './commit/log-end.js';
-import type { Outcome, Receipt } from './model.js';
+import type { Outcome } from './model.js';
 import { disclosed } from './store/payload.js';
 import type { RememberedRequest } from './store/remembered-requests.js';
 import type { StagedEvent } from './commit/staging.js';
-import { LedgerUnavailable } from './unavailable.js';
+import { codeOf, LedgerUnavailable } from './unavailable.js';
 
 /** A command with who waits for its outcome. */
 export interface Waiting extends Item {
@@ -123,6 +124,5 @@ export class Answers {
   }
 }
 
-export const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'unknown';
 const base64 = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64');

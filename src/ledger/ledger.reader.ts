@@ -1,10 +1,18 @@
+import type { Receipt } from './core/record/receipt.js';
+import type { ChainKind } from './core/record/event.js';
 import { type Db, placeholders } from '../database/db.js';
 import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow, isErased, openState } from './store/chain-row.js';
 import { inclusionProof } from './core/tlog/merkle.js';
 import { dataKeyOf, readEvents, readEventsAt, refold, type StoredEvent } from './read/chain-events.js';
-import type { ChainKind, ChainModel, Command, CommittedEvent, Outcome, OutsideName, Receipt } from './model.js';
+import {
+  type ChainModel,
+  type Command,
+  type CommittedEvent,
+  type Outcome,
+  type OutsideName,
+  isNamed,
+} from './model.js';
 import type { RememberedRequest } from './store/remembered-requests.js';
-import { isNamed } from './commit/staging.js';
 import { TileProofs } from './read/stored-proofs.js';
 import { readHead } from './store/tip.js';
 import type { Vault } from './keys/vault.js';

@@ -1,6 +1,6 @@
+import type { ChainKind } from './core/record/event.js';
 import type { LedgerReader } from './ledger.reader.js';
 import type { LedgerWriter } from './ledger.writer.js';
-import type { ChainKind } from './model.js';
 
 /** What a follower learns of an entry: where it stands and whose it is. Nothing of its payload. */
 export interface FollowedEntry {

@@ -1,6 +1,7 @@
+import type { Receipt } from './core/record/receipt.js';
 import type { Clock } from '../time/clock.js';
 import { type Db, isConflict } from '../database/db.js';
-import { Answers, codeOf, type Waiting } from './answers.js';
+import { Answers, type Waiting } from './answers.js';
 import type { BatchTable } from './store/batch-statement.js';
 import { LOG_CHAIN } from './core/record/entry.js';
 import type { Draft } from './commit/draft.js';
@@ -9,12 +10,12 @@ import type { Erased, ErasureOptions, ErasureOutcome } from './commit/erasure-ba
 import type { HeadFile } from './store/head-file.js';
 import type { LedgerReader } from './ledger.reader.js';
 import { type Ahead, LogEnd, nameOf, type Report } from './commit/log-end.js';
-import type { LogKey } from './keys/log-key.js';
+import type { LogKey } from './crypto/log-key.js';
 import type { LogKeys } from './keys/log-key-files.js';
-import type { Actor, ChainModel, Command, Outcome, Receipt } from './model.js';
+import type { Actor, ChainModel, Command, Outcome } from './model.js';
 import { idempotencyKey } from './store/remembered-requests.js';
 import type { Store } from './store/store.js';
-import { asUnavailable, LedgerUnavailable } from './unavailable.js';
+import { asUnavailable, LedgerUnavailable, codeOf } from './unavailable.js';
 import type { Vault } from './keys/vault.js';
 
 /** Default of {@link WriterOptions.resolveMs}. */

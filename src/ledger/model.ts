@@ -3,17 +3,10 @@
  * Plain types only. The ledger imports no module; a module hands the writer a {@link Command} that
  * carries its own `decide` and, through its {@link ChainModel}, its own `evolve`, `rows` and `names`.
  */
+import type { ChainKind, EventSignature, JsonObject, LedgerEvent, Role } from './core/record/event.js';
+import type { Receipt } from './core/record/receipt.js';
 
-export type Json = null | boolean | number | string | Json[] | { [member: string]: Json };
-export type JsonObject = { [member: string]: Json };
-/** No members. */
-export type Nothing = Record<string, never>;
-
-/** What a chain is about (design 2). It stands in the payload, never in the entry. */
-export type ChainKind = 'prescription' | 'supply' | 'patient' | 'log';
-
-/** Who did it. `system` is RxLedger's own timers and workers. */
-export type Role = 'prescriber' | 'pharmacist' | 'patient' | 'auditor' | 'administrator' | 'system';
+/** Who acts. */
 export interface Actor {
   /** Account id (UUIDv4); `system` for the service itself, `import` for imported history. */
   readonly id: string;
@@ -40,30 +33,6 @@ export interface NewEvent<T extends string = string, D = JsonObject, V = JsonObj
   /** When it happened, RFC 3339 UTC with milliseconds; when absent, the instant it is recorded. */
   readonly occurredAt?: string;
   /** Put there by the ledger alone, once the command's signature was found to hold. */
-  readonly signature?: EventSignature;
-}
-
-/** An actor's signature of an event (design 3), over its statement (`core/statement.ts`). */
-export interface EventSignature {
-  readonly commandId: string;
-  /** Detached JWS by a key in force; of the actor's first key, by the key that is enrolled. */
-  readonly jws: string;
-  /** Of an enrolment signed with another key: the same by the key that is enrolled. */
-  readonly possession?: string;
-}
-
-/** An event as it is committed, as `evolve` sees it now and on every later replay. */
-export interface LedgerEvent<T extends string = string, D = JsonObject, V = JsonObject> {
-  readonly kind: ChainKind;
-  readonly chain: string;
-  readonly seq: number;
-  readonly type: T;
-  readonly data: D;
-  readonly derived: V;
-  readonly actor: { readonly id: string; readonly role: Role; readonly org: string | null };
-  readonly occurredAt: string;
-  readonly recordedAt: string;
-  /** Absent: its actor did not sign it. */
   readonly signature?: EventSignature;
 }
 
@@ -173,6 +142,8 @@ export interface NamedChainRef {
   readonly expect?: 'absent';
 }
 
+export const isNamed = (ref: ChainRef | NamedChainRef): ref is NamedChainRef => 'name' in ref;
+
 /** What `decide` is given about the chains of its command. */
 export interface View {
   /** State by the position of the chain in `command.chains`; null for a chain that has no entry yet. */
@@ -212,24 +183,6 @@ export interface Command {
   readonly signature?: CommandSignature | null | undefined;
   /** Pure. Called once per attempt; a batch that is re-run calls it again. */
   decide(view: View): Decision;
-}
-
-/** What anybody can check offline: that the entry stands in the log that the checkpoint signs. All byte strings are base64. */
-export interface Receipt {
-  readonly v: 1;
-  /** The log's origin. */
-  readonly log: string;
-  /** Log index of the entry. */
-  readonly index: number;
-  /** The entry's stored bytes. */
-  readonly entry: string;
-  /** RFC 6962 inclusion proof in the tree of the checkpoint's size. */
-  readonly proof: readonly string[];
-  /** C2SP tlog-checkpoint in a signed note. */
-  readonly checkpoint: string;
-  /** Payload bytes and salt, for those who may see them. */
-  readonly payload?: string;
-  readonly salt?: string;
 }
 
 export interface CommittedEvent extends LedgerEvent {

@@ -22,3 +22,6 @@ export function asUnavailable(error: unknown): LedgerUnavailable | null {
   }
   return null;
 }
+
+/** The code of an error of Node's or the system's, for example `ENOSPC`; `unknown` when it has none. */
+export const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'unknown';

@@ -1,3 +1,4 @@
+import type { Receipt } from '../ledger/core/record/receipt.js';
 import { Injectable } from '@nestjs/common';
 import { LOG_CHAIN } from '../ledger/core/record/entry.js';
 import { HASH_BYTES } from '../ledger/core/hasher.js';
@@ -6,7 +7,6 @@ import { encodeBundle, TILE_WIDTH } from '../ledger/core/tlog/tiles.js';
 import { encodeHashes, encodeTlogProof } from '../ledger/core/tlog/tlog-proof.js';
 import { readKeyHistory } from '../ledger/read/key-history.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
-import type { Receipt } from '../ledger/model.js';
 import { moveReceipt } from '../ledger/read/handover-receipt.js';
 import { disclosed, openClear } from '../ledger/store/payload.js';
 import { TileProofs } from '../ledger/read/stored-proofs.js';

@@ -1,3 +1,4 @@
+import { PublicRoute } from '../http/public-route.js';
 import { Controller, Get, Param, Query, Req } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
@@ -68,7 +69,7 @@ export class LogController {
   ) {}
 
   @Get('checkpoint')
-  @Action('public')
+  @PublicRoute()
   @ApiOperation({
     summary:
       'The newest published checkpoint, with witnesses the newest at quorum (C2SP tlog-checkpoint in a signed note)',
@@ -79,7 +80,7 @@ export class LogController {
   }
 
   @Get('checkpoints')
-  @Action('public')
+  @PublicRoute()
   @ApiOperation({ summary: 'Every checkpoint that was published, newest first' })
   @ApiOkResponse({ standardSchema: page })
   async checkpoints(
@@ -94,7 +95,7 @@ export class LogController {
   }
 
   @Get('chain')
-  @Action('public')
+  @PublicRoute()
   @ApiOperation({
     summary:
       "The log's own chain, from its beginning: its own keys, and whose keys were enrolled and revoked, and when",
@@ -110,7 +111,7 @@ export class LogController {
   }
 
   @Get('rotations')
-  @Action('public')
+  @PublicRoute()
   @ApiOperation({
     summary:
       "How the log's key was replaced, oldest first: receipts under checkpoints that the old and the new key signed",
@@ -123,7 +124,7 @@ export class LogController {
   }
 
   @Get('continued')
-  @Action('public')
+  @PublicRoute()
   @ApiOperation({
     summary:
       'Of a log that goes on under another name, what it continues and how much was lost: receipts, oldest first',
@@ -147,7 +148,7 @@ export class LogController {
   }
 
   @Get('tile/*')
-  @Action('public')
+  @PublicRoute()
   @ApiOperation({ summary: 'A hash tile (C2SP tlog-tiles, height 8): 32 bytes a hash' })
   @ApiParam({ name: 'path', schema: tileSchema, description: '`<L>/<N>[.p/<W>]`, may hold slashes' })
   @LogFile('bytes', 'immutable', 'Hash tile')
@@ -159,7 +160,7 @@ export class LogController {
   }
 
   @Get('proof/:index')
-  @Action('public')
+  @PublicRoute()
   @ApiOperation({ summary: 'Inclusion proof of an entry in the served tree (C2SP tlog-proof@v1)' })
   @ApiParam({ name: 'index', schema: number, description: 'log index of the entry' })
   @LogFile('text', 'moving', 'tlog-proof')
@@ -168,7 +169,7 @@ export class LogController {
   }
 
   @Get('consistency/:old/:new')
-  @Action('public')
+  @PublicRoute()
   @ApiOperation({
     summary: 'Consistency proof between two tree sizes (RFC 9162 section 2.1.4.1), base64, one hash a line',
     description:

@@ -1,3 +1,4 @@
+import type { LedgerEvent } from '../ledger/core/record/event.js';
 import { describe, expect, it } from 'vitest';
 import {
   ADMINISTRATOR,
@@ -14,7 +15,7 @@ import {
   SYSTEM,
   THE_PATIENT,
 } from '../../test/support/domain.js';
-import type { Actor, Decision, LedgerEvent } from '../ledger/model.js';
+import type { Actor, Decision } from '../ledger/model.js';
 import {
   decideAccess,
   decideBreakGlass,

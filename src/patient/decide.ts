@@ -1,5 +1,6 @@
 /** What is recorded about a patient: enrolment, who read, what disagrees in their book. */
-import { accept, refuse, type Decision, type NewEvent, type Role } from '../ledger/model.js';
+import type { Role } from '../ledger/core/record/event.js';
+import { accept, refuse, type Decision, type NewEvent } from '../ledger/model.js';
 import type { Context } from '../prescription/context.js';
 import type { NewEventOf } from '../prescription/events.js';
 import type { RefusalCode } from '../refusals/refusals.js';

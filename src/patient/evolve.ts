@@ -1,5 +1,5 @@
 /** How a patient chain comes to its state. No clock, no configuration. */
-import type { LedgerEvent } from '../ledger/model.js';
+import type { LedgerEvent } from '../ledger/core/record/event.js';
 import { unhandled } from '../prescription/evolve-supply.js';
 import type { Patient, PatientEvent, Reporter } from './state.js';
 

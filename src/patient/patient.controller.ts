@@ -1,3 +1,4 @@
+import type { LedgerEvent } from '../ledger/core/record/event.js';
 import { Body, Controller, Get, HttpCode, Param, Post } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
@@ -6,7 +7,7 @@ import { answer } from '../http/problem/problem.js';
 import { receipts, receiptsOf } from '../http/write/receipt-schema.js';
 import { Action, CurrentActor } from '../identity/guard/access.js';
 import { uuid } from '../identity/people.js';
-import type { Actor, LedgerEvent } from '../ledger/model.js';
+import type { Actor } from '../ledger/model.js';
 import { isPatientEvent } from './evolve.js';
 import type { Patient } from './state.js';
 import { PatientService } from './patient.service.js';

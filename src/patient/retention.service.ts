@@ -1,3 +1,5 @@
+import { decideErase, decidePlaceHold, decideReleaseHold } from './decide-holds.js';
+import type { Receipt } from '../ledger/core/record/receipt.js';
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { type Db, isConflict, placeholders } from '../database/db.js';
@@ -7,18 +9,10 @@ import { Tokens } from '../identity/guard/tokens.js';
 import type { Erased } from '../ledger/commit/erasure-batch.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
-import { type Actor, type Idempotency, type Outcome, type Receipt, SYSTEM } from '../ledger/model.js';
+import { type Actor, type Idempotency, type Outcome, SYSTEM } from '../ledger/model.js';
 import { disclosed, openEvent, splitPayload } from '../ledger/store/payload.js';
 import { Vault } from '../ledger/keys/vault.js';
-import {
-  decideErase,
-  decidePlaceHold,
-  decideReleaseHold,
-  type EraseReason,
-  type Hold,
-  type HoldPlaced,
-  type HoldReleased,
-} from './holds.js';
+import { type EraseReason, type Hold, type HoldPlaced, type HoldReleased } from './holds.js';
 import { patientModel } from './chain-model.js';
 import type { Patient } from './state.js';
 

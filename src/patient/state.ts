@@ -1,5 +1,5 @@
 /** The state of a patient chain: who it is, what is open about them, who was let in, what keeps it from erasure. */
-import type { LedgerEvent, Nothing } from '../ledger/model.js';
+import type { Json, LedgerEvent, Nothing } from '../ledger/core/record/event.js';
 import type { Hold, HoldPlaced, HoldReleased } from './holds.js';
 
 export type Identifier = { system: string; value: string };
@@ -13,7 +13,7 @@ export type PatientEnrolled = LedgerEvent<
     identifiers: Identifier[];
     address: string | null;
     /** FHIR Patient, verbatim, when it came by import. */
-    source: import('../ledger/model.js').Json;
+    source: Json;
   },
   Nothing
 >;
@@ -91,7 +91,7 @@ export type Discrepancy = {
   /** Pharmacies whose only contact is a report of their own: naming an order, perhaps by guessing, opens nothing. */
   reporters: Reporter[];
   /** What was compared: ids of dispenses, amounts, instants. JSON, encrypted like every payload. */
-  evidence: { [member: string]: import('../ledger/model.js').Json };
+  evidence: { [member: string]: Json };
 };
 
 export type DiscrepancyOpened = LedgerEvent<

@@ -1,11 +1,11 @@
 import { Module } from '@nestjs/common';
 import { IdentityModule } from '../identity/identity.module.js';
-import { PrescriptionModule } from '../access/access.module.js';
+import { AccessModule } from '../access/access.module.js';
 import { PrescribingController } from './prescribing.controller.js';
 import { PrescribingService } from './prescribing.service.js';
 
 @Module({
-  imports: [IdentityModule, PrescriptionModule],
+  imports: [IdentityModule, AccessModule],
   controllers: [PrescribingController],
   providers: [PrescribingService],
 })

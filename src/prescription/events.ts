@@ -2,7 +2,8 @@
  * Every event of a prescription chain and of a supply chain, version by version. A published version
  * is never changed: a new shape is a new version, and old versions are read for ever.
  */
-import type { Json, LedgerEvent, NewEvent, Nothing } from '../ledger/model.js';
+import type { Json, LedgerEvent, Nothing } from '../ledger/core/record/event.js';
+import type { NewEvent } from '../ledger/model.js';
 
 /** An exact amount: decimal string and UCUM unit (`{tablet}`, `mL`, `g`). Summed only within one unit. */
 export type Quantity = { value: string; unit: string };

@@ -1,7 +1,7 @@
 /**
  * How a supply chain comes to its state, and the handings-over and doses that prescription chains hold as well.
  */
-import type { LedgerEvent } from '../ledger/model.js';
+import type { LedgerEvent } from '../ledger/core/record/event.js';
 import type {
   DispenseRecorded,
   DispenseReported,

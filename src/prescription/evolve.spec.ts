@@ -1,3 +1,4 @@
+import type { LedgerEvent } from '../ledger/core/record/event.js';
 import { describe, expect, it } from 'vitest';
 import {
   cancel,
@@ -17,7 +18,6 @@ import {
   type Step,
   timer,
 } from '../../test/support/domain.js';
-import type { LedgerEvent } from '../ledger/model.js';
 import { evolvePrescription } from './evolve.js';
 import { evolveSupply, KEPT_DOSES } from './evolve-supply.js';
 

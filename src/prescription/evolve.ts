@@ -3,7 +3,7 @@
  * no configuration, no formulary: what those said stands in the event. Rules are checked by `decide`; here
  * every event that was recorded is a fact.
  */
-import type { LedgerEvent } from '../ledger/model.js';
+import type { LedgerEvent } from '../ledger/core/record/event.js';
 import type {
   DispenseRecorded,
   DispenseReversed,

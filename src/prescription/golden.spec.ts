@@ -1,3 +1,4 @@
+import type { LedgerEvent } from '../ledger/core/record/event.js';
 import { describe, expect, it } from 'vitest';
 import {
   firstCommitments,
@@ -15,7 +16,6 @@ import { LOG_CONTINUED } from '../ledger/core/statements/continuation.js';
 import { LOG_KEY_ROTATED } from '../ledger/core/statements/key-rotation.js';
 import type { KeyEnrolled, KeyRevoked } from '../ledger/log-chain/actor-keys.js';
 import { isLogEvent } from '../ledger/log-chain/log-chain.js';
-import type { LedgerEvent } from '../ledger/model.js';
 import { nodeHasher } from '../ledger/crypto/node-hasher.js';
 import { openEvent, sealEvent } from '../ledger/store/payload.js';
 import type { PatientEvent } from '../patient/state.js';

@@ -1,3 +1,4 @@
+import type { LedgerEvent } from '../ledger/core/record/event.js';
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import {
@@ -13,7 +14,7 @@ import {
   type Step,
   SYSTEM,
 } from '../../test/support/domain.js';
-import type { Decision, LedgerEvent } from '../ledger/model.js';
+import type { Decision } from '../ledger/model.js';
 import { decideReconcile } from '../patient/decide.js';
 import { evolvePatient } from '../patient/evolve.js';
 import type { Patient } from '../patient/state.js';

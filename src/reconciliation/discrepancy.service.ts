@@ -1,7 +1,8 @@
+import type { JsonObject } from '../ledger/core/record/event.js';
 import { Injectable } from '@nestjs/common';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
-import type { Actor, Idempotency, JsonObject, Outcome } from '../ledger/model.js';
+import type { Actor, Idempotency, Outcome } from '../ledger/model.js';
 import { may } from '../identity/guard/policy.js';
 import { AccessLog } from '../patient/access-log.js';
 import { decideResolve, type ResolveDiscrepancy } from '../patient/decide.js';

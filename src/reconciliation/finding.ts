@@ -1,8 +1,8 @@
 /** What every class of discrepancy is given, and how one is named. */
+import type { JsonObject } from '../ledger/core/record/event.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { toBase64, utf8 } from '../ledger/core/bytes.js';
 import { jcs } from '../ledger/core/jcs.js';
-import type { JsonObject } from '../ledger/model.js';
 import type { Discrepancy } from '../patient/state.js';
 
 export type Judging = {

@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { PrescriptionModule } from '../access/access.module.js';
+import { AccessModule } from '../access/access.module.js';
 import { DiscrepancyController } from './discrepancy.controller.js';
 import { DiscrepancyService } from './discrepancy.service.js';
 import { JobsController } from './jobs.controller.js';
@@ -14,7 +14,7 @@ import { Workers } from './workers.js';
  * ledger and HTTP. What runs beside the requests starts with the application, but for `ROLE=api`.
  */
 @Module({
-  imports: [PrescriptionModule],
+  imports: [AccessModule],
   controllers: [DiscrepancyController, JobsController],
   providers: [DiscrepancyService, Jobs, Judged, Reconciler, Sweep, Workers],
   exports: [Workers],

@@ -1,3 +1,4 @@
+import type { Kept } from './kept.js';
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,12 +12,11 @@ import { rootOf } from '../../src/ledger/core/tlog/merkle.js';
 import { formatVerifierKey, parseVerifierKey } from '../../src/ledger/core/tlog/note.js';
 import { parsePolicy } from '../../src/ledger/core/tlog/policy.js';
 import { verifyInclusion } from '../../src/ledger/core/tlog/proof.js';
-import { type ReceiptResult, verifyReceipt } from '../../src/ledger/core/record/receipt.js';
+import { type ReceiptResult, verifyReceipt, type Receipt } from '../../src/ledger/core/record/receipt.js';
 import { exportLog } from '../../src/ledger/verify/export.js';
-import { loadKey } from '../../src/ledger/keys/key-files.js';
+import { loadKey } from '../../src/ledger/crypto/key-files.js';
 import { LedgerReader } from '../../src/ledger/ledger.reader.js';
-import { LogKey } from '../../src/ledger/keys/log-key.js';
-import type { Receipt } from '../../src/ledger/model.js';
+import { LogKey } from '../../src/ledger/crypto/log-key.js';
 import { Vault } from '../../src/ledger/keys/vault.js';
 import { verifyExport } from '../../src/ledger/verify/export-file.js';
 import type { Attack } from './attack.js';
@@ -32,7 +32,7 @@ import { PARTIES, type Party, PARTY_NAMES, verified, verifyReport } from './part
 import { show, type Shown } from './shown.js';
 import { tableInReadme, TABLES } from './readme.js';
 import { servedCosigned } from './witnesses.js';
-import { honestWorld, type HonestWorld, type Kept, ORIGIN, replaceKey, WITH_ANOTHER_KEY } from './world.js';
+import { honestWorld, type HonestWorld, ORIGIN, replaceKey, WITH_ANOTHER_KEY } from './world.js';
 
 let world: HonestWorld;
 /** The same kind of log, whose key was replaced on the way, and which everybody has followed since before. */

@@ -1,4 +1,5 @@
 /** Verifiers that did too little: known falls of others. They stand here to be fooled. */
+import type { Kept } from './kept.js';
 import { utf8 } from '../../src/ledger/core/bytes.js';
 import { openCheckpoint } from '../../src/ledger/core/tlog/checkpoint.js';
 import { decodeEntry } from '../../src/ledger/core/record/entry.js';
@@ -9,7 +10,6 @@ import { rootAt, rootOf } from '../../src/ledger/core/tlog/merkle.js';
 import { TILE_WIDTH, tileNodeReader } from '../../src/ledger/core/tlog/tiles.js';
 import type { Shown } from './shown.js';
 import { servedCosigned } from './witnesses.js';
-import type { Kept } from './world.js';
 
 export type Careless = 'trusts tiles' | 'trusts middle links' | 'counts cosignatures';
 

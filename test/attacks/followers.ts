@@ -2,6 +2,7 @@
  * Auditors who run `rxledger follow` with the pinned key alone, no `--policy`: the program's own follower, as that
  * command line makes it, on a folder of its own.
  */
+import type { Kept } from './kept.js';
 import { cpSync, readFileSync } from 'node:fs';
 import { Clock } from '../../src/time/clock.js';
 import { checkEvidence, evidenceSchema } from '../../src/audit/follow/evidence.js';
@@ -13,7 +14,6 @@ import { logOnly } from '../../src/ledger/core/tlog/policy.js';
 import { nodeHasher } from '../../src/ledger/crypto/node-hasher.js';
 import { temporaryFolder } from '../support/ledger.js';
 import type { Shown } from './shown.js';
-import type { Kept } from './world.js';
 
 export interface Look {
   /** What the command would exit with for: an alarm, in its words; null: all is well. */

@@ -1,9 +1,9 @@
 /** Small steps that attacks are made of. */
+import type { JsonObject } from '../../src/ledger/core/record/event.js';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { concat } from '../../src/ledger/core/bytes.js';
 import { decodeEntry, encodeEntry, type Entry, entryTime } from '../../src/ledger/core/record/entry.js';
 import { jcs } from '../../src/ledger/core/jcs.js';
-import type { JsonObject } from '../../src/ledger/model.js';
 import { nodeHasher } from '../../src/ledger/crypto/node-hasher.js';
 import { payloadBytes } from '../../src/ledger/store/payload.js';
 import { encrypt } from '../../src/ledger/keys/vault.js';

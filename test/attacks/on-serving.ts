@@ -6,7 +6,7 @@ import { BEFORE_ALL, LAST_OF_ALL } from '../../src/ledger/core/statements/chain-
 import type { ChainPosition } from '../../src/ledger/core/statements/chain-head-note.js';
 import { decodeEntry } from '../../src/ledger/core/record/entry.js';
 import { parseVerifierKey } from '../../src/ledger/core/tlog/note.js';
-import { loadKey } from '../../src/ledger/keys/key-files.js';
+import { loadKey } from '../../src/ledger/crypto/key-files.js';
 import { readHead } from '../../src/ledger/store/tip.js';
 import { WitnessKey } from '../../src/audit/witness/witness-key.js';
 import { type Attack, MEMORY } from './attack.js';

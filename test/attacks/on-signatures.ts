@@ -1,8 +1,8 @@
 /** Attacks on what somebody says who signs, by an operator who has all keys but theirs. */
+import type { EventSignature } from '../../src/ledger/core/record/event.js';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { KEY_ENROLLED, KEY_REVOKED } from '../../src/ledger/log-chain/actor-keys.js';
 import { statementOf } from '../../src/ledger/core/record/statement.js';
-import type { EventSignature } from '../../src/ledger/model.js';
 import { openEvent } from '../../src/ledger/store/payload.js';
 import { newSigner, type Signer } from '../support/signer.js';
 import { type Attack, MEMORY, payloadAt } from './attack.js';

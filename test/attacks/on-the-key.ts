@@ -7,7 +7,7 @@ import { SettableClock } from '../../src/time/clock.js';
 import { LOG_CHAIN } from '../../src/ledger/core/record/entry.js';
 import { LOG_KEY_ROTATED } from '../../src/ledger/core/statements/key-rotation.js';
 import { LOG_REF } from '../../src/ledger/log-chain/log-chain.js';
-import { LogKey, rotationData } from '../../src/ledger/keys/log-key.js';
+import { LogKey, rotationData } from '../../src/ledger/crypto/log-key.js';
 import { SYSTEM } from '../../src/ledger/model.js';
 import { openLedger } from '../../src/ledger/start/open-ledger.js';
 import { readHead } from '../../src/ledger/store/tip.js';

@@ -5,7 +5,7 @@ import { CHAIN_MODELS } from '../../src/chain-models.js';
 import { Clock } from '../../src/time/clock.js';
 import { Config } from '../../src/config/config.js';
 import { continueLog } from '../../src/ledger/upkeep/continue.js';
-import { loadKey } from '../../src/ledger/keys/key-files.js';
+import { loadKey } from '../../src/ledger/crypto/key-files.js';
 import { ed25519Signer, signNote } from '../../src/ledger/core/tlog/note.js';
 import { nodeInTile, TILE_WIDTH } from '../../src/ledger/core/tlog/tiles.js';
 import { nodeHasher } from '../../src/ledger/crypto/node-hasher.js';

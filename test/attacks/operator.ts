@@ -22,8 +22,8 @@ import { decodeEntry, encodeEntry, type Entry, LOG_CHAIN, ZERO32 } from '../../s
 import { completeAt, GrowingTree, rootAt } from '../../src/ledger/core/tlog/merkle.js';
 import { TILE_WIDTH } from '../../src/ledger/core/tlog/tiles.js';
 import { dataKeyOf } from '../../src/ledger/read/chain-events.js';
-import { loadKey } from '../../src/ledger/keys/key-files.js';
-import { LogKey } from '../../src/ledger/keys/log-key.js';
+import { loadKey } from '../../src/ledger/crypto/key-files.js';
+import { LogKey } from '../../src/ledger/crypto/log-key.js';
 import type { ChainModel } from '../../src/ledger/model.js';
 import { nodeHasher } from '../../src/ledger/crypto/node-hasher.js';
 import { openEvent, payloadBytes, splitPayload } from '../../src/ledger/store/payload.js';

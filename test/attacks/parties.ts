@@ -2,6 +2,9 @@
  * Who may catch an operator, each as the check that it makes for real, with nothing but what it kept itself and
  * what the log shows it now.
  */
+import type { Kept } from './kept.js';
+import type { Receipt } from '../../src/ledger/core/record/receipt.js';
+import type { LedgerEvent } from '../../src/ledger/core/record/event.js';
 import { runVerify, type VerifyOptions } from '../../src/cli/ledger/verify.js';
 import { EXIT } from '../../src/cli/terminal.js';
 import { KEY_REVOKED } from '../../src/ledger/log-chain/actor-keys.js';
@@ -12,7 +15,6 @@ import { nobleHasher } from '../../src/ledger/core/hasher.js';
 import { holdsFor, parseDetachedJws } from '../../src/ledger/core/record/jws.js';
 import { nobleCheck } from '../../src/ledger/core/record/public-key.js';
 import { statementBytes, statementOf } from '../../src/ledger/core/record/statement.js';
-import type { LedgerEvent, Receipt } from '../../src/ledger/model.js';
 import { openEvent } from '../../src/ledger/store/payload.js';
 import { EntryAudit, TileAudit } from '../../src/ledger/verify/entries.js';
 import { Findings, type VerifyReport } from '../../src/ledger/verify/report.js';
@@ -21,7 +23,7 @@ import { chainHead, keptCheckpoint, receipt } from './receipts.js';
 import { payloads, type Shown } from './shown.js';
 import { openedBy } from './trust.js';
 import { policy, witness } from './witnesses.js';
-import { type Kept, ORIGIN } from './world.js';
+import { ORIGIN } from './world.js';
 
 /** @returns what gives the operator away; null when the party sees nothing */
 export type Check = (shown: Shown, kept: Kept) => Promise<string | null>;

@@ -1,4 +1,5 @@
 /** People who kept something that the log gave them: a receipt, a checkpoint. */
+import type { Kept } from './kept.js';
 import { compareWithHead, compareWithList, type Comparison } from '../../src/ledger/core/statements/compare-heads.js';
 import { BEFORE_ALL, verifyChainList } from '../../src/ledger/core/statements/chain-list-note.js';
 import { parseChainHeadKey, verifyChainHead } from '../../src/ledger/core/statements/chain-head-note.js';
@@ -7,12 +8,11 @@ import type { Checkpoint } from '../../src/ledger/core/tlog/checkpoint.js';
 import { nobleHasher } from '../../src/ledger/core/hasher.js';
 import { consistencyProof, inclusionProof } from '../../src/ledger/core/tlog/merkle.js';
 import { verifyConsistency, verifyInclusion } from '../../src/ledger/core/tlog/proof.js';
-import { type VerifiedReceipt, verifyReceipt } from '../../src/ledger/core/record/receipt.js';
+import { type VerifiedReceipt, verifyReceipt, type Receipt } from '../../src/ledger/core/record/receipt.js';
 import { tileNodeReader } from '../../src/ledger/core/tlog/tiles.js';
-import type { Actor, Receipt } from '../../src/ledger/model.js';
+import type { Actor } from '../../src/ledger/model.js';
 import { payloads, type Shown } from './shown.js';
 import { openedBy, policyOf } from './trust.js';
-import type { Kept } from './world.js';
 
 const nodesOf = ({ tile }: Shown) => tileNodeReader(nobleHasher, tile);
 

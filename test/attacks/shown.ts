@@ -12,7 +12,7 @@ import type { FetchFile } from '../../src/ledger/core/tlog/log-client.js';
 import { HASH_BYTES } from '../../src/ledger/core/hasher.js';
 import { parseTilePath, tileWidth } from '../../src/ledger/core/tlog/tiles.js';
 import { dataKeyOf } from '../../src/ledger/read/chain-events.js';
-import { loadKey } from '../../src/ledger/keys/key-files.js';
+import { loadKey } from '../../src/ledger/crypto/key-files.js';
 import { readKeyHistory } from '../../src/ledger/read/key-history.js';
 import { LedgerReader } from '../../src/ledger/ledger.reader.js';
 import { splitPayload } from '../../src/ledger/store/payload.js';

@@ -1,9 +1,9 @@
 /** Whose checkpoints somebody takes: those of a key that they pinned, and of the keys to which it passed their trust. */
+import type { Receipt } from '../../src/ledger/core/record/receipt.js';
 import type { Checkpoint } from '../../src/ledger/core/tlog/checkpoint.js';
 import { openRotationReceipt, policyFor, type Rotation } from '../../src/ledger/core/statements/key-rotation.js';
 import { parseVerifierKey } from '../../src/ledger/core/tlog/note.js';
 import { logOnly, openWitnessed, type Policy, type Quorum } from '../../src/ledger/core/tlog/policy.js';
-import type { Receipt } from '../../src/ledger/model.js';
 
 /** @param trust a verifier key or a policy; @param known events by which the log's key was replaced, oldest first */
 export function policyOf(trust: string | Policy, known: readonly Receipt[], note: string): Policy {

@@ -1,4 +1,5 @@
 /** Witnesses of the log, each as its process would answer, and who trusts a quorum of them. */
+import type { Kept } from './kept.js';
 import { cpSync } from 'node:fs';
 import { utf8 } from '../../src/ledger/core/bytes.js';
 import { nobleHasher } from '../../src/ledger/core/hasher.js';
@@ -11,7 +12,6 @@ import { temporaryFolder } from '../support/ledger.js';
 import { type Shown, sizeIn } from './shown.js';
 import { openedBy, rotationsIn } from './trust.js';
 import { type Ask, withWitness } from './witness.js';
-import type { Kept } from './world.js';
 
 /** What is submitted: a signed checkpoint and the tree that it is proven to come from. */
 type Tree = Pick<Shown, 'checkpoint' | 'tile'>;

@@ -1,3 +1,4 @@
+import type { Receipt } from '../../src/ledger/core/record/receipt.js';
 import { randomUUID } from 'node:crypto';
 import { cpSync, mkdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -7,11 +8,9 @@ import { ChainHeadKey, CHAIN_HEAD_KEY_FILE } from '../../src/log/chains/chain-he
 import { SettableClock } from '../../src/time/clock.js';
 import { dbOf } from '../../src/database/db.js';
 import { openSqliteReadOnly } from '../../src/database/data-source.js';
-import type { PublicJwk } from '../../src/ledger/core/record/public-key.js';
 import type { Statement } from '../../src/ledger/core/record/statement.js';
-import { loadKey } from '../../src/ledger/keys/key-files.js';
+import { loadKey } from '../../src/ledger/crypto/key-files.js';
 import { prepareKey, settleKey } from '../../src/ledger/keys/log-key-files.js';
-import type { Receipt } from '../../src/ledger/model.js';
 import { openLedger } from '../../src/ledger/start/open-ledger.js';
 import { readHead } from '../../src/ledger/store/tip.js';
 import type { Answer as WitnessAnswer } from '../../src/audit/witness/witness.js';
@@ -19,34 +18,11 @@ import { accepted, type Answer, type Api, issue, LISINOPRIL, newOrder, startApi,
 import { enrol, newSigner, postSigned, type Signer } from '../support/signer.js';
 import { temporaryFolder, testConfig } from '../support/ledger.js';
 import { look } from './followers.js';
+import type { Kept } from './kept.js';
 import { show } from './shown.js';
 import { rotationsIn } from './trust.js';
 import { withWitness } from './witness.js';
 import { askToCosign, withLines } from './witnesses.js';
-
-/** What others got from the honest log and kept, out of the operator's reach. */
-export interface Kept {
-  /** The log's verifier key, pinned in the beginning. */
-  readonly vkey: string;
-  /** The events by which that key was replaced since, as the log showed them to whoever has seen them. */
-  readonly rotations: readonly Receipt[];
-  /** The verifier key of its chain heads, pinned. */
-  readonly chainHeads: string;
-  /** A published checkpoint: the auditor has followed up to it, and the witnesses have cosigned none that is later. */
-  readonly checkpoint: string;
-  /** Of the target's entries and of the log's last one, as the writes answered them. */
-  readonly receipts: readonly Receipt[];
-  /** Whose the target is. */
-  readonly patient: string;
-  /** Who signs, and the key as the actor gave it. */
-  readonly actor: { readonly account: string; readonly kid: string; readonly jwk: PublicJwk };
-  /** Folder of `rxledger follow`. */
-  readonly follower: string;
-  /** Folders of three witnesses. */
-  readonly witnesses: readonly string[];
-  /** A policy file: two of the three must have cosigned. */
-  readonly policy: string;
-}
 
 /** Log indexes of one order's entries: issued, claimed, dispensed, two doses. */
 export type OrderEntries = readonly [issued: number, claimed: number, dispensed: number, dose: number, dose: number];

@@ -13,7 +13,11 @@ import {
   type SignedChainList,
   verifyChainList,
 } from '../../src/ledger/core/statements/chain-list-note.js';
-import { parseChainHeadKey, type SignedChainHead, verifyChainHead } from '../../src/ledger/core/statements/chain-head-note.js';
+import {
+  parseChainHeadKey,
+  type SignedChainHead,
+  verifyChainHead,
+} from '../../src/ledger/core/statements/chain-head-note.js';
 import { openCheckpoint } from '../../src/ledger/core/tlog/checkpoint.js';
 import type { VerifierKey } from '../../src/ledger/core/tlog/note.js';
 import { type VerifiedReceipt, verifyReceipt } from '../../src/ledger/core/record/receipt.js';

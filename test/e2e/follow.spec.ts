@@ -8,7 +8,7 @@ import { Replica } from '../../src/audit/follow/replica/replica.js';
 import { fromUtf8 } from '../../src/ledger/core/bytes.js';
 import { openCheckpoint } from '../../src/ledger/core/tlog/checkpoint.js';
 import { LogClient } from '../../src/ledger/core/tlog/log-client.js';
-import { loadOrCreateKey } from '../../src/ledger/keys/key-files.js';
+import { loadOrCreateKey } from '../../src/ledger/crypto/key-files.js';
 import { nodeHasher } from '../../src/ledger/crypto/node-hasher.js';
 import { accepted, type Api, issue, startApi } from '../support/api.js';
 import { temporaryFolder } from '../support/ledger.js';

@@ -17,7 +17,7 @@ import * as fc from 'fast-check';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openCheckpoint } from '../../src/ledger/core/tlog/checkpoint.js';
 import { HeadFile, readHeadFile } from '../../src/ledger/store/head-file.js';
-import { LogKey } from '../../src/ledger/keys/log-key.js';
+import { LogKey } from '../../src/ledger/crypto/log-key.js';
 import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
 import {
   count,

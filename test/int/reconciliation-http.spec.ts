@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SettableClock } from '../../src/time/clock.js';
 import { ConfigModule } from '../../src/config/config.module.js';
 import { Config } from '../../src/config/config.js';
-import { HttpModule } from '../../src/http/health/health.module.js';
+import { HealthModule } from '../../src/http/health/health.module.js';
 import { createLogger } from '../../src/config/logging.js';
 import { createServer } from '../../src/http/server.js';
 import { type DemoSignIn, seedDemo } from '../../src/seed/demo-accounts.js';
@@ -72,7 +72,7 @@ describe('discrepancies and jobs over HTTP', () => {
         imports: [
           ConfigModule.with(config, clock),
           LedgerModule.with([prescriptionModel, supplyModel, patientModel]),
-          HttpModule,
+          HealthModule,
           IdentityModule,
           ReconciliationModule,
         ],

@@ -8,7 +8,7 @@ import { NestFactory } from '@nestjs/core';
 import { SettableClock } from '../../src/time/clock.js';
 import { ConfigModule } from '../../src/config/config.module.js';
 import { Config } from '../../src/config/config.js';
-import { HttpModule } from '../../src/http/health/health.module.js';
+import { HealthModule } from '../../src/http/health/health.module.js';
 import { LedgerModule } from '../../src/ledger/ledger.module.js';
 import { LedgerReader } from '../../src/ledger/ledger.reader.js';
 import { LedgerWriter } from '../../src/ledger/ledger.writer.js';
@@ -65,7 +65,7 @@ export async function start(
       imports: [
         ConfigModule.with(config, clock),
         LedgerModule.with([prescriptionModel, supplyModel, patientModel]),
-        HttpModule,
+        HealthModule,
         ReconciliationModule,
       ],
     },

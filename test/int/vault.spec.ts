@@ -17,7 +17,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vites
 import { runRotateKek } from '../../src/cli/ledger/rotate-kek.js';
 import type { Terminal } from '../../src/cli/terminal.js';
 import type { Config } from '../../src/config/config.js';
-import { createKey, KeyFileError, loadKey, loadOrCreateKey } from '../../src/ledger/keys/key-files.js';
+import { createKey, KeyFileError, loadKey, loadOrCreateKey } from '../../src/ledger/crypto/key-files.js';
 import type { Ledger } from '../../src/ledger/start/open-ledger.js';
 import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
 import { decrypt, encrypt, freshKey, Vault, VaultError } from '../../src/ledger/keys/vault.js';
@@ -138,7 +138,7 @@ describe('key files', () => {
     const script = join(folder.path, 'make-key.mjs');
     writeFileSync(
       script,
-      `import { loadOrCreateKey } from ${JSON.stringify(join(process.cwd(), 'dist/src/ledger/key-files.js'))};
+      `import { loadOrCreateKey } from ${JSON.stringify(join(process.cwd(), 'dist/src/ledger/crypto/key-files.js'))};
        console.log('ready');
        const until = Number(process.argv[2]);
        while (Date.now() < until);

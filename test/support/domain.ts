@@ -1,5 +1,6 @@
 /** Given / when / then for the pure domain: people, steps and the fold of what they decide. */
-import type { Actor, Decision, LedgerEvent, NewEvent, Refusal } from '../../src/ledger/model.js';
+import type { LedgerEvent } from '../../src/ledger/core/record/event.js';
+import type { Actor, Decision, NewEvent, Refusal } from '../../src/ledger/model.js';
 import {
   type ClaimIssue,
   decideClaim,

@@ -1,9 +1,10 @@
+import type { JsonObject } from '../../src/ledger/core/record/event.js';
 import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Clock } from '../../src/time/clock.js';
 import { Config } from '../../src/config/config.js';
-import type { Actor, ChainModel, ChainRef, Command, JsonObject } from '../../src/ledger/model.js';
+import type { Actor, ChainModel, ChainRef, Command } from '../../src/ledger/model.js';
 import { refuse } from '../../src/ledger/model.js';
 import { openLedger, type Ledger, type Report } from '../../src/ledger/start/open-ledger.js';
 

@@ -3,7 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { publicJwk } from '../../src/cli/keys/client-token.js';
 import { ASSERTION_TYPE, TOKEN_PATH } from '../../src/identity/machines/client-assertion.js';
-import { ed25519FromSeed } from '../../src/ledger/keys/log-key.js';
+import { ed25519FromSeed } from '../../src/ledger/crypto/log-key.js';
 import { accepted, type Answer, type Api } from './api.js';
 
 export interface Machine {

@@ -3,7 +3,14 @@ import { createHash } from 'node:crypto';
 import { concat, toBase64, utf8 } from '../../src/ledger/core/bytes.js';
 import { formatCheckpoint } from '../../src/ledger/core/tlog/checkpoint.js';
 import { commit, parsePayload } from '../../src/ledger/core/record/commitment.js';
-import { decodeEntry, encodeEntry, type Entry, entryTime, LOG_CHAIN, ZERO32 } from '../../src/ledger/core/record/entry.js';
+import {
+  decodeEntry,
+  encodeEntry,
+  type Entry,
+  entryTime,
+  LOG_CHAIN,
+  ZERO32,
+} from '../../src/ledger/core/record/entry.js';
 import { jcs } from '../../src/ledger/core/jcs.js';
 import type { FetchFile } from '../../src/ledger/core/tlog/log-client.js';
 import { formatRotation, LOG_KEY_ROTATED } from '../../src/ledger/core/statements/key-rotation.js';

@@ -1,3 +1,4 @@
+import type { Receipt } from '../../ledger/core/record/receipt.js';
 import type { Checkpoint } from '../../ledger/core/tlog/checkpoint.js';
 import { type Entry, LOG_CHAIN } from '../../ledger/core/record/entry.js';
 import type { Bundle, FetchFile, LogClient } from '../../ledger/core/tlog/log-client.js';
@@ -6,7 +7,6 @@ import { TILE_WIDTH } from '../../ledger/core/tlog/tiles.js';
 import { Alarm, entriesOf } from './alarms.js';
 import { entryOf } from './evidence.js';
 import { checkShown } from './log-chain.js';
-import type { Receipt } from '../../ledger/model.js';
 import type { Replica } from './replica/replica.js';
 import { type Rule, violationOf } from './entry-rules.js';
 import type { FollowStore, Progress } from './chain-ends.js';

@@ -1,15 +1,16 @@
+import type { Receipt } from '../../ledger/core/record/receipt.js';
 import { equal } from '../../ledger/core/bytes.js';
 import type { Checkpoint } from '../../ledger/core/tlog/checkpoint.js';
 import type { FetchFile, LogClient } from '../../ledger/core/tlog/log-client.js';
 import { handOver } from '../../ledger/core/statements/key-rotation.js';
-import { type Continuation, ContinuationError, openContinuationReceipt } from '../../ledger/core/statements/continuation.js';
-import type { Receipt } from '../../ledger/model.js';
+import {
+  type Continuation,
+  ContinuationError,
+  openContinuationReceipt,
+} from '../../ledger/core/statements/continuation.js';
 import { nodeHasher } from '../../ledger/crypto/node-hasher.js';
-import { servedItems } from './served-lists.js';
+import { CONTINUED, servedItems } from './served-lists.js';
 import { Alarm } from './alarms.js';
-
-/** File of `/log`, and of a replica, that holds how the log went on under another name. */
-export const CONTINUED = 'continued';
 
 export interface Continued {
   readonly said: Continuation;

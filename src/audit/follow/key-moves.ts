@@ -1,3 +1,4 @@
+import type { Receipt } from '../../ledger/core/record/receipt.js';
 import { join } from 'node:path';
 import { equal, utf8 } from '../../ledger/core/bytes.js';
 import type { Checkpoint } from '../../ledger/core/tlog/checkpoint.js';
@@ -9,16 +10,12 @@ import {
   type Rotation,
   RotationError,
 } from '../../ledger/core/statements/key-rotation.js';
-import type { Receipt } from '../../ledger/model.js';
 import { nodeHasher } from '../../ledger/crypto/node-hasher.js';
-import { servedItems } from './served-lists.js';
+import { ROTATIONS, servedItems } from './served-lists.js';
 import { Alarm, prefixOf } from './alarms.js';
 import { readIfThere, writeDurably } from './durable.js';
 import type { Replica } from './replica/replica.js';
 import { FollowFolderError } from './chain-ends.js';
-
-/** File of the folder, and of `/log`, that holds them. */
-export const ROTATIONS = 'rotations';
 
 /** One replacement of the log's key that both keys have signed. */
 export interface KeyMove {

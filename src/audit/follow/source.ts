@@ -1,7 +1,6 @@
 import { AnswerTooLong, bodyOf, within } from '../../net/untrusted-answer.js';
-import { MAX_ENTRY_BYTES } from '../../ledger/core/record/entry.js';
 import type { FetchFile } from '../../ledger/core/tlog/log-client.js';
-import { TILE_WIDTH } from '../../ledger/core/tlog/tiles.js';
+import { TILE_WIDTH, MAX_ENTRY_BYTES } from '../../ledger/core/tlog/tiles.js';
 
 /** A log that is away, or whose answers are not those of a log. That is an outage, not an alarm. */
 export class SourceError extends Error {

@@ -9,7 +9,7 @@ import {
   splitNote,
   type VerifierKey,
 } from '../../ledger/core/tlog/note.js';
-import { ed25519FromSeed } from '../../ledger/keys/log-key.js';
+import { ed25519FromSeed } from '../../ledger/crypto/log-key.js';
 
 /** A witness's name and key: makes cosignatures (C2SP tlog-cosignature, cosignature/v1). */
 export class WitnessKey {

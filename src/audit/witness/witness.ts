@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { Clock } from '../../time/clock.js';
 import { type Checkpoint, parseCheckpoint } from '../../ledger/core/tlog/checkpoint.js';
 import { NoteError, openNote, parseVerifierKey } from '../../ledger/core/tlog/note.js';
-import { loadKey, loadOrCreateKey } from '../../ledger/keys/key-files.js';
+import { loadKey, loadOrCreateKey } from '../../ledger/crypto/key-files.js';
 import { describeError } from '../../config/logging.js';
 import { cosignatureTime, decide, provesFork } from './decide.js';
 import { checkpointFile, type WitnessFolder, WitnessFolderError } from './folder.js';

@@ -13,7 +13,7 @@ import { createLogger } from '../../config/logging.js';
 import { CheckpointError } from '../../ledger/core/tlog/checkpoint.js';
 import { NoteError, parseVerifierKey } from '../../ledger/core/tlog/note.js';
 import { logsOnly, parsePolicy, type Policy, PolicyError } from '../../ledger/core/tlog/policy.js';
-import { loadKey } from '../../ledger/keys/key-files.js';
+import { loadKey } from '../../ledger/crypto/key-files.js';
 import { nodeHasher } from '../../ledger/crypto/node-hasher.js';
 import { ClientToken, tokenIn } from '../keys/client-token.js';
 import {

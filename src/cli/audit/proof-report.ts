@@ -1,10 +1,10 @@
 /** What `rxledger proof verify` has to say about files that people kept, and against each other. */
+import type { ShownSignature } from '../../ledger/core/record/statement.js';
 import type { Comparison } from '../../ledger/core/statements/compare-heads.js';
 import type { SignedChainList } from '../../ledger/core/statements/chain-list-note.js';
 import type { ChainHeadReason, SignedChainHead } from '../../ledger/core/statements/chain-head-note.js';
 import { toBase64 } from '../../ledger/core/bytes.js';
 import type { DisclosureReason, VerifiedDisclosure } from '../../ledger/core/record/disclosure.js';
-import type { ShownSignature } from '../../ledger/core/record/event-signature.js';
 import type { ReceiptReason, VerifiedReceipt } from '../../ledger/core/record/receipt.js';
 
 export type ProofReason = ReceiptReason | DisclosureReason | ChainHeadReason | 'actor-signature' | 'actor-unknown';

@@ -1,3 +1,4 @@
+import type { Receipt } from '../../ledger/core/record/receipt.js';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +14,6 @@ import { nobleHasher } from '../../ledger/core/hasher.js';
 import { jcs } from '../../ledger/core/jcs.js';
 import { ed25519Signer, signNote } from '../../ledger/core/tlog/note.js';
 import { encodeTlogProof } from '../../ledger/core/tlog/tlog-proof.js';
-import type { Receipt } from '../../ledger/model.js';
 import { readFixture, readFixtureText } from '../../../test/fixtures/rfc6962/vectors.js';
 import { cosign, witnessOf } from '../../../test/fixtures/witnesses.js';
 import { goodEntries, MADE_VKEY, type MadeRotation, ORIGIN, rotatedLog } from '../../../test/support/made-log.js';
@@ -29,7 +29,7 @@ function kept(name: string, content: string | Uint8Array): string {
   writeFileSync(path, content);
   return path;
 }
-const golden = (name: string) => fileURLToPath(new URL(`../../test/fixtures/golden/${name}`, import.meta.url));
+const golden = (name: string) => fileURLToPath(new URL(`../../../test/fixtures/golden/${name}`, import.meta.url));
 
 /** `rxledger proof verify` where there is nothing but these files: no settings at all. */
 async function verify(...args: string[]) {

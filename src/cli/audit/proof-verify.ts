@@ -8,7 +8,6 @@ import { ChainHeadError, parseChainHeadKey, verifyChainHead } from '../../ledger
 import { CheckpointError } from '../../ledger/core/tlog/checkpoint.js';
 import { verifyDisclosure } from '../../ledger/core/record/disclosure.js';
 import { decodeEntry, EntryError } from '../../ledger/core/record/entry.js';
-import { type ShownSignature, shownSignature } from '../../ledger/core/record/event-signature.js';
 import { isObject } from '../../ledger/core/jcs.js';
 import {
   type Continuation,
@@ -26,10 +25,9 @@ import {
 import { NoteError, parseVerifierKey, type VerifierKey } from '../../ledger/core/tlog/note.js';
 import { logsOnly, nameInLog, parsePolicy, type Policy, PolicyError } from '../../ledger/core/tlog/policy.js';
 import type { PublicJwk } from '../../ledger/core/record/public-key.js';
-import { verifyReceipt } from '../../ledger/core/record/receipt.js';
-import { STATED } from '../../ledger/core/record/statement.js';
+import { verifyReceipt, type Receipt } from '../../ledger/core/record/receipt.js';
+import { STATED, type ShownSignature, shownSignature } from '../../ledger/core/record/statement.js';
 import type { TlogProof } from '../../ledger/core/tlog/tlog-proof.js';
-import type { Receipt } from '../../ledger/model.js';
 import { publicKeysIn } from '../keys/actor-key.js';
 import { documentsIn, type ProofDocument } from './proof-documents.js';
 import {

@@ -1,9 +1,9 @@
+import { isKeyName } from '../../ledger/core/tlog/note.js';
 import { readFile } from 'node:fs/promises';
 import { pino } from 'pino';
 import { Clock } from '../../time/clock.js';
 import { Config } from '../../config/config.js';
 import { createLogger } from '../../config/logging.js';
-import { isKeyName } from '../../ledger/core/name.js';
 import { WitnessFolder, WitnessFolderError } from '../../audit/witness/folder.js';
 import { type LogEntry, LogListError, parseLogList, trustedLogs } from '../../audit/witness/logs.js';
 import { createWitnessServer } from '../../audit/witness/server.js';

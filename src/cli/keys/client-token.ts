@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type { Clock } from '../../time/clock.js';
 import { bodyOf, within } from '../../net/untrusted-answer.js';
 import { ASSERTION_TYPE, TOKEN_PATH } from '../../identity/machines/client-assertion.js';
-import { ed25519FromSeed } from '../../ledger/keys/log-key.js';
+import { ed25519FromSeed } from '../../ledger/crypto/log-key.js';
 import { EnvironmentError } from '../terminal.js';
 
 /** An assertion is used at once. */

@@ -1,5 +1,5 @@
 import { basename, dirname } from 'node:path';
-import { loadOrCreateKey } from '../../ledger/keys/key-files.js';
+import { loadOrCreateKey } from '../../ledger/crypto/key-files.js';
 import { publicJwk } from './client-token.js';
 import { type CommonOptions, EXIT, type ExitCode, type Terminal } from '../terminal.js';
 

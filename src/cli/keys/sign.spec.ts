@@ -1,3 +1,4 @@
+import type { Receipt } from '../../ledger/core/record/receipt.js';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +16,6 @@ import { holdsFor, parseDetachedJws } from '../../ledger/core/record/jws.js';
 import { ed25519Signer, signNote } from '../../ledger/core/tlog/note.js';
 import { nobleCheck, type PublicJwk, thumbprint } from '../../ledger/core/record/public-key.js';
 import { type Statement, statementBytes } from '../../ledger/core/record/statement.js';
-import type { Receipt } from '../../ledger/model.js';
 import { run } from '../program.js';
 import type { Terminal } from '../terminal.js';
 

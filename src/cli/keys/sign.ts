@@ -6,8 +6,8 @@ import { jcs } from '../../ledger/core/jcs.js';
 import { signDetached } from '../../ledger/core/record/jws.js';
 import { thumbprint } from '../../ledger/core/record/public-key.js';
 import { type Statement, statementBytes } from '../../ledger/core/record/statement.js';
-import { loadKey } from '../../ledger/keys/key-files.js';
-import { ed25519FromSeed } from '../../ledger/keys/log-key.js';
+import { loadKey } from '../../ledger/crypto/key-files.js';
+import { ed25519FromSeed } from '../../ledger/crypto/log-key.js';
 import { type CommonOptions, EnvironmentError, EXIT, type ExitCode, type Terminal, UsageError } from '../terminal.js';
 
 const statement = z.strictObject({

@@ -1,8 +1,8 @@
+import { isKeyName } from '../../ledger/core/tlog/note.js';
 import { existsSync } from 'node:fs';
 import { CHAIN_MODELS } from '../../chain-models.js';
 import { Clock } from '../../time/clock.js';
 import { Config } from '../../config/config.js';
-import { isKeyName } from '../../ledger/core/name.js';
 import { type Continued, ContinueRefused, continueLog } from '../../ledger/upkeep/continue.js';
 import {
   type CommonOptions,

@@ -3,8 +3,8 @@ import type { DataSource } from 'typeorm';
 import type { Config } from '../../config/config.js';
 import { openReader } from '../../database/data-source.js';
 import { dbOf } from '../../database/db.js';
-import { loadKey } from '../../ledger/keys/key-files.js';
-import { LogKey } from '../../ledger/keys/log-key.js';
+import { loadKey } from '../../ledger/crypto/key-files.js';
+import { LogKey } from '../../ledger/crypto/log-key.js';
 import { type HeadRow, readHead } from '../../ledger/store/tip.js';
 import { EnvironmentError } from '../terminal.js';
 

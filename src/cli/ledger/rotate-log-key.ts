@@ -1,9 +1,10 @@
+import type { Receipt } from '../../ledger/core/record/receipt.js';
 import { CHAIN_MODELS } from '../../chain-models.js';
 import { Clock } from '../../time/clock.js';
 import { Config, ConfigError } from '../../config/config.js';
 import { type Db, dbOf } from '../../database/db.js';
 import { type KeyHistory, readKeyHistory } from '../../ledger/read/key-history.js';
-import type { LogKey } from '../../ledger/keys/log-key.js';
+import type { LogKey } from '../../ledger/crypto/log-key.js';
 import {
   begunKey,
   destroyLogKey,
@@ -13,7 +14,6 @@ import {
   oldKeyFiles,
   prepareKey,
 } from '../../ledger/keys/log-key-files.js';
-import type { Receipt } from '../../ledger/model.js';
 import { moveReceipt } from '../../ledger/read/handover-receipt.js';
 import { openLedger } from '../../ledger/start/open-ledger.js';
 import { TileProofs } from '../../ledger/read/stored-proofs.js';

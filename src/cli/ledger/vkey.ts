@@ -1,7 +1,7 @@
 import { CHAIN_HEAD_KEY_FILE, ChainHeadKey } from '../../log/chains/chain-head-key.js';
 import { Config } from '../../config/config.js';
 import { dbOf } from '../../database/db.js';
-import { loadKey } from '../../ledger/keys/key-files.js';
+import { loadKey } from '../../ledger/crypto/key-files.js';
 import { readKeyHistory } from '../../ledger/read/key-history.js';
 import { withLog } from './open-log.js';
 import { type CommonOptions, EnvironmentError, EXIT, type ExitCode, type Terminal, UsageError } from '../terminal.js';

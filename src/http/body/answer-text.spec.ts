@@ -1,7 +1,7 @@
+import type { Receipt } from '../../ledger/core/record/receipt.js';
 import { serialize } from 'node:v8';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Receipt } from '../../ledger/model.js';
 import { answerText, asciiText } from './answer-text.js';
 import { receiptsOf } from '../write/receipt-schema.js';
 

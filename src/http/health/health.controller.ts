@@ -1,3 +1,5 @@
+import { PublicRoute } from '../public-route.js';
+import type { Json } from '../../ledger/core/record/event.js';
 import { Controller, Get, ServiceUnavailableException } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import {
@@ -6,8 +8,6 @@ import {
   type HealthIndicatorResult,
   HealthIndicatorService,
 } from '@nestjs/terminus';
-import { Action } from '../../identity/guard/access.js';
-import type { Json } from '../../ledger/model.js';
 import { refuseRequest } from '../problem/problem.js';
 import { Readiness, type ReadinessCheck } from './readiness.js';
 
@@ -24,14 +24,14 @@ export class HealthController {
   ) {}
 
   @Get('live')
-  @Action('public')
+  @PublicRoute()
   @ApiOperation({ summary: 'The process runs' })
   live(): { status: 'ok' } {
     return { status: 'ok' };
   }
 
   @Get('ready')
-  @Action('public')
+  @PublicRoute()
   @ApiOperation({
     summary:
       'Database, Redis and relay are in order, and how witnessing stands; 503 with the same details when one is not',

@@ -10,4 +10,4 @@ import { Readiness } from './readiness.js';
   providers: [Readiness],
   exports: [Readiness],
 })
-export class HttpModule {}
+export class HealthModule {}

@@ -6,8 +6,7 @@
  */
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { problem } from '../openapi.js';
-import type { Problem } from './problem.js';
+import { type Problem, problem } from './problem.js';
 
 declare module 'fastify' {
   interface FastifyContextConfig {

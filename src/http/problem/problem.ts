@@ -1,9 +1,21 @@
 /** Refusals as RFC 9457 problems, and the way from an outcome of the ledger to an answer. */
-import type { JsonObject, Outcome, Refusal } from '../../ledger/model.js';
+import type { JsonObject } from '../../ledger/core/record/event.js';
+import { z } from 'zod';
+import type { Outcome, Refusal } from '../../ledger/model.js';
 import { REFUSALS } from '../../refusals/refusals.js';
 import type { RequestRefusalCode } from '../../refusals/request-refusals.js';
 
 export const PROBLEM_TYPE = 'application/problem+json';
+
+/** The shape of a problem, for the API's description. */
+export const problem = z
+  .looseObject({
+    type: z.string(),
+    title: z.string(),
+    status: z.number().int(),
+    code: z.string().describe('stable; programs decide by it'),
+  })
+  .describe('RFC 9457 problem; facts of the refusal are further members');
 
 /** RFC 9457 section 3: `application/problem+json`. The facts of the refusal are extension members. */
 export type Problem = JsonObject & { type: string; title: string; status: number; code: string };

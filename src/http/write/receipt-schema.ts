@@ -1,7 +1,7 @@
 /** Receipts as answers carry them. */
+import type { Receipt } from '../../ledger/core/record/receipt.js';
 import { z } from 'zod';
 import type { ReceiptState } from '../../ledger/core/tlog/policy.js';
-import type { Receipt } from '../../ledger/model.js';
 import { asciiText, JSON_TEXT } from '../body/answer-text.js';
 
 const base64 = z.string().describe('base64');

@@ -1,8 +1,8 @@
+import { ACTION } from '../../http/public-route.js';
 import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { refuseRequest } from '../../http/problem/problem.js';
 import type { Actor } from '../../ledger/model.js';
-import { ACTION } from './access.js';
 import { type Action, mayEver } from './policy.js';
 import { Tokens } from './tokens.js';
 

@@ -3,6 +3,7 @@ import { applyDecorators, createParamDecorator, type ExecutionContext, SetMetada
 import { ApiBearerAuth, ApiExtension } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import type { Actor } from '../../ledger/model.js';
+import { ACTION } from '../../http/public-route.js';
 import type { Action as PolicyAction } from './policy.js';
 
 declare module 'fastify' {
@@ -12,19 +13,13 @@ declare module 'fastify' {
   }
 }
 
-export const ACTION = 'rxledger:action';
-
 /**
  * Names the policy action of a route; every route has exactly one. The guard asks for a token (unless the
  * action is `public`) and whether the role may do the action at all; the relation to the thing itself is
  * checked by the service with `may(...)`.
  */
-export function Action(action: PolicyAction): MethodDecorator {
-  return applyDecorators(
-    SetMetadata(ACTION, action),
-    ApiExtension('x-action', action),
-    ...(action === 'public' ? [] : [ApiBearerAuth()]),
-  );
+export function Action(action: Exclude<PolicyAction, 'public'>): MethodDecorator {
+  return applyDecorators(SetMetadata(ACTION, action), ApiExtension('x-action', action), ApiBearerAuth());
 }
 
 /** The actor of the request, on every route whose action is not `public`. */

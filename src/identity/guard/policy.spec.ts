@@ -1,5 +1,5 @@
+import type { Role } from '../../ledger/core/record/event.js';
 import { describe, expect, it } from 'vitest';
-import type { Role } from '../../ledger/model.js';
 import { type Action, ACTIONS, may, mayEver, type Relation } from './policy.js';
 
 const ROLES: readonly Role[] = ['prescriber', 'pharmacist', 'patient', 'auditor', 'administrator', 'system'];

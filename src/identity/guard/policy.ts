@@ -1,5 +1,5 @@
+import type { Role } from '../../ledger/core/record/event.js';
 /** Who may do what, and through which relation to the thing: one table (design 7). */
-import type { Role } from '../../ledger/model.js';
 
 /**
  * How the actor stands to what the action is about.

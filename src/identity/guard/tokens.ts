@@ -2,7 +2,7 @@ import { createHash, createPublicKey, type KeyObject, randomUUID } from 'node:cr
 import { exportJWK, type JWK, jwtVerify, SignJWT } from 'jose';
 import { z } from 'zod';
 import type { Clock } from '../../time/clock.js';
-import { ed25519FromSeed } from '../../ledger/keys/log-key.js';
+import { ed25519FromSeed } from '../../ledger/crypto/log-key.js';
 import type { Actor } from '../../ledger/model.js';
 
 /** A token's life. Short, since only disabling the account ends it earlier. */

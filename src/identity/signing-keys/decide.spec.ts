@@ -1,9 +1,10 @@
+import type { LedgerEvent, Role } from '../../ledger/core/record/event.js';
 import { describe, expect, it } from 'vitest';
 import { newSigner } from '../../../test/support/signer.js';
 import { KEY_ENROLLED, KEY_REVOKED } from '../../ledger/log-chain/actor-keys.js';
 import { LOG_CHAIN } from '../../ledger/core/record/entry.js';
 import { type LogChain, logModel } from '../../ledger/log-chain/log-chain.js';
-import type { Actor, Decision, LedgerEvent, Role } from '../../ledger/model.js';
+import type { Actor, Decision } from '../../ledger/model.js';
 import { decideEnrol, decideRevoke, MOST_EVER, MOST_KEYS } from './decide.js';
 
 const actor = (id: string, role: Role = 'prescriber'): Actor => ({ id, role, org: null, patient: null });

@@ -1,5 +1,11 @@
 /** Enrolling and revoking actors' keys (design 3): events on the log chain, so that no key is swapped unseen. */
-import { KEY_ENROLLED, KEY_REVOKED, NO_KEYS, type KeyEnrolled, type KeyRevoked } from '../../ledger/log-chain/actor-keys.js';
+import {
+  KEY_ENROLLED,
+  KEY_REVOKED,
+  NO_KEYS,
+  type KeyEnrolled,
+  type KeyRevoked,
+} from '../../ledger/log-chain/actor-keys.js';
 import { may } from '../guard/policy.js';
 import { LOG_CHAIN } from '../../ledger/core/record/entry.js';
 import { type PublicJwk, thumbprint } from '../../ledger/core/record/public-key.js';

@@ -1,9 +1,10 @@
+import type { JsonObject } from '../core/record/event.js';
 import { type Db, placeholders } from '../../database/db.js';
 import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow, isErased, openState } from '../store/chain-row.js';
 import { type Desk, type Draft, openStaging, seal } from './draft.js';
 import { closedHead } from './head-cache.js';
 import { dataKeyOf, refold } from '../read/chain-events.js';
-import type { Actor, ChainModel, JsonObject, Refusal } from '../model.js';
+import type { Actor, ChainModel, Refusal } from '../model.js';
 import type { Tip } from '../store/tip.js';
 
 /** What may come with an erasure. */

@@ -11,9 +11,9 @@ import {
 } from '../store/chain-row.js';
 import { LOG_CHAIN } from '../core/record/entry.js';
 import { logModel } from '../log-chain/log-chain.js';
-import type { ChainModel, Command } from '../model.js';
+import { type ChainModel, type Command, isNamed } from '../model.js';
 import { idempotencyKey, type RememberedRequest, requestOf } from '../store/remembered-requests.js';
-import { isNamed, type Known, type Staging } from './staging.js';
+import { type Known, type Staging } from './staging.js';
 import { Recent } from '../core/recently-used.js';
 import { freshKey, type SubjectKey, type SubjectRow, type Vault, VaultError } from '../keys/vault.js';
 import { refold } from '../read/chain-events.js';

@@ -13,7 +13,7 @@ import {
 } from './erasure-batch.js';
 import { HeadCache } from './head-cache.js';
 import { draftRotation, publishRotation } from './rotation-batch.js';
-import type { LogKey } from '../keys/log-key.js';
+import type { LogKey } from '../crypto/log-key.js';
 import type { Actor, ChainModel, Command } from '../model.js';
 import { Sealer } from '../crypto/sealer.js';
 import type { StagedEvent, Staging } from './staging.js';

@@ -4,7 +4,7 @@ import { LOG_KEY_ROTATED } from '../core/statements/key-rotation.js';
 import { type Desk, type Draft, openStaging, seal, stage } from './draft.js';
 import type { HeadCache } from './head-cache.js';
 import { LOG_REF } from '../log-chain/log-chain.js';
-import { handOverCheckpoint, type LogKey, rotationData } from '../keys/log-key.js';
+import { handOverCheckpoint, type LogKey, rotationData } from '../crypto/log-key.js';
 import { accept, type Command, SYSTEM } from '../model.js';
 import type { Tip } from '../store/tip.js';
 

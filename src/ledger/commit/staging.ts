@@ -1,22 +1,23 @@
+import type { LedgerEvent } from '../core/record/event.js';
 import { NO_KEYS } from '../log-chain/actor-keys.js';
 import { type ChainHead, ERASED, freshHead, nameText, rowsOf, type StoredRow } from '../store/chain-row.js';
 import { encodeEntry, entryTime, LOG_CHAIN } from '../core/record/entry.js';
 import type { GrowingTree } from '../core/tlog/merkle.js';
 import { decideSignature } from '../log-chain/decide-signature.js';
 import type { LogChain } from '../log-chain/log-chain.js';
-import type {
-  Actor,
-  ChainModel,
-  ChainRef,
-  Command,
-  CommittedEvent,
-  Decision,
-  LedgerEvent,
-  NamedChainRef,
-  NewEvent,
-  OutsideName,
-  Refusal,
-  SubjectRef,
+import {
+  type Actor,
+  type ChainModel,
+  type ChainRef,
+  type Command,
+  type CommittedEvent,
+  type Decision,
+  isNamed,
+  type NamedChainRef,
+  type NewEvent,
+  type OutsideName,
+  type Refusal,
+  type SubjectRef,
 } from '../model.js';
 import { nodeCheck } from '../crypto/node-signature-check.js';
 import { nodeHasher } from '../crypto/node-hasher.js';
@@ -71,8 +72,6 @@ export interface Known {
 const NOTHING = Buffer.alloc(0);
 
 type Accepted = Extract<Decision, { events: unknown }>;
-
-export const isNamed = (ref: ChainRef | NamedChainRef): ref is NamedChainRef => 'name' in ref;
 
 const refusal = (code: string): Staged => ({ kind: 'refusal', refusal: { code, facts: {} } });
 

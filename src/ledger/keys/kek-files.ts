@@ -1,7 +1,7 @@
 /** Key-encryption keys (KEKs) as files of the keys folder, `kek-<id>`, and copies of them under whatever name. */
 import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { syncKeys } from './key-files.js';
+import { syncKeys } from '../crypto/key-files.js';
 import { KEY } from '../crypto/seal-in-place.js';
 
 const KEK_FILE = /^kek-\d{4}$/;

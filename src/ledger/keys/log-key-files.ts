@@ -1,9 +1,9 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { linkSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { KeyFileError, loadKey, syncKeys, writeKey } from './key-files.js';
+import { KeyFileError, loadKey, syncKeys, writeKey } from '../crypto/key-files.js';
 import { parseVerifierKey } from '../core/tlog/note.js';
-import { ed25519FromSeed, LogKey } from './log-key.js';
+import { ed25519FromSeed, LogKey } from '../crypto/log-key.js';
 import { LedgerUnavailable } from '../unavailable.js';
 
 /** The file of the key that signs. */

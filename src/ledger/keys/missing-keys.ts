@@ -1,6 +1,6 @@
 import type { Db } from '../../database/db.js';
 import { kekIds } from './kek-files.js';
-import { loadKey } from './key-files.js';
+import { loadKey } from '../crypto/key-files.js';
 import { INDEX_KEY } from './vault.js';
 
 /**

@@ -1,7 +1,7 @@
 import { createDecipheriv, hkdfSync } from 'node:crypto';
 import type { Db } from '../../database/db.js';
 import { kekFiles, kekIds, removeKeks } from './kek-files.js';
-import { createKey, loadKey, loadOrCreateKey } from './key-files.js';
+import { createKey, loadKey, loadOrCreateKey } from '../crypto/key-files.js';
 import { nodeHasher } from '../crypto/node-hasher.js';
 import { freshBytes } from '../crypto/random.js';
 import { KEY, NONCE, OVERHEAD, sealInPlace, TAG } from '../crypto/seal-in-place.js';

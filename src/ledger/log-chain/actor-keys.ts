@@ -1,6 +1,6 @@
 /** Public keys of actors, as the log chain's events give them. Pure. */
+import type { LedgerEvent } from '../core/record/event.js';
 import type { PublicJwk } from '../core/record/public-key.js';
-import type { LedgerEvent } from '../model.js';
 
 /** Types of the log chain's events about actors' keys. */
 export const KEY_ENROLLED = 'actor-key.enrolled/1';

@@ -1,9 +1,10 @@
 /** Whether the event that a command records carries the signature that it needs (design 3). */
+import type { EventSignature } from '../core/record/event.js';
 import { type ActorKeys, KEY_ENROLLED, type KeyEnrolled } from './actor-keys.js';
 import { type DetachedJws, holdsFor, JwsError, parseDetachedJws } from '../core/record/jws.js';
 import type { CheckSignature, PublicJwk } from '../core/record/public-key.js';
 import { statementBytes, statementOf } from '../core/record/statement.js';
-import { type Command, type Decision, type EventSignature, type NewEvent, refuse } from '../model.js';
+import { type Command, type Decision, type NewEvent, refuse } from '../model.js';
 
 /**
  * How far the instant that an actor signs may be from the instant at which it is recorded, ms, where the event has no

@@ -3,6 +3,7 @@
  * salts, for they hold nothing personal. It has a subject of its own, with the nil UUID too, whose key protects its
  * state like that of every chain; it is never erased, never adopted, and nobody else's chain can be this one.
  */
+import type { LedgerEvent } from '../core/record/event.js';
 import {
   type ActorKeys,
   KEY_ENROLLED,
@@ -16,7 +17,7 @@ import {
 import { LOG_CHAIN } from '../core/record/entry.js';
 import { LOG_CONTINUED } from '../core/statements/continuation.js';
 import { LOG_KEY_ROTATED } from '../core/statements/key-rotation.js';
-import type { ChainModel, ChainRef, LedgerEvent } from '../model.js';
+import type { ChainModel, ChainRef } from '../model.js';
 
 /** What the log knows of itself. A later event type adds a member with what stands there before its first event. */
 export interface LogChain {

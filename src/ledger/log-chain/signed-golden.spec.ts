@@ -1,3 +1,4 @@
+import type { LedgerEvent } from '../core/record/event.js';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { goldenText, SALT } from '../../../test/fixtures/golden/events/read.js';
@@ -8,7 +9,6 @@ import { toBase64 } from '../core/bytes.js';
 import { holdsFor, parseDetachedJws } from '../core/record/jws.js';
 import { isPublicJwk, nobleCheck } from '../core/record/public-key.js';
 import { statementBytes, statementOf } from '../core/record/statement.js';
-import type { LedgerEvent } from '../model.js';
 import { nodeHasher } from '../crypto/node-hasher.js';
 import { openEvent, sealEvent } from '../store/payload.js';
 

@@ -1,6 +1,6 @@
+import type { Receipt } from '../core/record/receipt.js';
 import type { Db } from '../../database/db.js';
 import { inclusionProof } from '../core/tlog/merkle.js';
-import type { Receipt } from '../model.js';
 import { disclosed, openClear } from '../store/payload.js';
 import type { TileProofs } from './stored-proofs.js';
 

@@ -1,9 +1,14 @@
+import type { LedgerEvent } from '../core/record/event.js';
 import type { Db } from '../../database/db.js';
 import { LOG_CHAIN } from '../core/record/entry.js';
-import { type Continuation, ContinuationError, LOG_CONTINUED, openContinuation } from '../core/statements/continuation.js';
+import {
+  type Continuation,
+  ContinuationError,
+  LOG_CONTINUED,
+  openContinuation,
+} from '../core/statements/continuation.js';
 import { LOG_KEY_ROTATED, openRotation, type Rotation, RotationError } from '../core/statements/key-rotation.js';
 import { parseVerifierKey } from '../core/tlog/note.js';
-import type { LedgerEvent } from '../model.js';
 import { openEvent, splitPayload } from '../store/payload.js';
 
 /** One key took over from another: of the same log, or of one that goes on under another name. */

@@ -1,12 +1,11 @@
 import { type ActorKey, KEY_REVOKED, type KeyRevoked, NO_KEYS } from '../log-chain/actor-keys.js';
-import { codeOf } from '../answers.js';
 import { LOG_CHAIN } from '../core/record/entry.js';
 import type { IdFile } from '../store/id-file.js';
 import type { LedgerReader } from '../ledger.reader.js';
 import type { LedgerWriter } from '../ledger.writer.js';
 import { LOG_REF, type LogChain, logModel } from '../log-chain/log-chain.js';
 import { accept, refuse, SYSTEM } from '../model.js';
-import { LedgerUnavailable } from '../unavailable.js';
+import { LedgerUnavailable, codeOf } from '../unavailable.js';
 
 /** Actors' keys that were revoked, remembered outside the database, where a restored backup does not bring them back. */
 export class RevokedKeys {

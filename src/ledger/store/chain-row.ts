@@ -1,5 +1,6 @@
+import type { ChainKind } from '../core/record/event.js';
 import { ZERO32 } from '../core/record/entry.js';
-import type { ChainKind, ChainModel, OutsideName, ReadModel, Row } from '../model.js';
+import type { ChainModel, OutsideName, ReadModel, Row } from '../model.js';
 import type { Secret } from '../crypto/sealer.js';
 import { decrypt, freshKey, type SubjectKey, type Vault, VaultError } from '../keys/vault.js';
 

@@ -13,7 +13,7 @@ import { endedHeadFiles, HeadFile, isSignedBy, readWholeHeadFile, setAside } fro
 import { type KeyHistory, readKeyHistory } from '../read/key-history.js';
 import { publishRotation } from '../commit/rotation-batch.js';
 import { LOG_REF } from '../log-chain/log-chain.js';
-import type { LogKey } from '../keys/log-key.js';
+import type { LogKey } from '../crypto/log-key.js';
 import { heldKeys, keyIdOf, LogKeys, oldKeyFiles, prepareKey, settleKey } from '../keys/log-key-files.js';
 import { mustHoldKeys } from '../keys/missing-keys.js';
 import { accept, type ChainModel, type Command, SYSTEM } from '../model.js';

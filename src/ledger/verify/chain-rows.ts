@@ -1,7 +1,7 @@
+import type { LedgerEvent } from '../core/record/event.js';
 import { type ChainRow, ERASED } from '../store/chain-row.js';
 import { isCommitted, parsePayload } from '../core/record/commitment.js';
 import { decodeEntry } from '../core/record/entry.js';
-import type { LedgerEvent } from '../model.js';
 import { nodeHasher } from '../crypto/node-hasher.js';
 import { openEvent, splitPayload } from '../store/payload.js';
 import { bytes, integer, text as textOf } from './cells.js';

@@ -1,3 +1,4 @@
+import type { LedgerEvent } from '../core/record/event.js';
 import { type Db, placeholders } from '../../database/db.js';
 import {
   CHAIN_COLUMNS,
@@ -17,7 +18,7 @@ import { decodeEntry, LOG_CHAIN } from '../core/record/entry.js';
 import { jcs } from '../core/jcs.js';
 import { dataKeyOf } from '../read/chain-events.js';
 import type { LogName } from '../read/key-history.js';
-import type { ChainModel, LedgerEvent, ReadModel } from '../model.js';
+import type { ChainModel, ReadModel } from '../model.js';
 import { nodeHasher } from '../crypto/node-hasher.js';
 import { openEvent, splitPayload } from '../store/payload.js';
 import { decrypt, type Vault } from '../keys/vault.js';

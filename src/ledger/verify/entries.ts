@@ -1,8 +1,8 @@
+import { isKeyName } from '../core/tlog/note.js';
 import { type LogName, nameAt } from '../read/key-history.js';
 import { toBase64 } from '../core/bytes.js';
-import { decodeEntry, type Entry, isEntryTime, MAX_ENTRY_BYTES, ZERO32 } from '../core/record/entry.js';
-import { isKeyName } from '../core/name.js';
-import { TILE_WIDTH } from '../core/tlog/tiles.js';
+import { decodeEntry, type Entry, isEntryTime, ZERO32 } from '../core/record/entry.js';
+import { TILE_WIDTH, MAX_ENTRY_BYTES } from '../core/tlog/tiles.js';
 import { RebuiltTree, type RebuiltTile, sha256Text } from './rebuilt-tree.js';
 import type { Findings } from './report.js';
 

@@ -1,14 +1,16 @@
+import type { LedgerEvent } from '../core/record/event.js';
+import { MAX_ENTRY_BYTES } from '../core/tlog/tiles.js';
 import { z } from 'zod';
 import { fromBase64 } from '../core/bytes.js';
 import { ERASED } from '../store/chain-row.js';
 import { openCheckpoint } from '../core/tlog/checkpoint.js';
 import { isCommitted, parsePayload } from '../core/record/commitment.js';
-import { decodeEntry, type Entry, LOG_CHAIN, MAX_ENTRY_BYTES } from '../core/record/entry.js';
+import { decodeEntry, type Entry, LOG_CHAIN } from '../core/record/entry.js';
 import { lossInWords } from '../core/statements/continuation.js';
 import { KeyHistory, type LogName, nameAt } from '../read/key-history.js';
 import { linesOf } from './lines.js';
 import { nodeHasher } from '../crypto/node-hasher.js';
-import type { ChainModel, LedgerEvent } from '../model.js';
+import type { ChainModel } from '../model.js';
 import { openEvent, splitExported } from '../store/payload.js';
 import { isMinuteOf } from './chain-rows.js';
 import { EntryAudit, type TakenEntry } from './entries.js';

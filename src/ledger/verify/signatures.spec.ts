@@ -1,10 +1,10 @@
+import type { LedgerEvent } from '../core/record/event.js';
 import { expect, it } from 'vitest';
 import { newSigner } from '../../../test/support/signer.js';
 import { CHAIN_MODELS } from '../../chain-models.js';
 import { KEY_ENROLLED } from '../log-chain/actor-keys.js';
 import { LOG_CHAIN } from '../core/record/entry.js';
 import { statementOf } from '../core/record/statement.js';
-import type { LedgerEvent } from '../model.js';
 import { SignatureAudit } from './signatures.js';
 
 const ORIGIN = 'log.example/signatures';

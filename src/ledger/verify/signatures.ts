@@ -1,3 +1,4 @@
+import type { EventSignature, LedgerEvent } from '../core/record/event.js';
 import { KEY_ENROLLED, KEY_REVOKED } from '../log-chain/actor-keys.js';
 import { SIGNED_WITHIN_MS } from '../log-chain/decide-signature.js';
 import { LOG_CHAIN } from '../core/record/entry.js';
@@ -5,7 +6,7 @@ import { holdsFor, JwsError, parseDetachedJws } from '../core/record/jws.js';
 import { isPublicJwk, type PublicJwk, thumbprint } from '../core/record/public-key.js';
 import { statementBytes, statementOf } from '../core/record/statement.js';
 import { type LogName, nameAt } from '../read/key-history.js';
-import type { ChainModel, EventSignature, LedgerEvent } from '../model.js';
+import type { ChainModel } from '../model.js';
 import { nodeCheck } from '../crypto/node-signature-check.js';
 import { nodeHasher } from '../crypto/node-hasher.js';
 

@@ -1,8 +1,12 @@
 import { sign } from 'node:crypto';
-import { type SignedChainHead, chainHeadKeyName, formatChainHead } from '../../ledger/core/statements/chain-head-note.js';
+import {
+  type SignedChainHead,
+  chainHeadKeyName,
+  formatChainHead,
+} from '../../ledger/core/statements/chain-head-note.js';
 import { formatChainList, type SignedChainList } from '../../ledger/core/statements/chain-list-note.js';
 import { formatVerifierKey, KEY_TYPE, keyId, type NoteSigner, signNote } from '../../ledger/core/tlog/note.js';
-import { ed25519FromSeed } from '../../ledger/keys/log-key.js';
+import { ed25519FromSeed } from '../../ledger/crypto/log-key.js';
 
 /** In the keys folder, 32 bytes. */
 export const CHAIN_HEAD_KEY_FILE = 'chain-head.key';

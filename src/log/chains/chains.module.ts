@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
 import { Config } from '../../config/config.js';
-import { loadOrCreateKey } from '../../ledger/keys/key-files.js';
+import { loadOrCreateKey } from '../../ledger/crypto/key-files.js';
 import { LedgerReader } from '../../ledger/ledger.reader.js';
 import { CHAIN_HEAD_KEY_FILE, ChainHeadKey } from './chain-head-key.js';
 import { ChainsController } from './chains.controller.js';

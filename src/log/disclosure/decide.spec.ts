@@ -1,6 +1,7 @@
+import type { LedgerEvent } from '../../ledger/core/record/event.js';
 import { describe, expect, it } from 'vitest';
 import type { DisclosureFault } from '../../ledger/core/record/disclosure.js';
-import type { Actor, Decision, LedgerEvent } from '../../ledger/model.js';
+import type { Actor, Decision } from '../../ledger/model.js';
 import { evolvePatient } from '../../patient/evolve.js';
 import type { Patient } from '../../patient/state.js';
 import { decideClear, decideDisclose } from './decide.js';

@@ -1,3 +1,4 @@
+import type { Receipt } from '../../ledger/core/record/receipt.js';
 import { Injectable } from '@nestjs/common';
 import { relatedToChain } from '../../access/related-chains.js';
 import { AS_IF_ABSENT, answer, RefusalException } from '../../http/problem/problem.js';
@@ -5,7 +6,7 @@ import { Accounts } from '../../identity/accounts/accounts.js';
 import { type Disclosure, disclose } from '../../ledger/core/record/disclosure.js';
 import { LedgerReader } from '../../ledger/ledger.reader.js';
 import { LedgerWriter } from '../../ledger/ledger.writer.js';
-import type { Actor, CommittedEvent, Idempotency, Outcome, Receipt } from '../../ledger/model.js';
+import type { Actor, CommittedEvent, Idempotency, Outcome } from '../../ledger/model.js';
 import { nodeHasher } from '../../ledger/crypto/node-hasher.js';
 import { maySeePayload } from '../receipts.service.js';
 import { Served } from '../checkpoints/served.js';

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { sharedPath } from '../../../test/support/shared.js';
 import { allDrugs, findDrug, searchDrugs } from './formulary.js';
 
 /** 21 CFR 1308.12 (II), 1308.13 (III), 1308.14 (IV), 1308.15 (V), by ingredient. */
@@ -33,7 +34,7 @@ const CONTROLLED: Record<string, string> = {
 /** Products whose schedule is not that of their strongest ingredient. */
 const PRODUCTS: Record<string, string> = { 'acetaminophen / codeine': 'III' };
 
-const SHARED = new URL('../../../shared/rxnorm-codes.csv', import.meta.url);
+const SHARED = sharedPath('rxnorm-codes.csv');
 
 function parts(display: string): string[] {
   return display.toLowerCase().match(/[a-z]+|\d+(\.\d+)?/g) ?? [];

@@ -1,3 +1,4 @@
+import { ROTATIONS, CONTINUED } from '../served-lists.js';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EncodingError, fromUtf8 } from '../../../ledger/core/bytes.js';
@@ -8,9 +9,8 @@ import { type Bundle, LogClient, LogFileError } from '../../../ledger/core/tlog/
 import { NoteError, splitNote } from '../../../ledger/core/tlog/note.js';
 import { encodeBundle, type TilePath, tileWidth } from '../../../ledger/core/tlog/tiles.js';
 import { nodeHasher } from '../../../ledger/crypto/node-hasher.js';
-import { CONTINUED, continuedIn } from '../continued.js';
+import { continuedIn } from '../continued.js';
 import { readIfThere, replaceDurably, writeDurably } from '../durable.js';
-import { ROTATIONS } from '../key-moves.js';
 import { FollowFolderError } from '../chain-ends.js';
 import { bundleAt, type Completing, StoredFiles } from './stored-files.js';
 

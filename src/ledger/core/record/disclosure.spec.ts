@@ -1,6 +1,5 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Receipt } from '../../model.js';
 import { nodeHasher } from '../../crypto/node-hasher.js';
 import { fromBase64, toBase64, utf8 } from '../bytes.js';
 import { formatCheckpoint } from '../tlog/checkpoint.js';
@@ -11,7 +10,7 @@ import { nobleHasher } from '../hasher.js';
 import { jcs } from '../jcs.js';
 import { GrowingTree } from '../tlog/merkle.js';
 import { ed25519Signer, signNote } from '../tlog/note.js';
-import { verifyReceipt } from './receipt.js';
+import { verifyReceipt, type Receipt } from './receipt.js';
 import { bytes32, jsonValue, memberName, someHashes } from '../../../../test/fixtures/rfc6962/vectors.js';
 
 const log = 'rx.example/log';

@@ -2,7 +2,6 @@
  * Some members of one payload, to be shown to somebody who may not see the rest: they come with their keys, the others
  * with their digests. It holds neither the salt nor anything from which a withheld value could be confirmed.
  */
-import type { Receipt } from '../../model.js';
 import { equal, EncodingError, fromBase64, fromUtf8, toBase64, utf8 } from '../bytes.js';
 import {
   commitmentOf,
@@ -18,7 +17,7 @@ import { decodeEntry } from './entry.js';
 import { HASH_BYTES, type Hasher, nobleHasher } from '../hasher.js';
 import { isObject, JcsError } from '../jcs.js';
 import type { Policy } from '../tlog/policy.js';
-import { type ReceiptReason, type VerifiedReceipt, verifyReceipt } from './receipt.js';
+import { type ReceiptReason, type VerifiedReceipt, verifyReceipt, type Receipt } from './receipt.js';
 import { STATED } from './statement.js';
 
 /** A member that is shown: the value's canonical JSON and its key, both base64. */

@@ -1,14 +1,13 @@
+import { isKeyName } from '../tlog/note.js';
 import { EncodingError, fromBase64, fromUtf8, toBase64, utf8 } from '../bytes.js';
 import { HASH_BYTES } from '../hasher.js';
 import { isObject } from '../jcs.js';
-import { isKeyName } from '../name.js';
+import { MAX_ENTRY_BYTES } from '../tlog/tiles.js';
 
 /** `prev` of the first entry of a chain. */
 export const ZERO32: Uint8Array = new Uint8Array(HASH_BYTES);
 /** Chain id of the log's own chain (the nil UUID, RFC 9562 section 5.9). */
 export const LOG_CHAIN = '00000000-0000-0000-0000-000000000000';
-/** An entry's length must fit the two length bytes of an entry bundle (C2SP tlog-tiles). */
-export const MAX_ENTRY_BYTES = 65_535;
 
 /** What is hashed into the log. It holds no personal or clinical data: no actor, type, drug, organisation, patient. */
 export interface Entry {

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import type { Receipt } from '../../model.js';
 import { fromBase64, fromHex, toBase64, toHex, utf8 } from '../bytes.js';
 import { formatCheckpoint } from '../tlog/checkpoint.js';
 import { commit, isCommitted, membersOf, parsePayload, payloadText } from './commitment.js';
@@ -9,7 +8,7 @@ import { nobleHasher } from '../hasher.js';
 import { jcs } from '../jcs.js';
 import { GrowingTree } from '../tlog/merkle.js';
 import { ed25519Signer, signNote } from '../tlog/note.js';
-import { verifyReceipt } from './receipt.js';
+import { verifyReceipt, type Receipt } from './receipt.js';
 import { readFixture, readFixtureText } from '../../../../test/fixtures/rfc6962/vectors.js';
 
 /**

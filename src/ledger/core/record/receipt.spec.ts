@@ -1,6 +1,5 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Receipt } from '../../model.js';
 import { fromBase64, toBase64, utf8 } from '../bytes.js';
 import { CheckpointError, formatCheckpoint } from '../tlog/checkpoint.js';
 import { commit } from './commitment.js';
@@ -10,7 +9,7 @@ import { jcs } from '../jcs.js';
 import { GrowingTree } from '../tlog/merkle.js';
 import { appendSignature, ed25519Signer, NoteError, signNote } from '../tlog/note.js';
 import { parsePolicy } from '../tlog/policy.js';
-import { verifyReceipt } from './receipt.js';
+import { verifyReceipt, type Receipt } from './receipt.js';
 import { someHashes } from '../../../../test/fixtures/rfc6962/vectors.js';
 import { cosign, witnessOf } from '../../../../test/fixtures/witnesses.js';
 

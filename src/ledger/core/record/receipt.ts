@@ -1,4 +1,3 @@
-import type { Receipt } from '../../model.js';
 import { EncodingError, fromBase64, fromUtf8 } from '../bytes.js';
 import { type Checkpoint, CheckpointError } from '../tlog/checkpoint.js';
 import { isCommitted, parsePayload, PayloadError } from './commitment.js';
@@ -15,6 +14,24 @@ import {
   type Witnessed,
 } from '../tlog/policy.js';
 import { verifyInclusion } from '../tlog/proof.js';
+
+/** What anybody can check offline: that the entry stands in the log that the checkpoint signs. All byte strings are base64. */
+export interface Receipt {
+  readonly v: 1;
+  /** The log's origin. */
+  readonly log: string;
+  /** Log index of the entry. */
+  readonly index: number;
+  /** The entry's stored bytes. */
+  readonly entry: string;
+  /** RFC 6962 inclusion proof in the tree of the checkpoint's size. */
+  readonly proof: readonly string[];
+  /** C2SP tlog-checkpoint in a signed note. */
+  readonly checkpoint: string;
+  /** Payload bytes and salt, for those who may see them. */
+  readonly payload?: string;
+  readonly salt?: string;
+}
 
 export type ReceiptReason =
   /** Members are missing, or are not what a receipt has there. */

@@ -1,7 +1,6 @@
 import { EncodingError, fromBase64, toBase64 } from '../bytes.js';
 import { HASH_BYTES } from '../hasher.js';
-import { isKeyName } from '../name.js';
-import { KEY_TYPE, NoteError, openNote, parseVerifierKey, type VerifierKey } from '../tlog/note.js';
+import { KEY_TYPE, NoteError, openNote, parseVerifierKey, type VerifierKey, isKeyName } from '../tlog/note.js';
 
 /** Where a chain stood in a log of a certain size, as the log's operator has signed it on request. */
 export interface SignedChainHead extends ChainPosition {

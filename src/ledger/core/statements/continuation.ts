@@ -3,18 +3,16 @@
  * under the old name would be a fork (design 3, "The head file"). The new log's tree begins with the entries that are
  * left, byte for byte; the first entry that it adds says, on the log's own chain, what it continues and how much was lost.
  */
-import type { Receipt } from '../../model.js';
 import { equal, fromBase64, fromUtf8, toBase64 } from '../bytes.js';
 import { type Checkpoint, openCheckpoint } from '../tlog/checkpoint.js';
 import { parsePayload } from '../record/commitment.js';
 import { LOG_CHAIN } from '../record/entry.js';
 import { HASH_BYTES, type Hasher, nobleHasher } from '../hasher.js';
 import { isObject } from '../jcs.js';
-import { logKey, refusing, rootBefore } from './co-signed.js';
-import type { Rotation } from './key-rotation.js';
+import { type Rotation, logKey, refusing, rootBefore } from './key-rotation.js';
 import { formatVerifierKey, openNote } from '../tlog/note.js';
 import type { Policy } from '../tlog/policy.js';
-import { verifyReceipt } from '../record/receipt.js';
+import { verifyReceipt, type Receipt } from '../record/receipt.js';
 
 /**
  * Type of the log chain's event: data `{from, to, remembered, rememberedBy?, statement}`; `rememberedBy` where the log had

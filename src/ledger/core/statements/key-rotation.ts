@@ -1,15 +1,14 @@
 /** A log's change of its key: one statement that the old and the new key sign, and how trust passes from one to the other. */
-import type { Receipt } from '../../model.js';
-import { equal, fromBase64, fromUtf8, toBase64 } from '../bytes.js';
+import { EncodingError, equal, fromBase64, fromUtf8, toBase64 } from '../bytes.js';
 import { type Checkpoint, CheckpointError, parseCheckpoint } from '../tlog/checkpoint.js';
-import { parsePayload } from '../record/commitment.js';
+import { parsePayload, PayloadError } from '../record/commitment.js';
 import { LOG_CHAIN } from '../record/entry.js';
 import { HASH_BYTES, type Hasher, nobleHasher } from '../hasher.js';
 import { isObject } from '../jcs.js';
-import { logKey, refusing, rootBefore } from './co-signed.js';
-import { NoteError, openNote, splitNote, type VerifierKey } from '../tlog/note.js';
+import { KEY_TYPE, NoteError, openNote, parseVerifierKey, splitNote, type VerifierKey } from '../tlog/note.js';
 import type { Policy } from '../tlog/policy.js';
-import { verifyReceipt } from '../record/receipt.js';
+import { verifyReceipt, type Receipt } from '../record/receipt.js';
+import { GrowingTree } from '../tlog/merkle.js';
 
 /** Type of the log chain's event: data `{from, to, statement}`, the statement as {@link formatRotation} gives it, signed by both. */
 export const LOG_KEY_ROTATED = 'log-key.rotated/1';
@@ -155,4 +154,30 @@ function bothSigned(note: string, keys: readonly VerifierKey[]): string {
 /** What was written by anybody is a {@link RotationError} where it is wrong. */
 function opened<T>(read: () => T): T {
   return refusing(read, (message) => new RotationError(message));
+}
+
+/**
+ * The root of the tree to which a leaf was appended.
+ * @param proof inclusion proof of the last leaf: the roots of the complete trees before it, the smallest first
+ */
+export function rootBefore(hasher: Hasher, index: number, proof: readonly Uint8Array[]): Uint8Array {
+  return new GrowingTree(hasher, index, proof.toReversed()).root();
+}
+
+/** A log's verifier key. @throws NoteError for one of a witness, or none */
+export function logKey(vkey: string): VerifierKey {
+  const key = parseVerifierKey(vkey);
+  if (key.type !== KEY_TYPE.ed25519) throw new NoteError('not a log key');
+  return key;
+}
+
+/** Reads what anybody may have written. @throws what `refuse` makes of the message, where that is wrong */
+export function refusing<T>(read: () => T, refuse: (message: string) => Error): T {
+  try {
+    return read();
+  } catch (error) {
+    const known = [EncodingError, NoteError, CheckpointError, PayloadError];
+    if (known.some((kind) => error instanceof kind)) throw refuse((error as Error).message);
+    throw error;
+  }
 }

@@ -1,7 +1,6 @@
 import { EncodingError, fromBase64, toBase64 } from '../bytes.js';
 import { HASH_BYTES } from '../hasher.js';
-import { isKeyName } from '../name.js';
-import { KEY_TYPE, openNote, parseVerifierKey, type VerifierKey } from './note.js';
+import { KEY_TYPE, openNote, parseVerifierKey, type VerifierKey, isKeyName } from './note.js';
 
 /** What a log signs about itself (C2SP tlog-checkpoint). */
 export interface Checkpoint {

@@ -1,7 +1,17 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { concat, EncodingError, equal, fromBase64, hasLoneSurrogate, toBase64, toHex, utf8 } from '../bytes.js';
-import { isKeyName } from '../name.js';
+
+// The space characters of Unicode, plus, control characters (which no note may hold) and half surrogate pairs.
+const NOT_IN_A_NAME = /[\p{White_Space}\p{Cc}\p{Surrogate}+]/u;
+
+/**
+ * True when `text` can name a key, and therefore a log: a log's origin is its key's name.
+ * Not empty, no Unicode space, no plus (C2SP signed-note), no control character.
+ */
+export function isKeyName(text: string): boolean {
+  return text !== '' && !NOT_IN_A_NAME.test(text);
+}
 
 /** A text, verifier key or signature line that breaks C2SP signed-note, or a signature that does not hold. */
 export class NoteError extends Error {

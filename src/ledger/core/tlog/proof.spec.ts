@@ -5,6 +5,8 @@ import { fromBase64 } from '../bytes.js';
 import { nobleHasher } from '../hasher.js';
 import { consistencyProof, inclusionProof, rootOf } from './merkle.js';
 import { verifyConsistency, verifyInclusion } from './proof.js';
+import { sharedPath } from '../../../../test/support/shared.js';
+import { join } from 'node:path';
 import { nodesOf, someHashes, treeVectors } from '../../../../test/fixtures/rfc6962/vectors.js';
 
 const vectors = treeVectors();
@@ -30,7 +32,7 @@ describe('vectors of RFC 6962 proofs', () => {
 });
 
 // Not made for this project and therefore not copied into it; a checkout beside the shared folder has them.
-const probes = new URL('../../../../shared/vectors/merkle-probes/', import.meta.url);
+const probes = sharedPath('vectors/merkle-probes');
 const absent = !existsSync(probes);
 interface InclusionProbe {
   leafIdx: number;
@@ -51,11 +53,11 @@ interface ConsistencyProbe {
 
 function readProbes<T>(kind: string): [string, T][] {
   if (absent) return [];
-  const folder = new URL(`${kind}/`, probes);
+  const folder = join(probes, kind);
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.json'))
     .map((name) => {
-      const text = readFileSync(new URL(name.split('/').map(encodeURIComponent).join('/'), folder), 'utf8');
+      const text = readFileSync(join(folder, name), 'utf8');
       return [name, JSON.parse(text) as T];
     });
 }

@@ -1,11 +1,12 @@
 import { HASH_BYTES, type Hasher } from '../hasher.js';
 import { completeAt, type NodeAt } from './merkle.js';
-import { MAX_ENTRY_BYTES } from '../record/entry.js';
 
 /** Height of a tile: each holds up to 2^8 nodes of every eighth level (C2SP tlog-tiles). */
 export const TILE_HEIGHT = 8;
 export const TILE_WIDTH = 2 ** TILE_HEIGHT;
 const MAX_LEVEL = 63;
+/** An entry's length must fit the two length bytes of an entry bundle (C2SP tlog-tiles). */
+export const MAX_ENTRY_BYTES = 65_535;
 
 /** Tile bytes, bundle bytes or coordinates that break C2SP tlog-tiles. */
 export class TileError extends Error {

@@ -1,7 +1,9 @@
+import { decideErase, decidePlaceHold, decideReleaseHold } from './decide-holds.js';
+import type { Role } from '../ledger/core/record/event.js';
 import { describe, expect, it } from 'vitest';
-import type { Actor, Role } from '../ledger/model.js';
+import type { Actor } from '../ledger/model.js';
 import { evolvePatient } from './evolve.js';
-import { decideErase, decidePlaceHold, decideReleaseHold, type Hold, isInForce } from './holds.js';
+import { type Hold, isInForce } from './holds.js';
 import type { Patient } from './state.js';
 
 const CHAIN = '7c1f0b64-2d3a-4c5e-8f6a-9b0c1d2e3f01';
