@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
  * floor and those below, never one above.
  */
 const FLOORS: readonly (readonly string[])[] = [
-  ['time', 'refusals', 'net', 'config'],
+  ['time', 'refusals', 'net', 'config', 'sqlite'],
   ['database'],
   ['ledger'],
   ['queue'],
@@ -28,13 +28,15 @@ interface Import {
   readonly to: string;
 }
 
-const imports: readonly Import[] = readdirSync(SOURCES, { recursive: true, encoding: 'utf8' })
-  .filter((file) => /\.(ts|tsx)$/.test(file) && !/\.(spec|fixture)\.tsx?$/.test(file))
-  .flatMap((from) =>
-    [...readFileSync(join(SOURCES, from), 'utf8').matchAll(/(?:from |import\(|import )'(\.{1,2}\/[^']+)'/g)].map(
-      ([, specifier = '']) => ({ from, to: normalize(join(dirname(from), specifier)).replace(/\.js$/, '.ts') }),
-    ),
-  );
+const sources = readdirSync(SOURCES, { recursive: true, encoding: 'utf8' }).filter(
+  (file) => /\.(ts|tsx)$/.test(file) && !/\.(spec|fixture)\.tsx?$/.test(file),
+);
+
+const imports: readonly Import[] = sources.flatMap((from) =>
+  [...readFileSync(join(SOURCES, from), 'utf8').matchAll(/(?:from |import\(|import )'(\.{1,2}\/[^']+)'/g)].map(
+    ([, specifier = '']) => ({ from, to: normalize(join(dirname(from), specifier)).replace(/\.js$/, '.ts') }),
+  ),
+);
 
 const folderOf = (file: string): string => file.split('/')[0] ?? '';
 const floorOf = (file: string): number => FLOORS.findIndex((floor) => floor.includes(folderOf(file)));
@@ -54,6 +56,11 @@ describe('the floors', () => {
     const inside = imports.filter(({ from }) => from.startsWith('ledger/core/'));
     expect(inside.length).toBeGreaterThan(50);
     expect(inside.filter(({ to }) => !to.startsWith('ledger/core/'))).toEqual([]);
+  });
+
+  it('names the SQLite driver in one file', () => {
+    const naming = sources.filter((file) => /from 'sqlite3'/.test(readFileSync(join(SOURCES, file), 'utf8')));
+    expect(naming).toEqual(['sqlite/sqlite-file.ts']);
   });
 
   it('has no folder of the ledger that cannot be seen at once', () => {

@@ -1,15 +1,9 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import sqlite3 from 'sqlite3';
 import { DataSource } from 'typeorm';
 import type { Config } from '../config/config.js';
+import { quietSqlite } from '../sqlite/sqlite-file.js';
 import { migrations } from './migrations/index.js';
-
-/**
- * TypeORM asks the driver for `verbose()`, which writes every bound value into error stacks:
- * a leak as well as a cost.
- */
-export const quietSqlite = { ...sqlite3, verbose: () => quietSqlite };
 
 /** How long a write waits for another process (`import` beside `serve`). */
 const BUSY_MILLISECONDS = 10_000;
@@ -101,7 +95,7 @@ export function openSqliteReadOnly(file: string): Promise<DataSource> {
     type: 'sqlite',
     database: file,
     driver: quietSqlite,
-    flags: sqlite3.OPEN_READONLY,
+    flags: quietSqlite.OPEN_READONLY,
     busyTimeout: BUSY_MILLISECONDS,
   } as never).initialize();
 }

@@ -4,7 +4,7 @@ import { DataSource } from 'typeorm';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { run } from '../../src/cli/program.js';
 import type { Terminal } from '../../src/cli/terminal.js';
-import { quietSqlite } from '../../src/database/data-source.js';
+import { quietSqlite } from '../../src/sqlite/sqlite-file.js';
 import { openCheckpoint } from '../../src/ledger/core/tlog/checkpoint.js';
 import { ed25519Signer } from '../../src/ledger/core/tlog/note.js';
 import { readHead } from '../../src/ledger/store/tip.js';

@@ -1,21 +1,19 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DataSource } from 'typeorm';
-import { quietSqlite } from '../../database/data-source.js';
-import { type Db, DbError, dbOf } from '../../database/db.js';
+import { SqliteError, SqliteFile } from '../../sqlite/sqlite-file.js';
 import { HASH_BYTES } from '../../ledger/core/hasher.js';
 import { GrowingTree } from '../../ledger/core/tlog/merkle.js';
 import { nodeHasher } from '../../ledger/crypto/node-hasher.js';
 import type { ChainEnd, LogEnd } from './entry-rules.js';
 
-/** A folder that cannot be used; the message says why. */
+/** A follower's folder that cannot be used; the message says why. */
 export class FollowFolderError extends Error {
   override readonly name = 'FollowFolderError';
 }
 
 const ID_BYTES = 16;
 const ROW_BYTES = ID_BYTES + HASH_BYTES;
-/** Pages of the chains that were asked for last, KiB: the memory that a log of any length takes. */
+/** SQLite's page cache, KiB. It bounds the memory whatever the length of the log. */
 const CACHE_KIB = 32_768;
 
 const SCHEMA = [
@@ -25,29 +23,25 @@ const SCHEMA = [
      id BLOB PRIMARY KEY, seq INTEGER NOT NULL, idx INTEGER NOT NULL, leaf BLOB NOT NULL) WITHOUT ROWID`,
 ];
 
-/** How far the entries are checked. */
+/** Up to where the entries are checked. */
 export interface Progress extends LogEnd {
   /** The tree of that size, rebuilt from the entries. */
   readonly tree: GrowingTree;
 }
 
 /**
- * How far a follower has come, in `follow.sqlite` of its folder: size, frontier of the tree and the end of every
- * chain, on disk because there may be millions. Each step is one transaction, durable before it resolves.
+ * A follower's progress, in `follow.sqlite` of its folder: the tree's size and frontier, and the last entry of every
+ * chain. They are on disk because there may be millions. Each step is one transaction, durable before it resolves.
  */
 export class FollowStore {
-  private constructor(
-    private readonly source: DataSource,
-    private readonly db: Db,
-  ) {}
+  private constructor(private readonly db: SqliteFile) {}
 
-  /** Keeps the folder for this process. @throws {FollowFolderError} when another process has it */
+  /** Locks the folder for this process. @throws {FollowFolderError} when another process has it */
   static async open(folder: string): Promise<FollowStore> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    const options = { type: 'sqlite', database: join(folder, 'follow.sqlite'), driver: quietSqlite };
-    const source = await new DataSource(options as never).initialize();
-    const db = dbOf(source);
+    let db: SqliteFile | null = null;
     try {
+      db = await SqliteFile.open(join(folder, 'follow.sqlite'));
       for (const pragma of [
         'locking_mode = EXCLUSIVE',
         'journal_mode = WAL',
@@ -56,17 +50,17 @@ export class FollowStore {
       ])
         await db.query(`PRAGMA ${pragma}`);
       for (const statement of SCHEMA) await db.query(statement);
-      return new FollowStore(source, db);
+      return new FollowStore(db);
     } catch (error) {
-      await source.destroy();
-      if (!(error instanceof DbError)) throw error;
+      await db?.close();
+      if (!(error instanceof SqliteError)) throw error;
       if (error.code === 'SQLITE_BUSY') throw new FollowFolderError('another process runs on this folder');
       throw new FollowFolderError(`follow.sqlite cannot be used (${error.code})`);
     }
   }
 
   async close(): Promise<void> {
-    await this.source.destroy();
+    await this.db.close();
   }
 
   async progress(): Promise<Progress> {
@@ -80,7 +74,7 @@ export class FollowStore {
     return { size: row.size, time: row.time, tree: new GrowingTree(nodeHasher, row.size, frontier) };
   }
 
-  /** @param ids chains, each once; @returns the ends of those that are known */
+  /** @param ids chains, each once @returns the ends of the chains that are known */
   async ends(ids: readonly string[]): Promise<Map<string, ChainEnd>> {
     const keys = Buffer.concat(ids.map(idBytes));
     const rows = await this.db.query<{ at: number; seq: number; idx: number; leaf: Buffer }>(
@@ -91,7 +85,7 @@ export class FollowStore {
     return new Map(rows.map(({ at, seq, idx, leaf }) => [ids[at]!, { seq, leaf, index: idx }]));
   }
 
-  /** Goes on to where the tree stands. @param ends of the chains that have moved */
+  /** Moves on to this tree. @param ends the new ends of the chains that have grown */
   async advance(tree: GrowingTree, time: string, ends: ReadonlyMap<string, ChainEnd>): Promise<void> {
     const bytes = Buffer.concat([...ends].flatMap(([id, { leaf }]) => [idBytes(id), leaf]));
     const numbers = [...ends.values()].map(({ seq, index }) => [seq, index]);

@@ -1,26 +1,25 @@
 import { createHash } from 'node:crypto';
 import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DataSource } from 'typeorm';
-import { quietSqlite } from '../../database/data-source.js';
+import { SqliteError, SqliteFile } from '../../sqlite/sqlite-file.js';
 
-/** A folder of a witness that cannot be used. The message names the file and why. */
+/** A witness's folder that cannot be used. The message names the file and says why. */
 export class WitnessFolderError extends Error {
   override readonly name = 'WitnessFolderError';
 }
 
 /**
- * Where a witness keeps what it must not forget, readable by its owner only: `vkey`, `witness.key`, `cosigned` (the
- * origins of all logs that it ever cosigned), and for each log the checkpoint cosigned last in
- * `checkpoints/<SHA-256 of the origin>`, as the signed note that was answered. A file is replaced as a whole and is on
- * the disk, name and content, before {@link write} resolves.
+ * Where a witness keeps what it must not forget; only its owner can read it. It holds `vkey`, `witness.key`, `cosigned`
+ * (the origins of all logs that it ever cosigned), and for each log the last checkpoint that it cosigned, as the signed
+ * note that it answered, in `checkpoints/<SHA-256 of the origin>`. {@link write} replaces a file as a whole: name and
+ * content are on the disk before it resolves.
  */
 export class WitnessFolder {
-  private lock: DataSource | null = null;
+  private lock: SqliteFile | null = null;
 
   constructor(readonly path: string) {}
 
-  /** Makes the folder and keeps it for this process. @throws {WitnessFolderError} when another process has it */
+  /** Makes the folder and locks it for this process. @throws {WitnessFolderError} when another process has it */
   async take(): Promise<void> {
     await mkdir(join(this.path, 'checkpoints'), { recursive: true, mode: 0o700 });
     await syncFolder(this.path);
@@ -37,7 +36,7 @@ export class WitnessFolder {
     }
   }
 
-  /** Resolves when the file is durable; the folder must be taken. After a rejection it holds the old text or the new one, whole. */
+  /** Resolves when the file is durable; the folder must be taken. After a rejection it holds the old text or the new one, never a part. */
   async write(name: string, text: string): Promise<void> {
     const file = join(this.path, name);
     const draft = await open(`${file}.draft`, 'w', 0o600);
@@ -51,32 +50,30 @@ export class WitnessFolder {
     await syncFolder(join(file, '..'));
   }
 
-  /** Gives the folder to whoever wants it next. */
+  /** Unlocks the folder. */
   async release(): Promise<void> {
-    await this.lock?.destroy();
+    await this.lock?.close();
     this.lock = null;
   }
 }
 
-/** File of a log's last checkpoint: origins may hold what no file name may. */
+/** Where a log's last checkpoint stands. The name is a hash because an origin may hold what a file name cannot. */
 export function checkpointFile(origin: string): string {
   return join('checkpoints', createHash('sha256').update(origin).digest('hex'));
 }
 
 /**
- * Node has no file locks, SQLite has: they are the kernel's, end with the process however it ends, and hold across
- * containers that share the folder. The file stays empty.
+ * Node has no file locks, but SQLite has. They are the kernel's: they end with the process however it ends, and hold
+ * between containers that share the folder. The file stays empty.
  */
-async function lockFile(file: string): Promise<DataSource> {
-  const options = { type: 'sqlite', database: file, driver: quietSqlite };
-  const source = await new DataSource(options as never).initialize();
+async function lockFile(file: string): Promise<SqliteFile> {
+  const lock = await SqliteFile.open(file);
   try {
-    await source.query('BEGIN EXCLUSIVE');
-    return source;
+    await lock.query('BEGIN EXCLUSIVE');
+    return lock;
   } catch (error) {
-    await source.destroy();
-    const { code } = (error as { driverError?: { code?: string } }).driverError ?? {};
-    if (code !== 'SQLITE_BUSY') throw error;
+    await lock.close();
+    if (!(error instanceof SqliteError) || error.code !== 'SQLITE_BUSY') throw error;
     throw new WitnessFolderError(`another process runs on this folder: ${file} is locked`);
   }
 }
