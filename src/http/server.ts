@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import helmet from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';
 import type { DynamicModule, Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -22,6 +21,7 @@ import { PAGE_PATH, serveDocument } from './openapi.js';
 import { ProblemFilter, sendProblem } from './problem/problem.filter.js';
 import { problemOf, refuseRequest } from './problem/problem.js';
 import { SchemaPipe } from './body/schema.pipe.js';
+import { API_HEADERS, PAGE_HEADERS } from './security-headers.js';
 import { parseStrictForm } from './body/strict-form.js';
 import { parseStrictJson } from './body/strict-json.js';
 
@@ -33,12 +33,6 @@ const REQUEST_TIMEOUT = 10_000;
 const HEADERS_TIMEOUT = 5000;
 /** Node looks for overdue connections only this often (its default is 30 s). */
 const CHECKING_INTERVAL = 1000;
-
-/** Answers are data: nothing may run, load or frame. */
-const API_POLICY = { defaultSrc: ["'none'"], frameAncestors: ["'none'"], baseUri: ["'none'"], formAction: ["'none'"] };
-/** The page of the API documentation is Swagger UI, which styles inline and shows images as data. */
-const PAGE_POLICY =
-  "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 /**
  * The HTTP side of the service, not listening yet: strict JSON only (forms where a route speaks OAuth), problems
@@ -65,7 +59,6 @@ export async function createServer(
   });
   const fastify = adapter.getInstance();
   prepare(fastify, logger);
-  await fastify.register(helmet, { contentSecurityPolicy: { useDefaults: false, directives: API_POLICY } });
   await fastify.register(rateLimit, {
     global: false,
     max: () => config.env.SIGN_IN_PER_MINUTE,
@@ -113,7 +106,8 @@ function prepare(fastify: FastifyInstance, logger: Logger): void {
     },
   );
   fastify.addHook('onRequest', (request, reply, done) => {
-    void reply.header('cache-control', 'no-store').header('x-request-id', request.id);
+    const security = request.routeOptions.url?.startsWith(PAGE_PATH) ? PAGE_HEADERS : API_HEADERS;
+    void reply.headers(security).header('cache-control', 'no-store').header('x-request-id', request.id);
     done();
   });
   let closing = false;
@@ -121,10 +115,9 @@ function prepare(fastify: FastifyInstance, logger: Logger): void {
     closing = true;
     done();
   });
-  fastify.addHook('onSend', (request, reply, _payload, done) => {
+  fastify.addHook('onSend', (_request, reply, _payload, done) => {
     // A connection that is kept alive after its last answer would hold up the end of the process.
     if (closing) void reply.header('connection', 'close');
-    if (request.routeOptions.url?.startsWith(PAGE_PATH)) void reply.header('content-security-policy', PAGE_POLICY);
     done();
   });
   fastify.addHook('onResponse', (request, reply, done) => {
