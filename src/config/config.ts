@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { speakPlainly } from '../refusals/wording.js';
+
+speakPlainly();
 
 const seconds = (value: number, minimum = 0.05) => z.coerce.number().min(minimum).max(86_400).default(value);
 const count = (value: number, maximum: number) => z.coerce.number().int().min(1).max(maximum).default(value);

@@ -107,11 +107,12 @@ const CLAIMS: Row[] = [
   ],
   ['the same pharmacy holds it', [issue(), claim()], claim(), 'prescription.already-claimed-by-you'],
   ['a cancel is pending', [issue(), claim(), cancel()], claim(PHARMACY_B), 'prescription.cancel-pending'],
-  ['history: no pharmacy has a relation to it', [importOrder()], claim(), 'ledger.chain-unknown'],
+  ['history: no token is right for it', [importOrder()], claim(), 'claim.token-wrong'],
+  ['history: no pharmacy has a relation to it', [importOrder()], claim(PHARMACY_A, NO_TOKEN), 'ledger.chain-unknown'],
   [
     'a report of a dispense is no relation',
     [issue(), report('30', 'd1')],
-    claim(PHARMACY_A, WRONG_TOKEN),
+    claim(PHARMACY_A, NO_TOKEN),
     'ledger.chain-unknown',
   ],
   [
@@ -126,11 +127,12 @@ const CLAIMS: Row[] = [
     claim(PHARMACY_A, NO_TOKEN),
     'claim.not-entitled',
   ],
+  ['ERP-02: a wrong token without a relation', [issue()], claim(PHARMACY_A, WRONG_TOKEN), 'claim.token-wrong'],
   [
-    'a wrong token without a relation: as if it did not exist',
-    [issue()],
+    'a wrong token without a relation, whatever became of the order',
+    [issue(), cancel()],
     claim(PHARMACY_A, WRONG_TOKEN),
-    'ledger.chain-unknown',
+    'claim.token-wrong',
   ],
   [
     'no token without a relation, though it is held',
@@ -138,7 +140,8 @@ const CLAIMS: Row[] = [
     claim(PHARMACY_B, NO_TOKEN),
     'ledger.chain-unknown',
   ],
-  ['an order that has not arrived', [cancel()], claim(), 'ledger.chain-unknown'],
+  ['an order that has not arrived', [cancel()], claim(), 'claim.token-wrong'],
+  ['an order that has not arrived, without a token', [cancel()], claim(PHARMACY_A, NO_TOKEN), 'ledger.chain-unknown'],
   ['a prescriber', [issue()], claim(DOCTOR), 'access.forbidden'],
   ['the patient', [issue()], claim(THE_PATIENT), 'access.forbidden'],
 ];

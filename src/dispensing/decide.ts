@@ -40,17 +40,25 @@ export interface ClaimIssue {
 }
 
 /**
+ * What a pharmacy without a relation to an order is told. Whoever showed a token learns that it is wrong, and is told the
+ * same of an id that is none: the answer says nothing about whether there is such an order (design 7).
+ */
+export function unrelated(tokenHash: string | null): 'claim.token-wrong' | 'ledger.chain-unknown' {
+  return tokenHash === null ? 'ledger.chain-unknown' : 'claim.token-wrong';
+}
+
+/**
  * Claims the issue whose turn it is. A valid token, a nomination, the refills, or an earlier hold are a relation;
- * without any the answer is that of an order that does not exist (design 7).
+ * without any the answer is {@link unrelated}.
  * @returns `dispense.claimed/1`, after `issue.readied/1` when the first fill day has come but no timer said so yet
  */
 export function decideClaim(rx: Prescription, command: ClaimIssue, ctx: Context): Decision<RefusalCode> {
   const org = orgOf(ctx.actor, 'pharmacist');
   if (org === null) return refuse('access.forbidden');
   const { order } = rx;
-  if (!order) return refuse('ledger.chain-unknown');
+  if (!order) return refuse(unrelated(command.tokenHash));
   const basis = basisOf(rx, order, org, command.tokenHash);
-  if (basis === null && !isCustodian(rx, org)) return refuse('ledger.chain-unknown');
+  if (basis === null && !isCustodian(rx, org)) return refuse(unrelated(command.tokenHash));
 
   if (order.historical && order.quantity === null) return refuse('prescription.historical');
   const notOpen = refusalOfStatus(rx);

@@ -12,9 +12,7 @@ import { may } from '../identity/guard/policy.js';
 import type { Actor } from '../ledger/model.js';
 import type { DispenseRecorded } from '../prescription/events.js';
 import type { Prescription } from '../prescription/state.js';
-import { PrescriptionAccess } from '../access/prescription-access.js';
 import { relationsTo } from '../prescription/relations.js';
-import { hashSecret } from '../prescription/secrets.js';
 import { instant, medication, prescriptionView, quantity, viewOf } from '../prescription/views/prescription-view.js';
 import { NOT_DISPENSED_REASONS, RELEASE_REASONS } from './decide.js';
 import { REVERSAL_REASONS } from './decide-afterwards.js';
@@ -81,22 +79,20 @@ const reversed = z.object({
 export class DispensingController {
   constructor(
     private readonly dispensing: DispensingService,
-    private readonly access: PrescriptionAccess,
     private readonly clock: Clock,
   ) {}
 
   @Post(':id/lookup')
   @HttpCode(200)
   @Action('prescription.read')
-  @ApiOperation({ summary: 'One prescription, for who shows its token' })
+  @ApiOperation({ summary: 'One prescription, for whoever shows its token' })
   @ApiOkResponse({ standardSchema: prescriptionView })
   async lookup(
     @CurrentActor() actor: Actor,
     @Param('id', { schema: uuid }) id: string,
     @Body({ schema: lookupBody }) body: z.output<typeof lookupBody>,
   ): Promise<z.output<typeof prescriptionView>> {
-    const { state } = await this.access.read(id, actor, 'prescription.read', hashSecret(body.token));
-    return viewOf(state, this.clock.now());
+    return viewOf(await this.dispensing.lookup(actor, id, body.token), this.clock.now());
   }
 
   @Post(':id/claim')

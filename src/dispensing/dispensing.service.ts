@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { type Accepted, RefusalException } from '../http/problem/problem.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
-import type { Actor, CommandSignature, Decision, Idempotency, Outcome } from '../ledger/model.js';
+import type { Actor, CommandSignature, Decision, Idempotency, Outcome, Refusal } from '../ledger/model.js';
 import type { Context } from '../prescription/context.js';
 import type { DispenseClaimed } from '../prescription/events.js';
 import { findDrug } from '../prescription/drugs/formulary.js';
@@ -20,6 +20,7 @@ import {
   mayRecoverSecret,
   type RecordDispense,
   type ReleaseClaim,
+  unrelated,
 } from './decide.js';
 import { decideReverse, type ReverseDispense } from './decide-afterwards.js';
 
@@ -47,7 +48,7 @@ export class DispensingService {
   ) {}
 
   /** @param claimId that the caller proposes; undefined: one is made */
-  claim(
+  async claim(
     actor: Actor,
     id: string,
     { token, claimId = randomUUID() }: { token: string | null; claimId?: string | undefined },
@@ -57,7 +58,23 @@ export class DispensingService {
     const tokenHash = token === null ? null : hashSecret(token);
     const secretHash = (issue: number) => hashSecret(this.secrets.claimSecret(id, issue, claimId));
     const command = { claimId, tokenHash, secretHash };
-    return this.commit(actor, id, idempotency, signature, (rx, ctx) => decideClaim(rx, command, ctx));
+    const outcome = await this.commit(actor, id, idempotency, signature, (rx, ctx) => decideClaim(rx, command, ctx));
+    return outcome.ok ? outcome : { ...outcome, refusal: asUnrelated(outcome.refusal, tokenHash) };
+  }
+
+  /**
+   * One prescription, for a pharmacy that shows its token.
+   * @throws {RefusalException} `claim.token-wrong`, also of an id that is none
+   */
+  async lookup(actor: Actor, id: string, token: string): Promise<Prescription> {
+    const tokenHash = hashSecret(token);
+    try {
+      return (await this.access.read(id, actor, 'prescription.read', tokenHash)).state;
+    } catch (error) {
+      // A token opens nothing to anybody but a pharmacist.
+      if (!(error instanceof RefusalException) || actor.role !== 'pharmacist') throw error;
+      throw new RefusalException(asUnrelated(error.refusal, tokenHash));
+    }
   }
 
   /** @returns the claim that an accepted `claim` made: of a repeated request, the one it made first */
@@ -145,4 +162,9 @@ export class DispensingService {
       decide: ({ states, now }) => decide(states[0] as Prescription, { chain: id, now, actor }),
     });
   }
+}
+
+/** An id that is none is answered like an order to which the pharmacy has no relation. */
+function asUnrelated(refusal: Refusal, tokenHash: string | null): Refusal {
+  return refusal.code === 'ledger.chain-unknown' ? { code: unrelated(tokenHash), facts: {} } : refusal;
 }

@@ -25,11 +25,11 @@ import { API_HEADERS, PAGE_HEADERS } from './security-headers.js';
 import { parseStrictForm } from './body/strict-form.js';
 import { parseStrictJson } from './body/strict-json.js';
 
-const BODY_LIMIT = 1_048_576;
+export const BODY_LIMIT = 1_048_576;
 /** A form holds one JWT and a few words. */
-const FORM_LIMIT = 16_384;
+export const FORM_LIMIT = 16_384;
 /** From the first byte of a request to its last: ends connections that trickle. */
-const REQUEST_TIMEOUT = 10_000;
+export const REQUEST_TIMEOUT = 10_000;
 const HEADERS_TIMEOUT = 5000;
 /** Node looks for overdue connections only this often (its default is 30 s). */
 const CHECKING_INTERVAL = 1000;

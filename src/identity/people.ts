@@ -17,9 +17,13 @@ export const newOrganisation = z.strictObject({
   zone: z
     .string()
     .max(64)
-    .refine(isZone, 'must be an IANA time zone')
+    .refine(isZone, 'must be an IANA time zone, for example America/New_York')
     .describe('legal dates are days in this IANA zone'),
-  npi: z.string().refine(hasNpiChecksum, 'must be an NPI with its check digit').nullable().default(null),
+  npi: z
+    .string()
+    .refine(hasNpiChecksum, 'must be an NPI: ten digits, the last of which is its check digit')
+    .nullable()
+    .default(null),
 });
 export type NewOrganisation = z.output<typeof newOrganisation>;
 

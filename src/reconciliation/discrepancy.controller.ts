@@ -12,7 +12,7 @@ import { DiscrepancyService, POSITION, viewOf } from './discrepancy.service.js';
 
 const resolutions = ['corrected', 'accepted', 'rejected', 'entered-in-error'] as const;
 
-const discrepancyId = z.string().regex(/^D\d\d:[\w-]{22}$/);
+const discrepancyId = z.string().regex(/^D\d\d:[\w-]{22}$/, 'must be the id of a discrepancy, as the list names it');
 
 const discrepancy = z
   .object({
@@ -41,7 +41,11 @@ const discrepancy = z
 
 const listQuery = z.strictObject({
   status: z.enum(['open', 'resolved']).optional(),
-  after: z.string().regex(POSITION).optional().describe('`next` of the page before'),
+  after: z
+    .string()
+    .regex(POSITION, 'must be `next` of the previous page')
+    .optional()
+    .describe('`next` of the page before'),
   limit: wholeNumberOr(50, 1, 200),
 });
 const page = z.object({ items: z.array(discrepancy), next: z.string().nullable() });

@@ -19,7 +19,9 @@ const failedJob = z
 const listQuery = z.strictObject({ limit: wholeNumberOr(100, 1, 1000) });
 const list = z.object({ items: z.array(failedJob) });
 const retried = z.object({ id: z.string(), retried: z.literal(true) });
-const jobId = z.string().regex(/^(reconcile|timers)\.[\w:-]{1,100}$/);
+const jobId = z
+  .string()
+  .regex(/^(reconcile|timers)\.[\w:-]{1,100}$/, 'must be the id of a failed job, as the list names it');
 
 /** The dead-letter view: ids and classes of error only, no health data. */
 @ApiTags('jobs')

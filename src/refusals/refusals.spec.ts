@@ -1,11 +1,19 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { maxHeaderSize } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { IMPORT_REASONS } from '../import/reasons.js';
+import { MAX_DEPTH } from '../http/body/strict-json.js';
+import { BODY_LIMIT, FORM_LIMIT, REQUEST_TIMEOUT } from '../http/server.js';
 import { REFUSALS } from './refusals.js';
 
 const SOURCES = new URL('..', import.meta.url).pathname;
-const TABLES = ['prescription/refusals.ts', 'http/request-refusals.ts', 'import/reasons.ts'];
+const TABLES = [
+  'refusals/care-refusals.ts',
+  'refusals/record-refusals.ts',
+  'refusals/request-refusals.ts',
+  'import/reasons.ts',
+];
 /** Reasons of the importer have no HTTP status, and a table of their own. */
 const KNOWN: ReadonlySet<string> = new Set([...Object.keys(REFUSALS), ...Object.keys(IMPORT_REASONS)]);
 
@@ -58,5 +66,38 @@ describe('the table of refusals', () => {
     expect(KNOWN.size).toBe(entries.length + Object.keys(IMPORT_REASONS).length);
     expect(entries.filter(([, { status }]) => status < 400 || status > 503).map(([code]) => code)).toEqual([]);
     expect(new Set(entries.map(([, { title }]) => title)).size).toBe(entries.length);
+  });
+
+  const TITLES: [code: string, title: string][] = [
+    ...Object.entries(REFUSALS).map(([code, { title }]): [string, string] => [code, title]),
+    ...Object.entries(IMPORT_REASONS),
+  ];
+
+  it('says no word that only those know who built it', () => {
+    const words = /\b(?:chains?|commitments?|leaf|leaves|payloads?)\b/i;
+    expect(TITLES.filter(([, title]) => words.test(title))).toEqual([]);
+  });
+
+  it('says it in sentences of at most 25 words, each of which ends', () => {
+    const long = TITLES.filter(([, title]) =>
+      title.split(/[.:;!?](?= |$)/).some((sentence) => sentence.trim().split(/\s+/).length > 25),
+    );
+    expect(long).toEqual([]);
+    expect(TITLES.filter(([, title]) => !/^[A-Z].*\.$/.test(title))).toEqual([]);
+  });
+
+  it('says what to do next: more than one sentence, or one that tells', () => {
+    const short = Object.entries(REFUSALS).filter(
+      ([, { title }]) => title.split(/\. (?=[A-Z`])/).length < 2 && !/\b(?:Ask|Check|Send|See)\b/.test(title),
+    );
+    expect(short).toEqual([]);
+  });
+
+  it('names a bound as the code has it', () => {
+    expect(REFUSALS['request.too-deep'].title).toContain(` ${MAX_DEPTH} levels `);
+    expect(BODY_LIMIT).toBe(1024 * 1024);
+    expect(FORM_LIMIT).toBe(16 * 1024);
+    expect(REQUEST_TIMEOUT).toBe(10_000);
+    expect(maxHeaderSize).toBe(16 * 1024);
   });
 });

@@ -115,12 +115,12 @@ describe('dispensing is refused', () => {
     [
       'of no prescription',
       async () => api.as('pharmacist').post(`/api/prescriptions/${randomUUID()}/claim`, { token: 't' }),
-      '404 ledger.chain-unknown',
+      '403 claim.token-wrong',
     ],
     [
       'of a patient',
       async () => api.as('pharmacist').post(`/api/prescriptions/${api.patients.patient}/claim`, { token: 't' }),
-      '404 ledger.chain-unknown',
+      '403 claim.token-wrong',
     ],
   ])('claim: %s', async (_, attempt, then) => {
     expect(refusalOf(await attempt())).toBe(then);

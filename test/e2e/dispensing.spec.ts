@@ -174,8 +174,6 @@ describe('who sees it', () => {
     const absent = (await api.as('pharmacist2').get(`/api/prescriptions/${randomUUID()}`)).body;
     const asked: [string, Promise<Answer>][] = [
       ['another pharmacy reads', api.as('pharmacist2').get(rx.path)],
-      ['another pharmacy guesses a token', api.as('pharmacist2').post(`${rx.path}/lookup`, { token: 'guess' })],
-      ['another pharmacy claims', api.as('pharmacist2').post(`${rx.path}/claim`, { token: 'guess' })],
       ['another pharmacy claims by nomination', api.as('pharmacist2').post(`${rx.path}/claim`, {})],
       ['another pharmacy recovers', api.as('pharmacist2').get(`${rx.path}/claim`)],
       ['another pharmacy releases', api.as('pharmacist2').post(`${rx.path}/release`, { secret, reason: 'other' })],
@@ -198,6 +196,34 @@ describe('who sees it', () => {
     for (const who of ['auditor', 'admin'])
       expect(refusalOf(await api.as(who).get(rx.path))).toBe('403 access.forbidden');
     expect(refusalOf(await api.request.get(rx.path))).toBe('401 access.unauthenticated');
+  });
+});
+
+describe('a wrong token', () => {
+  it('is told alike of a prescription, of one that is cancelled, of none and of something else', async () => {
+    const [open, cancelled] = [await issue(api), await issue(api)];
+    accepted(await api.as('prescriber').post(`${cancelled.path}/cancel`, { reason: 'clinical-change' }));
+    const paths = [
+      open.path,
+      cancelled.path,
+      `/api/prescriptions/${randomUUID()}`,
+      `/api/prescriptions/${api.patients.patient}`,
+    ];
+    const told = await Promise.all(
+      paths.flatMap((path) =>
+        ['claim', 'lookup'].map((verb) => api.as('pharmacist2').post(`${path}/${verb}`, { token: open.path })),
+      ),
+    );
+    expect(told.map(refusalOf)).toEqual(told.map(() => '403 claim.token-wrong'));
+    expect(new Set(told.map(({ body }) => JSON.stringify(body))).size).toBe(1);
+  });
+
+  it('opens nothing to anybody but a pharmacist, whether it is right or wrong', async () => {
+    const rx = await issue(api);
+    for (const who of ['prescriber2', 'patient2'])
+      expect(refusalOf(await api.as(who).post(`${rx.path}/lookup`, { token: rx.token }))).toBe(
+        '404 ledger.chain-unknown',
+      );
   });
 });
 

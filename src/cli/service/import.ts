@@ -59,5 +59,5 @@ function inWords({ recorded, alreadyThere, refused, patients, resources, ignored
 function sentence(reason: string): string {
   const sentences: Readonly<Record<string, string>> = IMPORT_REASONS;
   const titles: Readonly<Record<string, { title: string }>> = REFUSALS;
-  return sentences[reason] ?? `${titles[reason]?.title ?? 'The ledger refused it'}.`;
+  return sentences[reason] ?? titles[reason]?.title ?? 'The service refused it.';
 }

@@ -1,7 +1,10 @@
 import { StandardSchemaValidationPipe } from '@nestjs/common';
+import { speakPlainly } from '../../refusals/wording.js';
 import { refuseRequest } from '../problem/problem.js';
 
-/** Member names are the caller's: of a long one the beginning tells enough. */
+speakPlainly();
+
+/** Member names are the caller's: the beginning of a long one tells enough. */
 const short = (text: string): string => (text.length > 200 ? `${text.slice(0, 200)}…` : text);
 
 /** More would only repeat that the request is not one of ours. */
@@ -9,8 +12,8 @@ const ERRORS_SHOWN = 20;
 
 /**
  * Checks `@Body({ schema })`, `@Query({ schema })` and `@Param({ schema })` against their zod schema and
- * hands on what it parsed. A request that does not fit is `request.invalid` with `errors: [{path, message}]`;
- * zod's messages name what was expected and never the value.
+ * hands on what it parsed. A request that does not fit is `request.invalid` with `errors: [{path, message}]`.
+ * A message names what is expected and its bound, never the value; the path of the whole body or query is empty.
  */
 export class SchemaPipe extends StandardSchemaValidationPipe {
   constructor() {

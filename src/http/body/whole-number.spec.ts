@@ -40,6 +40,18 @@ describe('a whole number of an address', () => {
     expect(wholeNumber(0).safeParse(value).success).toBe(false);
   });
 
+  it.each<[string, string, number?]>([
+    ['1000', 'must be a whole number from 1 to 200', 200],
+    ['x', 'must be a whole number from 1 to 200', 200],
+    ['0', 'must be a whole number of at least 1'],
+  ])('%j is refused with its bounds', (text, message, max) => {
+    expect(
+      wholeNumber(1, max)
+        .safeParse(text)
+        .error?.issues.map((issue) => issue.message),
+    ).toEqual([message]);
+  });
+
   it('may be left out where there is another', () => {
     expect(wholeNumberOr(50, 1, 200).parse(undefined)).toBe(50);
     expect(wholeNumberOr(50, 1, 200).parse('7')).toBe(7);

@@ -11,8 +11,15 @@ const DECIMAL = /^(?:0|[1-9][0-9]{0,15})$/;
 export const wholeNumber = (min: number, max = Number.MAX_SAFE_INTEGER) =>
   z.preprocess(
     (text) => (typeof text === 'string' && DECIMAL.test(text) ? Number(text) : Number.NaN),
-    z.number({ error: 'must be a whole number' }).int().min(min).max(max),
+    z
+      .number({ error: `must be a whole number ${range(min, max)}` })
+      .int()
+      .min(min)
+      .max(max),
   );
+
+const range = (min: number, max: number): string =>
+  max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
 
 /** The same where it may be left out. In words, since a schema of what is sent has no place for a number that is read. */
 export const wholeNumberOr = (fallback: number, min: number, max: number) =>

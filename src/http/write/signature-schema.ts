@@ -1,7 +1,7 @@
 /** How a request carries its actor's signature: beside what it says, and no part of it. */
 import { z } from 'zod';
 
-const FORM = 'must be an instant as it is signed: RFC 3339 UTC with milliseconds';
+const FORM = 'must be the signed instant: RFC 3339 in UTC with milliseconds, written 2026-03-10T14:05:00.000Z';
 const jws = z.string().min(1).max(1024);
 
 export const signature = z

@@ -23,14 +23,16 @@ const bytes = (length: number) =>
     );
 
 /** Whoever sends one has given it away: it is to be replaced, not stored. */
-const secret = z.never('is of a private key: make another one and register its public key only').optional();
+const secret = z
+  .never('belongs to a private key, which is no longer secret: make another key and register its public half')
+  .optional();
 const shared = {
   kid: z.string().min(1).max(200).optional().describe('without it the thumbprint of RFC 7638'),
   use: z.literal('sig').optional(),
   key_ops: z
     .array(z.string().max(20))
     .max(8)
-    .refine((ops) => ops.includes('verify'), 'must name verify')
+    .refine((ops) => ops.includes('verify'), 'must include verify')
     .optional(),
   d: secret,
   p: secret,
@@ -77,7 +79,7 @@ const publicKey = z
       ...shared,
     }),
   ])
-  .refine(isPublicKey, `is no such key, or an RSA key not of ${RSA_BITS.fewest} to ${RSA_BITS.most} bits`);
+  .refine(isPublicKey, `must be a valid public key, RSA with ${RSA_BITS.fewest} to ${RSA_BITS.most} bits`);
 
 /** Members that are not known are left out (RFC 7517 section 4). */
 export const newJwks = z.strictObject({
@@ -88,7 +90,7 @@ export const newJwks = z.strictObject({
     .refine((keys) => {
       const named = keys.flatMap(({ kid }) => kid ?? []);
       return new Set(named).size === named.length;
-    }, 'must not have a kid twice'),
+    }, 'must have a different kid for each key'),
 });
 export type NewJwks = z.output<typeof newJwks>;
 

@@ -19,9 +19,11 @@ const publicJwk: z.ZodType<PublicJwk> = z
     z.strictObject({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), x: coordinate }),
     z.strictObject({ kty: z.literal('EC'), crv: z.literal('P-256'), x: coordinate, y: coordinate }),
   ])
-  .refine(isPublicJwk, 'is no such key')
+  .refine(isPublicJwk, 'must be a public key of Ed25519 or P-256')
   .meta({ title: 'ActorPublicKey', description: 'JWK (RFC 7517), its required members alone' });
-const thumbprint = z.string().regex(/^[\w-]{43}$/, 'must be a thumbprint (RFC 7638)');
+const thumbprint = z
+  .string()
+  .regex(/^[\w-]{43}$/, 'must be the thumbprint of a key (RFC 7638): 43 characters of base64url');
 
 const newKey = z.strictObject({ jwk: publicJwk, signature: signature.optional() }).meta({ title: 'NewActorKey' });
 const revocation = z.strictObject({ reason: z.enum(REVOCATION_REASONS), signature: signature.optional() });

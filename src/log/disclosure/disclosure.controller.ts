@@ -17,7 +17,7 @@ const wanted = {
     .array(z.enum(['actor', 'data', 'derived', 'kind', 'occurredAt', 'recordedAt', 'signature', 'type']))
     .min(1)
     .max(8)
-    .refine((names) => new Set(names).size === names.length, 'a member is named twice')
+    .refine((names) => new Set(names).size === names.length, 'must name each member once')
     .describe('members of the payload, each whole'),
   reason: z.string().trim().min(1).max(1000).describe('the patient sees it'),
 };

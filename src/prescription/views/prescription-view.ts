@@ -10,7 +10,10 @@ export const quantity = z
     value: z
       .string()
       .max(20)
-      .regex(/^\d{1,12}(\.\d{1,6})?$/, 'must be a decimal number as text'),
+      .regex(
+        /^\d{1,12}(\.\d{1,6})?$/,
+        'must be a decimal number as text, with at most 12 digits before the point and 6 after it',
+      ),
   })
   .meta({ title: 'Quantity' });
 
