@@ -1,45 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, normalize } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-
-/**
- * The floors of this house, from the ground up, as the drawing in `src/README.md` shows them. A folder imports its own
- * floor and those below, never one above.
- */
-const FLOORS: readonly (readonly string[])[] = [
-  ['time', 'refusals', 'net', 'config', 'sqlite'],
-  ['database'],
-  ['ledger'],
-  ['queue'],
-  ['http'],
-  ['identity'],
-  ['prescription'],
-  ['patient'],
-  ['access'],
-  ['prescribing', 'dispensing', 'adherence', 'reconciliation'],
-  ['log', 'audit', 'import', 'fhir', 'seed'],
-  ['app.module.ts', 'chain-models.ts', 'main.ts', 'console', 'demo', 'cli'],
-];
+import { arrows, FLOORS, floorOf, folderOf, imports, sources } from '../test/docs/floors.js';
 
 const SOURCES = new URL('.', import.meta.url).pathname;
-
-interface Import {
-  readonly from: string;
-  readonly to: string;
-}
-
-const sources = readdirSync(SOURCES, { recursive: true, encoding: 'utf8' }).filter(
-  (file) => /\.(ts|tsx)$/.test(file) && !/\.(spec|fixture)\.tsx?$/.test(file),
-);
-
-const imports: readonly Import[] = sources.flatMap((from) =>
-  [...readFileSync(join(SOURCES, from), 'utf8').matchAll(/(?:from |import\(|import )'(\.{1,2}\/[^']+)'/g)].map(
-    ([, specifier = '']) => ({ from, to: normalize(join(dirname(from), specifier)).replace(/\.js$/, '.ts') }),
-  ),
-);
-
-const folderOf = (file: string): string => file.split('/')[0] ?? '';
-const floorOf = (file: string): number => FLOORS.findIndex((floor) => floor.includes(folderOf(file)));
 
 describe('the floors', () => {
   it('has a floor for every folder', () => {
@@ -70,5 +34,33 @@ describe('the floors', () => {
         folders.set(dirname(file), (folders.get(dirname(file)) ?? 0) + 1);
     }
     expect([...folders].filter(([, files]) => files > 12)).toEqual([]);
+  });
+});
+
+const nameOf = (node: string): string => /\["(.+)"\]/.exec(node)?.[1] ?? node;
+
+describe('the drawing in src/README.md', () => {
+  const page = readFileSync(join(SOURCES, 'README.md'), 'utf8');
+  const lines = (/```mermaid\nflowchart TB\n([^]*?)```/.exec(page)?.[1] ?? '').split('\n').map((line) => line.trim());
+  const drawn: string[][] = [];
+  for (const line of lines) {
+    if (line.startsWith('subgraph')) drawn.unshift([]);
+    else if (/^\w+(?:\[".+"\])?$/.test(line) && line !== 'end') drawn[0]?.push(nameOf(line));
+  }
+
+  it('has every folder on its floor', () => {
+    const there = new Set(sources.map(folderOf));
+    expect(drawn).toEqual(
+      FLOORS.map((floor) => floor.filter((name) => there.has(name))).filter((floor) => floor.length > 0),
+    );
+  });
+
+  it('has an arrow for everything that is imported, unless other arrows lead there', () => {
+    const named = new Map(drawn.flat().map((name) => [name.replaceAll(/\W/g, '_'), name]));
+    const shown = lines.flatMap((line) => {
+      const [from, to] = line.split(' --> ');
+      return from !== undefined && to !== undefined ? [[named.get(from), named.get(to)]] : [];
+    });
+    expect(shown, 'run `npm run docs`').toEqual(arrows());
   });
 });
