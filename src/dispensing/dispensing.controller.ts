@@ -5,7 +5,7 @@ import { Clock } from '../time/clock.js';
 import { IdempotencyKey, idempotency } from '../http/write/idempotency.js';
 import { type Accepted, answer } from '../http/problem/problem.js';
 import { receipts, receiptsOf } from '../http/write/receipt-schema.js';
-import { said, signature } from '../http/write/signature-schema.js';
+import { withoutSignature, signature } from '../http/write/signature-schema.js';
 import { Action, CurrentActor } from '../identity/guard/access.js';
 import { uuid } from '../identity/people.js';
 import { may } from '../identity/guard/policy.js';
@@ -146,7 +146,7 @@ export class DispensingController {
     @Body({ schema: newDispense }) body: z.output<typeof newDispense>,
   ): Promise<z.output<typeof dispensed>> {
     const request = idempotency(actor, key, 'POST /api/prescriptions/{id}/dispenses', [id], body);
-    const { secret: shown, ...dispensing } = said(body);
+    const { secret: shown, ...dispensing } = withoutSignature(body);
     const outcome = answer(await this.dispensing.dispense(actor, id, shown, dispensing, request, body.signature));
     const event = outcome.events.find(({ type }) => type === 'dispense.recorded/1');
     if (!event) throw new Error('a dispense was accepted and recorded none');

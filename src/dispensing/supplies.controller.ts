@@ -6,7 +6,7 @@ import { Clock } from '../time/clock.js';
 import { IdempotencyKey, idempotency } from '../http/write/idempotency.js';
 import { answer } from '../http/problem/problem.js';
 import { receipts, receiptsOf } from '../http/write/receipt-schema.js';
-import { said, signature } from '../http/write/signature-schema.js';
+import { withoutSignature, signature } from '../http/write/signature-schema.js';
 import { Action, CurrentActor } from '../identity/guard/access.js';
 import { uuid } from '../identity/people.js';
 import { may } from '../identity/guard/policy.js';
@@ -75,7 +75,7 @@ export class SuppliesController {
     @Body({ schema: newReport }) body: z.output<typeof newReport>,
   ): Promise<z.output<typeof reported>> {
     const request = idempotency(actor, key, 'POST /api/dispense-reports', [], body);
-    const outcome = answer(await this.supplies.report(actor, said(body), request, body.signature));
+    const outcome = answer(await this.supplies.report(actor, withoutSignature(body), request, body.signature));
     const [event] = outcome.events;
     if (!event) throw new Error('a report was accepted and recorded nothing');
     const { dispenseId } = event.data as DispenseReported['data'];

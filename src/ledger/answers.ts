@@ -1,16 +1,16 @@
 import type { Receipt } from './core/record/receipt.js';
 import type { GrowingTree } from './core/tlog/merkle.js';
-import type { Draft, Result } from './commit/draft.js';
+import type { DecidedBatch, Result } from './commit/decided-batch.js';
 import type { HeadFile } from './store/head-file.js';
 import type { LedgerReader } from './ledger.reader.js';
-import { type Item, nameOf, type Report } from './commit/log-end.js';
+import type { Item } from './commit/log-tail.js';
 import type { Outcome } from './model.js';
 import { disclosed } from './store/payload.js';
 import type { RememberedRequest } from './store/remembered-requests.js';
 import type { StagedEvent } from './commit/staging.js';
-import { codeOf, LedgerUnavailable } from './unavailable.js';
+import { codeOf, describeFault, LedgerUnavailable, type ReportFault } from './unavailable.js';
 
-/** A command with who waits for its outcome. */
+/** A command with whoever waits for its outcome. */
 export interface Waiting extends Item {
   readonly resolve: (outcome: Outcome) => void;
   readonly reject: (error: unknown) => void;
@@ -25,7 +25,7 @@ export class Answers {
   constructor(
     private readonly head: HeadFile,
     private readonly reader: LedgerReader,
-    private readonly report: Report,
+    private readonly report: ReportFault,
   ) {}
 
   /** Calls the listener after each commit of this process with the log's new size. */
@@ -39,11 +39,11 @@ export class Answers {
   }
 
   /**
-   * The batch is committed: it is answered once it is remembered outside the database, behind the batches before it.
-   * @returns why it was not remembered, and its commands were told so; null when it was
+   * Answers a batch that is committed, once the head file remembers it and the previous batches are answered.
+   * @returns why the head file does not remember it, as its commands were told; null when it does
    */
-  after(batch: readonly Waiting[], draft: Draft): Promise<LedgerUnavailable | null> {
-    const answered = this.answerAfter(this.last, batch, draft);
+  after(batch: readonly Waiting[], decided: DecidedBatch): Promise<LedgerUnavailable | null> {
+    const answered = this.answerAfter(this.last, batch, decided);
     this.last = answered;
     return answered;
   }
@@ -51,36 +51,36 @@ export class Answers {
   private async answerAfter(
     earlier: Promise<unknown>,
     batch: readonly Waiting[],
-    draft: Draft,
+    decided: DecidedBatch,
   ): Promise<LedgerUnavailable | null> {
     await earlier;
     try {
-      if (draft.rows) await this.head.append(draft.after.checkpoint);
+      if (decided.rows) await this.head.append(decided.after.checkpoint);
     } catch (error) {
-      // Not in the head file is not acknowledged.
+      // What the head file does not remember is not acknowledged.
       const unavailable = new LedgerUnavailable(`the head file cannot be written (${codeOf(error)})`, 5);
       this.report('ledger.outage', { reason: unavailable.message, commands: batch.length });
-      for (const pending of batch) pending.reject(unavailable);
+      for (const waiting of batch) waiting.reject(unavailable);
       return unavailable;
     }
-    for (const [position, result] of draft.results.entries()) {
-      const pending = batch[position] as Waiting;
+    for (const [position, result] of decided.results.entries()) {
+      const waiting = batch[position] as Waiting;
       try {
-        this.answer(pending, result, draft);
+        this.answer(waiting, result, decided);
       } catch (error) {
-        pending.reject(error);
+        waiting.reject(error);
       }
     }
-    if (draft.rows) this.tell(draft.after.size);
+    if (decided.rows) this.tell(decided.after.size);
     return null;
   }
 
-  private answer(pending: Waiting, result: Result, { tree, after }: Draft): void {
-    if (result.kind === 'error') pending.reject(result.error);
-    else if (result.kind === 'refusal') pending.resolve({ ok: false, refusal: result.refusal });
-    else if (result.kind === 'replay') void this.replay(pending, result.remembered);
+  private answer(waiting: Waiting, result: Result, { tree, after }: DecidedBatch): void {
+    if (result.kind === 'error') waiting.reject(result.error);
+    else if (result.kind === 'refusal') waiting.resolve({ ok: false, refusal: result.refusal });
+    else if (result.kind === 'replay') void this.replay(waiting, result.remembered);
     else {
-      pending.resolve({
+      waiting.resolve({
         ok: true,
         replayed: false,
         events: result.events.map(({ event }) => event),
@@ -91,13 +91,13 @@ export class Answers {
     }
   }
 
-  /** The batch is committed and answered: a listener's fault must not look like the batch's, which would be run again. */
+  /** A listener's fault must not look like the batch's: that one is committed and would be run again. */
   private tell(size: number): void {
     for (const listener of this.listeners) {
       try {
         listener(size);
       } catch (error) {
-        this.report('ledger.listener-failed', { error: nameOf(error) });
+        this.report('ledger.listener-failed', { error: describeFault(error) });
       }
     }
   }

@@ -4,24 +4,23 @@ import { type Db, isConflict } from '../database/db.js';
 import { Answers, type Waiting } from './answers.js';
 import type { BatchTable } from './store/batch-statement.js';
 import { LOG_CHAIN } from './core/record/entry.js';
-import type { Draft } from './commit/draft.js';
 import type { IdFile } from './store/id-file.js';
-import type { Erased, ErasureOptions, ErasureOutcome } from './commit/erasure-batch.js';
+import { type Erased, type ErasureOptions, type ErasureOutcome, eraseSubject } from './commit/erasure-batch.js';
 import type { HeadFile } from './store/head-file.js';
 import type { LedgerReader } from './ledger.reader.js';
-import { type Ahead, LogEnd, nameOf, type Report } from './commit/log-end.js';
+import { LogTail } from './commit/log-tail.js';
 import type { LogKey } from './crypto/log-key.js';
 import type { LogKeys } from './keys/log-key-files.js';
 import type { Actor, ChainModel, Command, Outcome } from './model.js';
+import { Pipeline } from './commit/pipeline.js';
+import { rotateKey } from './commit/rotation-batch.js';
 import { idempotencyKey } from './store/remembered-requests.js';
 import type { Store } from './store/store.js';
-import { asUnavailable, LedgerUnavailable, codeOf } from './unavailable.js';
+import { asUnavailable, LedgerUnavailable, codeOf, type ReportFault } from './unavailable.js';
 import type { Vault } from './keys/vault.js';
 
 /** Default of {@link WriterOptions.resolveMs}. */
 const RESOLVE_MS = 15_000;
-/** A queue of up to this many commands goes in one batch: below, the cost of a batch itself counts most. */
-const WHOLE = 16;
 
 interface Side {
   /** Runs the job; what it gives hands the result to the caller, once the transaction is committed. */
@@ -65,22 +64,18 @@ export class LedgerWriter {
   private readonly sides: Side[] = [];
   private readonly erasures: Erasure[] = [];
   private readonly rotations: Rotation[] = [];
-  private readonly inFlight = new Set<string>();
-  private readonly end: LogEnd;
+  /** Idempotency keys of commands that are not answered yet. */
+  private readonly inProgress = new Set<string>();
+  private readonly tail: LogTail;
+  private readonly pipeline: Pipeline;
   private readonly answers: Answers;
-  /** The batch on its way; settles when it is committed or has failed. Never rejects. */
-  private flight: Promise<void> | null = null;
-  /** Settles when the flight is decided and handed to the database. */
-  private departure: Promise<void> = Promise.resolve();
-  private departed: () => void = () => undefined;
-  private arrived: () => void = () => undefined;
   private working: Promise<void> | null = null;
   private closed = false;
 
   constructor(
     store: Store,
     tables: readonly BatchTable[],
-    models: readonly ChainModel[],
+    private readonly models: readonly ChainModel[],
     private readonly vault: Vault,
     private readonly keys: LogKeys,
     head: HeadFile,
@@ -88,18 +83,19 @@ export class LedgerWriter {
     reader: LedgerReader,
     clock: Clock,
     private readonly options: WriterOptions,
-    private readonly report: Report,
+    private readonly report: ReportFault,
   ) {
-    const { cache, resolveMs = RESOLVE_MS } = options;
+    const { batch, cache, resolveMs = RESOLVE_MS } = options;
     this.answers = new Answers(head, reader, report);
-    this.end = new LogEnd(store, { vault, keys, tables }, models, clock, cache, resolveMs, report);
+    this.tail = new LogTail(store, { vault, keys, tables }, clock, cache, resolveMs, report);
+    this.pipeline = new Pipeline(this.tail, this.answers, this.queue, batch, report);
   }
 
   get origin(): string {
     return this.keys.origin;
   }
 
-  /** Of the key by which this process signed last: another process may have replaced it since. */
+  /** Verifier key of the key by which this process signed last: another process may have replaced it since. */
   get vkey(): string {
     return this.keys.vkey;
   }
@@ -123,11 +119,11 @@ export class LedgerWriter {
     if (!command.idempotency) return this.enqueue(command, null);
     const key = idempotencyKey(this.vault, command.idempotency);
     const name = key.toString('latin1');
-    if (this.inFlight.has(name)) {
+    if (this.inProgress.has(name)) {
       return Promise.resolve({ ok: false, refusal: { code: 'idempotency.in-progress', facts: {} } });
     }
-    this.inFlight.add(name);
-    return this.enqueue(command, key).finally(() => this.inFlight.delete(name));
+    this.inProgress.add(name);
+    return this.enqueue(command, key).finally(() => this.inProgress.delete(name));
   }
 
   private enqueue(command: Command, key: Buffer | null): Promise<Outcome> {
@@ -199,7 +195,7 @@ export class LedgerWriter {
    */
   async noteErased({ ids }: Erased): Promise<void> {
     // As a side job, so that no batch is on its way.
-    await this.side(() => Promise.resolve(this.end.forget()));
+    await this.side(() => Promise.resolve(this.tail.forget()));
     await this.file(ids);
   }
 
@@ -212,7 +208,7 @@ export class LedgerWriter {
   async close(): Promise<void> {
     this.closed = true;
     while (this.working) await this.working;
-    await this.end.close();
+    await this.tail.close();
   }
 
   /** Each line is bounded for itself: a flood of sign-ins keeps no prescription out. @returns null while there is room */
@@ -222,7 +218,7 @@ export class LedgerWriter {
   }
 
   private wake(): void {
-    this.arrived();
+    this.pipeline.arrived();
     this.working ??= this.work().finally(() => {
       this.working = null;
       if (this.hasWork) this.wake();
@@ -230,10 +226,10 @@ export class LedgerWriter {
   }
 
   private async work(): Promise<void> {
-    while (this.hasWork || this.flight) {
-      await this.advance();
+    while (this.hasWork || this.pipeline.writing) {
+      await this.pipeline.advance();
       if (this.sides.length + this.erasures.length + this.rotations.length === 0) continue;
-      await this.flight;
+      await this.pipeline.writing;
       const sides = this.sides.splice(0);
       if (sides.length > 0) await this.runSides(sides);
       for (const erasure of this.erasures.splice(0)) await this.runErasure(erasure);
@@ -242,92 +238,17 @@ export class LedgerWriter {
     await this.answers.given;
   }
 
-  /**
-   * Sends off the next batch: behind an idle log what arrived in this turn of the event loop, behind a batch that is
-   * on its way what arrives until it is there, decided meanwhile on the state that it will leave.
-   */
-  private async advance(): Promise<void> {
-    if (!this.flight) await nextTurn();
-    const ahead = this.flight ? await this.decideAhead(this.flight) : null;
-    await this.flight;
-    const draft = ahead && this.end.sealAhead(ahead);
-    const decided = ahead?.batch ?? [];
-    if (draft) return this.send(decided, draft);
-    // What was decided on a batch that failed is decided anew.
-    // Of a long queue half: the other half is decided while this one is on its way, and so they go on in turn.
-    const share = this.queue.length > WHOLE ? Math.ceil(this.queue.length / 2) : this.queue.length;
-    const batch = [...decided, ...this.queue.splice(0, Math.min(share, this.options.batch - decided.length))];
-    if (batch.length > 0) this.send(batch, null);
-  }
-
-  private send(batch: Waiting[], draft: Draft | null): void {
-    this.departure = new Promise((resolve) => (this.departed = resolve));
-    const flight = this.batch(batch, draft).finally(() => {
-      if (this.flight === flight) this.flight = null;
-    });
-    this.flight = flight;
-  }
-
-  /** Decides arrivals until the flight is there. @returns null when the log's end is not in order */
-  private async decideAhead(flight: Promise<void>): Promise<(Ahead & { batch: Waiting[] }) | null> {
-    const landing = { done: false };
-    void flight.finally(() => {
-      landing.done = true;
-    });
-    await Promise.race([flight, this.departure]);
-    const open = landing.done ? null : this.end.openAhead();
-    if (!open) return null;
-    const ahead = { ...open, batch: [] as Waiting[] };
-    while (!landing.done) {
-      if (!this.takeArrivals(ahead)) return ahead;
-      const arrival = new Promise<void>((resolve) => (this.arrived = resolve));
-      await Promise.race([flight, arrival]);
-      // Decided in bursts, not each in the midst of another request's handling: the code and what it touches are then
-      // in the processor's caches, which makes deciding about a third cheaper.
-      if (!landing.done) await Promise.race([flight, nextTurn()]);
-    }
-    return ahead;
-  }
-
-  /** Decides what waits. @returns false when a command cannot be decided from memory alone: the batch ends before it */
-  private takeArrivals(ahead: Ahead & { batch: Waiting[] }): boolean {
-    for (let next = this.queue[0]; next && ahead.batch.length < this.options.batch; next = this.queue[0]) {
-      if (!this.end.decide(ahead, next)) return false;
-      ahead.batch.push(next);
-      this.queue.shift();
-    }
-    return true;
-  }
-
   private get hasWork(): boolean {
     return this.queue.length + this.sides.length + this.erasures.length + this.rotations.length > 0;
   }
 
-  /** Commits a batch; one that fails other than by outage is re-run one command at a time. Never throws. */
-  private async batch(batch: Waiting[], ahead: Draft | null): Promise<void> {
-    try {
-      void this.answers.after(batch, await this.end.put(batch, ahead, () => this.departed()));
-    } catch (error) {
-      this.end.forget();
-      const outage = asUnavailable(error);
-      if (outage) {
-        this.report('ledger.outage', { reason: outage.message, commands: batch.length });
-        for (const pending of batch) pending.reject(outage);
-      } else if (batch.length === 1) {
-        this.report('ledger.command-failed', { error: nameOf(error) });
-        batch[0]?.reject(error);
-      } else {
-        this.report('ledger.batch-rerun', { error: nameOf(error), commands: batch.length });
-        for (const pending of batch) await this.batch([pending], null);
-      }
-    }
-  }
-
   private async runErasure({ subject, actor, options, resolve, reject }: Erasure): Promise<void> {
     try {
-      const { outcome, draft } = await this.end.erase(subject, actor, options);
-      const forgotten = draft && (await this.answers.after([], draft));
-      if (forgotten) throw forgotten;
+      const { outcome, batch } = await this.tail.underHeadLock((locked) =>
+        eraseSubject(locked, this.models, subject, actor, options),
+      );
+      const unwritten = batch && (await this.answers.after([], batch));
+      if (unwritten) throw unwritten;
       if (outcome.ok && outcome.ids.length > 0) await this.file(outcome.ids);
       resolve(outcome);
     } catch (error) {
@@ -337,13 +258,14 @@ export class LedgerWriter {
 
   private async runRotation({ next, from, resolve, reject }: Rotation): Promise<void> {
     try {
-      const replace = () => this.end.replaceKey(next, from);
+      const replace = () => this.tail.underHeadLock((locked) => rotateKey(locked, next, from));
       // Another process has published a checkpoint at that moment: behind that one it is published now.
-      const draft = await replace().catch((error: unknown) => (isConflict(error) ? replace() : Promise.reject(error)));
-      const unwritten = draft && (await this.answers.after([], draft));
+      const batch = await replace().catch((error: unknown) => (isConflict(error) ? replace() : Promise.reject(error)));
+      if (batch) this.keys.take(next);
+      const unwritten = batch && (await this.answers.after([], batch));
       if (unwritten) throw unwritten;
-      const [event] = draft?.staging.entries ?? [];
-      resolve(draft && event ? this.answers.receipt(event, draft.tree, draft.after.checkpoint) : null);
+      const [event] = batch?.staging.entries ?? [];
+      resolve(batch && event ? this.answers.receipt(event, batch.tree, batch.after.checkpoint) : null);
     } catch (error) {
       reject(asUnavailable(error) ?? error);
     }
@@ -362,7 +284,7 @@ export class LedgerWriter {
 
   private async runSides(sides: Side[]): Promise<void> {
     try {
-      const settles = await this.end.transaction(async (db) => {
+      const settles = await this.tail.transaction(async (db) => {
         const results: (() => void)[] = [];
         for (const side of sides) results.push(await side.run(db));
         return results;
@@ -375,6 +297,3 @@ export class LedgerWriter {
     }
   }
 }
-
-/** What arrived in this turn of the event loop has arrived. */
-const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -25,3 +25,10 @@ export function asUnavailable(error: unknown): LedgerUnavailable | null {
 
 /** The code of an error of Node's or the system's, for example `ENOSPC`; `unknown` when it has none. */
 export const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'unknown';
+
+/** Told what went wrong in one line of facts that hold no health data and no secret; the process goes on. */
+export type ReportFault = (event: string, detail: Record<string, string | number>) => void;
+
+/** What a line of the log may say about an error: never its text, unless that is our own. */
+export const describeFault = (error: unknown): string =>
+  error instanceof DbError ? error.message : error instanceof Error ? error.name : 'unknown';

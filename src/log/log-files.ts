@@ -11,7 +11,7 @@ import { moveReceipt } from '../ledger/read/handover-receipt.js';
 import { disclosed, openClear } from '../ledger/store/payload.js';
 import { TileProofs } from '../ledger/read/stored-proofs.js';
 import { readHead, tileReader } from '../ledger/store/tip.js';
-import { Served } from './checkpoints/served.js';
+import { ServedCheckpoint } from './checkpoints/served.js';
 
 /** An event whose payload is for everybody. Bytes are base64. */
 export interface ClearEvent {
@@ -36,7 +36,7 @@ export class LogFiles {
 
   constructor(
     private readonly reader: LedgerReader,
-    private readonly served: Served,
+    private readonly served: ServedCheckpoint,
   ) {
     this.proofs = new TileProofs(reader.db);
   }

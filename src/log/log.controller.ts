@@ -10,7 +10,7 @@ import { Action } from '../identity/guard/access.js';
 import { parseTilePath, type TilePath } from '../ledger/core/tlog/tiles.js';
 import { LogFile } from './file-headers.js';
 import { LogFiles } from './log-files.js';
-import { Served } from './checkpoints/served.js';
+import { ServedCheckpoint } from './checkpoints/served.js';
 
 const listQuery = z.strictObject({
   before: wholeNumber(0).default(Number.MAX_SAFE_INTEGER).describe('`next` of the page before'),
@@ -65,7 +65,7 @@ const bundleSchema = { type: 'string', example: 'x001/x234/067.p/112' } as const
 export class LogController {
   constructor(
     private readonly files: LogFiles,
-    private readonly served: Served,
+    private readonly served: ServedCheckpoint,
   ) {}
 
   @Get('checkpoint')

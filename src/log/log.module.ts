@@ -11,7 +11,7 @@ import { Rounds } from './checkpoints/rounds.js';
 import { loadWitnessPolicy, WITNESS_POLICY } from './checkpoints/witness-policy.js';
 import { RoundsQueue } from './checkpoints/rounds-queue.js';
 import { Witnessing } from './checkpoints/witness-readiness.js';
-import { Served } from './checkpoints/served.js';
+import { ServedCheckpoint } from './checkpoints/served.js';
 
 /** What the outside sees of the log, and when (design 3). Needs the modules of configuration, ledger and HTTP. */
 @Module({
@@ -23,7 +23,7 @@ import { Served } from './checkpoints/served.js';
     ReceiptsService,
     Rounds,
     RoundsQueue,
-    Served,
+    ServedCheckpoint,
     Witnessing,
     {
       provide: WITNESS_POLICY,
@@ -32,6 +32,6 @@ import { Served } from './checkpoints/served.js';
         env.WITNESS_POLICY === undefined ? null : loadWitnessPolicy(env.WITNESS_POLICY, vkey),
     },
   ],
-  exports: [Published, Served],
+  exports: [Published, ServedCheckpoint],
 })
 export class LogModule {}

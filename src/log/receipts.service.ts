@@ -5,14 +5,14 @@ import { AS_IF_ABSENT, RefusalException } from '../http/problem/problem.js';
 import { may } from '../identity/guard/policy.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import type { Actor, CommittedEvent } from '../ledger/model.js';
-import { Served } from './checkpoints/served.js';
+import { ServedCheckpoint } from './checkpoints/served.js';
 
 /** Receipts asked for again, later than the write's own answer. */
 @Injectable()
 export class ReceiptsService {
   constructor(
     private readonly reader: LedgerReader,
-    private readonly served: Served,
+    private readonly served: ServedCheckpoint,
   ) {}
 
   /**

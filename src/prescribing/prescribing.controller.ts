@@ -6,7 +6,7 @@ import { Clock } from '../time/clock.js';
 import { IdempotencyKey, idempotency } from '../http/write/idempotency.js';
 import { answer } from '../http/problem/problem.js';
 import { receipts, receiptsOf } from '../http/write/receipt-schema.js';
-import { said, signature } from '../http/write/signature-schema.js';
+import { withoutSignature, signature } from '../http/write/signature-schema.js';
 import { Action, CurrentActor } from '../identity/guard/access.js';
 import { uuid } from '../identity/people.js';
 import type { Actor } from '../ledger/model.js';
@@ -97,7 +97,7 @@ export class PrescribingController {
     @Body({ schema: newPrescription }) body: z.output<typeof newPrescription>,
   ): Promise<z.output<typeof issued>> {
     const request = idempotency(actor, key, 'POST /api/prescriptions', [], body);
-    const outcome = answer(await this.prescribing.issue(actor, said(body), request, body.signature));
+    const outcome = answer(await this.prescribing.issue(actor, withoutSignature(body), request, body.signature));
     const rx = outcome.states[0] as Prescription;
     const token = this.prescribing.tokenOf(rx);
     if (token === null) throw new Error('an issued prescription has a token');

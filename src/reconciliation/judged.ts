@@ -12,7 +12,7 @@ const PAGE = 500;
  * later and together. One that is lost with its process only makes the sweep judge that book again.
  */
 @Injectable()
-export class Judged {
+export class JudgedMarks {
   private readonly logger = new Logger('Reconciliation');
   private waiting = new Map<number, number>();
   private timer: NodeJS.Timeout | null = null;

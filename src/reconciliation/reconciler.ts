@@ -13,7 +13,7 @@ import type { Prescription, Supply } from '../prescription/state.js';
 import type { Book } from './book.js';
 import { diff, findDiscrepancies } from './discrepancies.js';
 import type { Judging } from './finding.js';
-import { Judged } from './judged.js';
+import { JudgedMarks } from './judged.js';
 
 type Loaded = {
   readonly prescriptions: readonly ChainView<Prescription>[];
@@ -36,7 +36,7 @@ export class Reconciler {
     private readonly writer: LedgerWriter,
     private readonly reader: LedgerReader,
     private readonly clock: Clock,
-    private readonly judged: Judged,
+    private readonly judged: JudgedMarks,
     config: Config,
   ) {
     this.settings = { earlyRefillFactor: config.env.EARLY_REFILL_FACTOR };

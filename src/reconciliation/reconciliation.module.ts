@@ -4,7 +4,7 @@ import { DiscrepancyController } from './discrepancy.controller.js';
 import { DiscrepancyService } from './discrepancy.service.js';
 import { JobsController } from './jobs.controller.js';
 import { Jobs } from './jobs.js';
-import { Judged } from './judged.js';
+import { JudgedMarks } from './judged.js';
 import { Reconciler } from './reconciler.js';
 import { Sweep } from './sweep.js';
 import { Workers } from './workers.js';
@@ -16,7 +16,7 @@ import { Workers } from './workers.js';
 @Module({
   imports: [AccessModule],
   controllers: [DiscrepancyController, JobsController],
-  providers: [DiscrepancyService, Jobs, Judged, Reconciler, Sweep, Workers],
+  providers: [DiscrepancyService, Jobs, JudgedMarks, Reconciler, Sweep, Workers],
   exports: [Workers],
 })
 export class ReconciliationModule {}

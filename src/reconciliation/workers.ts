@@ -13,7 +13,7 @@ import { LedgerRelay } from '../ledger/ledger.relay.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { faultOf, isOutage } from '../queue/fault.js';
 import { type JobQueue, Jobs, type ReconcileJob } from './jobs.js';
-import { Judged } from './judged.js';
+import { JudgedMarks } from './judged.js';
 import { Reconciler } from './reconciler.js';
 import { Sweep } from './sweep.js';
 
@@ -37,7 +37,7 @@ export class Workers implements OnModuleInit, OnApplicationBootstrap, BeforeAppl
     private readonly jobs: Jobs,
     private readonly reconciler: Reconciler,
     private readonly sweep: Sweep,
-    private readonly judged: Judged,
+    private readonly judged: JudgedMarks,
     private readonly readiness: Readiness,
     writer: LedgerWriter,
     private readonly reader: LedgerReader,

@@ -21,7 +21,7 @@ import { decrypt, Vault } from '../../src/ledger/keys/vault.js';
 import { erasureOf } from '../../src/ledger/verify/chain-rows.js';
 import { LogFiles } from '../../src/log/log-files.js';
 import { Published } from '../../src/log/checkpoints/published.js';
-import type { Served } from '../../src/log/checkpoints/served.js';
+import type { ServedCheckpoint } from '../../src/log/checkpoints/served.js';
 
 /** What is served otherwise than the data folder has it. */
 export interface Serving {
@@ -111,7 +111,7 @@ const inJson = async (items: Promise<unknown>) => Buffer.from(JSON.stringify({ i
 function filesOf(reader: LedgerReader, checkpoint: string): FetchFile {
   const size = sizeIn(checkpoint);
   const served = { reaches: async (to: number) => to <= size, newest: async () => ({ size, checkpoint }) };
-  const log = new LogFiles(reader, served as unknown as Served);
+  const log = new LogFiles(reader, served as unknown as ServedCheckpoint);
   const file: FetchFile = async (path) => {
     if (path === 'checkpoint') return Buffer.from(checkpoint);
     if (path === 'rotations') return inJson(log.rotations());

@@ -7,7 +7,7 @@ import { Clock } from '../../src/time/clock.js';
 import { ConfigError } from '../../src/config/config.js';
 import { Published } from '../../src/log/checkpoints/published.js';
 import { LOCK_MS } from '../../src/log/checkpoints/rounds-queue.js';
-import { Served } from '../../src/log/checkpoints/served.js';
+import { ServedCheckpoint } from '../../src/log/checkpoints/served.js';
 import { Witnessing } from '../../src/log/checkpoints/witness-readiness.js';
 import { serve, type Service } from '../../src/main.js';
 import { queueName } from '../../src/queue/queue-name.js';
@@ -39,7 +39,7 @@ async function start(processes: number, witness: Awaited<ReturnType<typeof hones
     services.push(service);
   }
   const [first] = services as [Service];
-  const servedSize = async () => (await first.app.get(Served).newest())?.size ?? -1;
+  const servedSize = async () => (await first.app.get(ServedCheckpoint).newest())?.size ?? -1;
   const add = () => ledger.writer.commit(count(randomUUID(), 1));
   return { ledger, services, first, servedSize, add };
 }

@@ -13,7 +13,7 @@ import { Publisher } from '../../src/log/checkpoints/publisher.js';
 import { Rounds } from '../../src/log/checkpoints/rounds.js';
 import { loadWitnessPolicy } from '../../src/log/checkpoints/witness-policy.js';
 import { Witnessing, type WitnessingState } from '../../src/log/checkpoints/witness-readiness.js';
-import { Served } from '../../src/log/checkpoints/served.js';
+import { ServedCheckpoint } from '../../src/log/checkpoints/served.js';
 import { readContacts } from '../../src/log/checkpoints/cosignatures.js';
 import { cosign, witnessOf } from '../fixtures/witnesses.js';
 import { count, openTestLedger, temporaryFolder, testConfig } from '../support/ledger.js';
@@ -68,7 +68,7 @@ export async function publish({ config, ledger, published }: Log, entries: numbe
 export interface Witnessed {
   readonly policy: Policy;
   readonly rounds: Rounds;
-  readonly served: Served;
+  readonly served: ServedCheckpoint;
   readonly state: () => Promise<WitnessingState>;
 }
 
@@ -78,7 +78,7 @@ export function witnessing(log: Log, witnesses: readonly PolicyLine[], threshold
   const policy = loadWitnessPolicy(path, ledger.writer.vkey);
   const rounds = new Rounds(policy, published, ledger.reader, ledger.writer, new Clock());
   closers.push(() => rounds.stop());
-  const served = new Served(ledger.reader, ledger.writer, published, policy);
+  const served = new ServedCheckpoint(ledger.reader, ledger.writer, published, policy);
   const readiness = new Witnessing(config, ledger.reader, published, served, policy);
   return { policy: policy.policy, rounds, served, state: () => readiness.state(Date.now()) };
 }

@@ -9,7 +9,7 @@ import { LOG_REF } from '../../src/ledger/log-chain/log-chain.js';
 import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
 import { verifyDatabase } from '../../src/ledger/verify/database.js';
 import { LogFiles } from '../../src/log/log-files.js';
-import { Served } from '../../src/log/checkpoints/served.js';
+import { ServedCheckpoint } from '../../src/log/checkpoints/served.js';
 import { sharedPostgres } from '../support/engines.js';
 import { count, testActor } from '../support/ledger.js';
 import { until } from '../support/wait.js';
@@ -128,7 +128,7 @@ describe('what is served', () => {
     // A log without a policy serves what is published, and that counts as served for the policy after it.
     const { reader, writer } = log.ledger;
     await publish(log, 1);
-    expect((await new Served(reader, writer, log.published, null).newest())?.size).toBe(7);
+    expect((await new ServedCheckpoint(reader, writer, log.published, null).newest())?.size).toBe(7);
     expect(await witnessing(log, [one, two], 2).served.newest()).toBeNull();
   });
 
@@ -166,7 +166,7 @@ describe('what is served', () => {
     await publish(log, 5);
     const { reader, writer } = log.ledger;
     const side = vi.spyOn(writer, 'side');
-    const served = new Served(reader, writer, log.published, null);
+    const served = new ServedCheckpoint(reader, writer, log.published, null);
     const asked = await Promise.all(Array.from({ length: 100 }, () => served.newest()));
     expect(new Set(asked.map((one) => one?.size))).toEqual(new Set([5]));
     expect(side).toHaveBeenCalledTimes(1);

@@ -6,7 +6,8 @@ import { Clock } from '../../src/time/clock.js';
 import { Config } from '../../src/config/config.js';
 import type { Actor, ChainModel, ChainRef, Command } from '../../src/ledger/model.js';
 import { refuse } from '../../src/ledger/model.js';
-import { openLedger, type Ledger, type Report } from '../../src/ledger/start/open-ledger.js';
+import { openLedger, type Ledger } from '../../src/ledger/start/open-ledger.js';
+import type { ReportFault } from '../../src/ledger/unavailable.js';
 
 /** A folder that is gone at the end of the test. */
 export function temporaryFolder(): { path: string; remove(): void } {
@@ -94,6 +95,6 @@ export function count(
   };
 }
 
-export function openTestLedger(config: Config, clock = new Clock(), report?: Report): Promise<Ledger> {
+export function openTestLedger(config: Config, clock = new Clock(), report?: ReportFault): Promise<Ledger> {
   return openLedger(config, clock, [counterModel], report);
 }

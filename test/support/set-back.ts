@@ -25,7 +25,7 @@ import { Vault } from '../../src/ledger/keys/vault.js';
 import { verifyDatabase } from '../../src/ledger/verify/database.js';
 import type { VerifyReport } from '../../src/ledger/verify/report.js';
 import { LogFiles } from '../../src/log/log-files.js';
-import type { Served } from '../../src/log/checkpoints/served.js';
+import type { ServedCheckpoint } from '../../src/log/checkpoints/served.js';
 import { temporaryFolder } from './ledger.js';
 
 /** Checks a whole database with its keys and head file. @param vkey null: the one that it names */
@@ -53,7 +53,7 @@ export async function shown<T>(config: Config, use: (files: FetchFile) => Promis
     const head = await readHead(dbOf(source));
     const { first } = await readKeyHistory(dbOf(source), head?.origin ?? '');
     const reader = new LedgerReader(dbOf(source), new Vault(config.keysDir, first), head?.origin ?? '');
-    const log = new LogFiles(reader, { reaches: () => Promise.resolve(true) } as unknown as Served);
+    const log = new LogFiles(reader, { reaches: () => Promise.resolve(true) } as unknown as ServedCheckpoint);
     return await use(async (path) => {
       if (path === 'checkpoint') return Buffer.from(head?.checkpoint ?? '');
       if (path === 'rotations') return Buffer.from(JSON.stringify({ items: await log.rotations() }));

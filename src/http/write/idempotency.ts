@@ -3,7 +3,7 @@ import { ApiHeader } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import type { Actor, Idempotency } from '../../ledger/model.js';
 import { refuseRequest } from '../problem/problem.js';
-import { said } from './signature-schema.js';
+import { withoutSignature } from './signature-schema.js';
 
 const VISIBLE_ASCII = /^[\x21-\x7e]{1,255}$/;
 
@@ -47,5 +47,5 @@ export function idempotency(
   body: object | null | undefined,
 ): Idempotency | undefined {
   if (key === undefined) return undefined;
-  return { client: actor.id, key, request: JSON.stringify([route, ids, body ? said(body) : null]) };
+  return { client: actor.id, key, request: JSON.stringify([route, ids, body ? withoutSignature(body) : null]) };
 }

@@ -21,7 +21,7 @@ export const signature = z
 export type Signature = z.output<typeof signature>;
 
 /** What a request says without its signature: the same said again is the same request, however it is signed. */
-export function said<T extends { readonly signature?: unknown }>(body: T): Omit<T, 'signature'> {
+export function withoutSignature<T extends { readonly signature?: unknown }>(body: T): Omit<T, 'signature'> {
   if (body.signature === undefined) return body;
   const { signature: _signature, ...rest } = body;
   return rest;

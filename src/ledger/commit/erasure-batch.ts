@@ -1,11 +1,11 @@
 import type { JsonObject } from '../core/record/event.js';
 import { type Db, placeholders } from '../../database/db.js';
 import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow, isErased, openState } from '../store/chain-row.js';
-import { type Desk, type Draft, openStaging, seal } from './draft.js';
+import { type BatchTools, closeBatch, type DecidedBatch, openBatch } from './decided-batch.js';
 import { closedHead } from './head-cache.js';
+import type { Locked } from './log-tail.js';
 import { dataKeyOf, refold } from '../read/chain-events.js';
 import type { Actor, ChainModel, Refusal } from '../model.js';
-import type { Tip } from '../store/tip.js';
 
 /** What may come with an erasure. */
 export interface ErasureOptions {
@@ -31,17 +31,43 @@ export interface Erased {
   readonly ok: true;
   readonly first: number;
   readonly chains: number;
-  /** Of the subjects and of their chains: what a backup from before may know them by. */
+  /** Ids of the subjects and of their chains: what an older backup may know them by. */
   readonly ids: readonly string[];
 }
 export type ErasureOutcome = Erased | { readonly ok: false; readonly refusal: Refusal };
 
-export interface ErasureDesk extends Desk {
-  readonly models: readonly ChainModel[];
+export interface ErasureDone {
+  readonly outcome: ErasureOutcome;
+  /** Null when there was nothing to end. */
+  readonly batch: DecidedBatch | null;
+}
+
+/** Ends every chain of a subject and deletes what they held, under the head's lock. */
+export async function eraseSubject(
+  locked: Locked,
+  models: readonly ChainModel[],
+  subject: string,
+  actor: Actor,
+  { reason, decide, remember }: ErasureOptions,
+): Promise<ErasureDone> {
+  const { db, tools, now } = locked;
+  const decided = decide ? await decide(db, await ownState(db, tools, models, subject), now) : { also: [] };
+  if ('refusal' in decided) return { outcome: { ok: false, refusal: decided.refusal }, batch: null };
+  const subjects = [subject, ...decided.also];
+  const batch = await endChains(locked, models, subjects, actor, reason);
+  if (batch) await locked.write(batch);
+  await deleteErased(db, models, batch, subjects);
+  await remember?.(db);
+  return { outcome: await erasureOf(db, subject), batch };
 }
 
 /** State of the subject's own chain; null when there is none, or none any more. */
-export async function ownState(db: Db, { vault, models }: ErasureDesk, subject: string): Promise<unknown> {
+async function ownState(
+  db: Db,
+  { vault }: BatchTools,
+  models: readonly ChainModel[],
+  subject: string,
+): Promise<unknown> {
   const [row] = await db.query<ChainRow>(`SELECT ${CHAIN_COLUMNS} ${CHAIN_FROM} WHERE c.id = ? AND s.id = ?`, [
     subject,
     subject,
@@ -54,31 +80,29 @@ export async function ownState(db: Db, { vault, models }: ErasureDesk, subject: 
 }
 
 /**
- * The last events of all chains of these subjects, to be written while the head's lock is held.
+ * The last events of all chains of these subjects.
  * @returns null when no chain is theirs, or all are erased already
  */
-export async function draftErasure(
-  db: Db,
-  desk: ErasureDesk,
-  tip: Tip,
-  now: number,
+async function endChains(
+  { db, tools, tip, now }: Locked,
+  models: readonly ChainModel[],
   subjects: readonly string[],
   actor: Actor,
   reason: string | undefined,
-): Promise<Draft | null> {
+): Promise<DecidedBatch | null> {
   const rows = await db.query<ChainRow>(
     `SELECT ${CHAIN_COLUMNS} ${CHAIN_FROM} WHERE s.id IN ${placeholders(subjects)} ORDER BY c.num`,
     subjects,
   );
   const standing = rows.filter((row) => !isErased(row));
   if (standing.length === 0) return null;
-  const { tree, staging } = openStaging(desk, tip, now, 0, null);
+  const open = openBatch(tools, tip, now, { nextSubject: 0, log: null });
   const data: JsonObject = reason === undefined ? {} : { reason };
   // Until no key-encryption key up to this one is left, a backup and that key give the data back.
   const kek = standing.reduce((newest, row) => (row.kek > newest ? row.kek : newest), '');
   for (const row of standing)
-    staging.erase(closedHead(row, false), modelOf(desk.models, row), actor, { data, derived: { kek } });
-  return seal(desk, tip, now, tree, staging, []);
+    open.staging.erase(closedHead(row, false), modelOf(models, row), actor, { data, derived: { kek } });
+  return closeBatch(tools, open, []);
 }
 
 function modelOf(models: readonly ChainModel[], { kind }: ChainRow): ChainModel {
@@ -90,12 +114,12 @@ function modelOf(models: readonly ChainModel[], { kind }: ChainRow): ChainModel 
 /**
  * Deletes what the subjects' chains held and what else names them, in the transaction that wrote their last events, and
  * writes down that they are erased. What was put back of a chain that is erased already goes, too.
- * @param draft null when no chain was ended now
+ * @param batch null when no chain was ended now
  */
-export async function deleteErased(
+async function deleteErased(
   db: Db,
   models: readonly ChainModel[],
-  draft: Draft | null,
+  batch: DecidedBatch | null,
   subjects: readonly string[],
 ): Promise<void> {
   const known = await db.query<{ num: number }>(
@@ -115,7 +139,7 @@ export async function deleteErased(
   for (const table of tables) await db.query(`DELETE FROM ${table} WHERE chain IN (${theirs})`, nums);
   await db.query(`DELETE FROM subject WHERE num IN ${placeholders(nums)}`, nums);
   await deleteAccounts(db, subjects);
-  const entries = draft?.staging.entries ?? [];
+  const entries = batch?.staging.entries ?? [];
   for (const subject of entries.length > 0 ? subjects : [])
     await db.query(
       `INSERT INTO erasure (subject, first, count) VALUES (?, ?, ?)

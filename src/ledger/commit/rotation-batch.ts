@@ -1,40 +1,59 @@
+import type { JsonObject } from '../core/record/event.js';
 import type { Db } from '../../database/db.js';
 import { LOG_CHAIN } from '../core/record/entry.js';
 import { LOG_KEY_ROTATED } from '../core/statements/key-rotation.js';
-import { type Desk, type Draft, openStaging, seal, stage } from './draft.js';
+import { type BatchTools, closeBatch, type DecidedBatch, decideCommand, openBatch } from './decided-batch.js';
 import type { HeadCache } from './head-cache.js';
+import type { Locked } from './log-tail.js';
 import { LOG_REF } from '../log-chain/log-chain.js';
 import { handOverCheckpoint, type LogKey, rotationData } from '../crypto/log-key.js';
 import { accept, type Command, SYSTEM } from '../model.js';
 import type { Tip } from '../store/tip.js';
 
 /**
- * A batch that holds nothing but the event by which `next` takes over, its checkpoint signed by both keys. It answers no
- * command of a queue.
+ * Replaces the log's key under the head's lock.
+ * @param from verifier key of the one that is replaced
+ * @returns null when that is not the log's key any more
  */
-export async function draftRotation(desk: Desk, cache: HeadCache, tip: Tip, now: number, next: LogKey): Promise<Draft> {
-  const old = desk.keys.of(tip.vkey);
+export async function rotateKey(locked: Locked, next: LogKey, from: string): Promise<DecidedBatch | null> {
+  const { db, tools, cache, tip, now } = locked;
+  if (tip.vkey !== from) return null;
+  const old = tools.keys.of(tip.vkey);
   const data = rotationData(old, next, tip.size, tip.root);
+  const batch = await logEventBatch(tools, cache, tip, now, LOG_KEY_ROTATED, data);
+  const checkpoint = handOverCheckpoint(old, next, batch.after.size, batch.after.root);
+  const rotated = { ...batch, after: { ...batch.after, vkey: next.vkey, checkpoint } };
+  await locked.write(rotated);
+  await publishHandOver(db, rotated.after);
+  return rotated;
+}
+
+/** A batch that holds nothing but one event of the log chain. It answers no command of a queue. */
+export async function logEventBatch(
+  tools: BatchTools,
+  cache: HeadCache,
+  tip: Tip,
+  now: number,
+  type: string,
+  data: JsonObject,
+): Promise<DecidedBatch> {
   const command: Command = {
     actor: SYSTEM,
     chains: [LOG_REF],
-    decide: () => accept({ chain: LOG_CHAIN, type: LOG_KEY_ROTATED, data, derived: {} }),
+    decide: () => accept({ chain: LOG_CHAIN, type, data, derived: {} }),
   };
-  const known = await cache.read([command], true);
-  const { tree, staging } = openStaging(desk, tip, now, cache.nextSubject, cache.log);
-  staging.learn(known);
-  const result = stage(staging, command, null);
+  const open = openBatch(tools, tip, now, cache);
+  open.staging.learn(await cache.read([command], true));
+  const result = decideCommand(open, command, null);
   if (result.kind === 'error') throw result.error;
-  const draft = seal(desk, tip, now, tree, staging, []);
-  const checkpoint = handOverCheckpoint(old, next, draft.after.size, draft.after.root);
-  return { ...draft, after: { ...draft.after, vkey: next.vkey, checkpoint } };
+  return closeBatch(tools, open, []);
 }
 
 /**
- * What stands beside the batch, in its transaction: the head names the new key, and the checkpoint by both is published
- * at once, since whoever has pinned the old key must see it.
+ * What a batch that hands the log over to a new key writes besides, in its transaction. The head names the new key. The
+ * checkpoint by both keys is published at once, since whoever has pinned the old key must see it.
  */
-export async function publishRotation(db: Db, { vkey, size, checkpoint, time }: Tip): Promise<void> {
+export async function publishHandOver(db: Db, { vkey, size, checkpoint, time }: Tip): Promise<void> {
   await db.query('UPDATE log_head SET vkey = ?', [vkey]);
   await db.query(
     `INSERT INTO published (size, previous, checkpoint, published_at)

@@ -24,13 +24,11 @@ import { RevokedKeys } from './revoke-again.js';
 import { openStore } from '../store/store.js';
 import { batchTables } from '../store/tables.js';
 import { readHead, storedRootAt } from '../store/tip.js';
+import type { ReportFault } from '../unavailable.js';
 import { Vault } from '../keys/vault.js';
 
 /** The ledger must not be opened as things are. The message says why, for whoever runs it. */
 export class StartRefused extends Error {}
-
-/** Told what went wrong in one line of facts that hold no health data. */
-export type Report = (event: string, detail: Record<string, string | number>) => void;
 
 export interface Ledger {
   readonly writer: LedgerWriter;
@@ -52,7 +50,7 @@ export async function openLedger(
   config: Config,
   clock: Clock,
   models: readonly ChainModel[],
-  report: Report = () => undefined,
+  report: ReportFault = () => undefined,
   overrides: Partial<WriterOptions> = {},
 ): Promise<Ledger> {
   const tables = batchTables(models);

@@ -4,20 +4,17 @@ import type { Config } from '../../config/config.js';
 import { migrate, openReader, openWriter } from '../../database/data-source.js';
 import { type Db, dbOf } from '../../database/db.js';
 import { openCheckpoint } from '../core/tlog/checkpoint.js';
-import { LOG_CHAIN } from '../core/record/entry.js';
 import { type Continuation, formatContinuation, LOG_CONTINUED } from '../core/statements/continuation.js';
 import { parseVerifierKey, signNote } from '../core/tlog/note.js';
-import { type Draft, openStaging, seal, stage } from '../commit/draft.js';
 import { HeadCache } from '../commit/head-cache.js';
 import { endedHeadFiles, HeadFile, isSignedBy, readWholeHeadFile, setAside } from '../store/head-file.js';
 import { type KeyHistory, readKeyHistory } from '../read/key-history.js';
-import { publishRotation } from '../commit/rotation-batch.js';
-import { LOG_REF } from '../log-chain/log-chain.js';
+import { logEventBatch, publishHandOver } from '../commit/rotation-batch.js';
 import type { LogKey } from '../crypto/log-key.js';
 import { heldKeys, keyIdOf, LogKeys, oldKeyFiles, prepareKey, settleKey } from '../keys/log-key-files.js';
 import { mustHoldKeys } from '../keys/missing-keys.js';
-import { accept, type ChainModel, type Command, SYSTEM } from '../model.js';
-import type { Report } from '../start/open-ledger.js';
+import type { ChainModel } from '../model.js';
+import type { ReportFault } from '../unavailable.js';
 import { Sealer } from '../crypto/sealer.js';
 import { openStore, type Store } from '../store/store.js';
 import { batchTables } from '../store/tables.js';
@@ -53,7 +50,7 @@ export async function continueLog(
   clock: Clock,
   models: readonly ChainModel[],
   origin: string | null,
-  report: Report,
+  report: ReportFault,
   progress: (step: Progress) => void = () => undefined,
 ): Promise<Continued> {
   const source = await openWriter(config);
@@ -109,7 +106,7 @@ async function lost(
   { headFile, keysDir }: Config,
   db: Db,
   { origin, vkey, size }: HeadRow,
-  report: Report,
+  report: ReportFault,
 ): Promise<Remembered> {
   const notes = await readWholeHeadFile(headFile);
   const [newest] = notes;
@@ -179,7 +176,7 @@ async function commit(
   { first }: KeyHistory,
   next: LogKey,
   remembered: Remembered,
-  report: Report,
+  report: ReportFault,
 ): Promise<void> {
   const vault = new Vault(keysDir, first);
   const sealer = new Sealer(report);
@@ -191,16 +188,18 @@ async function commit(
       const cache = new HeadCache(store.db, vault, CACHED);
       await cache.begin();
       const keys = LogKeys.open(keysDir, next.origin, next.vkey) as LogKeys;
-      const desk = { vault, keys, tables: batchTables(models) };
+      const tools = { vault, keys, tables: batchTables(models) };
       const data = continuationData(old, next, tip, remembered);
-      const draft = await draftContinuation(desk, cache, tip, Math.max(clock.now(), tip.time), next, data);
-      const rows = await draft.rows?.sealed(sealer);
-      if (!rows || !(await store.write(draft.before, draft.after, rows)))
+      const now = Math.max(clock.now(), tip.time);
+      const renamed: Tip = { ...tip, origin: next.origin, vkey: next.vkey };
+      const { before, after, rows } = await logEventBatch(tools, cache, renamed, now, LOG_CONTINUED, data);
+      const sealed = await rows?.sealed(sealer);
+      if (!sealed || !(await store.write(before, after, sealed)))
         throw new ContinueRefused("the database's clock is off this machine's, or somebody writes to the log");
       await store.db.query('UPDATE log_head SET origin = ?', [next.origin]);
-      await publishRotation(store.db, draft.after);
-      // Nothing of before is served any more, whatever witnesses have cosigned it.
-      const { size } = draft.after;
+      await publishHandOver(store.db, after);
+      // No earlier checkpoint is served any more, whatever witnesses have cosigned it.
+      const { size } = after;
       await store.db.query('UPDATE served SET size = ? WHERE size < ?', [size, size]);
     });
   } finally {
@@ -216,28 +215,6 @@ export function continuationData(old: LogKey | null, next: LogKey, tip: Tip, { n
   const signers = [next.signer, ...(old ? [old.signer] : [])];
   const remembered = { remembered: note, ...(by !== from && { rememberedBy: by }) };
   return { from, to, ...remembered, statement: signNote(formatContinuation({ ...said, remembered: last }), signers) };
-}
-
-/** A batch that holds nothing but the event, the first under the new name. */
-async function draftContinuation(
-  desk: Parameters<typeof openStaging>[0],
-  cache: HeadCache,
-  tip: Tip,
-  now: number,
-  next: LogKey,
-  data: ReturnType<typeof continuationData>,
-): Promise<Draft> {
-  const command: Command = {
-    actor: SYSTEM,
-    chains: [LOG_REF],
-    decide: () => accept({ chain: LOG_CHAIN, type: LOG_CONTINUED, data, derived: {} }),
-  };
-  const renamed: Tip = { ...tip, origin: next.origin, vkey: next.vkey };
-  const { tree, staging } = openStaging(desk, renamed, now, cache.nextSubject, cache.log);
-  staging.learn(await cache.read([command], true));
-  const result = stage(staging, command, null);
-  if (result.kind === 'error') throw result.error;
-  return seal(desk, renamed, now, tree, staging, []);
 }
 
 /**

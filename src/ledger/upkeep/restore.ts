@@ -17,8 +17,8 @@ import { type FoundPayload, type LostEvent, LostPart, RestoreRefused, subjectsOf
 import type { ChainModel } from '../model.js';
 import { mustHoldKeys } from '../keys/missing-keys.js';
 import { nodeHasher } from '../crypto/node-hasher.js';
-import type { Report } from '../start/open-ledger.js';
-import { RestoredBatch, type RestoreDesk } from './restored-batch.js';
+import type { ReportFault } from '../unavailable.js';
+import { RestoredBatch, type RestoreTools } from './restored-batch.js';
 import { Sealer } from '../crypto/sealer.js';
 import { openStore, type Store } from '../store/store.js';
 import { batchTables, T } from '../store/tables.js';
@@ -54,7 +54,7 @@ export interface RestoreSources {
 }
 
 export interface RestoreOptions {
-  readonly report: Report;
+  readonly report: ReportFault;
   readonly progress?: (step: RestoreStep) => void;
   readonly batch?: number;
 }
@@ -100,14 +100,14 @@ export async function restoreLog(
     if (tip?.size !== head.size) throw new RestoreRefused('somebody writes to the log');
     const roots = rootsOf(tip, events, batch, remembered);
     const kinds = new Map<string, ChainModel>(models.map((model) => [model.kind, model]));
-    const desk = { db, vault, models: kinds, provisional: subjectsOfOthers(events, kinds) };
+    const tools = { db, vault, models: kinds, provisional: subjectsOfOthers(events, kinds) };
     const sealer = new Sealer(report);
     try {
       for (let at = 0; at < events.length; at += batch) {
         const part = events.slice(at, at + batch);
         const root = roots[at / batch] as Uint8Array;
         const last = at + part.length === events.length;
-        await write({ ...desk, store, keys, sealer }, part, root, last ? clock.now() : null);
+        await write({ ...tools, store, keys, sealer }, part, root, last ? clock.now() : null);
         written += part.length;
         progress({ step: 'writing', done: written, total });
       }
@@ -223,7 +223,7 @@ async function keysOf(
  * @param publishedAt of the last of them, whose checkpoint is published: now, ms
  */
 async function write(
-  { store, keys, sealer, ...desk }: RestoreDesk & { store: Store; keys: LogKeys; sealer: Sealer },
+  { store, keys, sealer, ...tools }: RestoreTools & { store: Store; keys: LogKeys; sealer: Sealer },
   events: readonly LostEvent[],
   root: Uint8Array,
   publishedAt: number | null,
@@ -231,8 +231,8 @@ async function write(
   await store.locked(async () => {
     const before = await loadTip(store.db);
     if (!before || before.size !== events[0]?.event.index) throw new RestoreRefused('somebody writes to the log');
-    const content = await RestoredBatch.of(desk, events);
-    const rows = contentOf(content, desk.vault, batchTables([...desk.models.values()]));
+    const content = await RestoredBatch.of(tools, events);
+    const rows = contentOf(content, tools.vault, batchTables([...tools.models.values()]));
     const tree = new GrowingTree(nodeHasher, before.size, before.frontier);
     for (const { leaf } of events) tree.append(leaf);
     for (const { level, index, hashes } of growTiles(before, tree).written) rows.add(T.tile, [level, index, hashes]);

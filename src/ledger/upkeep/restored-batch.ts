@@ -19,7 +19,7 @@ import { payloadBytes } from '../store/payload.js';
 import type { Changed, StagedEvent } from '../commit/staging.js';
 import type { SubjectKey, SubjectRow, Vault } from '../keys/vault.js';
 
-export interface RestoreDesk {
+export interface RestoreTools {
   readonly db: Db;
   readonly vault: Vault;
   /** By kind. */
@@ -42,15 +42,15 @@ export class RestoredBatch implements BatchContent {
   private readonly before = new Map<string, ChainHead>();
 
   private constructor(
-    private readonly desk: RestoreDesk,
+    private readonly tools: RestoreTools,
     private readonly cache: HeadCache,
   ) {}
 
   /** @throws {RestoreRefused} when an event does not follow from what the database holds */
-  static async of(desk: RestoreDesk, events: readonly LostEvent[]): Promise<RestoredBatch> {
-    const cache = new HeadCache(desk.db, desk.vault, events.length);
+  static async of(tools: RestoreTools, events: readonly LostEvent[]): Promise<RestoredBatch> {
+    const cache = new HeadCache(tools.db, tools.vault, events.length);
     await cache.begin();
-    const batch = new RestoredBatch(desk, cache);
+    const batch = new RestoredBatch(tools, cache);
     await batch.readHeads(events);
     for (const lost of events) await batch.take(lost);
     for (const head of batch.heads.values()) batch.settle(head);
@@ -65,7 +65,7 @@ export class RestoredBatch implements BatchContent {
   }
 
   private modelOf({ kind, index }: LostEvent['event']): ChainModel {
-    const model = this.desk.models.get(kind);
+    const model = this.tools.models.get(kind);
     if (!model?.subject) throw new RestoreRefused(`entry ${index} is of a kind that is not known`);
     return model;
   }
@@ -87,17 +87,17 @@ export class RestoredBatch implements BatchContent {
   }
 
   private async opened({ chain, kind, index }: LostEvent['event'], said: SubjectSaid | null): Promise<ChainHead> {
-    const subject = await this.subjectOf(said ?? { subject: this.desk.provisional.get(chain) ?? randomUUID() });
+    const subject = await this.subjectOf(said ?? { subject: this.tools.provisional.get(chain) ?? randomUUID() });
     if ((subject.id === LOG_CHAIN) !== (chain === LOG_CHAIN))
       throw new RestoreRefused(`entry ${index} opens a chain of a subject that it cannot have`);
-    return freshHead(this.desk.vault, subject, chain, kind, index);
+    return freshHead(this.tools.vault, subject, chain, kind, index);
   }
 
   /** A provisional subject may be known from now on: then the chain is rewrapped. */
   private async moved(head: ChainHead, said: SubjectSaid | null): Promise<ChainHead> {
     const subject = said ? await this.subjectOf(said) : head.subject;
     if (subject.id === head.subject.id) return head;
-    return { ...head, subject, wrappedKey: this.desk.vault.wrapDataKey(subject, head.id, head.dataKey) };
+    return { ...head, subject, wrappedKey: this.tools.vault.wrapDataKey(subject, head.id, head.dataKey) };
   }
 
   private async subjectOf(said: SubjectSaid): Promise<SubjectKey> {
@@ -106,7 +106,7 @@ export class RestoredBatch implements BatchContent {
 
   /** The subject of that id; where there is none yet, a new one. */
   private async subject(id: string): Promise<SubjectKey> {
-    const { db, vault } = this.desk;
+    const { db, vault } = this.tools;
     const known = this.madeSubjects.find((made) => made.id === id) ?? vault.cachedSubject(id);
     if (known) return known;
     const [row] = await db.query<SubjectRow>('SELECT num, id, kek, wrapped_key FROM subject WHERE id = ?', [id]);
@@ -119,7 +119,7 @@ export class RestoredBatch implements BatchContent {
   private async subjectOfChain(id: string): Promise<SubjectKey> {
     const head = this.heads.get(id) ?? this.before.get(id);
     if (head && !head.erased) return head.subject;
-    const { db, vault } = this.desk;
+    const { db, vault } = this.tools;
     const [row] = await db.query<ChainRow>(`SELECT ${CHAIN_COLUMNS} ${CHAIN_FROM} WHERE c.id = ?`, [id]);
     if (!row) throw new RestoreRefused('a chain belongs to one that is not there');
     return subjectOf(vault, row);
@@ -127,14 +127,14 @@ export class RestoredBatch implements BatchContent {
 
   /** What the chain leaves: rows and names. */
   private settle(head: ChainHead): void {
-    const model = this.desk.models.get(head.kind) as ChainModel;
+    const model = this.tools.models.get(head.kind) as ChainModel;
     this.changed.set(head.id, {
       head,
       before: this.before.get(head.id) ?? null,
       model,
       rows: rowsOf(model, head.state, head.num, head.subject.num),
       names: new Map(
-        model.names(head.state).map((name) => [nameText(name), this.desk.vault.blindIndex(name.domain, name.parts)]),
+        model.names(head.state).map((name) => [nameText(name), this.tools.vault.blindIndex(name.domain, name.parts)]),
       ),
     });
   }

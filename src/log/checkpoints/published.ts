@@ -13,7 +13,7 @@ export interface PublishedCheckpoint {
 
 const COLUMNS = 'size, checkpoint, published_at AS "publishedAt"';
 
-/** The published checkpoints. Which of them is served is for `Served` to say. */
+/** The published checkpoints. Which of them is served is for `ServedCheckpoint` to say. */
 @Injectable()
 export class Published {
   /** What is published stays so: a size that was reached once need not be asked for again. */

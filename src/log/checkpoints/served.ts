@@ -7,7 +7,7 @@ import { reaches, WITNESS_POLICY, type WitnessPolicy } from './witness-policy.js
 import { type Cosignature, readCosignatures, readServed, storeServed } from './cosignatures.js';
 
 /** A published checkpoint with the cosignatures of the policy's witnesses at its end. */
-export interface ServedCheckpoint extends PublishedCheckpoint {
+export interface CosignedCheckpoint extends PublishedCheckpoint {
   /** Whether they are the policy's quorum; false without a policy. */
   readonly witnessed: boolean;
 }
@@ -21,7 +21,7 @@ const PAGE = 1000;
  * whichever policy: to a monitor that would be a log set back.
  */
 @Injectable()
-export class Served {
+export class ServedCheckpoint {
   /** Largest size known to be at quorum: it stays so under this policy. */
   private size = -1;
   /** Largest size known to have been served; it is on the disk before it is served. */
@@ -37,7 +37,7 @@ export class Served {
   ) {}
 
   /** @returns null when there is none yet, or what was served under another policy is not at the quorum of this one yet */
-  async newest(): Promise<ServedCheckpoint | null> {
+  async newest(): Promise<CosignedCheckpoint | null> {
     if (!this.policy) {
       const newest = await this.published.newest();
       if (newest) await this.raise(newest.size);
@@ -49,7 +49,7 @@ export class Served {
   }
 
   /** The newest at quorum; null without a policy, or when there is none yet. */
-  async newestWitnessed(): Promise<ServedCheckpoint | null> {
+  async newestWitnessed(): Promise<CosignedCheckpoint | null> {
     return this.policy ? this.newest() : null;
   }
 
@@ -62,7 +62,7 @@ export class Served {
   }
 
   /** Published checkpoints of fewer than `before` entries, served already or not, largest first. */
-  async page(before: number, limit: number): Promise<ServedCheckpoint[]> {
+  async page(before: number, limit: number): Promise<CosignedCheckpoint[]> {
     const rows = await this.published.page(before, limit);
     const [first, last] = [rows[0], rows.at(-1)];
     if (!this.policy || !first || !last) return rows.map((row) => ({ ...row, witnessed: false }));
@@ -121,7 +121,7 @@ function atQuorum({ policy, witnesses }: WitnessPolicy, rows: readonly Cosignatu
 }
 
 /** In the order of the policy, whatever order they came in. */
-function cosigned(policy: WitnessPolicy, row: PublishedCheckpoint, rows: readonly Cosignature[]): ServedCheckpoint {
+function cosigned(policy: WitnessPolicy, row: PublishedCheckpoint, rows: readonly Cosignature[]): CosignedCheckpoint {
   const lines = policy.witnesses.flatMap(({ vkey }) => rows.filter(({ witness }) => witness === vkey));
   return {
     ...row,

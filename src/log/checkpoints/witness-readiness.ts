@@ -3,7 +3,7 @@ import { Config } from '../../config/config.js';
 import { LedgerReader } from '../../ledger/ledger.reader.js';
 import { Published } from './published.js';
 import { reaches, WITNESS_POLICY, type WitnessPolicy } from './witness-policy.js';
-import { Served } from './served.js';
+import { ServedCheckpoint } from './served.js';
 import { readContacts } from './cosignatures.js';
 import { isAlarm } from './witness-client.js';
 
@@ -34,7 +34,7 @@ export class Witnessing {
     private readonly config: Config,
     private readonly reader: LedgerReader,
     private readonly published: Published,
-    private readonly served: Served,
+    private readonly served: ServedCheckpoint,
     @Inject(WITNESS_POLICY) private readonly policy: WitnessPolicy | null,
   ) {}
 

@@ -9,7 +9,7 @@ import { LedgerWriter } from '../../ledger/ledger.writer.js';
 import type { Actor, CommittedEvent, Idempotency, Outcome } from '../../ledger/model.js';
 import { nodeHasher } from '../../ledger/crypto/node-hasher.js';
 import { maySeePayload } from '../receipts.service.js';
-import { Served } from '../checkpoints/served.js';
+import { ServedCheckpoint } from '../checkpoints/served.js';
 import { patientModel } from '../../patient/chain-model.js';
 import type { Patient } from '../../patient/state.js';
 import { decideClear, decideDisclose } from './decide.js';
@@ -38,7 +38,7 @@ export class DisclosureService {
     private readonly writer: LedgerWriter,
     private readonly reader: LedgerReader,
     private readonly accounts: Accounts,
-    private readonly served: Served,
+    private readonly served: ServedCheckpoint,
   ) {}
 
   /** @throws {RefusalException} `ledger.chain-unknown` when there is no such entry for the actor, `disclosure.…` */

@@ -10,12 +10,29 @@ import { T } from '../store/tables.js';
 import { growTiles, type Tip } from '../store/tip.js';
 import type { Vault } from '../keys/vault.js';
 
+/** What a batch is made with. */
+export interface BatchTools {
+  readonly vault: Vault;
+  readonly keys: LogKeys;
+  readonly tables: readonly BatchTable[];
+}
+
+/** What becomes of one command. */
 export type Result = Staged | { readonly kind: 'error'; readonly error: unknown };
 
-/** A batch that is decided and can be written behind `before`. */
-export interface Draft {
+/** A batch whose commands are being decided. */
+export interface OpenBatch {
   readonly before: Tip;
-  /** The end of the log once it is written; `before` when nothing is. */
+  /** Instant of the batch, ms since 1970. */
+  readonly now: number;
+  readonly tree: GrowingTree;
+  readonly staging: Staging;
+}
+
+/** A batch that can be written behind `before`. */
+export interface DecidedBatch {
+  readonly before: Tip;
+  /** The log's tip once the batch is written; `before` when it writes nothing. */
   readonly after: Tip;
   readonly tree: GrowingTree;
   readonly staging: Staging;
@@ -25,14 +42,22 @@ export interface Draft {
   readonly rows: BatchRows | null;
 }
 
-export interface Desk {
-  readonly vault: Vault;
-  readonly keys: LogKeys;
-  readonly tables: readonly BatchTable[];
+/** @param known the number that the next new subject gets, and the head of the log chain, both as they are at `before` */
+export function openBatch(
+  { vault }: BatchTools,
+  before: Tip,
+  now: number,
+  { nextSubject, log }: { readonly nextSubject: number; readonly log: ChainHead | null },
+): OpenBatch {
+  const tree = new GrowingTree(nodeHasher, before.size, before.frontier);
+  return { before, now, tree, staging: new Staging(vault, before.origin, tree, now, nextSubject, log) };
 }
 
-/** @param key the command's idempotency key as stored. Decides one command; a `decide` or `evolve` that throws fails its own command only. */
-export function stage(staging: Staging, command: Command, key: Buffer | null): Result {
+/**
+ * Decides one command. A `decide` or `evolve` that throws fails its own command only.
+ * @param key the command's idempotency key as stored
+ */
+export function decideCommand({ staging }: OpenBatch, command: Command, key: Buffer | null): Result {
   try {
     return staging.stage(command, key);
   } catch (error) {
@@ -40,30 +65,15 @@ export function stage(staging: Staging, command: Command, key: Buffer | null): R
   }
 }
 
-/** A batch that is being decided. */
-export function openStaging(
-  desk: Desk,
-  before: Tip,
-  now: number,
-  nextSubject: number,
-  log: ChainHead | null,
-): { tree: GrowingTree; staging: Staging } {
-  const tree = new GrowingTree(nodeHasher, before.size, before.frontier);
-  return { tree, staging: new Staging(desk.vault, before.origin, tree, now, nextSubject, log) };
-}
-
 /**
- * Everything that the batch writes: rows, tiles, the signed checkpoint.
- * @throws {LedgerUnavailable} when the key by which to sign is not here
+ * Adds what the batch writes besides its events: tiles and the signed checkpoint.
+ * @throws {LedgerUnavailable} when this process does not have the key to sign with
  */
-export function seal(
-  { vault, keys, tables }: Desk,
-  before: Tip,
-  now: number,
-  tree: GrowingTree,
-  staging: Staging,
+export function closeBatch(
+  { vault, keys, tables }: BatchTools,
+  { before, now, tree, staging }: OpenBatch,
   results: readonly Result[],
-): Draft {
+): DecidedBatch {
   if (staging.entries.length === 0) return { before, after: before, tree, staging, results, rows: null };
   const rows = contentOf(staging, vault, tables);
   const { written, partialTiles } = growTiles(before, tree);
@@ -75,7 +85,7 @@ export function seal(
 }
 
 /** @returns the first entry of the batch, by which it is found again in the log */
-export function firstEntry({ staging }: Draft): StagedEvent {
+export function firstEntry({ staging }: DecidedBatch): StagedEvent {
   const [first] = staging.entries;
   if (!first) throw new Error('the batch has no entry');
   return first;
