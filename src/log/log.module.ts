@@ -3,6 +3,7 @@ import { LogController } from './log.controller.js';
 import { LogFiles } from './log-files.js';
 import { Config } from '../config/config.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
+import { QueueModule } from '../queue/queue.module.js';
 import { Published } from './checkpoints/published.js';
 import { Publisher } from './checkpoints/publisher.js';
 import { ReceiptsController } from './receipts.controller.js';
@@ -15,6 +16,7 @@ import { ServedCheckpoint } from './checkpoints/served.js';
 
 /** What the outside sees of the log, and when (design 3). Needs the modules of configuration, ledger and HTTP. */
 @Module({
+  imports: [QueueModule],
   controllers: [LogController, ReceiptsController],
   providers: [
     LogFiles,

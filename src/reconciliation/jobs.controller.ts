@@ -4,7 +4,8 @@ import { z } from 'zod';
 import { wholeNumberOr } from '../http/body/whole-number.js';
 import { refuseRequest } from '../http/problem/problem.js';
 import { Action } from '../identity/guard/access.js';
-import { JOB_QUEUES, Jobs, JobsUnavailable } from './jobs.js';
+import { JobsUnavailable } from '../queue/queues.js';
+import { JOB_QUEUES, Jobs } from './jobs.js';
 
 const failedJob = z
   .object({

@@ -1,14 +1,10 @@
-import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
-import { type Job, Queue } from 'bullmq';
-import { Redis } from 'ioredis';
+import { Injectable } from '@nestjs/common';
+import type { Job, Queue } from 'bullmq';
 import { Config } from '../config/config.js';
-import { LedgerWriter } from '../ledger/ledger.writer.js';
-import { faultOf } from '../queue/fault.js';
-import { queueName } from '../queue/queue-name.js';
+import { JobsUnavailable, Queues } from '../queue/queues.js';
 
-/** A reconcile job names a subject by number, a sweep nothing: what stands in Redis says nothing about anybody. */
+/** A reconcile job names a subject by number: what stands in Redis says nothing about anybody. */
 export type ReconcileJob = { subject: number };
-export type SweepJob = Record<string, never>;
 
 /** A job that used up its attempts. */
 export type FailedJob = {
@@ -26,61 +22,26 @@ export type FailedJob = {
 export const JOB_QUEUES = ['reconcile', 'timers'] as const;
 export type JobQueue = (typeof JOB_QUEUES)[number];
 
-const ATTEMPTS = 6;
-const BACKOFF = { type: 'exponential', delay: 1000 } as const;
 /** Failed jobs that the dead-letter view keeps. */
 const KEPT_FAILED = 10_000;
-const COMMAND_TIMEOUT_MS = 5000;
+const JOB = {
+  attempts: 6,
+  backoff: { type: 'exponential', delay: 1000 },
+  removeOnFail: { count: KEPT_FAILED },
+} as const;
 const SWEEP = 'sweep';
 
-/** Redis does not answer now. Nothing is lost by it: the ledger and the cursor say what is still to be done. */
-export class JobsUnavailable extends Error {
-  constructor() {
-    super('Redis is away');
-    this.name = 'JobsUnavailable';
-  }
-}
-
-/**
- * The queues as producers see them: each command fails at once while Redis is away, so that nobody waits
- * for it.
- */
+/** The queues as those see them who ask for jobs. */
 @Injectable()
-export class Jobs implements OnApplicationShutdown {
-  private readonly logger = new Logger('Jobs');
-  private readonly redis: Redis | null;
+export class Jobs {
   private readonly queues: Readonly<Record<JobQueue, Queue>> | null;
-  private lastFault = '';
 
   constructor(
     private readonly config: Config,
-    private readonly writer: LedgerWriter,
+    private readonly shared: Queues,
   ) {
-    const url = config.env.REDIS_URL;
-    if (url === undefined) {
-      this.redis = null;
-      this.queues = null;
-      return;
-    }
-    this.redis = new Redis(url, {
-      enableOfflineQueue: false,
-      maxRetriesPerRequest: 1,
-      commandTimeout: COMMAND_TIMEOUT_MS,
-      retryStrategy: (attempt) => Math.min(attempt * 100, 2000),
-    });
-    this.redis.on('error', (error: unknown) => this.tell(error));
-    this.redis.on('ready', () => (this.lastFault = ''));
-    this.queues = { reconcile: this.open('reconcile'), timers: this.open('timers') };
-  }
-
-  /** Without a Redis no jobs run in this process. */
-  get enabled(): boolean {
-    return this.queues !== null;
-  }
-
-  /** Name of a queue in Redis. */
-  nameOf(queue: JobQueue): string {
-    return queueName(this.writer.origin, queue);
+    const [reconcile, timers] = JOB_QUEUES.map((queue) => shared.open(queue, JOB));
+    this.queues = reconcile && timers ? { reconcile, timers } : null;
   }
 
   /**
@@ -98,20 +59,14 @@ export class Jobs implements OnApplicationShutdown {
   }
 
   /**
-   * Makes sure that sweeps are scheduled: a Redis that was emptied has forgotten it, and its dead letters too.
-   * @param forgotten is waited for before they are scheduled anew
-   * @throws {JobsUnavailable}
+   * Keeps sweeps scheduled.
+   * @param forgotten runs before they are scheduled anew: the Redis that forgot them has lost its dead letters too
+   * @returns ends it
    */
-  async scheduleSweep(forgotten: () => Promise<void>): Promise<void> {
-    const every = Math.round(this.config.env.SWEEP_SECONDS * 1000);
-    const known = await this.ask(({ timers }) => timers.getJobScheduler(SWEEP));
-    if (known?.every === every && known.next !== undefined) return;
-    await forgotten();
-    const data: SweepJob = {};
-    // The next sweep is the retry.
-    await this.ask(({ timers }) =>
-      timers.upsertJobScheduler(SWEEP, { every }, { name: SWEEP, data, opts: { attempts: 1 } }),
-    );
+  keepSweeping(forgotten: () => Promise<void>): () => void {
+    if (!this.queues) throw new JobsUnavailable();
+    const everyMs = this.config.env.SWEEP_SECONDS * 1000;
+    return this.shared.keepScheduled(this.queues.timers, { id: SWEEP, everyMs, whenUnknown: forgotten });
   }
 
   /** Subjects whose last reconcile job used up its attempts. @throws {JobsUnavailable} */
@@ -147,7 +102,7 @@ export class Jobs implements OnApplicationShutdown {
     if (queue === null) return false;
     return this.ask(async (queues) => {
       const job: Job | undefined = await queues[queue].getJob(jobId);
-      if (!job) return this.wasGiven(queues[queue], jobId);
+      if (!job) return queue === 'reconcile' && this.wasGiven(queues.reconcile, jobId);
       if (!(await job.isFailed())) return true;
       try {
         await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true });
@@ -159,56 +114,16 @@ export class Jobs implements OnApplicationShutdown {
     });
   }
 
-  /** Whether the queue gave a job this number: it counts them. Sweeps bear their instant, and are not known once gone. */
+  /** Whether the queue gave a job this number. Sweeps bear their instant instead; what schedules them counts on, too. */
   private async wasGiven(queue: Queue, jobId: string): Promise<boolean> {
     if (!/^[1-9]\d{0,14}$/.test(jobId)) return false;
-    return Number(jobId) <= Number((await this.redis?.get(queue.toKey('id'))) ?? 0);
+    return Number(jobId) <= (await this.shared.lastJobNumber(queue));
   }
 
-  /** @throws {JobsUnavailable} */
-  async ping(): Promise<void> {
-    await this.ask(() => this.redis?.ping());
-  }
-
-  async onApplicationShutdown(): Promise<void> {
-    if (!this.queues) return;
-    await Promise.allSettled(Object.values(this.queues).map((queue) => queue.close()));
-    this.redis?.disconnect();
-  }
-
-  private open(queue: JobQueue): Queue {
-    const opened = new Queue(this.nameOf(queue), {
-      connection: this.redis as Redis,
-      skipWaitingForReady: true,
-      skipVersionCheck: true,
-      defaultJobOptions: {
-        attempts: ATTEMPTS,
-        backoff: BACKOFF,
-        removeOnComplete: true,
-        removeOnFail: { count: KEPT_FAILED },
-        stackTraceLimit: 0,
-      },
-    });
-    opened.on('error', (error) => this.tell(error));
-    return opened;
-  }
-
-  private async ask<T>(question: (queues: Readonly<Record<JobQueue, Queue>>) => Promise<T> | T): Promise<T> {
-    if (!this.queues) throw new JobsUnavailable();
-    try {
-      return await question(this.queues);
-    } catch (error) {
-      this.tell(error);
-      throw new JobsUnavailable();
-    }
-  }
-
-  /** A Redis that stays away is said once, not at every attempt. */
-  private tell(error: unknown): void {
-    const fault = faultOf(error);
-    if (fault === this.lastFault) return;
-    this.lastFault = fault;
-    this.logger.warn(`Redis: ${fault}`);
+  private ask<T>(question: (queues: Readonly<Record<JobQueue, Queue>>) => Promise<T>): Promise<T> {
+    const { queues } = this;
+    if (!queues) throw new JobsUnavailable();
+    return this.shared.ask(() => question(queues));
   }
 }
 

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { AccessModule } from '../access/access.module.js';
+import { QueueModule } from '../queue/queue.module.js';
 import { DiscrepancyController } from './discrepancy.controller.js';
 import { DiscrepancyService } from './discrepancy.service.js';
 import { JobsController } from './jobs.controller.js';
@@ -14,7 +15,7 @@ import { Workers } from './workers.js';
  * ledger and HTTP. What runs beside the requests starts with the application, but for `ROLE=api`.
  */
 @Module({
-  imports: [AccessModule],
+  imports: [AccessModule, QueueModule],
   controllers: [DiscrepancyController, JobsController],
   providers: [DiscrepancyService, Jobs, JudgedMarks, Reconciler, Sweep, Workers],
   exports: [Workers],

@@ -5,13 +5,13 @@ import {
   type OnApplicationBootstrap,
   type OnModuleInit,
 } from '@nestjs/common';
-import { DelayedError, type Job, Worker } from 'bullmq';
 import { Config } from '../config/config.js';
 import { Readiness } from '../http/health/readiness.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerRelay } from '../ledger/ledger.relay.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
-import { faultOf, isOutage } from '../queue/fault.js';
+import { faultOf } from '../queue/fault.js';
+import { Queues, type Worked } from '../queue/queues.js';
 import { type JobQueue, Jobs, type ReconcileJob } from './jobs.js';
 import { JudgedMarks } from './judged.js';
 import { Reconciler } from './reconciler.js';
@@ -21,19 +21,18 @@ import { Sweep } from './sweep.js';
 const CONCURRENCY = 16;
 /** How long a job waits before it is taken again while the database is away, ms. It costs no attempt. */
 const OUTAGE_PAUSE_MS = 5000;
-/** How often it is made sure that sweeps are scheduled, ms; more often when they are. */
-const SCHEDULE_CHECK_MS = 10_000;
 
 /** What runs beside the requests in `ROLE=worker` and `ROLE=all`: relay, reconcile jobs, sweeps. */
 @Injectable()
 export class Workers implements OnModuleInit, OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly logger = new Logger('Workers');
   private readonly relay: LedgerRelay;
-  private workers: Worker[] = [];
-  private schedule: NodeJS.Timeout | null = null;
+  private workers: Worked[] = [];
+  private stopSchedule: () => void = () => undefined;
 
   constructor(
     private readonly config: Config,
+    private readonly queues: Queues,
     private readonly jobs: Jobs,
     private readonly reconciler: Reconciler,
     private readonly sweep: Sweep,
@@ -59,7 +58,7 @@ export class Workers implements OnModuleInit, OnApplicationBootstrap, BeforeAppl
       this.readiness.add({
         name: 'redis',
         check: async () => {
-          await this.jobs.ping();
+          await this.queues.ping();
           return { up: true };
         },
       });
@@ -68,7 +67,7 @@ export class Workers implements OnModuleInit, OnApplicationBootstrap, BeforeAppl
   }
 
   private get runs(): boolean {
-    return this.config.env.ROLE !== 'api' && this.jobs.enabled;
+    return this.config.env.ROLE !== 'api' && this.queues.enabled;
   }
 
   /** Entries that the relay has not handed over yet. */
@@ -98,56 +97,27 @@ export class Workers implements OnModuleInit, OnApplicationBootstrap, BeforeAppl
       return;
     }
     this.workers = [
-      this.work('reconcile', CONCURRENCY, (job: Job<ReconcileJob>) => this.reconciler.reconcile(job.data.subject)),
+      this.work('reconcile', CONCURRENCY, ({ subject }) => this.reconciler.reconcile(subject)),
       this.work('timers', 1, () => this.sweepOnce()),
     ];
     this.relay.start();
-    const keepScheduled = () => void this.jobs.scheduleSweep(() => this.sweep.startOver()).catch(() => undefined);
-    keepScheduled();
-    const pause = Math.min(SCHEDULE_CHECK_MS, this.config.env.SWEEP_SECONDS * 1000);
-    this.schedule = setInterval(keepScheduled, pause);
+    this.stopSchedule = this.jobs.keepSweeping(() => this.sweep.startOver());
   }
 
   /** Running jobs finish; what they wrote is settled before the ledger closes. */
   async beforeApplicationShutdown(): Promise<void> {
-    if (this.schedule) clearInterval(this.schedule);
+    this.stopSchedule();
     await this.relay.stop();
-    // With Redis away a worker that is asked to close gently waits for it.
-    const gently = await this.jobs.ping().then(
-      () => true,
-      () => false,
-    );
-    await Promise.allSettled(this.workers.map((worker) => worker.close(!gently)));
+    await Promise.all(this.workers.map((worker) => worker.close()));
     await this.judged.close();
   }
 
-  private work(queue: JobQueue, concurrency: number, process: (job: Job) => Promise<void>): Worker {
-    const worker = new Worker(
-      this.jobs.nameOf(queue),
-      async (job: Job, token?: string) => {
-        try {
-          await process(job);
-        } catch (error) {
-          if (isOutage(error)) {
-            await job.moveToDelayed(Date.now() + OUTAGE_PAUSE_MS, token);
-            throw new DelayedError();
-          }
-          this.logger.error(`${queue} job ${job.id ?? ''}: ${faultOf(error)}`);
-          // BullMQ keeps the message in Redis: only what may be said outside.
-          throw new Error(faultOf(error), { cause: error });
-        }
-      },
-      {
-        connection: {
-          url: this.config.env.REDIS_URL ?? '',
-          maxRetriesPerRequest: null,
-          retryStrategy: (attempt: number) => Math.min(attempt * 100, 2000),
-        },
-        concurrency,
-      },
-    );
-    // The producers' connection tells of a Redis that is away; without a listener the process would end.
-    worker.on('error', () => undefined);
-    return worker;
+  private work(queue: JobQueue, concurrency: number, run: (job: ReconcileJob) => Promise<void>): Worked {
+    return this.queues.work(queue, {
+      concurrency,
+      outagePauseMs: OUTAGE_PAUSE_MS,
+      run,
+      report: (error, id) => this.logger.error(`${queue} job ${id}: ${faultOf(error)}`),
+    });
   }
 }

@@ -6,7 +6,6 @@ import { Config } from '../../config/config.js';
 import { Calendar } from '../../demo/calendar.js';
 import { castOf, ZONE } from '../../demo/cast.js';
 import { StoryBroken } from '../../demo/client.js';
-import { forgetQueues } from '../../demo/forget-queues.js';
 import { conclude, introduce, invite, type Summary } from '../../demo/leaflet.js';
 import { PlayClock } from '../../demo/play-clock.js';
 import { Stage } from '../../demo/stage.js';
@@ -18,7 +17,8 @@ import { verifyReceipt } from '../../ledger/core/record/receipt.js';
 import { LedgerReader } from '../../ledger/ledger.reader.js';
 import type { VerifyReport } from '../../ledger/verify/report.js';
 import { type Service, serve } from '../../main.js';
-import { JOB_QUEUES, Jobs } from '../../reconciliation/jobs.js';
+import { forgetQueues } from '../../queue/forget-queues.js';
+import { Queues } from '../../queue/queues.js';
 import { findRedis } from './redis-finder.js';
 import { Signals } from '../signals.js';
 import { type CommonOptions, EXIT, type ExitCode, type Terminal } from '../terminal.js';
@@ -66,8 +66,7 @@ async function demonstrate(config: Config, { once, json }: DemoOptions, terminal
   const service = await serve(config, clock, createLogger(config, logFile));
   const signals = new Signals();
   const { address, signIns } = service;
-  const jobs = service.app.get(Jobs);
-  const queues = JOB_QUEUES.map((queue) => jobs.nameOf(queue));
+  const queues = service.app.get(Queues).names;
   const transcript = new Transcript(json ? null : (line) => terminal.out(line), isColoured(terminal));
   try {
     introduce(transcript, calendar, config.dataDir);

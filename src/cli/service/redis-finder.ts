@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { Redis } from 'ioredis';
 import { z } from 'zod';
+import { probingConnection } from '../../queue/redis.js';
 import { canInstall, freePort, hasCode, installPackages, type Say, tethered, which } from './machine.js';
 
 /** A Redis that queues can use, and how to let go of it: `stop` ends it only when it belongs to this process. */
@@ -89,7 +89,7 @@ async function runningIn(dir: string): Promise<FoundRedis | null> {
   return {
     url,
     stop: async () => {
-      const client = quietClient(url);
+      const client = probingConnection(url);
       await client.connect();
       const gone = once(client, 'end');
       process.kill(Number(info.get('process_id')), 'SIGTERM');
@@ -214,7 +214,7 @@ async function fitForQueues(url: string): Promise<boolean> {
 
 /** What `INFO` says, by field; null when nothing answers there, or not without a password. */
 async function infoOf(url: string): Promise<Map<string, string> | null> {
-  const client = quietClient(url);
+  const client = probingConnection(url);
   try {
     await client.connect();
     const fields = (await client.info()).split('\r\n').map((line) => line.split(':', 2));
@@ -224,17 +224,6 @@ async function infoOf(url: string): Promise<Map<string, string> | null> {
   } finally {
     client.disconnect();
   }
-}
-
-function quietClient(url: string): Redis {
-  const client = new Redis(url, {
-    lazyConnect: true,
-    connectTimeout: 2000,
-    commandTimeout: 2000,
-    maxRetriesPerRequest: 0,
-    retryStrategy: () => null,
-  });
-  return client.on('error', () => {});
 }
 
 async function readServer(dir: string): Promise<Server | null> {

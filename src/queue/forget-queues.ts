@@ -1,9 +1,9 @@
 import { Queue } from 'bullmq';
 
 /**
- * Takes the queues of a ledger that is played once out of Redis, which may be shared. Another start on that
- * ledger makes them anew.
- * @param names as Redis has them
+ * Removes the queues of a ledger that is played once from Redis, which others may share. Starting the service on that
+ * ledger again makes them anew.
+ * @param names as Redis has them ({@link Queues.names})
  */
 export async function forgetQueues(url: string, names: readonly string[]): Promise<void> {
   for (const name of names) {
