@@ -8,12 +8,13 @@ import { AccessLog } from '../patient/access-log.js';
 import { patientModel } from '../patient/chain-model.js';
 import { prescriptionModel } from '../prescription/chain-models.js';
 import type { Prescription } from '../prescription/state.js';
-import { relationsTo } from '../prescription/relations.js';
+import { type Filter, ofPatient, pageOfChains } from './related-chains.js';
+import { isGranted, relationsTo } from './relations.js';
 
 export interface ListPrescriptions {
   readonly status?: string | undefined;
   readonly issueStatus?: string | undefined;
-  /** Chain number of the last item of the page before. */
+  /** Chain number of the last item of the previous page. */
   readonly after?: number | undefined;
   readonly limit: number;
   /** One patient only. */
@@ -51,10 +52,9 @@ export class PrescriptionAccess {
   }
 
   /** Whether break-glass of this actor still runs. */
-  async isGranted(actor: Actor, patient: string): Promise<boolean> {
+  private async isGranted(actor: Actor, patient: string): Promise<boolean> {
     const view = await this.reader.chain(patient, patientModel);
-    const now = this.clock.now();
-    return view?.state.grants.some((grant) => grant.actor === actor.id && Date.parse(grant.until) > now) ?? false;
+    return view !== null && isGranted(view.state, actor, this.clock.now());
   }
 
   /** What each role starts from, newest first: a practice what it issued, a pharmacy what it holds, held or is nominated for, a patient their own. */
@@ -62,22 +62,13 @@ export class PrescriptionAccess {
     actor: Actor,
     { status, issueStatus, after, limit, patient }: ListPrescriptions,
   ): Promise<{ items: Prescription[]; next: string | null }> {
-    const scope = scopeOf(actor);
-    if (!scope) return { items: [], next: null };
-    const conditions = [scope.where];
-    const values: unknown[] = [...scope.values];
-    const also = (condition: string, value: unknown): void => {
-      conditions.push(condition);
-      values.push(value);
-    };
-    if (status !== undefined) also('r.order_status = ?', status);
-    if (issueStatus !== undefined) also('r.issue_status = ?', issueStatus);
-    if (patient !== undefined) also('r.patient = (SELECT num FROM subject WHERE id = ?)', patient);
-    if (after !== undefined) also('r.chain < ?', after);
-    const rows = await this.reader.db.query<{ chain: number }>(
-      `SELECT r.chain FROM prescription_row r WHERE ${conditions.join(' AND ')} ORDER BY r.chain DESC LIMIT ?`,
-      [...values, limit],
-    );
+    const filters: Filter[] = [];
+    if (status !== undefined) filters.push({ column: 'order_status', value: status });
+    if (issueStatus !== undefined) filters.push({ column: 'issue_status', value: issueStatus });
+    if (patient !== undefined) filters.push(ofPatient(patient));
+    const page = pageOfChains(actor, 'prescription.list', 'prescription', { after, limit, filters });
+    if (!page) return { items: [], next: null };
+    const rows = await this.reader.db.query<{ chain: number }>(page.text, page.values);
     const views = await this.reader.chains(
       rows.map(({ chain }) => chain),
       prescriptionModel,
@@ -89,14 +80,4 @@ export class PrescriptionAccess {
     const last = rows.length === limit ? rows.at(-1) : undefined;
     return { items: readable.map(({ state }) => state), next: last ? String(last.chain) : null };
   }
-}
-
-function scopeOf({ role, org, patient }: Actor): { where: string; values: unknown[] } | null {
-  if (role === 'patient' && patient !== null)
-    return { where: 'r.patient = (SELECT num FROM subject WHERE id = ?)', values: [patient] };
-  if (role === 'prescriber' && org !== null) return { where: 'r.issuer = ?', values: [org] };
-  if (role === 'pharmacist' && org !== null) {
-    return { where: '(r.nominated = ? OR r.chain IN (SELECT chain FROM custody WHERE org = ?))', values: [org, org] };
-  }
-  return null;
 }

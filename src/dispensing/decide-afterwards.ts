@@ -7,7 +7,7 @@ import type { Prescription, Supply } from '../prescription/state.js';
 import { isQuantity } from '../prescription/quantity.js';
 import { isClosed, isCustodian, isPastValidity, orgOf } from '../prescription/queries.js';
 import type { RefusalCode } from '../refusals/refusals.js';
-import { relationsTo, relationsToSupply } from '../prescription/relations.js';
+import { relationsTo, relationsToSupply } from '../access/relations.js';
 import { expireAll } from '../prescription/timer.js';
 import { pendingCancel } from './decide.js';
 

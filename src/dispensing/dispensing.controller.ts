@@ -12,7 +12,7 @@ import { may } from '../identity/guard/policy.js';
 import type { Actor } from '../ledger/model.js';
 import type { DispenseRecorded } from '../prescription/events.js';
 import type { Prescription } from '../prescription/state.js';
-import { relationsTo } from '../prescription/relations.js';
+import { relationsTo } from '../access/relations.js';
 import { instant, medication, prescriptionView, quantity, viewOf } from '../prescription/views/prescription-view.js';
 import { NOT_DISPENSED_REASONS, RELEASE_REASONS } from './decide.js';
 import { REVERSAL_REASONS } from './decide-afterwards.js';

@@ -13,7 +13,7 @@ import { may } from '../identity/guard/policy.js';
 import type { Actor } from '../ledger/model.js';
 import type { DispenseReported } from '../prescription/events.js';
 import type { Prescription, Supply } from '../prescription/state.js';
-import { relationsTo } from '../prescription/relations.js';
+import { relationsTo } from '../access/relations.js';
 import { supplyView, viewOfSupply } from '../prescription/views/supply-view.js';
 import { instant, medication, prescriptionView, quantity, viewOf } from '../prescription/views/prescription-view.js';
 import { REPORT_REASONS } from './decide-afterwards.js';

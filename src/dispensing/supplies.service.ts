@@ -13,7 +13,8 @@ import type { OrderName } from '../prescription/events.js';
 import { orderName, prescriptionModel, supplyModel } from '../prescription/chain-models.js';
 import type { Prescription, Supply } from '../prescription/state.js';
 import { PrescriptionAccess } from '../access/prescription-access.js';
-import { relationsToSupply } from '../prescription/relations.js';
+import { pageOfChains } from '../access/related-chains.js';
+import { relationsToSupply } from '../access/relations.js';
 import { decideReport, type ReportDispense, decideMatch } from './decide-afterwards.js';
 
 export type NewReport = Omit<ReportDispense, 'dispenseId'> & {
@@ -24,7 +25,7 @@ export type NewReport = Omit<ReportDispense, 'dispenseId'> & {
 };
 
 export interface ListSupplies {
-  /** Chain number of the last item of the page before. */
+  /** Chain number of the last item of the previous page. */
   readonly after?: number | undefined;
   readonly limit: number;
 }
@@ -88,15 +89,9 @@ export class SuppliesService {
 
   /** A pharmacy's own reports, a patient's own supplies, newest first. */
   async list(actor: Actor, { after, limit }: ListSupplies): Promise<{ items: Supply[]; next: string | null }> {
-    const scope =
-      actor.role === 'patient'
-        ? { where: 'patient = (SELECT num FROM subject WHERE id = ?)', value: actor.patient }
-        : { where: 'org = ?', value: actor.org };
-    const rows = await this.reader.db.query<{ chain: number }>(
-      `SELECT chain FROM supply_row WHERE ${scope.where} ${after === undefined ? '' : 'AND chain < ?'}
-       ORDER BY chain DESC LIMIT ?`,
-      [scope.value, ...(after === undefined ? [] : [after]), limit],
-    );
+    const page = pageOfChains(actor, 'supply.read', 'supply', { after, limit });
+    if (!page) return { items: [], next: null };
+    const rows = await this.reader.db.query<{ chain: number }>(page.text, page.values);
     const views = await this.reader.chains(
       rows.map(({ chain }) => chain),
       supplyModel,
@@ -136,8 +131,6 @@ export class SuppliesService {
   }
 }
 
-/** A supply that was matched is the patient's own, whoever was known when it was reported. */
 function mayRead(actor: Actor, { state, subject }: ChainView<Supply>): boolean {
-  const own = actor.patient !== null && subject === actor.patient;
-  return may(actor.role, 'supply.read', own ? ['own'] : relationsToSupply(state, actor));
+  return may(actor.role, 'supply.read', relationsToSupply(state, actor, subject));
 }

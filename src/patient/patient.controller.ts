@@ -10,14 +10,8 @@ import { uuid } from '../identity/people.js';
 import type { Actor } from '../ledger/model.js';
 import { isPatientEvent } from './evolve.js';
 import type { Patient } from './state.js';
+import { identifier, patientView, viewOf } from './patient-view.js';
 import { PatientService } from './patient.service.js';
-
-const identifier = z
-  .strictObject({
-    system: z.string().trim().min(1).max(200).describe('URI of the numbering, for example of a hospital'),
-    value: z.string().trim().min(1).max(200),
-  })
-  .meta({ title: 'Identifier' });
 
 const newPatient = z
   .strictObject({
@@ -27,17 +21,6 @@ const newPatient = z
     address: z.string().trim().max(500).nullable().default(null),
   })
   .meta({ title: 'NewPatient' });
-
-const patientView = z
-  .object({
-    id: uuid,
-    name: z.string(),
-    birthDate: z.string().nullable(),
-    identifiers: z.array(identifier),
-    address: z.string().nullable(),
-    enrolledAt: z.string().nullable(),
-  })
-  .meta({ title: 'Patient' });
 
 const found = patientView.pick({ id: true, name: true, birthDate: true });
 const enrolled = z.object({ patient: patientView, ...receipts });
@@ -58,15 +41,6 @@ const accessView = z.object({
     })
     .nullable()
     .describe('what was given away or cleared'),
-});
-
-const viewOf = ({ id, name, birthDate, identifiers, address, enrolledAt }: Patient): z.output<typeof patientView> => ({
-  id,
-  name,
-  birthDate,
-  identifiers,
-  address,
-  enrolledAt,
 });
 
 @ApiTags('patients')
@@ -99,17 +73,6 @@ export class PatientController {
   ): Promise<{ patient: z.output<typeof found> | null }> {
     const patient = await this.patients.search(actor, body);
     return { patient: patient && { id: patient.id, name: patient.name, birthDate: patient.birthDate } };
-  }
-
-  @Get(':id')
-  @Action('patient.read')
-  @ApiOperation({ summary: 'One patient' })
-  @ApiOkResponse({ standardSchema: patientView })
-  async read(
-    @CurrentActor() actor: Actor,
-    @Param('id', { schema: uuid }) id: string,
-  ): Promise<z.output<typeof patientView>> {
-    return viewOf(await this.patients.read(actor, id));
   }
 
   @Post(':id/break-glass')

@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { AS_IF_ABSENT, RefusalException } from '../http/problem/problem.js';
-import { may, type Relation } from '../identity/guard/policy.js';
+import { may } from '../identity/guard/policy.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import type { Actor, CommittedEvent, Idempotency, Outcome } from '../ledger/model.js';
-import { Clock } from '../time/clock.js';
 import { isConflict } from '../database/db.js';
 import { AccessLog } from './access-log.js';
 import { decideBreakGlass, decideEnrol, type EnrolPatient } from './decide.js';
@@ -20,7 +19,6 @@ export class PatientService {
     private readonly writer: LedgerWriter,
     private readonly reader: LedgerReader,
     private readonly accessLog: AccessLog,
-    private readonly clock: Clock,
   ) {}
 
   /** A patient is enrolled once under each identifier: `patient.already-enrolled` when one is known. */
@@ -62,16 +60,6 @@ export class PatientService {
     return view.state;
   }
 
-  /** @throws {RefusalException} as if there were none, without a relation */
-  async read(actor: Actor, id: string): Promise<Patient> {
-    const view = await this.reader.chain(id, patientModel);
-    if (!view || view.state.enrolledAt === null) throw new RefusalException(AS_IF_ABSENT);
-    const relations = await this.relations(actor, view.state, view.subjectNumber);
-    if (!may(actor.role, 'patient.read', relations)) throw new RefusalException(AS_IF_ABSENT);
-    this.accessLog.record(actor, 'patient.read', id, [id]);
-    return view.state;
-  }
-
   /** Access without a relation: recorded before anything is shown (design 7). */
   breakGlass(actor: Actor, id: string, reason: string, idempotency?: Idempotency): Promise<Outcome> {
     return this.writer.commit({
@@ -88,26 +76,5 @@ export class PatientService {
     await this.accessLog.flush();
     const events = await this.reader.events(id);
     return events.filter(({ type }) => type.startsWith('access.')).toReversed();
-  }
-
-  /** By orders only: a row without a status was opened by a report or a cancel of what may not exist. */
-  private async relations(actor: Actor, patient: Patient, subject: number): Promise<Relation[]> {
-    if (actor.patient !== null) return actor.patient === patient.id ? ['own'] : [];
-    const relations: Relation[] = [];
-    const now = this.clock.now();
-    if (patient.grants.some((grant) => grant.actor === actor.id && Date.parse(grant.until) > now))
-      relations.push('granted');
-    if (actor.org === null) return relations;
-    const [row] = await this.reader.db.query<{ issued: number; held: number; nominated: number }>(
-      `SELECT count(CASE WHEN r.issuer = ? THEN 1 END) AS issued,
-              count(CASE WHEN r.nominated = ? THEN 1 END) AS nominated,
-              count(CASE WHEN EXISTS (SELECT 1 FROM custody c WHERE c.chain = r.chain AND c.org = ?) THEN 1 END) AS held
-       FROM prescription_row r WHERE r.patient = ? AND r.order_status IS NOT NULL`,
-      [actor.org, actor.org, actor.org, subject],
-    );
-    if (row && row.issued > 0) relations.push('practice');
-    if (row && row.held > 0) relations.push('holder');
-    if (row && row.nominated > 0) relations.push('nominated');
-    return relations;
   }
 }

@@ -134,6 +134,11 @@ export function may(role: Role, action: Action, relations: readonly Relation[] =
   return needed.includes('none') || needed.some((relation) => relations.includes(relation));
 }
 
+/** @returns the relations of which one is needed; `none` among them: no relation is */
+export function relationsFor(role: Role, action: Action): readonly Relation[] {
+  return cell(role, action);
+}
+
 /** @returns whether there is any relation under which the role may do this */
 export function mayEver(role: Role, action: Action): boolean {
   return cell(role, action).length > 0;
