@@ -1,9 +1,13 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntitySchema } from 'typeorm';
 import type { Config } from '../config/config.js';
 import { quietSqlite } from '../sqlite/sqlite-file.js';
-import { migrations } from './migrations/index.js';
+import { entitiesFor } from './declare.js';
+import { Foundation1790000000000 } from './migrations/1790000000000-foundation.js';
+import { TABLES } from './tables/index.js';
+
+const migrations = [Foundation1790000000000];
 
 /** How long a write waits for another process (`import` beside `serve`). */
 const BUSY_MILLISECONDS = 10_000;
@@ -16,8 +20,10 @@ const WAL_PAGES = 16_384;
 /**
  * The writer's own data source. TypeORM on SQLite has ONE connection, so that a bystander's query
  * would land inside the writer's transaction: readers have another source.
+ * @param readModels declarations of the read-model tables, for whoever makes them
  */
-export async function openWriter(config: Config): Promise<DataSource> {
+export async function openWriter(config: Config, readModels: readonly EntitySchema[] = []): Promise<DataSource> {
+  const declared = [...TABLES, ...readModels];
   const url = config.postgresUrl;
   if (url) {
     return new DataSource({
@@ -27,6 +33,7 @@ export async function openWriter(config: Config): Promise<DataSource> {
       poolSize: 2,
       connectTimeoutMS: 5000,
       applicationName: 'rxledger-writer',
+      entities: entitiesFor('postgres', declared),
       migrations,
       migrationsTransactionMode: 'all',
       // Another process may stop while it holds the head's row: nobody waits for it longer than this.
@@ -47,6 +54,7 @@ export async function openWriter(config: Config): Promise<DataSource> {
     driver: quietSqlite,
     enableWAL: true,
     busyTimeout: BUSY_MILLISECONDS,
+    entities: entitiesFor('sqlite', declared),
     migrations,
     migrationsTransactionMode: 'all',
   } as never).initialize();

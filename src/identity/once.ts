@@ -9,6 +9,7 @@ export type Made = { readonly ref: string } | { readonly refusal: Refusal };
 /**
  * Carries out a request that makes rows which are no events, once per `Idempotency-Key`. Call it inside
  * `writer.side`: one transaction holds the rows and the memory of the request. A refusal is not remembered.
+ * @param now ms since 1970
  * @param make makes the rows and gives the id by which the answer is found again
  * @returns what was made now or by the same request before; `idempotency.key-reused` for another request
  */
@@ -16,13 +17,14 @@ export async function once(
   db: Db,
   vault: Vault,
   request: Idempotency | undefined,
+  now: number,
   make: () => Promise<Made>,
 ): Promise<Made> {
   if (!request) return make();
   const known = await recall(db, vault, request);
   if (known) return known;
   const made = await make();
-  if ('ref' in made) await remember(db, vault, request, made.ref);
+  if ('ref' in made) await remember(db, vault, request, made.ref, now);
   return made;
 }
 
@@ -44,11 +46,13 @@ export async function remember(
   vault: Vault,
   { client, key, request }: Idempotency,
   ref: string,
+  now: number,
 ): Promise<void> {
-  await db.query('INSERT INTO idempotent_request (key, request, ref) VALUES (?, ?, ?)', [
+  await db.query('INSERT INTO idempotent_request (key, request, ref, used_at) VALUES (?, ?, ?, ?)', [
     vault.mac('idempotency-key', client, key),
     vault.mac('idempotency-request', client, request),
     ref,
+    now,
   ]);
 }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
+import { Clock } from '../time/clock.js';
 import type { Db } from '../database/db.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
@@ -22,12 +23,13 @@ export class Organisations {
     private readonly writer: LedgerWriter,
     private readonly reader: LedgerReader,
     private readonly vault: Vault,
+    private readonly clock: Clock,
   ) {}
 
   create(organisation: NewOrganisation, request?: Idempotency): Promise<Made> {
     const id = randomUUID();
     return sideJob(this.writer, (db) =>
-      once(db, this.vault, request, async () => {
+      once(db, this.vault, request, this.clock.now(), async () => {
         await insertOrganisation(db, this.vault, { id, ...organisation });
         return { ref: id };
       }),

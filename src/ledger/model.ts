@@ -3,6 +3,7 @@
  * Plain types only. The ledger imports no module; a module hands the writer a {@link Command} that
  * carries its own `decide` and, through its {@link ChainModel}, its own `evolve`, `rows` and `names`.
  */
+import type { EntitySchema } from 'typeorm';
 import type { ChainKind, EventSignature, JsonObject, LedgerEvent, Role } from './core/record/event.js';
 import type { Receipt } from './core/record/receipt.js';
 
@@ -47,20 +48,10 @@ export type Decision<C extends string = string> =
   | { readonly events: readonly NewEvent[] }
   | { readonly refusal: Refusal<C> };
 
-/** One row of a read model; `table` and columns must be declared in a {@link ReadModel}. */
+/** One row of a read model; `table` and its columns must be declared in the model's `readModels`. */
 export interface Row {
   readonly table: string;
   readonly values: Readonly<Record<string, string | number | null>>;
-}
-
-/**
- * A read-model table that is derived from chain state alone. Each has an integer column `chain`
- * (the chain's number) as the first part of its key, so that `verify` can compare it chain by chain.
- */
-export interface ReadModel {
-  readonly table: string;
-  readonly columns: readonly { readonly name: string; readonly type: 'integer' | 'text' }[];
-  readonly key: readonly string[];
 }
 
 /** The name that the world outside knows a chain by: found again through a blind index only. */
@@ -84,7 +75,13 @@ export interface ChainModel<S = unknown> {
   readonly kind: ChainKind;
   /** Raised whenever `evolve` would give another state for old events: old snapshots are refolded. */
   readonly stateVersion: number;
-  readonly readModels: readonly ReadModel[];
+  /** Raised whenever `rows` or `readModels` would give other rows for the same state: the tables are made and filled anew. */
+  readonly rowsVersion: number;
+  /**
+   * Tables that are derived from chain state alone, of numbers and texts. Each has a column `chain` (the chain's
+   * number) as the first part of its key, so that `verify` can compare it chain by chain.
+   */
+  readonly readModels: readonly EntitySchema[];
   /** Types of events that an actor with a key in force signs. */
   readonly signable?: readonly string[];
   /** Types of events that the server adds unsigned, in the same command and name, each with those beside one of which it does. */

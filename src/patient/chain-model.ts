@@ -1,6 +1,7 @@
 /** Patient chains as the ledger sees them: evolve, read-model rows, outside names. */
 import type { ChainModel, OutsideName } from '../ledger/model.js';
 import { evolvePatient } from './evolve.js';
+import { discrepancyOrg, discrepancyRow, patientRow } from './read-models.js';
 import type { Identifier, Patient } from './state.js';
 
 /** How the world outside names a patient; found again through a blind index. */
@@ -12,39 +13,8 @@ export const patientModel: ChainModel<Patient> = {
   kind: 'patient',
   // 2: discrepancies have reporters. 3: clearances, holds.
   stateVersion: 3,
-  readModels: [
-    {
-      table: 'patient_row',
-      columns: [
-        { name: 'chain', type: 'integer' },
-        { name: 'enrolled_at', type: 'integer' },
-      ],
-      key: ['chain'],
-    },
-    {
-      table: 'discrepancy_row',
-      columns: [
-        { name: 'chain', type: 'integer' },
-        { name: 'id', type: 'text' },
-        { name: 'about', type: 'text' },
-        { name: 'class', type: 'text' },
-        { name: 'status', type: 'text' },
-        { name: 'side', type: 'text' },
-        { name: 'opened_at', type: 'integer' },
-        { name: 'resolved_at', type: 'integer' },
-      ],
-      key: ['chain', 'id'],
-    },
-    {
-      table: 'discrepancy_org',
-      columns: [
-        { name: 'chain', type: 'integer' },
-        { name: 'id', type: 'text' },
-        { name: 'org', type: 'text' },
-      ],
-      key: ['chain', 'id', 'org'],
-    },
-  ],
+  rowsVersion: 1,
+  readModels: [patientRow, discrepancyRow, discrepancyOrg],
   evolve: evolvePatient,
   rows: (patient, { chain }) => [
     ...(patient.enrolledAt === null

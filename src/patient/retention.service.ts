@@ -7,6 +7,7 @@ import { AS_IF_ABSENT, RefusalException } from '../http/problem/problem.js';
 import { recall, remember } from '../identity/once.js';
 import { Tokens } from '../identity/guard/tokens.js';
 import type { Erased } from '../ledger/commit/erasure-batch.js';
+import { Clock } from '../time/clock.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { type Actor, type Idempotency, type Outcome, SYSTEM } from '../ledger/model.js';
@@ -33,6 +34,7 @@ export class RetentionService {
     private readonly reader: LedgerReader,
     private readonly vault: Vault,
     private readonly tokens: Tokens,
+    private readonly clock: Clock,
   ) {}
 
   /** Position 0 of the outcome is the patient, its event the hold. */
@@ -78,7 +80,7 @@ export class RetentionService {
         decide: async (db, own, now) =>
           decideErase(own as Patient | null, { now, actor }) ?? { also: await formerSubjects(db, id) },
         remember: async (db) => {
-          if (request) await remember(db, this.vault, request, id);
+          if (request) await remember(db, this.vault, request, id, this.clock.now());
         },
       });
       if (outcome.ok) return await this.tell(outcome);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { shapeOf } from '../database/declare.js';
 import {
   cancel,
   claim,
@@ -107,7 +108,7 @@ describe('read models', () => {
     ['patient', patientModel],
   ])('%s: a chain number leads every key', (kind, { kind: declared, readModels }) => {
     expect(declared).toBe(kind);
-    for (const { columns, key } of readModels) {
+    for (const { columns, key } of readModels.map(shapeOf)) {
       expect(key[0]).toBe('chain');
       expect(columns.map(({ name }) => name)).toEqual(expect.arrayContaining([...key]));
     }
@@ -143,7 +144,7 @@ describe('read models', () => {
   it('every row has the columns that its table declares', () => {
     const rows = rowsOf(issue(), claim(), dispense('30', 'd1'));
     for (const { table, values } of rows) {
-      const declared = prescriptionModel.readModels.find((model) => model.table === table);
+      const declared = prescriptionModel.readModels.map(shapeOf).find((shape) => shape.table === table);
       expect(Object.keys(values)).toEqual(declared?.columns.map(({ name }) => name));
     }
   });

@@ -5,6 +5,7 @@ import { evolvePrescription } from './evolve.js';
 import { evolveSupply } from './evolve-supply.js';
 import type { Prescription, Supply } from './state.js';
 import { currentIssue, nextTimer } from './queries.js';
+import { custody, prescriptionRow, supplyRow } from './read-models.js';
 
 /** How the world outside names an order; found again through a blind index. */
 export function orderName({ issuer, number }: OrderName): OutsideName {
@@ -15,33 +16,8 @@ export const prescriptionModel: ChainModel<Prescription> = {
   kind: 'prescription',
   // 2: a report no longer makes its pharmacy a custodian.
   stateVersion: 2,
-  readModels: [
-    {
-      table: 'prescription_row',
-      columns: [
-        { name: 'chain', type: 'integer' },
-        { name: 'patient', type: 'integer' },
-        { name: 'issuer', type: 'text' },
-        { name: 'order_status', type: 'text' },
-        { name: 'issue_status', type: 'text' },
-        { name: 'nominated', type: 'text' },
-        { name: 'drug', type: 'text' },
-        { name: 'valid_until', type: 'text' },
-        { name: 'timer_at', type: 'integer' },
-        { name: 'recorded_at', type: 'integer' },
-      ],
-      key: ['chain'],
-    },
-    {
-      table: 'custody',
-      columns: [
-        { name: 'chain', type: 'integer' },
-        { name: 'org', type: 'text' },
-        { name: 'since', type: 'integer' },
-      ],
-      key: ['chain', 'org'],
-    },
-  ],
+  rowsVersion: 1,
+  readModels: [prescriptionRow, custody],
   signable: [
     'order.issued/1',
     // Nobody imports in the name of somebody who signs; who invents such an order would have to sign it.
@@ -98,19 +74,8 @@ export const prescriptionModel: ChainModel<Prescription> = {
 export const supplyModel: ChainModel<Supply> = {
   kind: 'supply',
   stateVersion: 1,
-  readModels: [
-    {
-      table: 'supply_row',
-      columns: [
-        { name: 'chain', type: 'integer' },
-        { name: 'patient', type: 'integer' },
-        { name: 'org', type: 'text' },
-        { name: 'matched', type: 'text' },
-        { name: 'recorded_at', type: 'integer' },
-      ],
-      key: ['chain'],
-    },
-  ],
+  rowsVersion: 1,
+  readModels: [supplyRow],
   signable: ['dispense.reported/1'],
   evolve: evolveSupply,
   rows: (supply, { chain, subject }) => [

@@ -7,6 +7,8 @@ import { Config } from '../../src/config/config.js';
 import { CHAIN_COLUMNS, type ChainRow, openState } from '../../src/ledger/store/chain-row.js';
 import { dataKeyOf } from '../../src/ledger/read/chain-events.js';
 import { openLedger } from '../../src/ledger/start/open-ledger.js';
+import { tableName } from '../../src/database/declare.js';
+import { readModelsOf } from '../../src/ledger/store/tables.js';
 import { readHead } from '../../src/ledger/store/tip.js';
 import { encrypt } from '../../src/ledger/keys/vault.js';
 import type { Attack } from './attack.js';
@@ -15,13 +17,7 @@ import type { Operator } from './operator.js';
 import type { HonestWorld } from './world.js';
 
 /** Tables besides the entries, as they come back from a backup. */
-const BESIDE = [
-  'payload',
-  'subject',
-  'account',
-  'name',
-  ...new Set(CHAIN_MODELS.flatMap(({ readModels }) => readModels.map(({ table }) => table))),
-];
+const BESIDE = ['payload', 'subject', 'account', 'name', ...readModelsOf(CHAIN_MODELS).map(tableName)];
 
 /** Whose order the target is. */
 async function patientOf(op: Operator, { target: [num] }: HonestWorld): Promise<string> {

@@ -2,6 +2,8 @@
  * The operator with root: reads all that the database and the keys give, and writes it anew with every hash, link,
  * commitment, ciphertext, seal and signature made again by the log's own keys.
  */
+import { shapeOf, tableName } from '../../src/database/declare.js';
+import { readModelsOf } from '../../src/ledger/store/tables.js';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DataSource } from 'typeorm';
@@ -53,6 +55,7 @@ interface Request {
   first: number;
   count: number;
   chains: string;
+  used_at: number;
 }
 
 /** A chain as it is written, entry by entry. */
@@ -119,8 +122,10 @@ export class Operator {
   async rewrite(items: readonly Item[]): Promise<void> {
     const rows = new Map((await this.chains()).map((row) => [row.id, row]));
     const ids = new Map([...rows.values()].map(({ num, id }) => [num, id]));
-    const requests = await this.db.query<Request>('SELECT key, request, first, count, chains FROM idempotency');
-    const readModels = new Set(CHAIN_MODELS.flatMap((model) => model.readModels.map(({ table }) => table)));
+    const requests = await this.db.query<Request>(
+      'SELECT key, request, first, count, chains, used_at FROM idempotency',
+    );
+    const readModels = readModelsOf(CHAIN_MODELS).map(tableName);
     await this.run(
       'BEGIN',
       // The operator's database need not refuse two entries of one chain with one seq.
@@ -215,7 +220,7 @@ export class Operator {
       ],
     );
     for (const { table, values } of rowsOf(model, state, num, row.subject).values()) {
-      const columns = model.readModels.find((readModel) => readModel.table === table)?.columns ?? [];
+      const columns = model.readModels.map(shapeOf).find((shape) => shape.table === table)?.columns ?? [];
       await this.db.query(
         `INSERT INTO ${table} (${columns.map(({ name }) => name).join()}) VALUES (${columns.map(() => '?').join()})`,
         [...values],
@@ -253,14 +258,16 @@ export class Operator {
   private async remember(request: Request, now: number, chains: readonly (number | undefined)[]): Promise<void> {
     const places = JSON.stringify(chains.map((num) => num ?? -1));
     const mac = requestOf(request.request);
-    const seal = requestSeal(this.vault, request.key, mac, now, request.count, places);
-    await this.db.query('INSERT INTO idempotency (key, request, first, count, chains) VALUES (?, ?, ?, ?, ?)', [
+    const seal = requestSeal(
+      this.vault,
       request.key,
-      Buffer.concat([mac, seal]),
-      now,
-      request.count,
+      { request: mac, first: now, count: request.count, usedAt: request.used_at },
       places,
-    ]);
+    );
+    await this.db.query(
+      'INSERT INTO idempotency (key, request, first, count, chains, used_at) VALUES (?, ?, ?, ?, ?, ?)',
+      [request.key, Buffer.concat([mac, seal]), now, request.count, places, request.used_at],
+    );
   }
 
   /** Makes room for a chain that is not this log's own: a key for it, under the subject of another chain. */

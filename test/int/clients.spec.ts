@@ -1,17 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { copyFileSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { DataSource } from 'typeorm';
 import { afterAll, describe, expect, it } from 'vitest';
 import { CHAIN_MODELS } from '../../src/chain-models.js';
 import { makeAssertion, publicJwk } from '../../src/cli/keys/client-token.js';
 import { SettableClock } from '../../src/time/clock.js';
 import type { Config } from '../../src/config/config.js';
 import { openSqliteReadOnly, openWriter } from '../../src/database/data-source.js';
-import { Foundation1790000000000 } from '../../src/database/migrations/1790000000000-foundation.js';
 import { ASSERTION_TYPE } from '../../src/identity/machines/client-assertion.js';
 import { createLogger } from '../../src/config/logging.js';
-import { openLedger } from '../../src/ledger/start/open-ledger.js';
 import { Vault } from '../../src/ledger/keys/vault.js';
 import { verifyDatabase } from '../../src/ledger/verify/database.js';
 import { serve, type Service } from '../../src/main.js';
@@ -136,33 +133,6 @@ describe('machines on SQLite', () => {
     await source.query(sql.replaceAll('$one', `'${one}'`).replaceAll('$two', `'${two}'`));
     await source.destroy();
     expect((await verified(mine)).findings).toContainEqual(expect.objectContaining(finding));
-    own.remove();
-  });
-
-  it('accounts of before the first machine stay what they were', async () => {
-    const own = temporaryFolder();
-    const old = testConfig(own.path, SETTINGS);
-    const source = await openWriter(old);
-    const { database } = source.options;
-    await source.destroy();
-    const before = new DataSource({
-      type: 'sqlite',
-      database: database as string,
-      migrations: [Foundation1790000000000],
-    });
-    await before.initialize();
-    await before.runMigrations();
-    const row = `'4c5d0f4e-5a7b-4b0e-9d0a-6a3d8f0c1a11', x'01', x'02', x'03', 'auditor', NULL, NULL, 'hash', 3, 77, 0, 1, 9`;
-    await before.query(`INSERT INTO account VALUES (${row})`);
-    const [kept] = await before.query<object[]>('SELECT * FROM account');
-    await before.destroy();
-    await (await openLedger(old, clock, CHAIN_MODELS)).close();
-    const after = await openSqliteReadOnly(old.sqliteFile);
-    expect(await after.query('SELECT * FROM account')).toEqual([kept]);
-    await after.destroy();
-    const writer = await openWriter(old);
-    await expect(writer.query(`INSERT INTO account VALUES (${row.replace('1a11', '1a12')})`)).rejects.toThrow('UNIQUE');
-    await writer.destroy();
     own.remove();
   });
 });

@@ -7,6 +7,7 @@ import { CHAIN_MODELS } from '../../src/chain-models.js';
 import { Clock } from '../../src/time/clock.js';
 import type { Config } from '../../src/config/config.js';
 import { openSqliteReadOnly, openWriter } from '../../src/database/data-source.js';
+import { shapeOf, tableName } from '../../src/database/declare.js';
 import { exportLog } from '../../src/ledger/verify/export.js';
 import { readHeadFile } from '../../src/ledger/store/head-file.js';
 import type { ChainModel, Command } from '../../src/ledger/model.js';
@@ -32,7 +33,7 @@ const wideModel: ChainModel<Counter> = {
   ...counterModel,
   readModels: CHAIN_MODELS.flatMap(({ readModels }) => readModels),
   rows: ({ total }, { chain }) =>
-    wideModel.readModels.map(({ table, columns }) => ({
+    wideModel.readModels.map(shapeOf).map(({ table, columns }) => ({
       table,
       values: Object.fromEntries(
         columns.map(({ name, type }) => [
@@ -45,11 +46,13 @@ const wideModel: ChainModel<Counter> = {
 const wide = (id: string, by: number, more: Partial<Command> = {}): Command =>
   count(id, by, { chains: [{ ...counterRef(id), model: wideModel }], ...more });
 
-const READ_MODELS = [...new Set(wideModel.readModels.map(({ table }) => table))];
+const READ_MODELS = wideModel.readModels.map(tableName);
 /** Tables whose every column `verify` answers for. */
 const TABLES = ['log_head', ...LEDGER_TABLES.map(({ table }) => table), ...READ_MODELS];
 
-const openWide = (config: Config): Promise<Ledger> => openLedger(config, new Clock(), [wideModel]);
+/** The same life under another kind, so that a kind that was changed is known, too. */
+const MODELS: readonly ChainModel[] = [wideModel, { ...wideModel, kind: 'supply' }];
+const openWide = (config: Config): Promise<Ledger> => openLedger(config, new Clock(), MODELS);
 
 /** What `verify` says of a SQLite file, with keys and head file of the configuration. */
 async function verifyFile(file: string, config: Config, vkey: string): Promise<VerifyReport> {
@@ -60,8 +63,7 @@ async function verifyFile(file: string, config: Config, vkey: string): Promise<V
       vkey,
       vault: Vault.openExisting(config.keysDir, 'test.example/log'),
       remembered: await readHeadFile(config.headFile),
-      // The same life under another kind, so that a kind that was changed is known, too.
-      models: [wideModel, { ...wideModel, kind: 'supply' }],
+      models: MODELS,
     });
   } finally {
     await source.destroy();

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Clock } from '../../src/time/clock.js';
 import { Config } from '../../src/config/config.js';
+import { patientRow } from '../../src/patient/read-models.js';
 import type { Actor, ChainModel, ChainRef, Command } from '../../src/ledger/model.js';
 import { refuse } from '../../src/ledger/model.js';
 import { openLedger, type Ledger } from '../../src/ledger/start/open-ledger.js';
@@ -43,16 +44,8 @@ export interface Counter {
 export const counterModel: ChainModel<Counter> = {
   kind: 'patient',
   stateVersion: 1,
-  readModels: [
-    {
-      table: 'patient_row',
-      columns: [
-        { name: 'chain', type: 'integer' },
-        { name: 'enrolled_at', type: 'integer' },
-      ],
-      key: ['chain'],
-    },
-  ],
+  rowsVersion: 1,
+  readModels: [patientRow],
   evolve: (state, event) => {
     const by = event.data['by'];
     if (typeof by !== 'number') throw new Error('by is not a number');

@@ -50,15 +50,16 @@ export class Accounts {
 
   async create(account: NewAccount, request?: Idempotency): Promise<Made> {
     const stored = { id: randomUUID(), account, password: await hashPassword(account.password), demo: false };
+    const now = this.clock.now();
     return sideJob(this.writer, (db) =>
-      once(db, this.vault, request, () => insertAccount(db, this.vault, stored, this.clock.now())),
+      once(db, this.vault, request, now, () => insertAccount(db, this.vault, stored, now)),
     );
   }
 
   /** Ends an account: it cannot sign in, and its tokens stop within half a minute. Twice is as good as once. */
   disable(id: string, request?: Idempotency): Promise<Made> {
     return sideJob(this.writer, (db) =>
-      once(db, this.vault, request, async () => {
+      once(db, this.vault, request, this.clock.now(), async () => {
         const [known] = await db.query(`SELECT a.id FROM ${LIVING_ACCOUNT} WHERE a.id = ?`, [id]);
         if (!known) return { refusal: { code: 'identity.account-unknown', facts: {} } };
         await db.query('UPDATE account SET disabled = 1 WHERE id = ?', [id]);

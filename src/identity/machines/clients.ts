@@ -59,7 +59,7 @@ export class Clients {
     const keys = await withKeyIds(sent);
     const stored = { id, account: { ...given, username: id }, password: null, demo: false };
     return sideJob(this.writer, (db) =>
-      once(db, this.vault, request, async () => {
+      once(db, this.vault, request, this.clock.now(), async () => {
         const made = await insertAccount(db, this.vault, stored, this.clock.now());
         if ('refusal' in made) return made;
         const sealed = await this.sealKeys(db, { id, org: 'org' in given ? given.org : null }, keys);
@@ -73,7 +73,7 @@ export class Clients {
   async replaceKeys(id: string, sent: NewJwks, request?: Idempotency): Promise<Made> {
     const keys = await withKeyIds(sent);
     return sideJob(this.writer, (db) =>
-      once(db, this.vault, request, async () => {
+      once(db, this.vault, request, this.clock.now(), async () => {
         const [known] = await db.query<ClientRow>(`${SELECT} WHERE a.id = ?`, [id]);
         if (!known) return { refusal: { code: 'identity.client-unknown', facts: {} } };
         await db.query('UPDATE client SET keys = ? WHERE id = ?', [await this.sealKeys(db, known, keys), id]);

@@ -1,3 +1,5 @@
+import { readModelsOf } from '../store/tables.js';
+import { tableName } from '../../database/declare.js';
 import type { JsonObject } from '../core/record/event.js';
 import { type Db, placeholders } from '../../database/db.js';
 import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow, isErased, openState } from '../store/chain-row.js';
@@ -135,7 +137,7 @@ async function deleteErased(
        WHERE c.subject IN ${placeholders(nums)} AND e.seq < c.seq)`,
     nums,
   );
-  const tables = new Set(['name', ...models.flatMap(({ readModels }) => readModels.map(({ table }) => table))]);
+  const tables = ['name', ...readModelsOf(models).map(tableName)];
   for (const table of tables) await db.query(`DELETE FROM ${table} WHERE chain IN (${theirs})`, nums);
   await db.query(`DELETE FROM subject WHERE num IN ${placeholders(nums)}`, nums);
   await deleteAccounts(db, subjects);

@@ -227,10 +227,14 @@ export class HeadCache {
   private async readRequests(commands: readonly Command[]): Promise<Map<string, RememberedRequest>> {
     const keys = commands.flatMap(({ idempotency }) => (idempotency ? [idempotencyKey(this.vault, idempotency)] : []));
     if (keys.length === 0) return new Map();
-    const rows = await this.db.query<{ key: Buffer; request: Buffer; first: number; count: number; chains: string }>(
-      `SELECT key, request, first, count, chains FROM idempotency WHERE key IN ${placeholders(keys)}`,
-      keys,
-    );
+    const rows = await this.db.query<{
+      key: Buffer;
+      request: Buffer;
+      first: number;
+      count: number;
+      chains: string;
+      used_at: number;
+    }>(`SELECT key, request, first, count, chains, used_at FROM idempotency WHERE key IN ${placeholders(keys)}`, keys);
     return new Map(
       rows.map((row) => [
         row.key.toString('hex'),
@@ -239,6 +243,7 @@ export class HeadCache {
           first: row.first,
           count: row.count,
           chains: JSON.parse(row.chains) as number[],
+          usedAt: row.used_at,
         },
       ]),
     );

@@ -251,7 +251,8 @@ export class Staging {
     for (const leaf of leaves) this.tree.append(leaf);
     this.entries.push(...staged);
     if (remembers && staged.length > 0) {
-      const remembered = { request, first, count: staged.length, chains: slots.map((slot) => slot.head?.num ?? -1) };
+      const chains = slots.map((slot) => slot.head?.num ?? -1);
+      const remembered = { request, first, count: staged.length, chains, usedAt: this.now };
       this.requests.set(key.toString('hex'), remembered);
       this.remembered.push([key, remembered]);
     }

@@ -46,6 +46,7 @@ export const isLogEvent = ({ type }: LedgerEvent): boolean => Object.hasOwn(EVEN
 export const logModel: ChainModel<LogChain> = {
   kind: 'log',
   stateVersion: 1,
+  rowsVersion: 1,
   readModels: [],
   signable: [KEY_ENROLLED, KEY_REVOKED],
   evolve: (state, event) => {

@@ -22,7 +22,8 @@ import { mustHoldKeys } from '../keys/missing-keys.js';
 import type { ChainModel } from '../model.js';
 import { RevokedKeys } from './revoke-again.js';
 import { openStore } from '../store/store.js';
-import { batchTables } from '../store/tables.js';
+import { makeReadModels } from '../read-models/make-tables.js';
+import { batchTables, readModelsOf } from '../store/tables.js';
 import { readHead, storedRootAt } from '../store/tip.js';
 import type { ReportFault } from '../unavailable.js';
 import { Vault } from '../keys/vault.js';
@@ -54,7 +55,7 @@ export async function openLedger(
   overrides: Partial<WriterOptions> = {},
 ): Promise<Ledger> {
   const tables = batchTables(models);
-  const source = await openWriter(config);
+  const source = await openWriter(config, readModelsOf(models));
   const closers: (() => Promise<unknown>)[] = [() => source.destroy()];
   try {
     await migrate(source);
@@ -64,6 +65,7 @@ export async function openLedger(
     const head = await HeadFile.open(config.headFile, keys);
     closers.unshift(() => head.close());
     await checkHeadFile(dbOf(source), keys, head.last);
+    await makeReadModels(source, models);
     const readerSource = await openReader(config);
     closers.unshift(() => readerSource.destroy());
     const reader = new LedgerReader(dbOf(readerSource), vault, keys.origin);

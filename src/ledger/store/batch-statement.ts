@@ -4,13 +4,10 @@
  * data-modifying CTEs behind a compare-and-set on the head. Rows travel as JSON, bytes in one buffer that
  * the statement cuts up.
  */
+import type { ColumnType, TableShape } from '../../database/declare.js';
 import { lengthOf, type Part, type Sealer, type Secret } from '../crypto/sealer.js';
 
-export type ColumnType = 'integer' | 'text' | 'uuid' | 'blob';
-
-export interface BatchTable {
-  readonly table: string;
-  readonly columns: readonly { readonly name: string; readonly type: ColumnType }[];
+export interface BatchTable extends Pick<TableShape, 'table' | 'columns'> {
   /** Rows replace others with the same key; without it a taken key fails the batch. */
   readonly replaceOn?: readonly string[];
 }

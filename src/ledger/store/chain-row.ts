@@ -1,6 +1,7 @@
 import type { ChainKind } from '../core/record/event.js';
 import { ZERO32 } from '../core/record/entry.js';
-import type { ChainModel, OutsideName, ReadModel, Row } from '../model.js';
+import { shapeOf, tableName, type TableShape } from '../../database/declare.js';
+import type { ChainModel, OutsideName, Row } from '../model.js';
 import type { Secret } from '../crypto/sealer.js';
 import { decrypt, freshKey, type SubjectKey, type Vault, VaultError } from '../keys/vault.js';
 
@@ -84,16 +85,17 @@ export function subjectOf(vault: Vault, row: ChainRow): SubjectKey {
 export function rowsOf(model: ChainModel, state: unknown, num: number, subject: number): Map<string, StoredRow> {
   const rows = new Map<string, StoredRow>();
   for (const row of model.rows(state, { chain: num, subject })) {
-    const readModel = model.readModels.find(({ table }) => table === row.table);
-    if (!readModel) throw new Error(`read model ${row.table} is not declared by ${model.kind}`);
-    const values = readModel.columns.map(({ name }) => row.values[name] ?? null);
-    rows.set(rowKey(readModel, row.values), { table: row.table, values });
+    const schema = model.readModels.find((each) => tableName(each) === row.table);
+    if (!schema) throw new Error(`read model ${row.table} is not declared by ${model.kind}`);
+    const shape = shapeOf(schema);
+    const values = shape.columns.map(({ name }) => row.values[name] ?? null);
+    rows.set(rowKey(shape, row.values), { table: row.table, values });
   }
   return rows;
 }
 
 /** Table and key of a row in one text. */
-export function rowKey({ table, key }: ReadModel, values: Row['values']): string {
+export function rowKey({ table, key }: TableShape, values: Row['values']): string {
   return key.reduce((text, name) => `${text}\n${values[name]}`, table);
 }
 

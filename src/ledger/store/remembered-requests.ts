@@ -9,6 +9,8 @@ export interface RememberedRequest {
   readonly count: number;
   /** Chain numbers by the position of the chain in the command. */
   readonly chains: readonly number[];
+  /** When the key was first used, ms since 1970. */
+  readonly usedAt: number;
 }
 
 const MAC_BYTES = 32;
@@ -38,9 +40,7 @@ export const requestOf = (column: Buffer): Buffer => column.subarray(0, MAC_BYTE
 export function requestSeal(
   vault: Vault,
   key: Buffer,
-  request: Buffer,
-  first: number,
-  count: number,
+  { request, first, count, usedAt }: Omit<RememberedRequest, 'chains'>,
   chains: string,
 ): Buffer {
   return vault.mac(
@@ -50,12 +50,14 @@ export function requestSeal(
     String(first),
     String(count),
     chains,
+    String(usedAt),
   );
 }
 
 /** The values of a row of table `idempotency`, in column order. */
-export function requestRow(vault: Vault, key: Buffer, { request, first, count, chains }: RememberedRequest) {
+export function requestRow(vault: Vault, key: Buffer, remembered: RememberedRequest) {
+  const { request, first, count, chains, usedAt } = remembered;
   const places = JSON.stringify(chains);
-  const seal = requestSeal(vault, key, request, first, count, places);
-  return [key, Buffer.concat([request, seal]), first, count, places] as const;
+  const seal = requestSeal(vault, key, remembered, places);
+  return [key, Buffer.concat([request, seal]), first, count, places, usedAt] as const;
 }

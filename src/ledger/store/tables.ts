@@ -1,90 +1,42 @@
+import type { EntitySchema } from 'typeorm';
+import { shapeOf } from '../../database/declare.js';
+import { chain, idempotency, name, payload, subject } from '../../database/tables/chain-tables.js';
+import { entry, tile } from '../../database/tables/log-tables.js';
+import type { ChainModel } from '../model.js';
 import type { BatchTable } from './batch-statement.js';
-import type { ChainModel, ReadModel } from '../model.js';
+
+const replaced = (schema: EntitySchema): BatchTable => {
+  const shape = shapeOf(schema);
+  return { ...shape, replaceOn: shape.key };
+};
 
 /** The ledger's own tables in the order in which a batch writes them. */
-export const LEDGER_TABLES = [
-  {
-    table: 'entry',
-    columns: [
-      { name: 'idx', type: 'integer' },
-      { name: 'chain', type: 'integer' },
-      { name: 'seq', type: 'integer' },
-      { name: 'entry', type: 'blob' },
-    ],
-  },
-  {
-    table: 'payload',
-    columns: [
-      { name: 'idx', type: 'integer' },
-      { name: 'body', type: 'blob' },
-    ],
-  },
-  {
-    table: 'chain',
-    columns: [
-      { name: 'num', type: 'integer' },
-      { name: 'id', type: 'uuid' },
-      { name: 'kind', type: 'text' },
-      { name: 'subject', type: 'integer' },
-      { name: 'seq', type: 'integer' },
-      { name: 'leaf', type: 'blob' },
-      { name: 'data_key', type: 'blob' },
-      { name: 'state_version', type: 'integer' },
-      { name: 'state', type: 'blob' },
-    ],
-    replaceOn: ['num'],
-  },
-  {
-    table: 'subject',
-    columns: [
-      { name: 'num', type: 'integer' },
-      { name: 'id', type: 'uuid' },
-      { name: 'kek', type: 'text' },
-      { name: 'wrapped_key', type: 'blob' },
-    ],
-  },
-  {
-    table: 'tile',
-    columns: [
-      { name: 'level', type: 'integer' },
-      { name: 'idx', type: 'integer' },
-      { name: 'hashes', type: 'blob' },
-    ],
-    replaceOn: ['level', 'idx'],
-  },
-  {
-    table: 'name',
-    columns: [
-      { name: 'blind', type: 'blob' },
-      { name: 'chain', type: 'integer' },
-    ],
-  },
-  {
-    table: 'idempotency',
-    columns: [
-      { name: 'key', type: 'blob' },
-      { name: 'request', type: 'blob' },
-      { name: 'first', type: 'integer' },
-      { name: 'count', type: 'integer' },
-      { name: 'chains', type: 'text' },
-    ],
-  },
-] as const satisfies readonly BatchTable[];
+export const LEDGER_TABLES: readonly BatchTable[] = [
+  shapeOf(entry),
+  shapeOf(payload),
+  replaced(chain),
+  shapeOf(subject),
+  replaced(tile),
+  shapeOf(name),
+  shapeOf(idempotency),
+];
 
 /** Positions in {@link LEDGER_TABLES}. */
 export const T = { entry: 0, payload: 1, chain: 2, subject: 3, tile: 4, name: 5, idempotency: 6 } as const;
 
+/** The read models of the chain models, each once. @throws Error when one is not keyed by chain first */
+export function readModelsOf(models: readonly ChainModel[]): EntitySchema[] {
+  const schemas = new Map(
+    models.flatMap(({ readModels }) => readModels.map((schema) => [schema.options.name, schema])),
+  );
+  for (const schema of schemas.values()) {
+    const { table, key } = shapeOf(schema);
+    if (key[0] !== 'chain') throw new Error(`read model ${table} must be keyed by chain first`);
+  }
+  return [...schemas.values()];
+}
+
 /** All tables that a batch writes: the ledger's own, then the read models of the chain models. */
 export function batchTables(models: readonly ChainModel[]): BatchTable[] {
-  const readModels = new Map<string, ReadModel>();
-  for (const model of models) {
-    for (const readModel of model.readModels) {
-      if (readModel.key[0] !== 'chain') throw new Error(`read model ${readModel.table} must be keyed by chain first`);
-      readModels.set(readModel.table, readModel);
-    }
-  }
-  return [
-    ...LEDGER_TABLES,
-    ...[...readModels.values()].map(({ table, columns, key }) => ({ table, columns, replaceOn: key })),
-  ];
+  return [...LEDGER_TABLES, ...readModelsOf(models).map(replaced)];
 }

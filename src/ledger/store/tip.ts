@@ -26,10 +26,13 @@ export interface HeadRow {
   root: Buffer;
   time: number;
   checkpoint: string;
+  read_models: number;
 }
 
 export async function readHead(db: Db): Promise<HeadRow | null> {
-  const [row] = await db.query<HeadRow>('SELECT origin, vkey, size, root, time, checkpoint FROM log_head WHERE id = 1');
+  const [row] = await db.query<HeadRow>(
+    'SELECT origin, vkey, size, root, time, checkpoint, read_models FROM log_head WHERE id = 1',
+  );
   return row ?? null;
 }
 

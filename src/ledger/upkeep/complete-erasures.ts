@@ -18,6 +18,7 @@ interface RequestRow {
   first: number;
   count: number;
   chains: string;
+  used_at: number;
 }
 
 /**
@@ -31,7 +32,7 @@ export async function forgetRequests(db: Db, vault: Vault, writer: LedgerWriter)
   let forgotten = 0;
   for (let after: Buffer = Buffer.alloc(0); ;) {
     const rows = await db.query<RequestRow & { request: Buffer }>(
-      'SELECT key, request, first, count, chains FROM idempotency WHERE key > ? ORDER BY key LIMIT ?',
+      'SELECT key, request, first, count, chains, used_at FROM idempotency WHERE key > ? ORDER BY key LIMIT ?',
       [after, PAGE],
     );
     const remembered = rows.filter(({ request }) => !request.subarray(0, FORGOTTEN.length).equals(FORGOTTEN));
@@ -56,9 +57,9 @@ async function erasedAmong<T extends RequestRow>(db: Db, rows: readonly T[]): Pr
 }
 
 async function forget(db: Db, vault: Vault, rows: readonly RequestRow[]): Promise<void> {
-  for (const { key, first, count, chains } of rows) {
+  for (const { key, first, count, chains, used_at: usedAt } of rows) {
     const places = JSON.parse(chains) as number[];
-    const [, request] = requestRow(vault, key, { request: FORGOTTEN, first, count, chains: places });
+    const [, request] = requestRow(vault, key, { request: FORGOTTEN, first, count, chains: places, usedAt });
     await db.query('UPDATE idempotency SET request = ? WHERE key = ?', [request, key]);
   }
 }

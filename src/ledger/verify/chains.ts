@@ -18,7 +18,8 @@ import { decodeEntry, LOG_CHAIN } from '../core/record/entry.js';
 import { jcs } from '../core/jcs.js';
 import { dataKeyOf } from '../read/chain-events.js';
 import type { LogName } from '../read/key-history.js';
-import type { ChainModel, ReadModel } from '../model.js';
+import type { TableShape } from '../../database/declare.js';
+import type { ChainModel } from '../model.js';
 import { nodeHasher } from '../crypto/node-hasher.js';
 import { openEvent, splitPayload } from '../store/payload.js';
 import { decrypt, type Vault } from '../keys/vault.js';
@@ -48,7 +49,6 @@ export class ChainAudit {
   /** Rows that the refolded states ask for, by table. */
   readonly expectedRows = new Map<string, number>();
   private readonly models: ReadonlyMap<string, ChainModel>;
-  private readonly readModels: readonly ReadModel[];
   private readonly heldUpTo = new Map<string, boolean>();
   /** When the last of the opened events was recorded. */
   lastInstant = '';
@@ -61,6 +61,8 @@ export class ChainAudit {
     private readonly vault: Vault,
     names: readonly LogName[],
     models: readonly ChainModel[],
+    /** Those whose rows are compared. */
+    private readonly readModels: readonly TableShape[],
     private readonly findings: Findings,
     private readonly marks: RequestMarks,
   ) {
@@ -68,9 +70,6 @@ export class ChainAudit {
       findings.add('tampered', 'payload', { index }, what),
     );
     this.models = new Map(models.map((model) => [model.kind, model]));
-    this.readModels = [
-      ...new Map(models.flatMap((model) => model.readModels).map((each) => [each.table, each])).values(),
-    ];
   }
 
   async run(ends: ReadonlyMap<string, ChainEnd>, progress: (done: number) => void): Promise<void> {
@@ -132,7 +131,7 @@ export class ChainAudit {
     }
   }
 
-  private async storedRows(model: ReadModel, nums: readonly number[]): Promise<Map<number, Map<string, StoredRow>>> {
+  private async storedRows(model: TableShape, nums: readonly number[]): Promise<Map<number, Map<string, StoredRow>>> {
     const columns = model.columns.map(({ name }) => name);
     const rows = await this.db.query<Record<string, string | number | null>>(
       `SELECT ${columns.join(', ')} FROM ${model.table} WHERE chain IN ${placeholders(nums)}`,

@@ -16,7 +16,10 @@ import { verifyCosignatures } from './cosignatures.js';
 import { EntryAudit, TileAudit } from './entries.js';
 import { type EntryPage, readPage, readTile } from './entry-pages.js';
 import { verifyErasures } from './erasures.js';
-import { checkHead, headToVerify, rememberedCheckpoint, type Signed, sizeToVerify } from './head.js';
+import { shapeOf } from '../../database/declare.js';
+import { readModelsVersion } from '../read-models/version.js';
+import { readModelsOf } from '../store/tables.js';
+import { checkHead, hasReadModelsOf, headToVerify, rememberedCheckpoint, type Signed, sizeToVerify } from './head.js';
 import { PublishedAudit } from './published.js';
 import { Findings, type Progress, type VerifyReport } from './report.js';
 import { RequestMarks, verifyRequests } from './requests.js';
@@ -181,7 +184,9 @@ async function verifyChains(
 ): Promise<ChainAudit> {
   const total = entries.chains.size;
   const marks = new RequestMarks(entries.tree.size);
-  const audit = new ChainAudit(db, vault, names, models, findings, marks);
+  const comparable = hasReadModelsOf(readModelsVersion(models), head, findings);
+  const readModels = comparable ? readModelsOf(models).map(shapeOf) : [];
+  const audit = new ChainAudit(db, vault, names, models, readModels, findings, marks);
   await audit.run(entries.chains, (done) => progress({ step: 'chains', done, total }));
   if (audit.lastIndex === marks.size - 1 && marks.size > 0 && Date.parse(audit.lastInstant) !== head.time)
     findings.add('tampered', 'log_head', {}, 'time is not that of the last entry');

@@ -20,6 +20,7 @@ export async function headToVerify(db: Db): Promise<HeadRow | null> {
       root: bytes(row.root),
       time: integer(row.time),
       checkpoint: text(row.checkpoint),
+      read_models: integer(row.read_models),
     }
   );
 }
@@ -76,4 +77,24 @@ export async function sizeToVerify(db: Db, head: HeadRow, signed: Signed | null,
   }
   findings.add('tampered', 'log_head', {}, 'size is not a number of entries');
   return stored;
+}
+
+/**
+ * Whether the read models are those that this program's chain models give. Those of another version have other rows or
+ * columns, and cannot be compared.
+ */
+export function hasReadModelsOf(version: number, head: HeadRow, findings: Findings): boolean {
+  const { read_models: made } = head;
+  if (made === version) return true;
+  if (!(made >= 0)) findings.add('tampered', 'log_head', {}, 'read_models is not a version');
+  else
+    findings.add(
+      'missing',
+      'log_head',
+      {},
+      `the lists are of version ${made}, this program's of version ${version}: ${
+        made < version ? '`rxledger rebuild` makes them anew' : 'verify with the newer program'
+      }`,
+    );
+  return false;
 }

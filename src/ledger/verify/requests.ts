@@ -49,8 +49,8 @@ export async function verifyRequests(db: Db, vault: Vault, marks: RequestMarks, 
   for (const { first } of odd) wrong(integer(first), 'key is not one');
   let after: Buffer = Buffer.alloc(0);
   for (;;) {
-    const rows = await db.query<Record<'key' | 'request' | 'first' | 'count' | 'chains', unknown>>(
-      'SELECT key, request, first, count, chains FROM idempotency WHERE key > ? ORDER BY key LIMIT ?',
+    const rows = await db.query<Record<'key' | 'request' | 'first' | 'count' | 'chains' | 'used_at', unknown>>(
+      'SELECT key, request, first, count, chains, used_at FROM idempotency WHERE key > ? ORDER BY key LIMIT ?',
       [after, PAGE],
     );
     for (const row of rows) {
@@ -59,7 +59,12 @@ export async function verifyRequests(db: Db, vault: Vault, marks: RequestMarks, 
       const first = integer(row.first);
       const count = integer(row.count);
       const mac = requestOf(request);
-      const sealed = requestSeal(vault, key, mac, first, count, text(row.chains));
+      const sealed = requestSeal(
+        vault,
+        key,
+        { request: mac, first, count, usedAt: integer(row.used_at) },
+        text(row.chains),
+      );
       if (!(first >= 0 && first + count <= marks.size) || !request.subarray(mac.length).equals(sealed))
         wrong(first, 'is not what the writer stored');
       else if (!marks.remember(first)) wrong(first, 'remembers a request that its event does not answer');

@@ -1,0 +1,52 @@
+/** Who may sign in, and other rows that are no events. */
+import { EntitySchema } from 'typeorm';
+import { bigint, bytes, integer, key, nullable, text, unique, uuid } from '../declare.js';
+
+export const organisation = new EntitySchema({
+  name: 'organisation',
+  columns: { id: key(uuid), kind: text, name: text, zone: text, npi: nullable(text) },
+  indices: [{ name: 'organisation_kind', columns: ['kind', 'id'] }],
+});
+
+/** `password`: null for a machine. */
+export const account = new EntitySchema({
+  name: 'account',
+  columns: {
+    id: key(uuid),
+    username_index: unique(bytes),
+    username: bytes,
+    name: bytes,
+    role: text,
+    org: nullable(uuid),
+    patient: nullable(uuid),
+    password: nullable(text),
+    failed: integer,
+    locked_until: nullable(bigint),
+    disabled: integer,
+    demo: integer,
+    created_at: bigint,
+  },
+  indices: [{ name: 'account_patient', columns: ['patient'], where: 'patient IS NOT NULL' }],
+});
+
+/** A machine's JWK Set, sealed like a name, so that nobody without the key-encryption key can put in their own. */
+export const client = new EntitySchema({ name: 'client', columns: { id: key(uuid), keys: bytes } });
+
+/** Client assertions that were taken, each once. */
+export const usedAssertion = new EntitySchema({
+  name: 'used_assertion',
+  columns: { id: key(bytes), kept_until: bigint },
+  indices: [{ name: 'used_assertion_kept_until', columns: ['kept_until'] }],
+  withoutRowid: true,
+});
+
+/** Requests that made rows which are no events. `ref`: what was made; `used_at`: when the key was first used, ms. */
+export const idempotentRequest = new EntitySchema({
+  name: 'idempotent_request',
+  columns: { key: key(bytes), request: bytes, ref: text, used_at: bigint },
+  indices: [
+    { name: 'idempotent_request_ref', columns: ['ref'] },
+    { name: 'idempotent_request_used_at', columns: ['used_at'] },
+  ],
+  withoutRowid: true,
+});

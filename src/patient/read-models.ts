@@ -1,0 +1,32 @@
+/** Lists over patient chains. `chain`: number of the patient's chain. */
+import { EntitySchema } from 'typeorm';
+import { bigint, key, nullable, text } from '../database/declare.js';
+
+/** Enrolled patients; a provisional patient has no row. */
+export const patientRow = new EntitySchema({
+  name: 'patient_row',
+  columns: { chain: key(bigint), enrolled_at: bigint },
+});
+
+/** `about`: id of the prescription or supply chain that it is about. */
+export const discrepancyRow = new EntitySchema({
+  name: 'discrepancy_row',
+  columns: {
+    chain: key(bigint),
+    id: key(text),
+    about: text,
+    class: text,
+    status: text,
+    side: text,
+    opened_at: bigint,
+    resolved_at: nullable(bigint),
+  },
+  indices: [{ name: 'discrepancy_row_about', columns: ['about'] }],
+});
+
+/** Organisations that find a discrepancy in their list. */
+export const discrepancyOrg = new EntitySchema({
+  name: 'discrepancy_org',
+  columns: { chain: key(bigint), id: key(text), org: key(text) },
+  indices: [{ name: 'discrepancy_org_org', columns: ['org', 'chain', 'id'] }],
+});
