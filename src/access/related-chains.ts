@@ -122,21 +122,6 @@ export function pageOfChains(
   };
 }
 
-/** Numbers of the chains that are on the actor's list. A patient's chain is on the patient's own alone. */
-export function listedChains(actor: Actor): Sql {
-  const own = sourceOf(actor, 'own', 'patient');
-  const sources = [
-    ...sourcesOf(actor, 'chain.list', 'prescription'),
-    ...sourcesOf(actor, 'chain.list', 'supply'),
-    ...(own && may(actor.role, 'chain.list', ['own']) ? [own] : []),
-  ];
-  if (sources.length === 0) return { text: 'SELECT num AS chain FROM chain WHERE 1 = 0', values: [] };
-  return {
-    text: sources.map(({ from, where }) => `SELECT t.chain FROM ${from} WHERE ${where}`).join(' UNION '),
-    values: sources.map(({ value }) => value),
-  };
-}
-
 /** What everybody stands in: the log's own chain is about the log. */
 const PUBLIC = "c.kind = 'log'";
 

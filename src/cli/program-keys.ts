@@ -59,7 +59,7 @@ All processes of the log must see the same keys folder; they take the new key ov
 The log's own chain records old and new verifier key in a statement that both keys sign, and the checkpoint right behind
 it carries both signatures; /log/rotations serves them. All processes of the log must see the same keys folder: they take
 the new key over by themselves, and one that does not find it there answers writes with 503. Who has pinned the old key:
-\`rxledger follow\` moves on and says so, \`verify\` and \`proof verify --rotations\` accept the old key as the beginning;
+\`rxledger audit follow\` moves on and says so, \`verify\` and \`audit proof --rotations\` accept the old key as the beginning;
 receipts of before hold under the old key for ever. Witnesses and WITNESS_POLICY need the new key as a second log line:
 without it they cosign no more. A copy of the old key in a backup still signs: destroy it there too. Interrupted, run it
 again: it ends what it began, and replaces no key a second time; until then --prepare is refused. In what --json prints, from, index and receipt are null only
@@ -74,7 +74,7 @@ where it was \`rxledger continue\` that was interrupted.`,
     .description(
       'bring a database that was set back forward again, from a replica and kept payloads; the service is stopped',
     )
-    .option('--replica <folder|url>', 'where the entries are: a folder of `follow --replica`, or a service')
+    .option('--replica <folder|url>', 'where the entries are: a folder of `audit follow --replica`, or a service')
     .addOption(
       new Option('--payloads <file...>', 'exports with payloads, and saved answers or receipts').default([], 'none'),
     )

@@ -75,7 +75,7 @@ export function addServiceCommands(program: Command, terminal: Terminal, done: D
   program
     .command('vkey')
     .description("print the log's verifier key, for auditors to pin")
-    .option('--chain-heads', 'the key of signed chain heads and lists instead')
+    .option('--chain-heads', 'the key of signed chain heads instead')
     .option('--all', 'every key that the log has had, oldest first, for receipts of then')
     .addOption(json())
     .addHelpText(
@@ -84,7 +84,7 @@ export function addServiceCommands(program: Command, terminal: Terminal, done: D
         ['rxledger vkey', 'origin+key id+public key'],
         ['rxledger vkey --json', '{log, vkey}'],
         ['rxledger vkey --all', 'more than one line where the key was replaced'],
-        ['rxledger vkey --chain-heads', 'for `rxledger proof verify --chain-head-vkey`'],
+        ['rxledger vkey --chain-heads', 'for `rxledger audit proof --chain-head-vkey`'],
       ),
     )
     .action(async (options: VkeyOptions) => done(await (await import('./ledger/vkey.js')).runVkey(options, terminal)));

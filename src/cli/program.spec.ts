@@ -26,7 +26,10 @@ const COMMANDS = [
   'rotate-kek',
   'keygen',
   'sign',
-  'witness',
+  'witness run',
+  'audit follow',
+  'audit proof',
+  'audit evidence',
 ];
 
 describe('rxledger', () => {
@@ -60,7 +63,7 @@ describe('rxledger', () => {
   }
 
   it.each(COMMANDS)('%s --help has examples, --json and the exit codes', async (command) => {
-    const { code, out, err } = await rx([command, '--help']);
+    const { code, out, err } = await rx([...command.split(' '), '--help']);
     expect(code).toBe(0);
     expect(err).toBe('');
     for (const text of ['Examples:', `$ rxledger ${command}`, '--json', 'Exit codes:']) expect(out).toContain(text);

@@ -218,7 +218,7 @@ describe('the README', () => {
   });
 });
 
-/** What `rxledger proof verify --policy` says of a receipt under the newest checkpoint with these signature lines. */
+/** What `rxledger audit proof --policy` says of a receipt under the newest checkpoint with these signature lines. */
 async function received(keep: Parameters<typeof withSignatures>[1]): Promise<ReceiptResult> {
   const { shown, close } = await show(world.folder);
   const checkpoint = withSignatures(await servedCosigned(shown, world.kept), keep);

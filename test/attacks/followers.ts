@@ -1,5 +1,5 @@
 /**
- * Auditors who run `rxledger follow` with the pinned key alone, no `--policy`: the program's own follower, as that
+ * Auditors who run `rxledger audit follow` with the pinned key alone, no `--policy`: the program's own follower, as that
  * command line makes it, on a folder of its own.
  */
 import type { Kept } from './kept.js';
@@ -18,13 +18,13 @@ import type { Shown } from './shown.js';
 export interface Look {
   /** What the command would exit with for: an alarm, in its words; null: all is well. */
   readonly alarm: string | null;
-  /** Whether its evidence convicts the log before others, by `rxledger evidence`. */
+  /** Whether its evidence convicts the log before others, by `rxledger audit evidence`. */
   readonly proved: boolean;
   /** That the log is away, which the command says, and is no alarm. */
   readonly outage: string | null;
 }
 
-/** Looks once, as `rxledger follow --once --vkey …` on that folder does, which goes on from here. */
+/** Looks once, as `rxledger audit follow --once --vkey …` on that folder does, which goes on from here. */
 export async function look(folder: string, vkey: string, fetch: FetchFile): Promise<Look> {
   const policy = logOnly(parseVerifierKey(vkey));
   const options = { policy, fetch, url: 'https://log.example', clock: new Clock(), chainShown: true };

@@ -17,7 +17,7 @@ export interface Kept {
   readonly patient: string;
   /** Who signs, and the key as the actor gave it. */
   readonly actor: { readonly account: string; readonly kid: string; readonly jwk: PublicJwk };
-  /** Folder of `rxledger follow`. */
+  /** Folder of `rxledger audit follow`. */
   readonly follower: string;
   /** Folders of three witnesses. */
   readonly witnesses: readonly string[];

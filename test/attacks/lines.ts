@@ -62,7 +62,7 @@ export const LINES = {
   },
   withheld: {
     does: 'withholds an entry from somebody who holds its receipt',
-    caughtBy: 'their receipt beside the signed chain head or list (`proof verify`)',
+    caughtBy: 'their receipt beside the signed chain head (`audit proof`)',
     parties: ['chain head'],
   },
   withdrawn: {

@@ -109,7 +109,7 @@ export const ON_ENTRIES: readonly Attack[] = [
       ),
       ({ target: [num] }) => `DELETE FROM chain WHERE num = ${num}`,
     ),
-    caughtBy: ['verify', 'root rebuild', 'receipt', 'chain head'],
+    caughtBy: ['verify', 'root rebuild', 'receipt'],
     blames: ({ target: [index] }) => entryAt(index),
   },
   {

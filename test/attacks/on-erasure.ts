@@ -104,7 +104,7 @@ export const ON_ERASURE: readonly Attack[] = [
           `DELETE FROM subject WHERE id = '${patient}'`,
         );
       }),
-    caughtBy: ['verify', 'commitment', 'chain head'],
+    caughtBy: ['verify', 'commitment'],
     blames: ({ target: [num] }) => ({ table: 'chain', where: { num } }),
   },
   {

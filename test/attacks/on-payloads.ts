@@ -159,7 +159,7 @@ export const ON_PAYLOADS: readonly Attack[] = [
           num,
         ]);
       }),
-    caughtBy: ['verify', 'commitment', 'chain head'],
+    caughtBy: ['verify', 'commitment'],
     blames: ({ target }) => payloadAt(target[4]),
   },
   {

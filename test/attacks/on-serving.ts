@@ -2,8 +2,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ChainHeadKey, CHAIN_HEAD_KEY_FILE } from '../../src/log/chains/chain-head-key.js';
-import { BEFORE_ALL, LAST_OF_ALL } from '../../src/ledger/core/statements/chain-list-note.js';
-import type { ChainPosition } from '../../src/ledger/core/statements/chain-head-note.js';
 import { decodeEntry } from '../../src/ledger/core/record/entry.js';
 import { parseVerifierKey } from '../../src/ledger/core/tlog/note.js';
 import { loadKey } from '../../src/ledger/crypto/key-files.js';
@@ -11,7 +9,7 @@ import { readHead } from '../../src/ledger/store/tip.js';
 import { WitnessKey } from '../../src/audit/witness/witness-key.js';
 import { type Attack, MEMORY } from './attack.js';
 import { asOperator, instantOf, invented, itemAt, leafOf, rewriting } from './forging.js';
-import { type Serving, show } from './shown.js';
+import { show } from './shown.js';
 import { cosigning, withLines } from './witnesses.js';
 import { type HonestWorld, keyIn, ORIGIN } from './world.js';
 
@@ -77,15 +75,13 @@ const cosignedTwice =
     return { cosigned: accomplice(world, second).cosign(once, seconds + 60) };
   };
 
-/** Says something of the target's chain with the key of chain heads: what it is given is where it stood one entry ago. */
-const withholding =
-  (serve: (key: ChainHeadKey, before: ChainPosition, world: HonestWorld) => Serving): Attack['mutate'] =>
-  async (folder, world) => {
-    const { stored } = await asOperator(folder, async (op) => itemAt(await op.read(), world.target[3]));
-    const { chain, seq } = decodeEntry(stored);
-    const key = new ChainHeadKey(ORIGIN, keyIn(folder, CHAIN_HEAD_KEY_FILE));
-    return serve(key, { chain, seq, leaf: leafOf(stored) }, world);
-  };
+/** Signs, with the key of chain heads, that the target's chain still ends where it stood one entry ago. */
+const staleHead: Attack['mutate'] = async (folder, { target, size }) => {
+  const { stored } = await asOperator(folder, async (op) => itemAt(await op.read(), target[3]));
+  const { chain, seq } = decodeEntry(stored);
+  const key = new ChainHeadKey(ORIGIN, keyIn(folder, CHAIN_HEAD_KEY_FILE));
+  return { heads: new Map([[chain, key.head({ chain, seq, leaf: leafOf(stored), size })]]) };
+};
 
 /** Takes out of the list what was published; what the log holds stays. */
 const withdraw =
@@ -182,18 +178,7 @@ export const ON_SERVING: readonly Attack[] = [
     name: 'withhold an entry from who holds its receipt: a chain head from before it, signed for the log of now',
     form: 'clever',
     line: 'withheld',
-    mutate: withholding((key, before, { size }) => ({
-      heads: new Map([[before.chain, key.head({ ...before, size })]]),
-    })),
-    caughtBy: ['chain head'],
-  },
-  {
-    name: "withhold a chain from who holds a receipt of it: a list of the patient's chains without it",
-    form: 'clever',
-    line: 'withheld',
-    mutate: withholding((key, _, { size, kept }) => ({
-      list: key.list({ owner: kept.patient, after: BEFORE_ALL, through: LAST_OF_ALL, size, chains: [] }),
-    })),
+    mutate: staleHead,
     caughtBy: ['chain head'],
   },
   {

@@ -89,7 +89,7 @@ export const ON_THE_KEY: readonly Attack[] = [
       // Longer than what anybody has seen: it is refused for what it holds, not for its size.
       await grow(folder, 6);
     },
-    caughtBy: [...MEMORY, 'chain head'],
+    caughtBy: MEMORY,
   },
   {
     name: 'sign on with the old key after it was replaced',

@@ -1,10 +1,11 @@
-/** `npm run attacks:readme` writes the tables of the attack suite into README.md; the suite holds them equal. */
+/** `npm run attacks:readme` writes the tables of the attack suite into a page; the suite holds them equal. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { attackTable } from './attacks.js';
 import { LINES } from './lines.js';
 
-const README = 'README.md';
+/** The page that holds the tables. */
+const PAGE = 'README.md';
 /** Names of the tables, each between comments of its own. */
 export const TABLES = { lines: linesInMarkdown, attacks: attacksInMarkdown } as const;
 type Table = keyof typeof TABLES;
@@ -33,7 +34,7 @@ function markdown([head = [], ...rows]: readonly (readonly string[])[]): string 
 
 /** What stands in the README, as {@link TABLES} writes it: a formatter pads cells. @throws when there is no place for it */
 export function tableInReadme(name: Table): string {
-  return split(readFileSync(README, 'utf8'), name)
+  return split(readFileSync(PAGE, 'utf8'), name)
     .table.trim()
     .split('\n')
     .map((line) =>
@@ -46,17 +47,19 @@ export function tableInReadme(name: Table): string {
     .join('');
 }
 
-function split(readme: string, name: Table): { before: string; table: string; after: string } {
+function split(page: string, name: Table): { before: string; table: string; after: string } {
   const begin = `<!-- ${name}: written by \`npm run attacks:readme\` -->\n`;
-  const from = readme.indexOf(begin) + begin.length;
-  const end = readme.indexOf(`<!-- /${name} -->`);
-  if (from < begin.length || end < from) throw new Error(`README.md has no place for the table of ${name}`);
-  return { before: readme.slice(0, from), table: readme.slice(from, end), after: readme.slice(end) };
+  const from = page.indexOf(begin) + begin.length;
+  const end = page.indexOf(`<!-- /${name} -->`);
+  if (from < begin.length || end < from) throw new Error(`${PAGE} has no place for the table of ${name}`);
+  return { before: page.slice(0, from), table: page.slice(from, end), after: page.slice(end) };
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   for (const name of Object.keys(TABLES) as Table[]) {
-    const { before, after } = split(readFileSync(README, 'utf8'), name);
-    writeFileSync(README, `${before}\n${TABLES[name]()}\n${after}`);
+    const { before, after } = split(readFileSync(PAGE, 'utf8'), name);
+    writeFileSync(PAGE, `${before}\n${TABLES[name]()}\n${after}`);
   }
+  // For the formatter.
+  console.log(PAGE);
 }

@@ -1,7 +1,6 @@
 /** People who kept something that the log gave them: a receipt, a checkpoint. */
 import type { Kept } from './kept.js';
-import { compareWithHead, compareWithList, type Comparison } from '../../src/ledger/core/statements/compare-heads.js';
-import { BEFORE_ALL, verifyChainList } from '../../src/ledger/core/statements/chain-list-note.js';
+import { compareWithHead, type Comparison } from '../../src/ledger/core/statements/compare-heads.js';
 import { parseChainHeadKey, verifyChainHead } from '../../src/ledger/core/statements/chain-head-note.js';
 import { fromBase64 } from '../../src/ledger/core/bytes.js';
 import type { Checkpoint } from '../../src/ledger/core/tlog/checkpoint.js';
@@ -11,7 +10,7 @@ import { verifyConsistency, verifyInclusion } from '../../src/ledger/core/tlog/p
 import { type VerifiedReceipt, verifyReceipt, type Receipt } from '../../src/ledger/core/record/receipt.js';
 import { tileNodeReader } from '../../src/ledger/core/tlog/tiles.js';
 import type { Actor } from '../../src/ledger/model.js';
-import { payloads, type Shown } from './shown.js';
+import type { Shown } from './shown.js';
 import { openedBy, policyOf } from './trust.js';
 
 const nodesOf = ({ tile }: Shown) => tileNodeReader(nobleHasher, tile);
@@ -43,29 +42,22 @@ export async function receipt(shown: Shown, kept: Kept): Promise<string | null> 
   return null;
 }
 
-const AT_FAULT: readonly Comparison[] = ['withheld', 'unlisted', 'differs'];
+const AT_FAULT: readonly Comparison[] = ['withheld', 'differs'];
 
 /**
- * Whoever wrote an entry, and asks where its chain stands and which chains are the patient's: what is signed with the key
- * of chain heads, beside the receipt. What is not answered accuses nobody.
+ * Whoever wrote an entry, and asks for the head of its chain: what is signed with the key of chain heads, beside the
+ * receipt. What is not answered accuses nobody.
  */
 export async function chainHead(shown: Shown, kept: Kept): Promise<string | null> {
   const key = parseChainHeadKey(kept.chainHeads);
-  const list = await attempt(async () => shown.serving.list ?? (await listed(shown, kept.patient)));
-  const chains = list === null ? null : verifyChainList(list, key);
-  if (chains && !chains.ok) return `the list of chains does not hold: ${chains.reason}`;
-  const erased = new Set((await payloads(shown))?.flatMap(({ erasedBy }) => erasedBy ?? []));
   for (const held of kept.receipts) {
     const { entry, index } = shownBy(held, kept);
     const note = await attempt(async () => shown.serving.heads?.get(entry.chain) ?? (await headOf(shown, entry.chain)));
-    const head = note === null ? null : verifyChainHead(note, key);
-    if (head && !head.ok) return `the chain head does not hold: ${head.reason}`;
-    const beside = head ? compareWithHead({ entry, index }, head.head) : 'older';
+    if (note === null) continue;
+    const head = verifyChainHead(note, key);
+    if (!head.ok) return `the chain head does not hold: ${head.reason}`;
+    const beside = compareWithHead({ entry, index }, head.head);
     if (AT_FAULT.includes(beside)) return `chain head: entry ${index} ${beside}`;
-    const within = chains ? compareWithList({ entry, index }, chains.list) : 'older';
-    // A chain that ends with its erasure, in the clear, is on nobody's list any more.
-    const ended = within === 'unlisted' && endsErased(shown, entry.chain, erased);
-    if (AT_FAULT.includes(within) && !ended) return `chain list: entry ${index} ${within}`;
   }
   return null;
 }
@@ -73,16 +65,6 @@ export async function chainHead(shown: Shown, kept: Kept): Promise<string | null
 const AUDITOR: Actor = { id: '00000000-0000-4000-8000-00000000a0d1', role: 'auditor', org: null, patient: null };
 
 const headOf = async ({ chains }: Shown, id: string): Promise<string> => (await chains.head(AUDITOR, id)).note;
-
-async function listed({ chains }: Shown, patient: string): Promise<string> {
-  const { note, next } = await chains.list({ ...AUDITOR, role: 'patient', patient }, BEFORE_ALL, 5000);
-  if (next !== null) throw new Error('the list has more pages');
-  return note;
-}
-
-function endsErased({ entries }: Shown, chain: string, erased: ReadonlySet<number>): boolean {
-  return [...erased].some((index) => entries.get(index)?.includes(`"chain":"${chain}"`) ?? false);
-}
 
 /** Whoever kept a checkpoint, and looks for it among those that the log says it has published. */
 export async function keptCheckpoint(shown: Shown, { checkpoint }: Kept): Promise<string | null> {

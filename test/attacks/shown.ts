@@ -31,9 +31,8 @@ export interface Serving {
   readonly cosigned?: string;
   /** Data folder from which somebody else is served. */
   readonly elsewhere?: string;
-  /** Signed chain heads, by chain, and list of chains; without them, what the service says. */
+  /** Signed chain heads, by chain; without them, what the service says. */
   readonly heads?: ReadonlyMap<string, string>;
-  readonly list?: string;
 }
 
 /** What the log shows to the world: checkpoint, tiles, entries; payloads to whoever is cleared. */
@@ -48,8 +47,8 @@ export interface Shown {
   readonly files: FetchFile;
   /** `/log/checkpoints`: the signed notes, largest first. */
   readonly published: () => Promise<readonly string[]>;
-  /** What the service says of chains. */
-  readonly chains: Pick<ChainsService, 'head' | 'list'>;
+  /** What the service says about chains. */
+  readonly chains: Pick<ChainsService, 'head'>;
   readonly serving: Serving;
   /** What somebody else is shown at the same time. */
   readonly elsewhere: Shown | null;

@@ -6,13 +6,7 @@ import { CHAIN_MODELS } from '../../src/chain-models.js';
 import { ChainHeadKey } from '../../src/log/chains/chain-head-key.js';
 import { Config } from '../../src/config/config.js';
 import { toBase64 } from '../../src/ledger/core/bytes.js';
-import { compareWithHead, compareWithList } from '../../src/ledger/core/statements/compare-heads.js';
-import {
-  BEFORE_ALL,
-  LAST_OF_ALL,
-  type SignedChainList,
-  verifyChainList,
-} from '../../src/ledger/core/statements/chain-list-note.js';
+import { compareWithHead } from '../../src/ledger/core/statements/compare-heads.js';
 import {
   parseChainHeadKey,
   type SignedChainHead,
@@ -60,26 +54,6 @@ describe.each([
       expect(openCheckpoint(body.checkpoint, api.vkey)).toMatchObject({ size: head.size, origin: head.origin });
       return head;
     }
-
-    async function signedLists(who: string, limit: number): Promise<SignedChainList[]> {
-      const lists: SignedChainList[] = [];
-      for (let after: string | null = BEFORE_ALL; after !== null;) {
-        const { body }: Answer = accepted(await api.as(who).get(`/api/chains?limit=${limit}&after=${after}`));
-        const result = verifyChainList(body.note, key);
-        if (!result.ok) throw new Error(result.reason);
-        const { list } = result;
-        expect(list.after).toBe(after);
-        expect(list.through).toBe(body.next ?? LAST_OF_ALL);
-        expect(body).toMatchObject({ owner: list.owner, size: list.size });
-        expect(body.chains).toEqual(list.chains.map((one) => ({ ...one, leaf: toBase64(one.leaf) })));
-        expect(openCheckpoint(body.checkpoint, api.vkey).size).toBe(list.size);
-        lists.push(list);
-        after = body.next;
-      }
-      return lists;
-    }
-    const listed = async (who: string): Promise<string[]> =>
-      (await signedLists(who, 5000)).flatMap(({ chains }) => chains.map(({ chain }) => chain));
 
     function held({ body }: Answer): VerifiedReceipt {
       const result = verifyReceipt(body.receipt, api.vkey);
@@ -150,7 +124,8 @@ describe.each([
       for (const who of ['patient', 'pharmacist', 'prescriber']) {
         expect(refusalOf(await headOf(who, api.patients.patient2))).toBe('404 ledger.chain-unknown');
       }
-      expect(await listed('patient2')).toEqual(expect.arrayContaining([rx.id, api.patients.patient2]));
+      for (const who of ['patient2', 'prescriber2', 'pharmacist2'])
+        expect((await signedHead(who, rx.id)).chain).toBe(rx.id);
     });
 
     it('are 404 to all others, as if the chain did not exist', async () => {
@@ -181,56 +156,18 @@ describe.each([
       for (const who of ['pharmacist2', 'prescriber2']) {
         expect(refusalOf(await headOf(who, id))).toBe('404 ledger.chain-unknown');
       }
-      expect(await listed('pharmacist2')).not.toContain(id);
     });
 
-    it('lists: each has its own chains, and each that the receipts name', async () => {
-      const mine = await claimed();
-      const theirs = await claimed({ patient: api.patients.patient2 }, 'prescriber2', 'pharmacist2');
-      const supply = accepted(
-        await api.as('pharmacist').post('/api/dispense-reports', report({ patient: api.patients.patient })),
-      );
-      const receipts = [mine.issued, mine.claim, await mine.dispense(), supply].map(held);
-      for (const [who, whose, without] of [
-        ['patient', api.patients.patient, theirs.id],
-        ['pharmacist', api.orgs.pharmacy, theirs.id],
-        ['patient2', api.patients.patient2, mine.id],
-        ['prescriber2', api.orgs.practice2, mine.id],
-      ] as const) {
-        const [list] = await signedLists(who, 5000);
-        expect(list?.owner).toBe(whose);
-        expect(list?.chains.map(({ chain }) => chain)).not.toContain(without);
-      }
-      const [patients = null] = await signedLists('patient', 5000);
-      const [pharmacys = null] = await signedLists('pharmacist', 5000);
-      const [practices = null] = await signedLists('prescriber', 5000);
-      if (!patients || !pharmacys || !practices) throw new Error('no list');
-      expect(patients.chains.map(({ chain }) => chain)).toContain(api.patients.patient);
-      for (const receipt of receipts) {
-        expect(compareWithList(receipt, patients)).toBe('agrees');
-        expect(compareWithList(receipt, pharmacys)).toBe('agrees');
-      }
-      expect(receipts.map((receipt) => compareWithList(receipt, practices))).toEqual([
-        'agrees',
-        'agrees',
-        'agrees',
-        // The practice has no part in the supply.
-        'unlisted',
-      ]);
-    });
-
-    it('lists: a chain that may become somebody else’s is not on the list of whom a report named', async () => {
+    it('a chain that may become somebody else’s is not opened to whom a report named', async () => {
       const order = { issuer: api.orgs.practice, number: `EARLY-${randomUUID().slice(0, 8)}` };
       const early = accepted(
         await api.as('pharmacist').post('/api/dispense-reports', report({ order, patient: api.patients.patient })),
       );
       const id: string = early.body.id;
       for (const who of ['patient', 'pharmacist']) {
-        expect(await listed(who)).not.toContain(id);
         expect(refusalOf(await headOf(who, id))).toBe('404 ledger.chain-unknown');
       }
       // The practice owns the number.
-      expect(await listed('prescriber')).toContain(id);
       expect((await signedHead('prescriber', id)).seq).toBe(0);
     });
 
@@ -263,23 +200,7 @@ describe.each([
       }
     });
 
-    it('lists: pages cover all ids, whatever their length, and no other than this order is taken', async () => {
-      const whole = await listed('patient');
-      expect(whole.length).toBeGreaterThan(3);
-      for (const limit of [1, 2, whole.length - 1, whole.length, whole.length + 1]) {
-        const pages = await signedLists('patient', limit);
-        expect(pages.flatMap(({ chains }) => chains.map(({ chain }) => chain))).toEqual(whole);
-        expect(pages.at(-1)?.through).toBe(LAST_OF_ALL);
-      }
-      for (const query of ['limit=0', 'limit=5001', 'after=x', `after=${LAST_OF_ALL}`, 'page=2']) {
-        expect(refusalOf(await api.as('patient').get(`/api/chains?${query}`))).toBe('400 request.invalid');
-      }
-      for (const who of ['auditor', 'admin']) {
-        expect(refusalOf(await api.as(who).get('/api/chains'))).toBe('403 access.forbidden');
-      }
-    });
-
-    it('lists: of one moment, also while entries are written', async () => {
+    it('are of one moment, also while entries are written', async () => {
       const { path, id } = await claimed();
       const dose = () =>
         api.as('patient').post(`${path}/doses`, {
@@ -288,27 +209,26 @@ describe.each([
           doseId: randomUUID(),
         });
       const writing = Array.from({ length: 30 }, dose);
-      const lists = await Promise.all(Array.from({ length: 30 }, () => signedLists('patient', 5000)));
+      const heads = await Promise.all(Array.from({ length: 30 }, () => signedHead('patient', id)));
       for (const answer of await Promise.all(writing)) accepted(answer);
-      for (const { size, chains } of lists.flat()) {
+      for (const { size, seq } of heads) {
         const [row] = await api.reader.db.query<{ n: number }>(
           'SELECT count(*) AS n FROM entry e JOIN chain c ON c.num = e.chain WHERE c.id = ? AND e.idx < ?',
           [id, size],
         );
-        expect(chains.find(({ chain }) => chain === id)?.seq).toBe((row?.n ?? 0) - 1);
+        expect(seq).toBe((row?.n ?? 0) - 1);
       }
     });
 
     it('reading them is no access to anybody’s data: nothing is recorded', async () => {
       const rx = await claimed();
       await signedHead('pharmacist', rx.id);
-      await listed('pharmacist');
       const { body } = accepted(await api.as('patient').get(`/api/patients/${api.patients.patient}/accesses`));
       const actions: (string | null)[] = body.items.map(({ action }: { action: string | null }) => action);
       expect(actions.filter((action) => action?.startsWith('chain.'))).toEqual([]);
     });
 
-    it('an erased chain is on no list, and its head is the auditor’s alone', async () => {
+    it('of an erased chain are the auditor’s alone', async () => {
       const rx = await claimed();
       const last = held(await rx.dispense());
       const config = Config.parse({ ...env, LOG_LEVEL: 'silent' });
@@ -319,7 +239,6 @@ describe.each([
         await ledger.close();
       }
       for (const who of ['prescriber', 'pharmacist']) {
-        expect(await listed(who)).not.toContain(rx.id);
         expect(refusalOf(await headOf(who, rx.id))).toBe('404 ledger.chain-unknown');
       }
       const head = await signedHead('auditor', rx.id);

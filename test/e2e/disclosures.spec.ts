@@ -43,7 +43,7 @@ async function proofVerify(name: string, content: string, ...options: string[]) 
   writeFileSync(file, content);
   const out: string[] = [];
   const terminal = { out: (line: string) => out.push(line), err: () => undefined, env: {} } as unknown as Terminal;
-  const code = await run(['proof', 'verify', file, '--vkey', api.vkey, ...options], terminal);
+  const code = await run(['audit', 'proof', file, '--vkey', api.vkey, ...options], terminal);
   return { code, out: out.join('\n') };
 }
 

@@ -1,4 +1,4 @@
-/** How `rxledger follow` ends, and what it leaves running, with a log that can be turned into another. */
+/** How `rxledger audit follow` ends, and what it leaves running, with a log that can be turned into another. */
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -44,12 +44,12 @@ afterEach(async () => {
 
 function follow(...more: string[]): TestProcess {
   const dir = ['--dir', join(folder.path, 'auditor'), '--vkey', MADE_VKEY];
-  const follower = startNode('bin/rxledger.js', ['follow', address, ...dir, '--json', ...more]);
+  const follower = startNode('bin/rxledger.js', ['audit', 'follow', address, ...dir, '--json', ...more]);
   started.push(follower);
   return follower;
 }
 
-describe('rxledger follow', () => {
+describe('rxledger audit follow', () => {
   it('serves its replica on after an alarm, and after a start at which the alarm stands', async () => {
     const serving = ['--replica', '--port', '0', '--interval', '0.1'];
     const first = follow(...serving);
@@ -91,7 +91,7 @@ describe('rxledger follow', () => {
         stdout: process.stdout,
       };
       const dir = ['--dir', join(folder.path, 'auditor'), '--vkey', MADE_VKEY];
-      const code = await run(['follow', address, ...dir, '--replica', ...once], terminal);
+      const code = await run(['audit', 'follow', address, ...dir, '--replica', ...once], terminal);
       expect({ code, err }).toEqual(
         once.includes('--once')
           ? { code: 3, err: expect.stringContaining('stopped before the look was finished') }

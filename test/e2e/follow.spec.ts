@@ -30,7 +30,7 @@ beforeAll(async () => {
   const jwk = await publicJwk(loadOrCreateKey(folder.path, 'follower.key'));
   const body = { role: 'auditor', name: 'replica', jwks: { keys: [jwk] } };
   const { id } = accepted(await api.as('admin').post('/api/clients', body)).body;
-  args = ['follow', api.address, '--dir', dir, '--vkey', api.vkey, '--client-id', id, '--key', key];
+  args = ['audit', 'follow', api.address, '--dir', dir, '--vkey', api.vkey, '--client-id', id, '--key', key];
   args.push('--replica', '--port', '0', '--interval', '0.2', '--json');
 });
 afterAll(async () => {
@@ -44,7 +44,7 @@ const published = async (): Promise<number> =>
 const followed = (follower: TestProcess, size: number) =>
   follower.line(new RegExp(`"event":"followed",.*"size":${size},.*"checked":${size},`));
 
-describe('rxledger follow --replica as a process', () => {
+describe('rxledger audit follow --replica as a process', () => {
   it('goes on after kill -9, follows what comes, and serves its copy under the same rules', async () => {
     for (const bundles of [1, 20, 40]) {
       const dying = start();
@@ -106,6 +106,7 @@ describe('rxledger follow --replica as a process', () => {
     const machine = ['--client-id', clientId, '--key', key];
     const look = async (name: string, ...more: string[]) => {
       const elsewhere = [
+        'audit',
         'follow',
         address,
         '--from-replica',

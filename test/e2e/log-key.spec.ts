@@ -43,7 +43,7 @@ async function operator(...args: string[]): Promise<{ code: number | null; out: 
 }
 
 async function follow(vkey: string) {
-  const args = ['follow', api.address, '--dir', at('auditor'), '--vkey', vkey, '--once', '--json', ...auditor];
+  const args = ['audit', 'follow', api.address, '--dir', at('auditor'), '--vkey', vkey, '--once', '--json', ...auditor];
   const { code, out } = await command(...args);
   return { code, said: JSON.parse(out) };
 }
@@ -90,7 +90,7 @@ describe('rxledger rotate-log-key beside a service at work', () => {
     for (const [name, content] of Object.entries({ before, after, rotation: done }))
       writeFileSync(at(name), JSON.stringify(content));
     writeFileSync(at('rotations'), text);
-    const checks = async (...args: string[]) => (await command('proof', 'verify', ...args)).code;
+    const checks = async (...args: string[]) => (await command('audit', 'proof', ...args)).code;
     expect(await checks(at('before'), at('rotation'), '--vkey', old)).toBe(0);
     expect(await checks(at('after'), '--vkey', old)).toBe(1);
     for (const along of ['rotations', 'rotation'])

@@ -34,7 +34,7 @@ describe.skipIf(redis.missing)('a service with three witnesses as processes, two
       '--log',
       logVkey(folder.path, ORIGIN),
     ];
-    const one = startNode('bin/rxledger.js', ['witness', ...options, '--port', String(ports.get(name))]);
+    const one = startNode('bin/rxledger.js', ['witness', 'run', ...options, '--port', String(ports.get(name))]);
     witnesses.set(name, one);
     return (await one.line(/^ {2}key: (\S+)$/))[1]!;
   }

@@ -55,7 +55,19 @@ async function command(args: readonly string[]): Promise<{ code: number; out: st
 /** One look of the auditor, and what it printed. */
 async function look(more: readonly string[] = [], key = vkey) {
   const signIn = ['--client-id', client.id, '--key', client.key];
-  const args = ['follow', address, '--dir', at('auditor'), '--vkey', key, '--once', '--json', ...signIn, ...more];
+  const args = [
+    'audit',
+    'follow',
+    address,
+    '--dir',
+    at('auditor'),
+    '--vkey',
+    key,
+    '--once',
+    '--json',
+    ...signIn,
+    ...more,
+  ];
   const { code, out, err } = await command(args);
   return { code, said: out === '' ? null : JSON.parse(out), err };
 }
@@ -90,7 +102,7 @@ function putBack(copied: string): void {
 }
 const evidenceFiles = () => (existsSync(at('auditor/evidence')) ? readdirSync(at('auditor/evidence')) : []);
 
-describe('rxledger follow and a service', () => {
+describe('rxledger audit follow and a service', () => {
   it('follows honest growth over several looks, and says how far', async () => {
     let size = 0;
     for (const more of [0, 7, 400]) {
@@ -124,7 +136,7 @@ describe('rxledger follow and a service', () => {
     const evidence = JSON.parse(readFileSync(said.evidence, 'utf8'));
     expect(evidence.kept).toBe(kept);
     expect(openCheckpoint(kept, vkey).size - openCheckpoint(evidence.found, vkey).size).toBe(10);
-    expect(await command(['evidence', said.evidence, '--vkey', vkey])).toMatchObject({ code: 1 });
+    expect(await command(['audit', 'evidence', said.evidence, '--vkey', vkey])).toMatchObject({ code: 1 });
   });
 
   it('waits for a service that is away, and ends at the first look that finds it set back', async () => {
@@ -133,6 +145,7 @@ describe('rxledger follow and a service', () => {
     const signIn = ['--client-id', client.id, '--key', client.key];
     const { port, follower } = await served(async () => {
       const args = [
+        'audit',
         'follow',
         address,
         '--dir',
@@ -166,7 +179,7 @@ describe('rxledger follow and a service', () => {
     await fillLog(at('data'), entries);
     const { code, said } = await served(() => look());
     expect({ code, said }).toMatchObject({ code: 1, said: { event: 'alarm', alarm: 'fork' } });
-    const judged = await command(['evidence', said.evidence, '--vkey', vkey, '--json']);
+    const judged = await command(['audit', 'evidence', said.evidence, '--vkey', vkey, '--json']);
     expect({ code: judged.code, ...JSON.parse(judged.out) }).toMatchObject({ code: 0, proved: true });
     // Without what it remembers, an auditor sees nothing wrong: only the one who looked before does.
     rmSync(at('auditor'), { recursive: true });
@@ -227,12 +240,12 @@ describe('rxledger follow and a service', () => {
         at('policy'),
         `log ${ed25519Signer('test.example/log', new Uint8Array(32).fill(5)).vkey}\nquorum none\n`,
       );
-      const args = ['follow', address, '--dir', at('stranger'), '--policy', at('policy'), '--once', '--json'];
+      const args = ['audit', 'follow', address, '--dir', at('stranger'), '--policy', at('policy'), '--once', '--json'];
       const { code, out: said } = await command(args);
       expect({ code, said: JSON.parse(said) }).toMatchObject({ code: 1, said: { alarm: 'signature' } });
       expect((await command([...args, '--vkey', vkey])).code).toBe(2);
       // Entries are for auditors.
-      const nobody = ['follow', address, '--dir', at('nobody'), '--vkey', vkey, '--once'];
+      const nobody = ['audit', 'follow', address, '--dir', at('nobody'), '--vkey', vkey, '--once'];
       expect(await command(nobody)).toMatchObject({ code: 3, err: expect.stringContaining('auditors') });
       expect((await command([...nobody.slice(0, 1), 'http://u:p@x', ...nobody.slice(2)])).code).toBe(2);
     });

@@ -152,7 +152,7 @@ describe.each([
     const continued = file('continued', Buffer.from(items!).toString());
     const receipt = file('receipt', JSON.stringify(old));
     const proof = async (...more: string[]): Promise<number> =>
-      run(['proof', 'verify', receipt, '--vkey', said.to, ...more], quiet());
+      run(['audit', 'proof', receipt, '--vkey', said.to, ...more], quiet());
     expect(await proof()).toBe(1);
     expect(await proof('--continued', continued)).toBe(0);
     expect(await proof('--continued', receipt)).toBe(2);

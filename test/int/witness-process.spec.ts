@@ -23,7 +23,7 @@ afterEach(async () => {
 });
 
 function witness(...args: string[]): TestProcess {
-  const process = startNode('bin/rxledger.js', ['witness', '--dir', join(dir, 'w'), ...args]);
+  const process = startNode('bin/rxledger.js', ['witness', 'run', '--dir', join(dir, 'w'), ...args]);
   running.push(process);
   return process;
 }
@@ -47,7 +47,7 @@ async function post(address: string, body: string): Promise<{ status: number; bo
 
 const entries = (count: number) => Array.from({ length: count }, (_, at) => `entry ${at}`);
 
-describe('rxledger witness', () => {
+describe('rxledger witness run', () => {
   it('makes its key, says where it listens, cosigns for several logs, and ends at a signal with 0', async () => {
     const [a, b] = [new TestLog('log.example/a').append('x'), new TestLog('log.example/b', 2).append('y')];
     const c = new TestLog('log.example/key', 3);

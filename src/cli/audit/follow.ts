@@ -52,7 +52,7 @@ export interface FollowCommandOptions extends TrustOptions {
 }
 
 /**
- * `rxledger follow`: ends at the first alarm, or after one look with `once`, or by a signal. A copy that it serves is
+ * `rxledger audit follow`: ends at the first alarm, or after one look with `once`, or by a signal. A copy that it serves is
  * wanted most when the log is caught: it stays until the signal.
  */
 export async function runFollow(url: string, options: FollowCommandOptions, terminal: Terminal): Promise<ExitCode> {
@@ -175,7 +175,7 @@ function inWords(poll: Poll): string[] {
   ];
 }
 
-/** `rxledger evidence`: whether a file of evidence convicts the log by itself. */
+/** `rxledger audit evidence`: whether a file of evidence convicts the log by itself. */
 export async function runEvidence(file: string, options: TrustOptions, terminal: Terminal): Promise<ExitCode> {
   const policy = await policyOf(options);
   let content: unknown;
@@ -186,7 +186,7 @@ export async function runEvidence(file: string, options: TrustOptions, terminal:
     throw error;
   }
   const { data } = evidenceSchema.safeParse(content);
-  if (!data) throw new UsageError(`${file} is no evidence of \`rxledger follow\``);
+  if (!data) throw new UsageError(`${file} is no evidence of \`rxledger audit follow\``);
   const { proved, says } = checkEvidence(nodeHasher, policy, data);
   if (options.json) terminal.out(JSON.stringify({ alarm: data.alarm, proved, says }));
   else terminal.out(`${proved ? 'PROVED' : 'not proved'}: ${says}`);

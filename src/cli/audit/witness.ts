@@ -22,7 +22,7 @@ export interface WitnessOptions extends CommonOptions {
   readonly printVkey?: boolean;
 }
 
-/** `rxledger witness`: cosigns checkpoints until a signal ends it. */
+/** `rxledger witness run`: cosigns checkpoints until a signal ends it. */
 export async function runWitness(options: WitnessOptions, terminal: Terminal): Promise<ExitCode> {
   const { dir, name, host, port, json } = options;
   if (name !== undefined && !isKeyName(name))

@@ -83,7 +83,7 @@ describe('rxledger sign', () => {
 
 const bare = ({ payload: _payload, salt: _salt, ...receipt }: Receipt): string => JSON.stringify(receipt);
 
-describe('rxledger proof verify --actor-key', () => {
+describe('rxledger audit proof --actor-key', () => {
   const LOG = 'golden.example/log';
   const CHAIN = '7c1f0b64-2d3a-4c5e-8f6a-9b0c1d2e3f02';
   const log = ed25519Signer(LOG, fromHex('000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f'));
@@ -148,10 +148,10 @@ describe('rxledger proof verify --actor-key', () => {
     ['what the server adds', 'none', receiptOf(unsigned.replace('-requested', 'led')), ['--actor-key', mine], 0],
   ])('%s: %s', async (name, state, receipt, options, expected) => {
     const file = kept(`${name}.json`, receipt);
-    const { code, out } = await rx('proof', 'verify', file, '--vkey', log.vkey, '--json', ...options);
+    const { code, out } = await rx('audit', 'proof', file, '--vkey', log.vkey, '--json', ...options);
     const [result] = (JSON.parse(out) as { results: { reason?: string; signature?: { state: string } }[] }).results;
     expect([code, result?.reason ?? result?.signature?.state ?? 'none']).toEqual([expected, state]);
-    const words = await rx('proof', 'verify', file, '--vkey', log.vkey, ...options);
+    const words = await rx('audit', 'proof', file, '--vkey', log.vkey, ...options);
     expect(words.out.includes(data.kid)).toBe(state === 'holds' || state === 'unchecked');
     expect(words.out.includes('not checked')).toBe(state === 'unchecked');
     expect(words.out.includes('DOES NOT HOLD')).toBe(expected === 1);
@@ -160,7 +160,7 @@ describe('rxledger proof verify --actor-key', () => {
   it('needs a key in the file', async () => {
     const file = kept('receipt.json', receiptOf(signed));
     for (const text of ['x', '{}', JSON.stringify({ ...data.jwk, x: 'short' })]) {
-      const { code, err } = await rx('proof', 'verify', file, '--vkey', log.vkey, '--actor-key', kept('bad', text));
+      const { code, err } = await rx('audit', 'proof', file, '--vkey', log.vkey, '--actor-key', kept('bad', text));
       expect([code, err]).toEqual([2, expect.stringContaining('--actor-key: no public key')]);
     }
   });

@@ -5,7 +5,7 @@ import { linesOf } from '../../ledger/verify/lines.js';
 import type { FoundPayload } from '../../ledger/upkeep/lost-part.js';
 import { exportedPayload } from '../../ledger/store/payload.js';
 import { ExportError, exportHeader, exportLine } from '../../ledger/verify/export-file.js';
-import { documentsIn } from '../audit/proof-documents.js';
+import { documentsIn } from '../audit/kept-documents.js';
 import { UsageError } from '../terminal.js';
 
 /**

@@ -97,7 +97,6 @@ const TABLE = {
     auditor: ['none'],
     administrator: ['author'],
   },
-  'chain.list': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'] },
   // Members of a payload, for whoever wrote it and whose it is; auditors only what they were cleared for.
   'payload.disclose': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'], auditor: ['granted'] },
   'payload.clear': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'] },

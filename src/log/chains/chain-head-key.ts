@@ -4,14 +4,13 @@ import {
   chainHeadKeyName,
   formatChainHead,
 } from '../../ledger/core/statements/chain-head-note.js';
-import { formatChainList, type SignedChainList } from '../../ledger/core/statements/chain-list-note.js';
 import { formatVerifierKey, KEY_TYPE, keyId, type NoteSigner, signNote } from '../../ledger/core/tlog/note.js';
 import { ed25519FromSeed } from '../../ledger/crypto/log-key.js';
 
-/** In the keys folder, 32 bytes. */
+/** File of the keys folder: 32 bytes. */
 export const CHAIN_HEAD_KEY_FILE = 'chain-head.key';
 
-/** Signs chain heads and lists of them for one log, with node:crypto. */
+/** Signs chain heads for one log, with node:crypto. */
 export class ChainHeadKey {
   /** C2SP verifier key, `<origin>/chain-heads+<key id>+<base64>`. */
   readonly vkey: string;
@@ -35,10 +34,5 @@ export class ChainHeadKey {
   /** A signed note. */
   head(head: Omit<SignedChainHead, 'origin'>): string {
     return signNote(formatChainHead({ ...head, origin: this.origin }), [this.signer]);
-  }
-
-  /** A signed note. */
-  list(list: Omit<SignedChainList, 'origin'>): string {
-    return signNote(formatChainList({ ...list, origin: this.origin }), [this.signer]);
   }
 }

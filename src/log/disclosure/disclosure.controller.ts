@@ -55,7 +55,7 @@ const disclosure = receipt
   })
   .meta({
     title: 'Disclosure',
-    description: 'Stands alone: to be handed over as it is and checked with `rxledger proof verify`',
+    description: 'Stands alone: to be handed over as it is and checked with `rxledger audit proof`',
   });
 const disclosed = z.object({ disclosure, ...receipts });
 const cleared = z.object({ until: z.iso.datetime(), ...receipts });

@@ -54,7 +54,6 @@ describe('chain head', () => {
   const withLine = (at: number, line: string) => lines.map((old, index) => (index === at ? line : old)).join('\n');
   const broken: [string, string][] = [
     ['another header', withLine(0, 'rxledger/chain-head/v2')],
-    ['a list', withLine(0, 'rxledger/chain-list/v1')],
     ['no origin', withLine(1, '')],
     ['an origin with a space', withLine(1, 'a b')],
     ['a chain in capitals', withLine(2, head.chain.toUpperCase())],

@@ -2,7 +2,7 @@ import { EncodingError, fromBase64, toBase64 } from '../bytes.js';
 import { HASH_BYTES } from '../hasher.js';
 import { KEY_TYPE, NoteError, openNote, parseVerifierKey, type VerifierKey, isKeyName } from '../tlog/note.js';
 
-/** Where a chain stood in a log of a certain size, as the log's operator has signed it on request. */
+/** The last entry of a chain in a log of a certain size, signed by the log's operator on request. */
 export interface SignedChainHead extends ChainPosition {
   /** The log's origin. */
   readonly origin: string;
@@ -21,9 +21,9 @@ export interface ChainPosition {
 }
 
 export type ChainHeadReason =
-  /** No text of this kind, or one that breaks its form. */
+  /** The text is not a chain head, or breaks its form. */
   | 'form'
-  /** No note that the key has signed. */
+  /** The key has not signed the note. */
   | 'signature'
   /** The text is of another log than the key. */
   | 'log';
@@ -32,7 +32,7 @@ export type ChainHeadResult =
   | { readonly ok: true; readonly head: SignedChainHead }
   | { readonly ok: false; readonly reason: ChainHeadReason };
 
-/** Values or a text that break the form of a chain head or a list of them. The message names the part. */
+/** Values or a text that break the form of a chain head. The message names the part. */
 export class ChainHeadError extends Error {
   override readonly name = 'ChainHeadError';
 }
@@ -43,8 +43,8 @@ const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const NUMBER = /^(?:0|[1-9][0-9]{0,15})$/;
 
 /**
- * Name of the key that signs chain heads and lists of them: one of its own, so that nothing it signs can ever pass for
- * a checkpoint, and so that it can be kept apart from the log's.
+ * Name of the key that signs chain heads. It is not the log's key, so that nothing it signs can pass for a checkpoint
+ * and the two can be kept apart.
  */
 export function chainHeadKeyName(origin: string): string {
   return origin + KEY_SUFFIX;
@@ -79,30 +79,26 @@ export function parseChainHead(text: string): SignedChainHead {
   const [header, origin, chain, seq, leaf, size, end, ...more] = text.split('\n');
   if (header !== CHAIN_HEAD_HEADER) throw new ChainHeadError('header');
   if (end !== '' || more.length > 0) throw new ChainHeadError('number of lines');
-  const head = { origin: readOrigin(origin), ...readPosition(chain, seq, leaf), size: readNumber(size, 'size') };
+  const head = {
+    origin: readOrigin(origin),
+    chain: readUuid(chain),
+    seq: readNumber(seq, 'seq'),
+    leaf: readLeaf(leaf),
+    size: readNumber(size, 'size'),
+  };
   // A log of that size has so many entries in all.
   if (head.seq >= head.size) throw new ChainHeadError('seq');
   return head;
 }
 
 /**
- * Checks a signed chain head. It shows what the operator said, not that it is so: compare it with receipts.
+ * Checks a signed chain head. It shows what the operator said, not that it is true: compare it with receipts.
  * @param key pinned by the caller, see {@link parseChainHeadKey}
  */
 export function verifyChainHead(note: string, key: VerifierKey): ChainHeadResult {
-  const opened = openStatement(note, key, parseChainHead);
-  return opened.ok ? { ok: true, head: opened.value } : opened;
-}
-
-/** Opens a note by the key of chain heads and reads its text. */
-export function openStatement<T extends { readonly origin: string }>(
-  note: string,
-  key: VerifierKey,
-  parse: (text: string) => T,
-): { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: ChainHeadReason } {
   try {
-    const value = parse(openNote(note, [key]).text);
-    return value.origin === originOf(key) ? { ok: true, value } : { ok: false, reason: 'log' };
+    const head = parseChainHead(openNote(note, [key]).text);
+    return head.origin === originOf(key) ? { ok: true, head } : { ok: false, reason: 'log' };
   } catch (error) {
     if (error instanceof NoteError) return { ok: false, reason: 'signature' };
     if (error instanceof ChainHeadError) return { ok: false, reason: 'form' };
@@ -111,30 +107,21 @@ export function openStatement<T extends { readonly origin: string }>(
 }
 
 /** @throws ChainHeadError */
-export function readOrigin(line: string | undefined): string {
+function readOrigin(line: string | undefined): string {
   if (line === undefined || !isKeyName(line)) throw new ChainHeadError('origin');
   return line;
 }
 
 /** A UUID in lower case. @throws ChainHeadError */
-export function readUuid(line: string | undefined, part: string): string {
-  if (line === undefined || !UUID.test(line)) throw new ChainHeadError(part);
+function readUuid(line: string | undefined): string {
+  if (line === undefined || !UUID.test(line)) throw new ChainHeadError('chain');
   return line;
 }
 
 /** A decimal number without leading zeros, a safe integer. @throws ChainHeadError */
-export function readNumber(line: string | undefined, part: string): number {
+function readNumber(line: string | undefined, part: string): number {
   if (line === undefined || !NUMBER.test(line) || !Number.isSafeInteger(Number(line))) throw new ChainHeadError(part);
   return Number(line);
-}
-
-/** @throws ChainHeadError */
-export function readPosition(
-  chain: string | undefined,
-  seq: string | undefined,
-  leaf: string | undefined,
-): ChainPosition {
-  return { chain: readUuid(chain, 'chain'), seq: readNumber(seq, 'seq'), leaf: readLeaf(leaf) };
 }
 
 function readLeaf(base64: string | undefined): Uint8Array {

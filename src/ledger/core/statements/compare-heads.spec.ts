@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { SignedChainHead } from './chain-head-note.js';
-import { BEFORE_ALL, LAST_OF_ALL, type SignedChainList } from './chain-list-note.js';
-import { compareWithHead, compareWithList, type Comparison } from './compare-heads.js';
+import { compareWithHead, type Comparison } from './compare-heads.js';
 import { encodeEntry, type Entry } from '../record/entry.js';
 import { nobleHasher } from '../hasher.js';
 
@@ -42,30 +41,5 @@ describe('a receipt and a chain head', () => {
     ['of another log', 'unrelated', head({ origin: 'else.example/log', seq: 0 })],
   ])('%s: %s', (_, expected, signed) => {
     expect(compareWithHead(receipt, signed)).toBe(expected);
-  });
-});
-
-describe('a receipt and a list', () => {
-  const list = (over: Partial<SignedChainList> = {}): SignedChainList => ({
-    origin: log,
-    owner: chain,
-    after: BEFORE_ALL,
-    through: LAST_OF_ALL,
-    size: 11,
-    chains: [{ chain, seq: 3, leaf }],
-    ...over,
-  });
-  it.each<[string, Comparison, SignedChainList]>([
-    ['with its chain', 'agrees', list()],
-    ['that leaves its entry out', 'withheld', list({ chains: [{ chain, seq: 2, leaf: other }] })],
-    ['with another past', 'differs', list({ chains: [{ chain, seq: 3, leaf: other }] })],
-    ['that leaves its chain out', 'unlisted', list({ chains: [] })],
-    ['that was signed before', 'older', list({ chains: [], size: 10 })],
-    ['of the range that ends with it', 'agrees', list({ through: chain })],
-    ['of a range before it', 'unrelated', list({ through: '6f6fcf9e-8f3b-4c6e-9a53-1c2d3e4f5a6a', chains: [] })],
-    ['of the range after it', 'unrelated', list({ after: chain, chains: [] })],
-    ['of another log', 'unrelated', list({ origin: 'else.example/log', chains: [] })],
-  ])('%s: %s', (_, expected, signed) => {
-    expect(compareWithList(receipt, signed)).toBe(expected);
   });
 });

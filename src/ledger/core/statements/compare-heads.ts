@@ -1,27 +1,24 @@
-/** A receipt against what the operator signed about its chain: so withheld entries show. */
+/** Compares a receipt with what the operator signed about its chain, so that withheld entries show. */
 import { equal } from '../bytes.js';
 import type { SignedChainHead } from './chain-head-note.js';
-import type { SignedChainList } from './chain-list-note.js';
 import { encodeEntry } from '../record/entry.js';
 import { type Hasher, nobleHasher } from '../hasher.js';
 import { nameInLog, type Policy } from '../tlog/policy.js';
 import type { VerifiedReceipt } from '../record/receipt.js';
 
-/** How logs went on under other names, as far as that is known and trusted. */
+/** The earlier names of logs, as far as they are known and trusted. */
 type Names = Pick<Policy, 'continued'>;
 
 export type Comparison =
   /** The head is this entry or a later one of its chain. */
   | 'agrees'
-  /** Another log, another chain, or a list of another range: nothing follows. */
+  /** Another log or another chain: nothing follows. */
   | 'unrelated'
   /** The head was signed before the entry was recorded: nothing follows, ask for a newer one. */
   | 'older'
   /** The entry stood in the log when the head was signed, and the head leaves it out. */
   | 'withheld'
-  /** The chain stood in the log when the list was signed, and the list leaves it out. */
-  | 'unlisted'
-  /** The head and the entry cannot both be of one chain: it was given another past. */
+  /** The head and the entry cannot both belong to one chain: its past was rewritten. */
   | 'differs';
 
 /**
@@ -40,21 +37,4 @@ export function compareWithHead(
   if (entry.seq > head.seq) return 'withheld';
   if (entry.seq < head.seq) return 'agrees';
   return equal(hasher.leaf(encodeEntry(entry)), head.leaf) ? 'agrees' : 'differs';
-}
-
-/**
- * Compares a receipt that holds with a list that holds. `unlisted` accuses only where the chain belongs on the list:
- * one that was erased, or that its writer never had a part in, does not.
- */
-export function compareWithList(
-  receipt: Pick<VerifiedReceipt, 'entry' | 'index'>,
-  { origin, after, through, size, chains }: SignedChainList,
-  names: Names = {},
-  hasher: Hasher = nobleHasher,
-): Comparison {
-  const { log, chain } = receipt.entry;
-  if (log !== nameInLog(names, origin, receipt.index) || chain <= after || chain > through) return 'unrelated';
-  const position = chains.find((one) => one.chain === chain);
-  if (position) return compareWithHead(receipt, { ...position, origin, size }, names, hasher);
-  return receipt.index < size ? 'unlisted' : 'older';
 }

@@ -1,65 +1,56 @@
-/** What `rxledger proof verify` has to say about files that people kept, and against each other. */
-import type { ShownSignature } from '../../ledger/core/record/statement.js';
-import type { Comparison } from '../../ledger/core/statements/compare-heads.js';
-import type { SignedChainList } from '../../ledger/core/statements/chain-list-note.js';
-import type { ChainHeadReason, SignedChainHead } from '../../ledger/core/statements/chain-head-note.js';
+/** What `rxledger audit proof` says about files that people kept, one by one and beside each other. */
 import { toBase64 } from '../../ledger/core/bytes.js';
 import type { DisclosureReason, VerifiedDisclosure } from '../../ledger/core/record/disclosure.js';
 import type { ReceiptReason, VerifiedReceipt } from '../../ledger/core/record/receipt.js';
+import type { ShownSignature } from '../../ledger/core/record/statement.js';
+import type { ChainHeadReason, SignedChainHead } from '../../ledger/core/statements/chain-head-note.js';
+import type { Comparison } from '../../ledger/core/statements/compare-heads.js';
 
-export type ProofReason = ReceiptReason | DisclosureReason | ChainHeadReason | 'actor-signature' | 'actor-unknown';
+export type DocumentFault = ReceiptReason | DisclosureReason | ChainHeadReason | 'actor-signature' | 'actor-unknown';
 
-export type ProofResult = { readonly file: string } & (
+export type CheckedDocument = { readonly file: string } & (
   | {
       readonly ok: true;
-      readonly kind: 'receipt' | 'tlog-proof';
+      readonly kind: 'receipt';
       readonly shown: VerifiedReceipt;
-      /** Of the actor; absent where the payload is not disclosed. */
+      /** The actor's; absent where the payload is not disclosed. */
       readonly signature?: ShownSignature;
     }
   | {
       readonly ok: true;
       readonly kind: 'disclosure';
       readonly shown: VerifiedDisclosure;
-      /** Of the actor; absent where what it covers is withheld. */
+      /** The actor's; absent where something that it covers is withheld. */
       readonly signature?: ShownSignature;
     }
   | { readonly ok: true; readonly kind: 'chain-head'; readonly shown: SignedChainHead }
-  | { readonly ok: true; readonly kind: 'chain-list'; readonly shown: SignedChainList }
-  | { readonly ok: false; readonly kind: string; readonly reason: ProofReason }
+  | { readonly ok: false; readonly kind: string; readonly reason: DocumentFault }
 );
 
-/** A receipt against a chain head or list that was given with it. */
-export interface ProofComparison {
+/** A receipt or a disclosure beside a chain head that was given with it. */
+export interface DocumentComparison {
   readonly receipt: string;
   readonly against: string;
   readonly chain: string;
-  readonly comparison: ListComparison;
+  readonly comparison: Exclude<Comparison, 'unrelated'>;
 }
 
-type ListComparison =
-  | Exclude<Comparison, 'unrelated'>
-  /** It is not on the list, and by what the receipt shows need not be. */
-  | 'aside'
-  /** None of the lists given is of a range with the chain in it. */
-  | 'uncovered';
-
-/** What stands beside proofs in a file. */
+/** What a file holds beside documents that can be checked. */
 export interface Unchecked {
   readonly file: string;
   readonly members: readonly string[];
 }
 
-export interface ProofReport {
-  readonly results: readonly ProofResult[];
+export interface CheckedFiles {
+  readonly results: readonly CheckedDocument[];
   readonly unchecked: readonly Unchecked[];
-  readonly comparisons: readonly ProofComparison[];
+  readonly comparisons: readonly DocumentComparison[];
 }
 
-const REASONS: Readonly<Record<ProofReason, string>> = {
-  form: 'it has not the form of a receipt, a disclosure, a proof, a chain head or a list',
+const REASONS: Readonly<Record<DocumentFault, string>> = {
+  form: 'it is not a receipt, a disclosure or a chain head, or its form is broken',
   checkpoint: 'no trusted log has signed the checkpoint, or a signature on it by a known key does not hold',
-  log: 'it is of another log than the key or the policy, or of before this one went on under its name (--continued)',
+  log: 'it belongs to another log than the key or the policy, or to an earlier name of this log (--continued)',
   entry: 'the bytes are no entry',
   inclusion: "the entry does not stand at that index in the checkpoint's tree",
   payload: 'the payload is not what the entry commits to',
@@ -70,20 +61,17 @@ const REASONS: Readonly<Record<ProofReason, string>> = {
   'actor-signature': 'the key that the actor gave you has not signed what it says',
 };
 
-const COMPARISONS: Readonly<Record<ProofComparison['comparison'], string>> = {
+const COMPARISONS: Readonly<Record<DocumentComparison['comparison'], string>> = {
   agrees: 'agrees',
-  older: 'nothing follows: it was signed before the entry was recorded, ask for a newer one',
-  withheld: 'the entry stood in the log when this was signed, and is left out',
-  unlisted: "the chain is left out: withheld, unless it was erased or is not one of the owner's",
-  aside: 'not on it, and need not be: the receipt gives the owner no part in the chain',
-  uncovered: 'no list that was given is of a range with this chain in it: give all pages, to the end',
-  differs: 'it says of the chain what cannot be true beside the receipt: the chain was given another past',
+  older: 'nothing follows: the chain head was signed before the entry was recorded; ask for a newer one',
+  withheld: 'the entry stood in the log when the chain head was signed, and the head leaves it out',
+  differs: 'the chain head and the receipt cannot both be true: the past of the chain was rewritten',
 };
 
-const AT_FAULT: ReadonlySet<ListComparison> = new Set(['withheld', 'unlisted', 'uncovered', 'differs']);
+const AT_FAULT: ReadonlySet<DocumentComparison['comparison']> = new Set(['withheld', 'differs']);
 
-/** Whether there is something, everything holds and nothing is left out. */
-export function holds({ results, comparisons }: ProofReport): boolean {
+/** Whether there is something to check, everything holds and nothing is withheld. */
+export function holds({ results, comparisons }: CheckedFiles): boolean {
   return (
     results.length > 0 &&
     results.every(({ ok }) => ok) &&
@@ -91,21 +79,17 @@ export function holds({ results, comparisons }: ProofReport): boolean {
   );
 }
 
-/** The report as one JSON value: bytes in base64, times of witnesses in RFC 3339. */
-export function inJson(report: ProofReport): object {
-  const { results, unchecked, comparisons } = report;
-  return { ok: holds(report), results: results.map(resultInJson), unchecked, comparisons };
+/** As one JSON value: bytes in base64, times of witnesses in RFC 3339. */
+export function inJson(checked: CheckedFiles): object {
+  const { results, unchecked, comparisons } = checked;
+  return { ok: holds(checked), results: results.map(resultInJson), unchecked, comparisons };
 }
 
-function resultInJson(result: ProofResult): object {
+function resultInJson(result: CheckedDocument): object {
   if (!result.ok) return result;
   const { file, kind, ok } = result;
   if (result.kind === 'chain-head') {
     return { file, kind, ok, ...result.shown, leaf: toBase64(result.shown.leaf) };
-  }
-  if (result.kind === 'chain-list') {
-    const chains = result.shown.chains.map((one) => ({ ...one, leaf: toBase64(one.leaf) }));
-    return { file, kind, ok, ...result.shown, chains };
   }
   const { state, log, entry, index, size, witnesses } = result.shown;
   const { chain, seq, time } = entry;
@@ -123,7 +107,7 @@ function resultInJson(result: ProofResult): object {
   };
 }
 
-function contentInJson(result: Extract<ProofResult, { shown: { entry: object } }>): object {
+function contentInJson(result: Extract<CheckedDocument, { shown: { entry: object } }>): object {
   const { signature } = result;
   const signed = signature && signature.state !== 'none' && { signature };
   if (result.kind === 'disclosure')
@@ -132,11 +116,11 @@ function contentInJson(result: Extract<ProofResult, { shown: { entry: object } }
   return { ...(payload && { payload }), ...signed };
 }
 
-/** The report in lines for people. */
-export function inWords({ results, unchecked, comparisons }: ProofReport): string[] {
+/** As lines for people. */
+export function inWords({ results, unchecked, comparisons }: CheckedFiles): string[] {
   return [
     ...results.flatMap(resultInWords),
-    ...unchecked.map(({ file, members }) => `not checked, beside what is proven in ${file}: ${members.join(', ')}`),
+    ...unchecked.map(({ file, members }) => `not checked in ${file}: ${members.join(', ')}`),
     ...comparisons.map(({ receipt, against, chain, comparison }) => {
       const bad = AT_FAULT.has(comparison) ? `DOES NOT HOLD (${comparison})  ` : '';
       return `${bad}${receipt} and ${against}, chain ${chain}: ${COMPARISONS[comparison]}`;
@@ -144,20 +128,12 @@ export function inWords({ results, unchecked, comparisons }: ProofReport): strin
   ].map(visible);
 }
 
-function resultInWords(result: ProofResult): string[] {
+function resultInWords(result: CheckedDocument): string[] {
   const { file } = result;
   if (!result.ok) return [`DOES NOT HOLD (${result.reason})  ${file}: ${REASONS[result.reason]}`];
   if (result.kind === 'chain-head') {
     const { origin, chain, seq, size } = result.shown;
     return [`holds: ${file}`, `  signed: in ${origin} at ${size} entries, chain ${chain} ended with seq ${seq}`];
-  }
-  if (result.kind === 'chain-list') {
-    const { origin, owner, chains, after, through, size } = result.shown;
-    return [
-      `holds: ${file}`,
-      `  signed: in ${origin} at ${size} entries, ${chains.length} chains were those of ${owner}`,
-      `  range   ${after} to ${through}`,
-    ];
   }
   const { state, log, entry, index, size, witnesses } = result.shown;
   return [
@@ -170,7 +146,7 @@ function resultInWords(result: ProofResult): string[] {
   ];
 }
 
-function contentInWords(result: Extract<ProofResult, { shown: { entry: object } }>): string[] {
+function contentInWords(result: Extract<CheckedDocument, { shown: { entry: object } }>): string[] {
   if (result.kind !== 'disclosure') {
     const { payload } = result.shown;
     const words = payload ? ['  payload', ...valueInWords(payload)] : ['  payload not disclosed'];
@@ -200,12 +176,12 @@ function signatureInWords(signature: ShownSignature | undefined): string[] {
 /** Latest instant of a `Date`, POSIX seconds. */
 const LAST_DATE = 8_640_000_000_000n;
 
-/** RFC 3339 UTC; seconds since 1970 where that has no such form. */
+/** RFC 3339 UTC; seconds since 1970 for an instant that has no such form. */
 function instant(seconds: bigint): string {
   return seconds > LAST_DATE ? String(seconds) : `${new Date(Number(seconds) * 1000).toISOString().slice(0, -5)}Z`;
 }
 
-/** A file may hold what would move the cursor of a terminal or turn its text round. */
+/** Escapes what would move a terminal's cursor or turn its text round: a file may hold anything. */
 function visible(line: string): string {
   return line.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => {
     return `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`;

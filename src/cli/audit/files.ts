@@ -1,0 +1,11 @@
+import { readFile } from 'node:fs/promises';
+import { EnvironmentError } from '../terminal.js';
+
+/** A file that the command line names. @throws {EnvironmentError} when it cannot be read */
+export async function contentOf(file: string): Promise<Buffer> {
+  try {
+    return await readFile(file);
+  } catch (error) {
+    throw new EnvironmentError(`${file} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`);
+  }
+}

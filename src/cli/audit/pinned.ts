@@ -1,0 +1,120 @@
+/** What a verifier has pinned by the options of `rxledger audit proof`. Files to be checked are never trusted. */
+import { toBase64 } from '../../ledger/core/bytes.js';
+import type { PublicJwk } from '../../ledger/core/record/public-key.js';
+import { ChainHeadError, parseChainHeadKey } from '../../ledger/core/statements/chain-head-note.js';
+import {
+  type Continuation,
+  ContinuationError,
+  openContinuationReceipt,
+  vouchedFor,
+} from '../../ledger/core/statements/continuation.js';
+import {
+  openRotationReceipt,
+  replacedTwice,
+  type Rotation,
+  RotationError,
+} from '../../ledger/core/statements/key-rotation.js';
+import { CheckpointError } from '../../ledger/core/tlog/checkpoint.js';
+import { NoteError, parseVerifierKey, type VerifierKey } from '../../ledger/core/tlog/note.js';
+import { logsOnly, parsePolicy, type Policy, PolicyError } from '../../ledger/core/tlog/policy.js';
+import { publicKeysIn } from '../keys/actor-key.js';
+import { UsageError } from '../terminal.js';
+import { contentOf } from './files.js';
+import { documentsIn } from './kept-documents.js';
+
+export interface PinOptions {
+  /** Verifier keys of the log. */
+  readonly vkey: readonly string[];
+  /** A file in the form of C2SP tlog-policy. */
+  readonly policy?: string;
+  /** What `/log/rotations` served, or `rxledger log rotate-key --json` printed. */
+  readonly rotations?: string;
+  /** What `/log/continued` served. */
+  readonly continued?: string;
+  /** Verifier key of chain heads. */
+  readonly chainHeadVkey?: string;
+  /** A file with public keys of an actor. */
+  readonly actorKey?: string;
+}
+
+export interface Pinned {
+  /** Null: no log is pinned. */
+  readonly policy: Policy | null;
+  /** How the keys of logs were replaced: trust passes on along them. */
+  readonly rotations: readonly Rotation[];
+  readonly chainHeadKey: VerifierKey | null;
+  /** Null: signatures of actors are not asked for. */
+  readonly actorKeys: readonly PublicJwk[] | null;
+}
+
+/** @throws {UsageError} for an option that cannot be used; {EnvironmentError} for a file that cannot be read */
+export async function pinnedBy(options: PinOptions): Promise<Pinned> {
+  const { vkey, policy, rotations, continued, chainHeadVkey, actorKey } = options;
+  const log = vkey.length === 0 ? null : usable('--vkey', () => logsOnly(vkey.map(parseVerifierKey)));
+  const file = policy === undefined ? null : await contentOf(policy);
+  const read = file && usable('--policy', () => parsePolicy(file));
+  const moved = rotations === undefined ? [] : rotationsIn(await contentOf(rotations));
+  const before = continued === undefined ? [] : continuationsIn(await contentOf(continued));
+  const trusted = read ? narrowed(read, log) : log;
+  return {
+    policy: trusted && { ...trusted, continued: vouchedFor(trusted, moved, before) },
+    rotations: moved,
+    chainHeadKey:
+      chainHeadVkey === undefined ? null : usable('--chain-head-vkey', () => parseChainHeadKey(chainHeadVkey)),
+    actorKeys: actorKey === undefined ? null : keysIn((await contentOf(actorKey)).toString()),
+  };
+}
+
+function keysIn(text: string): PublicJwk[] {
+  const keys = publicKeysIn(text);
+  if (keys.length === 0) throw new UsageError('--actor-key: no public key (JWK) of Ed25519 or P-256');
+  return keys;
+}
+
+/** A policy may leave the log to the caller; a policy that names logs is never widened. */
+function narrowed(policy: Policy, log: Policy | null): Policy {
+  if (policy.logs.length === 0) {
+    if (!log) throw new UsageError('--policy names no log: say which with --vkey <vkey>');
+    return { ...policy, logs: log.logs };
+  }
+  if (!log) return policy;
+  const same = policy.logs.filter(({ key }) =>
+    log.logs.some((only) => key.name === only.key.name && toBase64(key.publicKey) === toBase64(only.key.publicKey)),
+  );
+  if (same.length < log.logs.length) throw new UsageError('--vkey: not a log of the policy');
+  return { ...policy, logs: same };
+}
+
+/** Checks each by itself. Whether it begins at a trusted key shows where it is used. */
+function rotationsIn(file: Uint8Array): Rotation[] {
+  return usable('--rotations', () => {
+    const moves = receiptsIn(file).map((receipt) => ({ rotation: openRotationReceipt(receipt) }));
+    const twice = replacedTwice(moves)?.map(({ rotation }) => `behind ${rotation.size} entries`);
+    if (twice) throw new RotationError(`one key was replaced twice, ${twice.join(' and ')}: trust in it leads nowhere`);
+    return moves.map(({ rotation }) => rotation).toSorted((a, b) => a.size - b.size);
+  });
+}
+
+/** @returns oldest first */
+function continuationsIn(file: Uint8Array): Continuation[] {
+  return usable('--continued', () =>
+    receiptsIn(file)
+      .map((receipt) => openContinuationReceipt(receipt))
+      .toSorted((a, b) => a.size - b.size),
+  );
+}
+
+/** @returns null in the place of each document that is no receipt */
+const receiptsIn = (file: Uint8Array): unknown[] =>
+  documentsIn(file).documents.map((document) => (document.kind === 'receipt' ? document.receipt : null));
+
+const FAULTS = [NoteError, CheckpointError, ChainHeadError, PolicyError, RotationError, ContinuationError];
+
+function usable<T>(option: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (FAULTS.some((kind) => error instanceof kind)) throw new UsageError(`${option}: ${(error as Error).message}`);
+    throw error;
+  }
+}
