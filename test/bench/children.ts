@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { endChild } from '../../src/cli/service/redis-finder.js';
 import { type Load, Measured } from './load.js';
@@ -18,6 +18,8 @@ export interface ServerProcess {
   /** Ids of the patients that it enrolled. */
   readonly patients: readonly string[];
   cpu(): Promise<Cpu>;
+  /** From now on its no-op answers with so many bytes. */
+  answerWith(bytes: number): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -42,29 +44,43 @@ export function startLoad(): LoadProcess {
   };
 }
 
-/** @param script `server.js`, `log-server.js` or `trivial.js`, which says its port when it listens */
-export async function startServer(script: string, env: Record<string, string>): Promise<ServerProcess> {
-  const child = start(script, env);
+/**
+ * @param script `server.js`, `log-server.js` or `trivial.js`, which says its port when it listens
+ * @param build folder of the build whose script it is (default: this one)
+ */
+export async function startServer(
+  script: string,
+  env: Record<string, string>,
+  build = process.cwd(),
+): Promise<ServerProcess> {
+  const child = start(script, env, build);
   const ready = z.object({ port: z.int(), patients: z.array(z.string()).default([]) });
+  const said = z.object({ cpu: z.number(), busy: z.number(), memory: z.number().default(0) });
+  // Whatever it is told, it answers with the time that it has used.
+  const tell = async (message: string | number): Promise<Cpu> => {
+    child.send(message);
+    return said.parse(await answer(child));
+  };
   return {
     ...ready.parse(await answer(child)),
-    async cpu() {
-      child.send('cpu');
-      return z.object({ cpu: z.number(), busy: z.number(), memory: z.number().default(0) }).parse(await answer(child));
+    cpu: () => tell('cpu'),
+    async answerWith(bytes) {
+      await tell(bytes);
     },
     stop: () => endChild(child, 'SIGKILL'),
   };
 }
 
 /** The flags that `rxledger` itself runs with: those of its first line. */
-function nodeFlags(): string[] {
-  const [line = ''] = readFileSync('bin/rxledger.js', 'utf8').split('\n', 1);
+function nodeFlags(build: string): string[] {
+  const [line = ''] = readFileSync(join(build, 'bin/rxledger.js'), 'utf8').split('\n', 1);
   return line.split(' ').filter((word) => word.startsWith('--'));
 }
 
-function start(script: string, env: Record<string, string>): ChildProcess {
-  const child = fork(fileURLToPath(new URL(script, import.meta.url)), {
-    execArgv: nodeFlags(),
+function start(script: string, env: Record<string, string>, build = process.cwd()): ChildProcess {
+  const child = fork(join(build, 'dist/test/bench', script), {
+    cwd: build,
+    execArgv: nodeFlags(build),
     env: { ...process.env, ...env },
     // What a server logs is written, as in production, and thrown away.
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

@@ -1,18 +1,34 @@
 /**
- * `npm run bench:http [-- --json] [--engine sqlite|postgres] [--pairs n] [--seconds s] [--connections n]`
+ * `npm run bench:http [-- --json] [--engine sqlite|postgres] [--pairs n] [--seconds s] [--connections n]
+ * [--against folder]`
  *
- * The durable POST of a prescription against a no-op POST of the same server that checks the same token and
- * the same body, in turn, and beside it the same with one transaction per event (a batch cap of one).
+ * The durable POST of a prescription against a no-op POST of the same server that checks the same token and the same
+ * body and answers as many bytes, in turn; beside it the same with one transaction per event (a batch cap of one).
+ *
+ * With `--against` the durable POST of this build and that of the build in another folder (`npm run build` made its
+ * `dist`), in turn and in the same run: each has a server and a database of its own, and gets the orders of its build.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { startPostgres } from '../support/postgres.js';
 import { startRedis } from '../support/redis.js';
 import { type LoadProcess, startLoad, startServer } from './children.js';
-import { compare, type Comparison, NOOP, type Plan, type Route } from './measure.js';
-import { orders, signIn } from './order.js';
+import { postgresSize, sqliteSize } from './growth.js';
+import {
+  compare,
+  type Comparison,
+  type Durable,
+  NOOP,
+  type Plan,
+  race,
+  type Race,
+  type Route,
+  type Target,
+} from './measure.js';
+import * as ownOrders from './order.js';
 
 type Engine = 'sqlite' | 'postgres';
 
@@ -31,6 +47,7 @@ const { values: options } = parseArgs({
     pairs: { type: 'string', default: '7' },
     seconds: { type: 'string', default: '3' },
     connections: { type: 'string', default: '64' },
+    against: { type: 'string' },
   },
 });
 const plan: Plan = {
@@ -43,18 +60,17 @@ const say = options.json ? () => {} : (line: string) => process.stdout.write(`${
 
 const load = startLoad();
 const redis = await startRedis();
-const results: Partial<Record<Engine, Result>> = {};
+const results: Partial<Record<Engine, Result | Race>> = {};
 try {
   const clientCeiling = await ceiling(load);
   say(`load generator: ${round(clientCeiling)} requests/s against a server that does nothing`);
   for (const engine of ['sqlite', 'postgres'] as const) {
     if (options.engine && !options.engine.includes(engine)) continue;
     say(`\n${engine}, ${plan.connections} connections, ${plan.pairs} pairs of ${options.seconds} s after warm-up`);
-    const grouped = await measure(engine, {}, plan);
-    show(grouped, `durable against no-op`);
-    const oneByOne = await measure(engine, { WRITER_BATCH: '1' }, { ...plan, pairs: Math.min(3, plan.pairs) });
-    show(oneByOne, `the same, one transaction per event`);
-    results[engine] = { ...grouped, oneByOne, clientCeiling };
+    results[engine] =
+      options.against === undefined
+        ? { ...(await againstNoop(engine)), clientCeiling }
+        : await againstBuild(engine, resolve(options.against));
   }
 } finally {
   await load.stop();
@@ -62,22 +78,55 @@ try {
 }
 if (options.json) process.stdout.write(`${JSON.stringify(results)}\n`);
 
-/** A fresh database and a fresh server for each measurement. */
-async function measure(engine: Engine, settings: Record<string, string>, wanted: Plan): Promise<Comparison> {
+async function againstNoop(engine: Engine): Promise<Omit<Result, 'clientCeiling'>> {
+  const grouped = await withServer(engine, {}, process.cwd(), (target) => compare(load, target, plan));
+  show('durable against no-op', grouped, { durable: grouped.durable, 'no-op': grouped.noop });
+  const few = { ...plan, pairs: Math.min(3, plan.pairs) };
+  const oneByOne = await withServer(engine, { WRITER_BATCH: '1' }, process.cwd(), (target) =>
+    compare(load, target, few),
+  );
+  show('the same, one transaction per event', oneByOne, { durable: oneByOne.durable, 'no-op': oneByOne.noop });
+  return { ...grouped, oneByOne };
+}
+
+async function againstBuild(engine: Engine, folder: string): Promise<Race> {
+  const result = await withServer(engine, {}, process.cwd(), (here) =>
+    withServer(engine, {}, folder, (there) => race(load, here, there, plan)),
+  );
+  const { here, there } = result;
+  show('writes per second, here against there', result, { here, there });
+  say(`  bytes per event, here against there: ${(here.bytesPerEvent / there.bytesPerEvent).toFixed(2)}`);
+  return result;
+}
+
+/** A fresh database and a fresh server of a build. */
+async function withServer<T>(
+  engine: Engine,
+  settings: Record<string, string>,
+  build: string,
+  measure: (target: Target) => Promise<T>,
+): Promise<T> {
   const dataDir = await mkdtemp(join(tmpdir(), 'rxledger-bench-'));
   const postgres = engine === 'postgres' ? await startPostgres() : null;
   try {
-    const server = await startServer('server.js', {
-      NODE_ENV: 'development',
-      DATA_DIR: dataDir,
-      DATABASE_URL: postgres ? await postgres.createDatabase() : '',
-      REDIS_URL: redis.url,
-      DEMO_PASSWORD: PASSWORD,
-      ...settings,
-    });
+    const url = postgres && (await postgres.createDatabase());
+    const server = await startServer(
+      'server.js',
+      {
+        NODE_ENV: 'development',
+        DATA_DIR: dataDir,
+        DATABASE_URL: url ?? '',
+        REDIS_URL: redis.url,
+        DEMO_PASSWORD: PASSWORD,
+        ...settings,
+      },
+      build,
+    );
     try {
+      const { signIn, orders } = await ordersOf(build);
       const token = await signIn(`http://127.0.0.1:${server.port}`, PASSWORD);
-      return await compare(load, { server, token, bodies: orders(server.patients) }, wanted);
+      const size = () => (url === null ? sqliteSize(dataDir) : postgresSize(url));
+      return await measure({ server, token, bodies: orders(server.patients), size });
     } finally {
       await server.stop();
     }
@@ -87,6 +136,12 @@ async function measure(engine: Engine, settings: Record<string, string>, wanted:
   }
 }
 
+/** How that build's API is signed in to, and what it takes for an order. */
+async function ordersOf(build: string): Promise<typeof ownOrders> {
+  if (build === process.cwd()) return ownOrders;
+  return (await import(pathToFileURL(join(build, 'dist/test/bench/order.js')).href)) as typeof ownOrders;
+}
+
 async function ceiling(generator: LoadProcess): Promise<number> {
   const server = await startServer('trivial.js', {});
   const shot = {
@@ -94,7 +149,7 @@ async function ceiling(generator: LoadProcess): Promise<number> {
     path: NOOP,
     token: 'none',
     connections: plan.connections,
-    bodies: orders(['4c5d0f4e-5a7b-4b0e-9d0a-6a3d8f0c1a01']),
+    bodies: ownOrders.orders(['4c5d0f4e-5a7b-4b0e-9d0a-6a3d8f0c1a01']),
   };
   await generator.run({ ...shot, milliseconds: 1000, prefix: 'warm-' });
   const { perSecond } = await generator.run({ ...shot, milliseconds: 2000, prefix: 'ceiling-' });
@@ -102,14 +157,20 @@ async function ceiling(generator: LoadProcess): Promise<number> {
   return perSecond;
 }
 
-function show({ ratio, ratios, durable, noop, clientCpu }: Comparison, what: string): void {
-  const line = (name: string, { perSecond, p50, p99, cpu, busy }: Route) =>
-    say(
-      `  ${name.padEnd(8)} ${round(perSecond)}/s   p50 ${p50.toFixed(1)} ms   p99 ${p99.toFixed(1)} ms   CPU ${round(cpu)} µs/request, ${round(busy)} of them on the event loop`,
-    );
+function show(
+  what: string,
+  { ratio, ratios, clientCpu }: Comparison | Race,
+  routes: Readonly<Record<string, Route | Durable>>,
+): void {
   say(`  ${what}: ${ratio.toFixed(2)} (${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)})`);
-  line('durable', durable);
-  line('no-op', noop);
+  for (const [name, route] of Object.entries(routes)) {
+    const { perSecond, p50, p99, cpu, busy, answerBytes } = route;
+    const growth = 'bytesPerEvent' in route ? `   database +${round(route.bytesPerEvent)} bytes/event` : '';
+    say(`  ${name.padEnd(8)} ${round(perSecond)}/s   p50 ${p50.toFixed(1)} ms   p99 ${p99.toFixed(1)} ms${growth}`);
+    say(
+      `  ${' '.repeat(8)} CPU ${round(cpu)} µs/request, ${round(busy)} of them on the event loop; ${round(answerBytes)} bytes/answer`,
+    );
+  }
   say(`  the load generator used at most ${Math.round(clientCpu * 100)} % of a core`);
 }
 

@@ -28,6 +28,8 @@ export const Measured = z.object({
   perSecond: z.number(),
   p50: z.number(),
   p99: z.number(),
+  /** Bytes of the body of an answer, on average. */
+  answerBytes: z.number(),
   /** Answers of another status than 2xx, by status; `closed` counts lost connections. */
   failed: z.record(z.string(), z.int()),
   /** Share of one core that this process used. */
@@ -59,6 +61,7 @@ async function run(load: Load): Promise<Measured> {
   const sockets = await Promise.all(Array.from({ length: load.connections }, () => open(load.port)));
   const latencies: number[] = [];
   const failed: Record<string, number> = {};
+  let answerBytes = 0;
   const cpu = process.cpuUsage();
   const start = performance.now();
   const end = start + load.milliseconds;
@@ -72,6 +75,7 @@ async function run(load: Load): Promise<Measured> {
     perSecond: (sorted.length / load.milliseconds) * 1000,
     p50: at(0.5),
     p99: at(0.99),
+    answerBytes: answerBytes / sorted.length,
     failed,
     ownCpu: (used.user + used.system) / 1000 / load.milliseconds,
   };
@@ -82,6 +86,7 @@ async function run(load: Load): Promise<Measured> {
       let sentAt = 0;
       let pending: Buffer | null = null;
       let remaining = -1;
+      let bodyBytes = 0;
       let status = '';
       const send = () => {
         sentAt = performance.now();
@@ -90,7 +95,10 @@ async function run(load: Load): Promise<Measured> {
       const answered = () => {
         const now = performance.now();
         if (status.startsWith('2')) {
-          if (now <= end) latencies.push(now - sentAt);
+          if (now <= end) {
+            latencies.push(now - sentAt);
+            answerBytes += bodyBytes;
+          }
         } else {
           failed[status] = (failed[status] ?? 0) + 1;
         }
@@ -110,7 +118,8 @@ async function run(load: Load): Promise<Measured> {
         if (headEnd < 0) return;
         const headers = bytes.toString('latin1', 0, headEnd);
         status = headers.slice(9, 12);
-        remaining = Number(/content-length: *(\d+)/i.exec(headers)?.[1] ?? 0) - (bytes.length - headEnd - 4);
+        bodyBytes = Number(/content-length: *(\d+)/i.exec(headers)?.[1] ?? 0);
+        remaining = bodyBytes - (bytes.length - headEnd - 4);
         if (remaining <= 0) answered();
       });
       socket.on('error', () => {});

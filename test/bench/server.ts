@@ -1,7 +1,7 @@
 /**
  * The real service with one route more: `POST /bench/noop` checks the same token, key and body as
- * `POST /api/prescriptions`, and does nothing. Runs in the role `api`: workers have their own process,
- * or else they would eat into the windows of both routes.
+ * `POST /api/prescriptions`, records nothing, and answers as many bytes. Runs in the role `api`: workers would take
+ * time from the windows of both routes.
  */
 import { randomUUID } from 'node:crypto';
 import { Body, Controller, Module, Post } from '@nestjs/common';
@@ -45,10 +45,22 @@ class NoopController {
     @CurrentActor() actor: Actor,
     @IdempotencyKey() key: string | undefined,
     @Body({ schema: issueSchema() }) body: unknown,
-  ): { by: string; repeatable: boolean; members: number } {
-    return { by: actor.id, repeatable: key !== undefined, members: Object.keys(Object(body)).length };
+  ): NoopAnswer {
+    return { by: actor.id, repeatable: key !== undefined, members: Object.keys(Object(body)).length, filler };
   }
 }
+
+interface NoopAnswer {
+  readonly by: string;
+  readonly repeatable: boolean;
+  readonly members: number;
+  readonly filler: string;
+}
+
+/** Makes the answer of the no-op as long as it is to be. */
+let filler = '';
+const EMPTY_ANSWER: NoopAnswer = { by: randomUUID(), repeatable: true, members: 10, filler: '' };
+const EMPTY_BYTES = JSON.stringify(EMPTY_ANSWER).length;
 
 const config = Config.parse({ ...process.env, ROLE: 'api', PORT: '0' });
 
@@ -78,7 +90,8 @@ const patients = await Promise.all(
 );
 await app.listen(0, '127.0.0.1');
 
-process.on('message', () => {
+process.on('message', (message) => {
+  if (typeof message === 'number') filler = 'x'.repeat(Math.max(0, message - EMPTY_BYTES));
   const { user, system } = process.cpuUsage();
   process.send?.({ cpu: user + system, busy: performance.eventLoopUtilization().active * 1000 });
 });
