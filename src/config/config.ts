@@ -8,7 +8,7 @@ speakPlainly();
 const seconds = (value: number, minimum = 0.05) => z.coerce.number().min(minimum).max(86_400).default(value);
 const count = (value: number, maximum: number) => z.coerce.number().int().min(1).max(maximum).default(value);
 
-/** Every setting, with its default. The README's table is checked against this. */
+/** Every setting, with its default. The table in `src/cli/README.md` is made from this. */
 export const settings = z
   .object({
     NODE_ENV: z.string().default('development').describe('`production` refuses demo accounts and default secrets'),

@@ -1,6 +1,6 @@
 import type { BeforeApplicationShutdown, OnApplicationShutdown, OnModuleDestroy } from '@nestjs/common';
 
-/** The part of Nest's options that shows each instance as it is made. */
+/** The option of Nest that reports each instance when it is made. */
 interface Shown {
   readonly instrument: { instanceDecorator: (instance: unknown) => unknown };
 }
@@ -13,17 +13,17 @@ const HOOKS = [
 ] as const satisfies (keyof Hooks)[];
 
 /**
- * Makes an application as a whole. When one provider cannot be made, Nest forgets the others: their files would stay
- * open, and their connections would keep the process for ever. Here they are told to shut down, the last made first.
+ * Makes an application, or nothing. If one provider cannot be made, Nest forgets the others: their files stay open, and
+ * their connections keep the process alive. Here they are shut down, the last made first.
  * @param make asks Nest for the application, with this option
- * @throws what `make` throws, once that is done
+ * @throws what `make` throws, after the others are shut down
  */
 export async function allOrNothing<T>(make: (options: Shown) => Promise<T>): Promise<T> {
   let phase: 'making' | 'made' | 'failed' = 'making';
   const made: unknown[] = [];
   const instanceDecorator = (instance: unknown): unknown => {
     if (phase === 'making') made.push(instance);
-    // Nest goes on with what it has begun.
+    // Nest still makes providers that it has begun with.
     if (phase === 'failed') void shutDown([instance]);
     return instance;
   };
@@ -32,7 +32,7 @@ export async function allOrNothing<T>(make: (options: Shown) => Promise<T>): Pro
     phase = 'made';
     return application;
   } catch (error) {
-    // What only waited for its turn, too.
+    // Providers that Nest is making right now are collected too.
     await new Promise<void>((resolve) => setImmediate(resolve));
     phase = 'failed';
     await shutDown(made.toReversed());
@@ -48,7 +48,7 @@ async function shutDown(instances: readonly unknown[]): Promise<void> {
       try {
         await (instance as Partial<Hooks> | null | undefined)?.[hook]?.();
       } catch {
-        // The fault that the application ends of is told, not one that follows from it.
+        // Report the original error, not those that shutting down causes.
       }
     }
   }

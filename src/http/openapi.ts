@@ -8,8 +8,8 @@ export const DOCUMENT_PATH = '/api/openapi.json';
 export const PAGE_PATH = '/api/docs';
 
 /**
- * In JSON Schema 2020-12, which is what OpenAPI 3.1 speaks. What a schema that holds itself refers to stands in
- * `components`; only JSON values (`z.json()`) are such, so that zod's names for them always mean the same.
+ * In JSON Schema 2020-12, the dialect of OpenAPI 3.1. Schemas that refer to themselves stand in `components`. Only JSON
+ * values (`z.json()`) do, so zod's names for them always mean the same.
  */
 function toJsonSchema(schema: z.core.$ZodType, io: 'input' | 'output') {
   const {

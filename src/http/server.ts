@@ -116,7 +116,7 @@ function prepare(fastify: FastifyInstance, logger: Logger): void {
     done();
   });
   fastify.addHook('onSend', (_request, reply, _payload, done) => {
-    // A connection that is kept alive after its last answer would hold up the end of the process.
+    // A connection that is kept alive after its last answer delays the end of the process.
     if (closing) void reply.header('connection', 'close');
     done();
   });

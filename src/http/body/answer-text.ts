@@ -1,11 +1,11 @@
 /**
- * Answers as JSON text. The dash of a signed note is the one character of most answers beyond Latin-1, and would make
- * the engine hold, measure and encode all of their text in its wide form: twice the work on the way of every write.
+ * Answers as JSON text. In most answers only the dash of a signed note lies beyond Latin-1. Left as it is, it makes V8
+ * keep, measure and encode the whole text in its two-byte form: twice the work for every write.
  */
 
 /**
- * A member under this name holds the JSON text of its object. `JSON.stringify` passes it over; a spread takes it along,
- * so that whoever changes a copy leaves it out.
+ * The member under this symbol holds the JSON text of its object. `JSON.stringify` ignores it. A spread copies it: whoever
+ * changes a copy must leave it out.
  */
 export const JSON_TEXT = Symbol('JSON text');
 
@@ -15,15 +15,15 @@ interface Prepared {
   readonly [JSON_TEXT]?: string;
 }
 
-/** JSON of a text in ASCII alone: what lies beyond is escaped (RFC 8259 section 7). */
+/** A string as JSON in ASCII: all other characters are escaped (RFC 8259 section 7). */
 export function asciiText(text: string): string {
   const json = JSON.stringify(text);
   const escaped = json.replace(BEYOND, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
-  // What is replaced in a wide text stays wide, whatever is left in it: only read anew from bytes it is narrow.
+  // V8 keeps the two-byte form after a replacement. Read from bytes again, the string has one byte a character.
   return escaped === json ? json : Buffer.from(escaped, 'latin1').toString('latin1');
 }
 
-/** The JSON text of an answer: the same value as `JSON.stringify` gives, with members whose text is known taken as they are. */
+/** The JSON text of an answer, of the same value as `JSON.stringify` gives. Texts that are ready are used as they are. */
 export function answerText(answer: unknown): string {
   if (!hasPrepared(answer)) return JSON.stringify(answer);
   let text = '';

@@ -7,7 +7,7 @@ speakPlainly();
 /** Member names are the caller's: the beginning of a long one tells enough. */
 const short = (text: string): string => (text.length > 200 ? `${text.slice(0, 200)}…` : text);
 
-/** More would only repeat that the request is not one of ours. */
+/** Further errors would only repeat that the request was not made for this route. */
 const ERRORS_SHOWN = 20;
 
 /**
@@ -30,6 +30,6 @@ export class SchemaPipe extends StandardSchemaValidationPipe {
     });
   }
 
-  /** The body parser has refused such members already; Nest would also drop an innocent `constructor`. */
+  /** The body parser has refused `__proto__` already. Nest would also drop a harmless `constructor`. */
   protected override stripProtoKeys(): void {}
 }

@@ -5,13 +5,13 @@ export type ParsedForm =
   | { readonly value: Readonly<Record<string, string>> }
   | { readonly refused: RequestRefusalCode };
 
-/** What an encoder may leave as it is, and more: some leave `:` and `/`. */
+/** More than an encoder must leave as it is: some also leave `:` and `/`. */
 const VISIBLE_ASCII = /^[\x21-\x7e]*$/;
 
 /**
- * Parses a form. Refused are bytes that an encoder never leaves, parts that are no `name=value`, percent signs
- * that do not spell UTF-8, a name that is there twice, NUL, and `__proto__` as a name.
- * A parameter without a value is as if it were omitted (RFC 6749 section 3.1).
+ * Parses a form. Refused are bytes that an encoder never leaves, parts that are not `name=value`, percent encodings
+ * that are not UTF-8, a name twice, NUL, and `__proto__` as a name.
+ * A parameter without a value counts as omitted (RFC 6749 section 3.1).
  */
 export function parseStrictForm(body: Buffer): ParsedForm {
   const text = body.toString('latin1');
@@ -30,7 +30,7 @@ export function parseStrictForm(body: Buffer): ParsedForm {
   return { value: Object.fromEntries([...values].filter(([, value]) => value !== '')) };
 }
 
-/** @returns null when the percent signs spell no UTF-8 */
+/** @returns null when the percent encodings are not UTF-8 */
 function decode(encoded: string): string | null {
   try {
     return decodeURIComponent(encoded.replaceAll('+', ' '));

@@ -8,9 +8,9 @@ export const MAX_DEPTH = 32;
 export type ParsedJson = { readonly value: unknown } | { readonly refused: RequestRefusalCode };
 
 /**
- * Parses a body. What is accepted equals `JSON.parse` of it; refused are bytes that are no UTF-8 (a byte
- * order mark included), a member name that an object has twice, `__proto__` as a member name, NUL and
- * half surrogate pairs in strings, and more than {@link MAX_DEPTH} levels.
+ * Parses a body. An accepted body has the value that `JSON.parse` gives. Refused are bytes that are not UTF-8 (also a
+ * byte order mark), a name twice in one object, `__proto__` as a name, NUL and half surrogate pairs in strings, and more
+ * than {@link MAX_DEPTH} levels.
  */
 export function parseStrictJson(body: Buffer): ParsedJson {
   if (!isUtf8(body)) return { refused: 'request.invalid-utf8' };
@@ -21,11 +21,11 @@ export function parseStrictJson(body: Buffer): ParsedJson {
   } catch {
     return { refused: 'request.malformed-json' };
   }
-  // In valid UTF-8 that JSON.parse took, only an escape can make a NUL or half a surrogate pair.
+  // The bytes are valid UTF-8 and JSON.parse took them: only an escape can make NUL or half a surrogate pair.
   const walk = new Walk(text.includes('\\'));
   const refused = walk.refusalOf(value, 0);
   if (refused !== null) return { refused };
-  // JSON.parse keeps the last of two equal names, so that the value has fewer members than the text.
+  // JSON.parse keeps the last of two equal names. The value then has fewer members than the text.
   if (walk.members !== countMembers(text)) return { refused: 'request.duplicate-key' };
   return { value };
 }
@@ -68,7 +68,7 @@ const QUOTE = 0x22;
 const COLON = 0x3a;
 const BACKSLASH = 0x5c;
 
-/** @returns how many members all objects in valid JSON text have: its colons outside strings */
+/** @returns the number of members of all objects in valid JSON: its colons outside strings */
 function countMembers(text: string): number {
   let members = 0;
   let inString = false;

@@ -3,8 +3,8 @@ import { z } from 'zod';
 const DECIMAL = /^(?:0|[1-9][0-9]{0,15})$/;
 
 /**
- * A whole number as a path or a query has it, in the one spelling that has no other: `Number` alone takes `0x2`, `1e3`,
- * a space and nothing at all.
+ * A whole number in a path or a query, in decimal digits only. `Number` alone would also take `0x2`, `1e3`, a space and an
+ * empty text.
  * @param min at least
  * @param max at most
  */
@@ -21,6 +21,6 @@ export const wholeNumber = (min: number, max = Number.MAX_SAFE_INTEGER) =>
 const range = (min: number, max: number): string =>
   max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
 
-/** The same where it may be left out. In words, since a schema of what is sent has no place for a number that is read. */
+/** The same with a default. The description names it, because the schema of the text that is sent cannot hold a number. */
 export const wholeNumberOr = (fallback: number, min: number, max: number) =>
   wholeNumber(min, max).default(fallback).describe(`default ${fallback}`);

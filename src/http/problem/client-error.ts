@@ -8,7 +8,7 @@ const BY_CODE: Readonly<Record<string, RequestRefusalCode>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'request.timeout',
 };
 
-/** Answers what never became a request with a problem, and hangs up. */
+/** Answers bytes that never became a request: with a problem, then closes the connection. */
 export function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
   const problem = problemOf({ code: BY_CODE[error.code ?? ''] ?? 'request.malformed', facts: {} });

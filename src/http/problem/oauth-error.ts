@@ -1,8 +1,7 @@
 /**
- * What a route that speaks OAuth 2.0 does otherwise than the rest: its body may be a form, and its refusals are
- * `application/json` with the member `error` of RFC 6749 section 5.2 beside those of the problem (RFC 9457), since
- * OAuth clients look for both. Too many requests and outages are problems as everywhere.
- * A route says so by `@RouteConfig({ oauth: true })`.
+ * How a route that speaks OAuth 2.0 differs from the others. Its body may be a form. Its refusals are `application/json`
+ * with the member `error` of RFC 6749 section 5.2 beside the members of the problem (RFC 9457): OAuth clients look for
+ * both. Too many requests and outages are problems as everywhere. A route says so by `@RouteConfig({ oauth: true })`.
  */
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
@@ -15,11 +14,11 @@ declare module 'fastify' {
 }
 
 export function speaksOauth(request: FastifyRequest): boolean {
-  // Where no route was found there is no configuration.
+  // A request for which no route was found has no configuration.
   return (request.routeOptions.config as { oauth?: boolean } | undefined)?.oauth === true;
 }
 
-/** Codes that RFC 6749 has a word for; all other refusals of a request are `invalid_request`. */
+/** Codes for which RFC 6749 has a word. All other refusals of a request are `invalid_request`. */
 const ERRORS: Readonly<Record<string, string>> = {
   'identity.client-refused': 'invalid_client',
   'identity.grant-unsupported': 'unsupported_grant_type',
@@ -33,7 +32,7 @@ export const oauthProblem = problem.extend({
   error_description: z.string().optional(),
 });
 
-/** @returns the problem with its `error`; null where RFC 6749 has none for it */
+/** @returns the problem with its `error`; null if RFC 6749 has none for it */
 export function asOauthError(refused: Problem): (Problem & { error: string }) | null {
   const error = ERRORS[refused.code] ?? (INVALID_REQUEST.includes(refused.status) ? 'invalid_request' : null);
   return error === null ? null : { ...refused, error };

@@ -8,7 +8,7 @@ import { asOauthError, speaksOauth } from './oauth-error.js';
 import { type Problem, PROBLEM_TYPE, problemOf, RefusalException } from './problem.js';
 import type { RequestRefusalCode } from '../../refusals/request-refusals.js';
 
-/** By status, for what Fastify and Nest refuse on their own; their messages may hold the URL or values. */
+/** Codes for what Fastify and Nest refuse themselves, by status. Their own messages may hold the URL or values. */
 const BY_STATUS: Readonly<Record<number, RequestRefusalCode>> = {
   401: 'access.unauthenticated',
   403: 'access.forbidden',
@@ -18,7 +18,7 @@ const BY_STATUS: Readonly<Record<number, RequestRefusalCode>> = {
   429: 'request.rate-limited',
 };
 
-/** As bytes: Fastify would add a charset to a string, which the media type does not have. */
+/** Sends bytes: Fastify would add a charset to a string, and this media type has none. */
 export function sendProblem(reply: FastifyReply, problem: Problem): void {
   void reply
     .code(problem.status)
@@ -26,19 +26,19 @@ export function sendProblem(reply: FastifyReply, problem: Problem): void {
     .send(Buffer.from(JSON.stringify(problem)));
 }
 
-/** Every error becomes `application/problem+json`; only codes and facts get out, never a message. */
+/** Makes `application/problem+json` of every error. Only codes and facts leave the service, never an error's message. */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
   constructor(private readonly logger: Logger) {}
 
   catch(error: unknown, host: ArgumentsHost): void {
     const reply = host.switchToHttp().getResponse<FastifyReply>();
-    // The answer is under way, or the socket was handed over: there is nobody left to tell.
+    // The answer has begun, or the socket was handed over: nobody can be told any more.
     if (reply.sent || reply.raw.headersSent) {
       this.logUnexpected(error, reply);
       return;
     }
-    // A read meets an outage of the database itself; a write hears of it from the ledger.
+    // Reads meet an outage of the database directly. For writes the ledger reports it.
     const outage = asUnavailable(error);
     const refusal: Refusal = outage
       ? { code: 'ledger.unavailable', facts: { retryAfterSeconds: outage.retryAfterSeconds } }
@@ -61,7 +61,7 @@ export class ProblemFilter implements ExceptionFilter {
     return { code: BY_STATUS[status] ?? 'request.malformed', facts: {} };
   }
 
-  /** The ledger reports its own outages. */
+  /** Outages that the ledger met are in the log already. */
   private logOutage(outage: LedgerUnavailable, reply: FastifyReply): void {
     this.logger.warn({ requestId: reply.request.id, reason: outage.message }, 'a read met an outage');
   }

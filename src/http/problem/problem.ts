@@ -20,7 +20,7 @@ export const problem = z
 /** RFC 9457 section 3: `application/problem+json`. The facts of the refusal are extension members. */
 export type Problem = JsonObject & { type: string; title: string; status: number; code: string };
 
-/** Carries a refusal out of a controller to the problem filter. Not a bug: never logged as an error. */
+/** Carries a refusal from a controller to the problem filter. It is not a bug and is never logged as an error. */
 export class RefusalException extends Error {
   constructor(readonly refusal: Refusal) {
     super(refusal.code);
@@ -28,7 +28,7 @@ export class RefusalException extends Error {
   }
 }
 
-/** A refusal by the request itself. */
+/** Refuses a request for what it is, before any module decides. */
 export function refuseRequest(code: RequestRefusalCode, facts: JsonObject = {}): RefusalException {
   return new RefusalException({ code, facts });
 }
@@ -36,8 +36,8 @@ export function refuseRequest(code: RequestRefusalCode, facts: JsonObject = {}):
 export type Accepted = Extract<Outcome, { ok: true }>;
 
 /**
- * @returns the outcome of a command that was accepted
- * @throws {RefusalException} with the refusal of one that was not
+ * @returns the outcome if the command was accepted
+ * @throws {RefusalException} with the refusal if it was not
  */
 export function answer(outcome: Outcome): Accepted {
   if (!outcome.ok) throw new RefusalException(outcome.refusal);
@@ -45,8 +45,8 @@ export function answer(outcome: Outcome): Accepted {
 }
 
 /**
- * What a service answers about something to which the actor has no relation: exactly what the ledger
- * says of a chain that does not exist (design 7).
+ * The answer about a record to which the actor has no relation: exactly what the ledger says about one that does not
+ * exist (design 7).
  */
 export const AS_IF_ABSENT: Refusal<'ledger.chain-unknown'> = { code: 'ledger.chain-unknown', facts: {} };
 
@@ -54,8 +54,8 @@ export const AS_IF_ABSENT: Refusal<'ledger.chain-unknown'> = { code: 'ledger.cha
 const CODES: Readonly<Record<string, { status: number; title: string }>> = REFUSALS;
 
 /**
- * @returns the problem of a refusal. `type`, `title`, `status` and `code` are the problem's own: a
- * fact of the same name does not appear. A code that no table knows is `internal`: a bug, status 500.
+ * @returns the problem of a refusal. A fact that is named `type`, `title`, `status` or `code` does not appear. A code that
+ * no table knows is a bug and becomes `internal`, status 500.
  */
 export function problemOf({ code, facts }: Refusal): Problem {
   const known = Object.hasOwn(CODES, code) ? CODES[code] : undefined;

@@ -36,8 +36,8 @@ export const IdempotencyKey = createParamDecorator(
 /**
  * @param route the action in stable words, for example `POST /api/prescriptions/{id}/claim`
  * @param ids the ids in the path, in their order
- * @param body what the schema parsed; its members stand in the schema's order; its signature is no part of the request
- * @returns what the writer needs to answer a repeat of this request as it answered it first; undefined without a key
+ * @param body as the schema parsed it, members in the order of the schema; the signature is not part of the request
+ * @returns what the writer needs to answer a repetition like the first request; undefined without a key
  */
 export function idempotency(
   actor: Actor,

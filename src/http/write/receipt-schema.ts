@@ -40,7 +40,7 @@ export function receiptsOf(all: readonly Receipt[]): Receipts {
   return answered.length > 1 ? { receipt: last, receipts: answered } : { receipt: last };
 }
 
-/** What the ledger made of bytes is base64, which needs no look for characters to escape. */
+/** Base64 that the ledger made has no character to escape. */
 function textOf({ v, log, index, entry, proof, checkpoint, payload, salt }: Receipt): string {
   const hashes = proof.length === 0 ? '' : `"${proof.join('","')}"`;
   const disclosed =

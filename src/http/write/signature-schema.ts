@@ -1,4 +1,4 @@
-/** How a request carries its actor's signature: beside what it says, and no part of it. */
+/** How a request carries its actor's signature: beside what it says, not as a part of it. */
 import { z } from 'zod';
 
 const FORM = 'must be the signed instant: RFC 3339 in UTC with milliseconds, written 2026-03-10T14:05:00.000Z';
@@ -20,7 +20,7 @@ export const signature = z
   });
 export type Signature = z.output<typeof signature>;
 
-/** What a request says without its signature: the same said again is the same request, however it is signed. */
+/** A body without its signature. Two requests that differ only in their signatures are the same request. */
 export function withoutSignature<T extends { readonly signature?: unknown }>(body: T): Omit<T, 'signature'> {
   if (body.signature === undefined) return body;
   const { signature: _signature, ...rest } = body;
