@@ -4,9 +4,10 @@ import { Logger } from '@nestjs/common';
 import { DOCTOR, OTHER_PATIENT, PATIENT, PHARMACY_A, SYSTEM, THE_PATIENT } from '../../test/support/domain.js';
 import { SettableClock } from '../time/clock.js';
 import type { LedgerWriter } from '../ledger/ledger.writer.js';
-import { type Command, type NewEvent, type Outcome } from '../ledger/model.js';
+import type { ChainRef, Command, NewEvent, Outcome } from '../ledger/model.js';
 import { LedgerUnavailable } from '../ledger/unavailable.js';
 import { AccessLog } from './access-log.js';
+import { type Read, type RecentRead, withReads } from './recent-reads.js';
 
 const START = Date.parse('2026-01-15T17:00:00.000Z');
 const OTHER = '00000000-0000-4000-8000-0000000000cc';
@@ -20,16 +21,21 @@ class FakeWriter {
   slow: Promise<unknown> = Promise.resolve();
   readonly events: NewEvent[] = [];
   commits = 0;
+  private readonly recent = new Map<string, RecentRead[]>();
 
   async commit(command: Command): Promise<Outcome> {
     this.commits += 1;
     await this.slow;
     if (this.down) throw new LedgerUnavailable('down');
     if (this.refuses) return { ok: false, refusal: { code: 'ledger.erased', facts: {} } };
-    const decision = command.decide({ states: [{}], ids: [''], now: START });
+    const { id } = command.chains[0] as ChainRef;
+    let reads = this.recent.get(id) ?? [];
+    const decision = command.decide({ states: [{ reads }], ids: [''], now: START });
     if ('refusal' in decision) throw new Error(decision.refusal.code);
     this.events.push(...decision.events);
-    return { ok: true, replayed: false, events: [], receipts: [], ids: [], states: [] };
+    for (const { data } of decision.events) reads = withReads(reads, data['reads'] as unknown as Read[], after(0));
+    this.recent.set(id, reads);
+    return { ok: true, replayed: false, events: [], receipts: [], ids: [], states: [{ reads }] };
   }
 
   /** What stands in the ledger: patient, reader, action, chains, when. */
@@ -108,6 +114,37 @@ describe('AccessLog', () => {
     expect(writer.commits).toBe(commits);
   });
 
+  it('a page that is asked for again within the hour costs nothing; a chain not named yet is recorded', async () => {
+    for (const minutes of [0, 1, 30, 59]) {
+      clock.set(START + minutes * 60_000);
+      log.record(DOCTOR, 'prescription.list', PATIENT, ['a', 'b']);
+      log.record(DOCTOR, 'prescription.read', PATIENT, ['b']);
+      await log.flush();
+    }
+    expect(writer.commits).toBe(1);
+    log.record(DOCTOR, 'prescription.read', PATIENT, ['b', 'c']);
+    await log.flush();
+    clock.set(START + 60 * 60_000);
+    log.record(DOCTOR, 'prescription.read', PATIENT, ['b']);
+    await log.flush();
+    expect(writer.told).toEqual([
+      [PATIENT, 'doctor', 'prescription.list', ['a', 'b'], after(0)],
+      [PATIENT, 'doctor', 'prescription.read', ['c'], after(59 * 60_000)],
+      [PATIENT, 'doctor', 'prescription.read', ['b'], after(60 * 60_000)],
+    ]);
+  });
+
+  it('after a restart, or in another process, the hour goes on', async () => {
+    log.record(DOCTOR, 'prescription.read', PATIENT, ['a']);
+    await log.flush();
+    const restarted = new AccessLog(writer as unknown as LedgerWriter, clock);
+    clock.advance(1000);
+    restarted.record(DOCTOR, 'prescription.read', PATIENT, ['a']);
+    await restarted.flush();
+    expect(writer.events).toHaveLength(1);
+    expect(writer.commits).toBe(2);
+  });
+
   it('a flush waits for what is being committed already', async () => {
     const gate = new EventEmitter();
     writer.slow = once(gate, 'open');
@@ -143,7 +180,7 @@ describe('AccessLog', () => {
     writer.down = true;
     log.record(DOCTOR, 'prescription.read', PATIENT, ['b']);
     await log.onApplicationShutdown();
-    expect(said.mock.calls).toEqual([['reads of 1 patients were not recorded']]);
+    expect(said.mock.calls).toEqual([['who read the data of 1 patients could not be recorded']]);
     expect(vi.getTimerCount()).toBe(0);
   });
 
@@ -153,7 +190,7 @@ describe('AccessLog', () => {
     log.record(DOCTOR, 'prescription.read', PATIENT, ['a']);
     await log.flush();
     await log.flush();
-    expect(said.mock.calls).toEqual([['reads of a patient were not recorded: ledger.erased']]);
+    expect(said.mock.calls).toEqual([['who read the data of a patient could not be recorded: ledger.erased']]);
     expect(writer.commits).toBe(1);
   });
 });

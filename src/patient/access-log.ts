@@ -1,30 +1,36 @@
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { Clock } from '../time/clock.js';
+import { Recent } from '../ledger/core/recently-used.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { type Actor, SYSTEM } from '../ledger/model.js';
 import type { Action } from '../identity/guard/policy.js';
 import { decideAccess } from './decide.js';
 import { patientModel } from './chain-model.js';
-import type { AccessRecorded } from './state.js';
-
-type Read = AccessRecorded['data']['reads'][number];
+import { type Read, type RecentRead, unrecorded } from './recent-reads.js';
+import type { Patient } from './state.js';
 
 /** How long reads are gathered before they are committed. */
 const GATHER_MS = 500;
 /** With this many patients waiting they are committed at once. */
 const MANY_PATIENTS = 10_000;
+/** Patients of whom this process remembers who is recorded: a page that is asked for again costs the writer nothing. */
+const REMEMBERED = 10_000;
 
 /**
  * Records who read a person's clinical data (design 7): on the patient's chain, within a second, without
- * delaying the answer. While the ledger takes nothing, reads wait here; nothing is left out.
+ * delaying the answer. While the ledger takes nothing, reads wait here; nothing is left out. What a reader reads again
+ * within the hour of a record is not recorded again (see `recent-reads.ts`): the patient's state decides that, so that it
+ * holds after a restart and among several processes.
  */
 @Injectable()
 export class AccessLog implements OnApplicationShutdown {
   private readonly logger = new Logger('AccessLog');
-  /** By patient, then by reader and action. */
+  /** By patient, then by reader, action and hour of the clock. */
   private waiting = new Map<string, Map<string, Read>>();
   private timer: NodeJS.Timeout | null = null;
   private committing: Promise<void> | null = null;
+  /** By patient, as the last commit of this process left it. */
+  private readonly recorded = new Recent<string, readonly RecentRead[]>(REMEMBERED);
   /** Whether the ledger did not take the last ones: then the timer alone tries again. */
   private behind = false;
 
@@ -37,7 +43,9 @@ export class AccessLog implements OnApplicationShutdown {
   record(actor: Actor, action: Action, patient: string, chains: readonly string[]): void {
     if (actor.role === 'system' || actor.patient === patient) return;
     const reader = { id: actor.id, role: actor.role, org: actor.org };
-    this.add(patient, { reader, action, chains: [...chains], at: new Date(this.clock.now()).toISOString() });
+    const read = { reader, action, chains: [...chains], at: new Date(this.clock.now()).toISOString() };
+    if (unrecorded(this.recorded.get(patient) ?? [], [read]).length === 0) return;
+    this.add(patient, read);
     if (this.waiting.size >= MANY_PATIENTS && !this.committing && !this.behind) void this.flush();
   }
 
@@ -58,7 +66,8 @@ export class AccessLog implements OnApplicationShutdown {
   async onApplicationShutdown(): Promise<void> {
     await this.flush();
     if (this.timer) clearTimeout(this.timer);
-    if (this.waiting.size > 0) this.logger.error(`reads of ${this.waiting.size} patients were not recorded`);
+    if (this.waiting.size > 0)
+      this.logger.error(`who read the data of ${this.waiting.size} patients could not be recorded`);
   }
 
   private async commitAll(gathered: ReadonlyMap<string, ReadonlyMap<string, Read>>): Promise<void> {
@@ -70,20 +79,22 @@ export class AccessLog implements OnApplicationShutdown {
       const outcome = await this.writer.commit({
         actor: SYSTEM,
         chains: [{ id: patient, model: patientModel, mode: 'existing' }],
-        decide: ({ now }) => decideAccess(reads, { chain: patient, now, actor: SYSTEM }),
+        decide: ({ states, now }) => decideAccess(states[0] as Patient, reads, { chain: patient, now, actor: SYSTEM }),
       });
-      if (!outcome.ok) this.logger.error(`reads of a patient were not recorded: ${outcome.refusal.code}`);
+      if (outcome.ok) this.recorded.set(patient, (outcome.states[0] as Patient).reads);
+      else this.logger.error(`who read the data of a patient could not be recorded: ${outcome.refusal.code}`);
     } catch {
       this.behind = true;
       for (const read of reads) this.add(patient, read);
     }
   }
 
-  /** Reads of one kind by one person are told together, as of the first. */
+  /** Reads of one kind by one person are recorded together, with the instant of the first. */
   private add(patient: string, read: Read): void {
     let reads = this.waiting.get(patient);
     if (!reads) this.waiting.set(patient, (reads = new Map()));
-    const key = `${read.reader.id} ${read.action}`;
+    // Long in waiting, reads are told hour by hour.
+    const key = `${read.reader.id} ${read.action} ${read.at.slice(0, '2026-01-01T00'.length)}`;
     const known = reads.get(key);
     const chains = [...new Set([...(known?.chains ?? []), ...read.chains])];
     reads.set(key, { ...read, chains, at: known && known.at < read.at ? known.at : read.at });

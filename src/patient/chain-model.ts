@@ -11,8 +11,8 @@ export function patientIdentifier({ system, value }: Identifier): OutsideName {
 
 export const patientModel: ChainModel<Patient> = {
   kind: 'patient',
-  // 2: discrepancies have reporters. 3: clearances, holds.
-  stateVersion: 3,
+  // 2: discrepancies have reporters. 3: clearances, holds. 4: recent reads.
+  stateVersion: 4,
   rowsVersion: 1,
   readModels: [patientRow, discrepancyRow, discrepancyOrg],
   evolve: evolvePatient,

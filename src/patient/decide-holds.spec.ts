@@ -32,6 +32,7 @@ const patient = (...holds: Hold[]): Patient => ({
   grants: [],
   clearances: [],
   holds,
+  reads: [],
 });
 const provisional: Patient = { ...patient(), enrolledAt: null };
 const codeOf = (answer: object | null): string =>

@@ -157,15 +157,17 @@ describe('a patient chain', () => {
     expect(typeof told === 'string' ? told : told.map(({ type }) => type)).toEqual(then);
   });
 
-  it('reads are recorded together and change nothing', () => {
+  it('reads are recorded together and remembered, so that the same within the hour are not', () => {
     const reader = { id: 'doctor', role: 'prescriber', org: 'practice' };
     const reads = [{ reader, action: 'prescription.read', chains: ['rx'], at: NOON }];
-    const decision = decideAccess(reads, context(SYSTEM));
+    const before = stateOf(enrol());
+    const decision = decideAccess(before, reads, context(SYSTEM));
     expect(decision).toEqual({ events: [{ chain: CHAIN, type: 'access.recorded/1', data: { reads }, derived: {} }] });
     const events = 'events' in decision ? decision.events : [];
-    const before = stateOf(enrol());
-    expect(events.map((event) => committed(event, 1, SYSTEM, NOON)).reduce(evolvePatient, before)).toEqual(before);
-    expect(decideAccess([], context(SYSTEM))).toEqual({ events: [] });
+    const after = events.map((event) => committed(event, 1, SYSTEM, NOON)).reduce(evolvePatient, before);
+    expect(after).toEqual({ ...before, reads: [{ reader: 'doctor', since: NOON, chains: ['rx'] }] });
+    expect(decideAccess(after, reads, context(SYSTEM))).toEqual({ events: [] });
+    expect(decideAccess(before, [], context(SYSTEM))).toEqual({ events: [] });
   });
 
   it('break-glass lasts one hour; what has run out is forgotten', () => {

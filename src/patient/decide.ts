@@ -4,6 +4,7 @@ import { accept, refuse, type Decision, type NewEvent } from '../ledger/model.js
 import type { Context } from '../prescription/context.js';
 import type { NewEventOf } from '../prescription/events.js';
 import type { RefusalCode } from '../refusals/refusals.js';
+import { type Read, unrecorded } from './recent-reads.js';
 import type {
   AccessBreakGlass,
   AccessRecorded,
@@ -37,9 +38,10 @@ export function decideEnrol(patient: Patient | null, command: EnrolPatient, ctx:
 
 /**
  * Reads of this patient's clinical data by others, gathered while the answer was already on its way (design 7).
- * @returns `access.recorded/1`; no event without reads
+ * @returns `access.recorded/1` with what no record of the hour names; no event when there is nothing of the kind
  */
-export function decideAccess(reads: AccessRecorded['data']['reads'], ctx: Context): Decision<never> {
+export function decideAccess({ reads: recent }: Patient, gathered: readonly Read[], ctx: Context): Decision<never> {
+  const reads = unrecorded(recent, gathered);
   if (reads.length === 0) return accept();
   const recorded: NewEventOf<AccessRecorded> = {
     chain: ctx.chain,

@@ -1,6 +1,7 @@
 /** How a patient chain comes to its state. No clock, no configuration. */
 import type { LedgerEvent } from '../ledger/core/record/event.js';
 import { unhandled } from '../prescription/evolve-supply.js';
+import { withReads } from './recent-reads.js';
 import type { Patient, PatientEvent, Reporter } from './state.js';
 
 /** Every type and version that a patient chain may have; a compile error here means one was forgotten. */
@@ -35,6 +36,7 @@ export function evolvePatient(before: Patient | null, event: LedgerEvent): Patie
   const state = before ?? provisional(event.chain);
   switch (event.type) {
     case 'access.recorded/1':
+      return { ...state, reads: withReads(state.reads, event.data.reads, event.recordedAt) };
     case 'access.disclosed/1':
       return state;
     case 'access.cleared/1': {
@@ -106,5 +108,6 @@ function provisional(id: string): Patient {
     grants: [],
     clearances: [],
     holds: [],
+    reads: [],
   };
 }

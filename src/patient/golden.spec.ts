@@ -71,6 +71,13 @@ describe('patients told by golden payloads', () => {
           releasedAt: '2026-03-01T10:00:00.000Z',
         },
       ],
+      reads: [
+        {
+          reader: 'a5e0c3d2-1b4f-4e6d-9c8b-7a6f5e4d3c02',
+          since: '2026-01-20T14:00:00.000Z',
+          chains: ['7c1f0b64-2d3a-4c5e-8f6a-9b0c1d2e3f02'],
+        },
+      ],
       discrepancies: [{ ...FOUND, status: 'resolved', resolvedAt: '2026-01-22T09:00:00.000Z', resolution: 'accepted' }],
     });
   });

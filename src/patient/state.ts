@@ -1,6 +1,7 @@
 /** The state of a patient chain: who it is, what is open about them, who was let in, what keeps it from erasure. */
 import type { Json, LedgerEvent, Nothing } from '../ledger/core/record/event.js';
 import type { Hold, HoldPlaced, HoldReleased } from './holds.js';
+import type { RecentRead } from './recent-reads.js';
 
 export type Identifier = { system: string; value: string };
 
@@ -18,16 +19,20 @@ export type PatientEnrolled = LedgerEvent<
   Nothing
 >;
 
-/** A read of this patient's clinical data by somebody else (design 7). */
+/**
+ * Reads of this patient's clinical data by others (design 7). What a reader reads again within the hour of a record is
+ * not recorded again: see `recent-reads.ts`.
+ */
 export type AccessRecorded = LedgerEvent<
   'access.recorded/1',
   {
     reads: {
       reader: { id: string; role: string; org: string | null };
-      /** Policy action, for example `prescription.read`. */
+      /** Policy action of the first of these reads, for example `prescription.read`. */
       action: string;
-      /** Ids of chains that were read. */
+      /** Ids of chains that were read and that no record of the reader's hour names. */
       chains: string[];
+      /** Of the first of these reads, RFC 3339. */
       at: string;
     }[];
   },
@@ -144,6 +149,8 @@ export type Patient = {
   clearances: Clearance[];
   /** Retention holds, those that are over among them. */
   holds: Hold[];
+  /** Who is recorded to have read what within the last hour (bounded), the latest last. */
+  reads: RecentRead[];
 };
 
 export type Clearance = { auditor: string; index: number; members: string[]; until: string };

@@ -43,6 +43,7 @@ const blank: Patient = {
   grants: [],
   clearances: [],
   holds: [],
+  reads: [],
 };
 
 const wish = (members: string[], recipient: string | null = null, fault: DisclosureFault | null = null) => ({

@@ -1,0 +1,70 @@
+/**
+ * One access record per reader, patient and hour (design 7). A record begins at its first read and lasts an hour: in it,
+ * whoever reads again what the record names is not recorded again, however often a list or a page asks. A chain that no
+ * record of the hour names is recorded when it is read, so that no chain is ever left out. Of the reads that a record
+ * stands for, it names the first: its instant and its action.
+ */
+import type { AccessRecorded } from './state.js';
+
+export type Read = AccessRecorded['data']['reads'][number];
+
+/** What a reader is recorded to have read in the hour that began at `since`. */
+export type RecentRead = {
+  /** Account or client id. */
+  reader: string;
+  /** RFC 3339. */
+  since: string;
+  /** Chain ids. */
+  chains: string[];
+};
+
+const HOUR_MS = 60 * 60 * 1000;
+/**
+ * Most chains that a state names, of all readers together: it is decrypted and stored with every event of the patient.
+ * Who was recorded longest ago goes first, and is recorded again: too often, never too rarely.
+ */
+export const MOST_NAMED = 500;
+
+const isWithin = ({ since }: RecentRead, at: string): boolean =>
+  since <= at && Date.parse(at) < Date.parse(since) + HOUR_MS;
+
+/** @returns the reads that no record of the hour names, earliest first, each with its new chains alone */
+export function unrecorded(recent: readonly RecentRead[], reads: readonly Read[]): Read[] {
+  let known = recent;
+  const found: Read[] = [];
+  for (const read of reads.toSorted((a, b) => (a.at < b.at ? -1 : Number(a.at > b.at)))) {
+    const named = new Set(known.find((one) => one.reader === read.reader.id && isWithin(one, read.at))?.chains);
+    const chains = read.chains.filter((chain) => !named.has(chain));
+    if (chains.length === 0) continue;
+    found.push({ ...read, chains });
+    known = withRead(known, read);
+  }
+  return found;
+}
+
+/**
+ * @param reads as they were recorded
+ * @param recordedAt RFC 3339: hours that are over by then are forgotten
+ */
+export function withReads(recent: readonly RecentRead[], reads: readonly Read[], recordedAt: string): RecentRead[] {
+  const running = reads.reduce<readonly RecentRead[]>(withRead, recent).filter((one) => isRunning(one, recordedAt));
+  let room = MOST_NAMED;
+  const kept = running.toReversed().flatMap((one) => {
+    const chains = room > 0 ? one.chains.slice(-room) : [];
+    room -= chains.length;
+    return chains.length > 0 ? [{ ...one, chains }] : [];
+  });
+  return kept.toReversed();
+}
+
+const isRunning = ({ since }: RecentRead, now: string): boolean => Date.parse(now) < Date.parse(since) + HOUR_MS;
+
+/** Whoever was recorded last stands last. */
+function withRead(recent: readonly RecentRead[], { reader, at, chains }: Read): readonly RecentRead[] {
+  const known = recent.find((one) => one.reader === reader.id);
+  // Told late, by a process that could not write: the hour that is known is the newer.
+  if (known && at < known.since) return recent;
+  const others = recent.filter((one) => one !== known);
+  if (!known || !isWithin(known, at)) return [...others, { reader: reader.id, since: at, chains: [...chains] }];
+  return [...others, { ...known, chains: [...new Set([...known.chains, ...chains])] }];
+}
