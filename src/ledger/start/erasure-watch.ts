@@ -3,14 +3,14 @@ import { erasureOf } from '../commit/erasure-batch.js';
 import type { LedgerWriter } from '../ledger.writer.js';
 
 /**
- * Takes notice of what other processes erase: their own memory loses it with the erasure, this one's with the next look,
- * and so does what another machine's backup would bring back, once the ids stand in this machine's file as well.
+ * Notices what other processes erase. Their memory forgets it with the erasure, this process's at the next look. The ids
+ * also go to this machine's file, so that its own backups cannot bring the patients back.
  */
 export class ErasureWatch {
   private timer: NodeJS.Timeout | undefined;
   private running: Promise<void> = Promise.resolve();
   private stopped = false;
-  /** First entry of the last erasure that was noticed. */
+  /** Log index of the first entry of the last erasure that was noticed. */
   private seen = -1;
 
   private constructor(
@@ -19,7 +19,7 @@ export class ErasureWatch {
     private readonly pollMs: number,
   ) {}
 
-  /** What was erased up to now counts as noticed. */
+  /** Counts all erasures so far as noticed. */
   static async start(db: Db, writer: LedgerWriter, pollMs: number): Promise<ErasureWatch> {
     const watch = new ErasureWatch(db, writer, pollMs);
     const [row] = await db.query<{ last: number | null }>('SELECT max(first) AS last FROM erasure');
@@ -37,12 +37,12 @@ export class ErasureWatch {
   private wait(): void {
     if (this.stopped) return;
     this.timer = setTimeout(() => {
-      // What could not be noticed now is noticed at the next look; the writer tells of outages.
+      // The next look notices it. The writer reports outages.
       this.running = this.look()
         .catch(() => undefined)
         .finally(() => this.wait());
     }, this.pollMs);
-    // It alone keeps no process alive.
+    // The timer must not keep the process alive.
     this.timer.unref();
   }
 

@@ -28,7 +28,7 @@ import { readHead, storedRootAt } from '../store/tip.js';
 import type { ReportFault } from '../unavailable.js';
 import { Vault } from '../keys/vault.js';
 
-/** The ledger must not be opened as things are. The message says why, for whoever runs it. */
+/** The ledger must not be opened. The message tells the operator why. */
 export class StartRefused extends Error {}
 
 export interface Ledger {
@@ -38,13 +38,13 @@ export interface Ledger {
   readonly revoked: RevokedKeys;
   /** The readers' data source. */
   readonly source: DataSource;
-  /** Finishes what waits, then lets go of files and connections. */
+  /** Finishes waiting work, then closes files and connections. */
   close(): Promise<void>;
 }
 
 /**
- * Opens database, keys and head file, and refuses where they do not belong together: another origin, another
- * key, or a ledger that is shorter than its head file or differs from it.
+ * Opens database, keys and head file. Refuses if they do not belong together: another origin, another key, or a ledger
+ * that is shorter than its head file or differs from it.
  * @throws {StartRefused}
  */
 export async function openLedger(
@@ -97,7 +97,7 @@ export async function openLedger(
   }
 }
 
-/** Calls them one after the other, all of them. @throws what the first that failed threw */
+/** Calls all of them, one after the other. @throws the first error, after the last call */
 async function closeAll(closers: readonly (() => Promise<unknown>)[]): Promise<void> {
   const faults: unknown[] = [];
   for (const closer of closers) await closer().catch((error: unknown) => faults.push(error));
@@ -105,8 +105,8 @@ async function closeAll(closers: readonly (() => Promise<unknown>)[]): Promise<v
 }
 
 /**
- * The log's name and keys as the database knows them; a new database is given them.
- * @returns `first`: the log's first name, under which it stores what is secret, whatever it is called now
+ * The log's name and keys, as the database has them. A new database is given both.
+ * @returns `first`: the log's first name. Secrets stay bound to it, whatever the log is called later
  */
 async function logKeys(db: Db, config: Config): Promise<{ keys: LogKeys; first: string }> {
   const { keysDir: dir, env } = config;
@@ -119,8 +119,8 @@ async function logKeys(db: Db, config: Config): Promise<{ keys: LogKeys; first: 
     }
     const seed = loadOrCreateKey(dir, LOG_KEY_FILE);
     const fresh = new LogKey(wanted ?? `rxledger.local/${randomBytes(8).toString('hex')}`, seed);
-    // Of several processes that start together on a new database one wins; the others take its name. An empty log
-    // has no time yet: this machine's clock may be off, and what stands here no later time may come before.
+    // If several processes start together on a new database, one wins and the others take its name. An empty log gets no
+    // time: this machine's clock may be wrong, and no entry may be earlier than the log's time.
     await db.query(
       'INSERT INTO log_head (id, origin, vkey, size, root, time, checkpoint) VALUES (1, ?, ?, 0, ?, 0, ?) ON CONFLICT (id) DO NOTHING',
       [fresh.origin, fresh.vkey, Buffer.from(emptyRoot), fresh.checkpoint(0, emptyRoot)],
@@ -145,12 +145,12 @@ async function logKeys(db: Db, config: Config): Promise<{ keys: LogKeys; first: 
       );
     throw new StartRefused(`the key in the keys folder is not the one of log ${head.origin}`);
   }
-  // A rotation that a crash cut short after it was committed; to end it is for whoever began it.
+  // A crash cut a rotation short after its commit. Whoever began the rotation runs the command again to end it.
   installKey(dir, keys.of(head.vkey), vkeys.at(-2) ?? null, true);
   return { keys, first };
 }
 
-/** A ledger that was set back, or whose end was lost, is not continued. */
+/** Refuses a ledger that was set back or has lost its end. */
 async function checkHeadFile(db: Db, { vkeys }: LogKeys, last: string | null): Promise<void> {
   if (last === null) return;
   const head = await readHead(db);
@@ -168,7 +168,7 @@ async function checkHeadFile(db: Db, { vkeys }: LogKeys, last: string | null): P
   }
 }
 
-/** @throws NoteError, CheckpointError when none of the keys has signed it */
+/** @throws NoteError, CheckpointError if none of the keys has signed it */
 function openedBy(vkeys: readonly string[], note: string): Checkpoint {
   const logs = vkeys.map((vkey) => ({ key: parseVerifierKey(vkey), url: null }));
   return openWitnessed({ logs, witnesses: [], groups: [], quorum: null }, note).checkpoint;

@@ -7,13 +7,13 @@ import { LOG_REF, type LogChain, logModel } from '../log-chain/log-chain.js';
 import { accept, refuse, SYSTEM } from '../model.js';
 import { LedgerUnavailable, codeOf } from '../unavailable.js';
 
-/** Actors' keys that were revoked, remembered outside the database, where a restored backup does not bring them back. */
+/** Revoked keys of actors, kept outside the database: a restored backup cannot bring them back. */
 export class RevokedKeys {
   constructor(private readonly file: IdFile) {}
 
   /**
-   * Resolves when the revocation is on the disk; it MUST NOT be acknowledged before. Committed and not yet there, it is
-   * written there at the next start, or when this is asked again.
+   * Resolves when the revocation is on disk. It MUST NOT be acknowledged before. A revocation that was committed but is
+   * not in the file yet is written at the next start, or at the next call.
    * @throws {LedgerUnavailable}
    */
   async note(kids: readonly string[]): Promise<void> {
@@ -34,8 +34,8 @@ export class RevokedKeys {
   }
 
   /**
-   * At every start, before anything is served: a key that was revoked and is in force again, in a backup that was restored,
-   * is revoked again; and what the log says alone is noted here, too.
+   * Runs at every start, before anything is served. A key that a restored backup put in force again is revoked again. A
+   * revocation that only the log has is added to the file.
    * @throws {LedgerUnavailable}
    */
   async revokeAgain(reader: LedgerReader, writer: LedgerWriter): Promise<void> {
@@ -55,7 +55,7 @@ async function revoke(writer: LedgerWriter, kid: string): Promise<void> {
     decide: ({ states }) => {
       const log = states[0] as LogChain | null;
       const key: ActorKey | undefined = log?.actorKeys.keys[kid];
-      // Another process that starts at the same moment was first.
+      // Another process that started at the same moment was first.
       if (!key?.jwk) return refuse('actor-key.revoked');
       const data: KeyRevoked['data'] = { account: key.account, kid, reason: 'other' };
       const derived: KeyRevoked['derived'] = { by: 'restored' };
