@@ -104,7 +104,7 @@ function addFollow(audit: Command, terminal: Terminal, done: Done): void {
     .option('--policy <file>', 'trusted log, witnesses and the quorum that is needed (C2SP tlog-policy)')
     .option('--from-replica', "<url> is a replica: it has no payloads, so that it cannot show the log's own chain")
     .option('--client-id <id>', 'sign in as this machine, an auditor: entries are not public')
-    .option('--key <file>', 'its private key (`rxledger keygen` makes one)')
+    .option('--key <file>', 'its private key (`rxledger keys new machine` makes one)')
     .option('--sign-in <url>', 'the service whose tokens let read entries, where that is not <url>: of a replica')
     .option('--audience <url>', 'what that service calls itself (its PUBLIC_URL), where that is not its URL')
     .option('--token <file>', 'an access token that somebody keeps fresh there, in the place of --client-id and --key')

@@ -10,27 +10,32 @@ import { Config } from '../config/config.js';
 import { newJwks } from '../identity/machines/client-keys.js';
 import { openWriter } from '../database/data-source.js';
 import { failureOf } from './failures.js';
-import { run } from './program.js';
-import { runRotateKek } from './ledger/rotate-kek.js';
+import { buildProgram, commandsOf, run } from './program.js';
+import { runRotateEncryption } from './keys/rotate-encryption.js';
 import { ProgressLine, type Terminal } from './terminal.js';
 
 const COMMANDS = [
   'serve',
   'demo',
   'import',
-  'export',
-  'vkey',
-  'verify',
-  'restore',
-  'continue',
-  'rotate-kek',
-  'keygen',
-  'sign',
-  'witness run',
+  'admin first',
+  'log verify',
+  'log export',
+  'log vkey',
+  'log rotate-key',
+  'log restore',
+  'log restart',
+  'keys sign',
+  'keys rotate-encryption',
+  'keys new machine',
+  'keys new person',
   'audit follow',
   'audit proof',
   'audit evidence',
+  'witness run',
 ];
+const silent = { out: () => undefined, err: () => undefined } as unknown as Terminal;
+const ALL = commandsOf(buildProgram(silent, () => undefined)).map(({ words }) => words);
 
 describe('rxledger', () => {
   let folder = '';
@@ -62,23 +67,40 @@ describe('rxledger', () => {
     return { code, out: said.out.join('\n'), err: said.err.join('\n'), piped };
   }
 
-  it.each(COMMANDS)('%s --help has examples, --json and the exit codes', async (command) => {
+  it('has these commands', () => {
+    expect(ALL.toSorted()).toEqual(COMMANDS.toSorted());
+  });
+
+  it.each(ALL)('%s --help has examples, --json and the exit codes', async (command) => {
     const { code, out, err } = await rx([...command.split(' '), '--help']);
     expect(code).toBe(0);
     expect(err).toBe('');
     for (const text of ['Examples:', `$ rxledger ${command}`, '--json', 'Exit codes:']) expect(out).toContain(text);
   });
 
+  it('prints the version of package.json', async () => {
+    const manifest = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')) as object;
+    expect(await rx(['--version'])).toMatchObject({ code: 0, out: (manifest as { version: string }).version, err: '' });
+  });
+
+  it('names the command that was meant, where only its group is missing', async () => {
+    const { code, err } = await rx(['verify', 'x.sqlite']);
+    expect(code).toBe(2);
+    expect(err).toMatch(/unknown command 'verify'/);
+    expect(err).toMatch(/^Did you mean `rxledger log verify`\?$/m);
+  });
+
   it.each([
     ['no command', []],
+    ['a group alone', ['keys']],
+    ['an unknown command of a group', ['log', 'nonsense']],
     ['an unknown command', ['nonsense']],
-    ['an unknown option', ['vkey', '--nonsense']],
+    ['an unknown option', ['log', 'vkey', '--nonsense']],
     ['a missing argument', ['import']],
-    ['one argument too many', ['vkey', 'x']],
+    ['one argument too many', ['log', 'vkey', 'x']],
     ['a zone that does not exist', ['import', '--zone', 'Mars/Olympus', 'x.json']],
-    ['a path that does not exist', ['verify', '/nowhere']],
-    ['a file that is no export', ['verify', fileURLToPath(import.meta.url)]],
-    ['a verifier key that is none', ['verify', '--vkey', 'x']],
+    ['a file that is no export', ['log', 'verify', fileURLToPath(import.meta.url)]],
+    ['a verifier key that is none', ['log', 'verify', '--vkey', 'x']],
   ])('says 2 to %s, in words and without a stack', async (_, args) => {
     const { code, out, err } = await rx(args);
     expect(code).toBe(2);
@@ -88,10 +110,11 @@ describe('rxledger', () => {
   });
 
   it.each([
-    ['no ledger', ['vkey'], { DATA_DIR: '/nowhere' }, /no ledger at .*nowhere/],
-    ['no ledger to verify', ['verify'], { DATA_DIR: '/nowhere' }, /no ledger/],
-    ['a setting that does not fit', ['vkey'], { DATABASE_URL: 'mysql://x' }, /DATABASE_URL/],
-    ['a database that is away', ['export'], { DATABASE_URL: 'postgres://127.0.0.1:1/x' }, /ECONNREFUSED/],
+    ['a path that does not exist', ['log', 'verify', '/nowhere'], {}, /there is no \/nowhere/],
+    ['no ledger', ['log', 'vkey'], { DATA_DIR: '/nowhere' }, /no ledger at .*nowhere/],
+    ['no ledger to verify', ['log', 'verify'], { DATA_DIR: '/nowhere' }, /no ledger/],
+    ['a setting that does not fit', ['log', 'vkey'], { DATABASE_URL: 'mysql://x' }, /DATABASE_URL/],
+    ['a database that is away', ['log', 'export'], { DATABASE_URL: 'postgres://127.0.0.1:1/x' }, /ECONNREFUSED/],
   ])('says 3 to %s, in one line', async (_, args, env, expected) => {
     const { code, out, err } = await rx(args, env);
     expect(code).toBe(3);
@@ -125,43 +148,43 @@ describe('rxledger', () => {
 
   it('prints the key, exports, and verifies ledger and exports', async () => {
     await rx(['import', source]);
-    const { out: vkey } = await rx(['vkey']);
+    const { out: vkey } = await rx(['log', 'vkey']);
     expect(vkey).toMatch(/^[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+$/);
-    expect(JSON.parse((await rx(['vkey', '--json'])).out)).toEqual({ log: vkey.split('+')[0], vkey });
+    expect(JSON.parse((await rx(['log', 'vkey', '--json'])).out)).toEqual({ log: vkey.split('+')[0], vkey });
 
     const file = join(folder, 'log.ndjson');
-    expect(await rx(['export', '--out', file])).toMatchObject({ code: 0, err: '' });
+    expect(await rx(['log', 'export', '--out', file])).toMatchObject({ code: 0, err: '' });
     expect((await stat(file)).mode & 0o777).toBe(0o600);
-    expect((await rx(['export'])).piped).toBe(await readFile(file, 'utf8'));
+    expect((await rx(['log', 'export'])).piped).toBe(await readFile(file, 'utf8'));
     expect(await readFile(file, 'utf8')).not.toContain('payload');
     const full = join(folder, 'full.ndjson');
-    expect((await rx(['export', '--with-payloads', '--out', full])).err).toContain('in the clear');
+    expect((await rx(['log', 'export', '--with-payloads', '--out', full])).err).toContain('in the clear');
 
     for (const args of [[], [data], [join(data, 'rxledger.sqlite')], [full], [file, '--vkey', vkey]]) {
-      const { code, out } = await rx(['verify', '--json', ...args]);
+      const { code, out } = await rx(['log', 'verify', '--json', ...args]);
       expect(code).toBe(0);
       expect(JSON.parse(out)).toMatchObject({ ok: true, vkey, size: 2, entries: 2, chains: 2, findings: [] });
     }
-    expect((await rx(['verify'])).out).toMatch(/^verified: /);
-    expect((await rx(['verify', '--json', full])).out).toContain('"payloads":2');
-    expect((await rx(['verify', full])).err).toContain('Without --vkey');
+    expect((await rx(['log', 'verify'])).out).toMatch(/^verified: /);
+    expect((await rx(['log', 'verify', '--json', full])).out).toContain('"payloads":2');
+    expect((await rx(['log', 'verify', full])).err).toContain('Without --vkey');
   });
 
   it('says 1 and where, when something was changed', async () => {
     await rx(['import', source]);
     const file = join(folder, 'changed.ndjson');
-    await rx(['export', '--out', file]);
+    await rx(['log', 'export', '--out', file]);
     const lines = (await readFile(file, 'utf8')).split('\n');
     await writeFile(file, [lines[0], lines[2], lines[1], ''].join('\n'));
-    const swapped = await rx(['verify', file]);
+    const swapped = await rx(['log', 'verify', file]);
     expect(swapped.code).toBe(1);
     expect(swapped.out).toMatch(/^(tampered|missing) {2}export, index 0: /);
     expect(swapped.out).toContain('NOT VERIFIED');
 
     const other = join(folder, 'other');
     await rx(['import', source], { DATA_DIR: other });
-    const { out: foreign } = await rx(['vkey'], { DATA_DIR: other });
-    expect((await rx(['verify', '--vkey', foreign])).code).toBe(1);
+    const { out: foreign } = await rx(['log', 'vkey'], { DATA_DIR: other });
+    expect((await rx(['log', 'verify', '--vkey', foreign])).code).toBe(1);
   });
 
   it('verifies a database without its keys as far as that goes, and makes none', async () => {
@@ -169,22 +192,24 @@ describe('rxledger', () => {
     const copy = join(folder, 'copy');
     await cp(data, copy, { recursive: true });
     await rm(join(copy, 'keys'), { recursive: true });
-    const { code, out, err } = await rx(['verify', copy]);
+    const { code, out, err } = await rx(['log', 'verify', copy]);
     expect(code).toBe(3);
     expect(out).toContain('0 payloads, 0 chains checked');
     expect(out).toContain('ENTRIES ONLY');
     expect(out).toContain('NAMED BY THE DATABASE ITSELF');
     expect(err).toContain(`the keys folder ${join(copy, 'keys')} lacks index.key, kek-0001`);
-    const meant = await rx(['verify', copy, '--entries-only', '--json']);
+    const meant = await rx(['log', 'verify', copy, '--entries-only', '--json']);
     expect(meant).toMatchObject({ code: 0, err: '' });
     expect(JSON.parse(meant.out)).toMatchObject({ ok: true, payloadsChecked: false, vkeyFrom: 'database' });
-    const pinned = await rx(['verify', copy, '--entries-only', '--json', '--vkey', JSON.parse(meant.out).vkey]);
+    const pinned = await rx(['log', 'verify', copy, '--entries-only', '--json', '--vkey', JSON.parse(meant.out).vkey]);
     expect(JSON.parse(pinned.out)).toMatchObject({ ok: true, payloadsChecked: false, vkeyFrom: 'option' });
-    const whole = await rx(['verify', data, '--json']);
+    const whole = await rx(['log', 'verify', data, '--json']);
     expect(JSON.parse(whole.out)).toMatchObject({ ok: true, payloadsChecked: true, vkeyFrom: 'keys' });
     await expect(stat(join(copy, 'keys'))).rejects.toThrow('ENOENT');
-    expect((await rx(['verify', copy, '--keys', join(data, 'keys')])).out).toContain('2 payloads, 2 chains checked');
-    expect((await rx(['export', '--with-payloads'], { DATA_DIR: copy })).code).toBe(3);
+    expect((await rx(['log', 'verify', copy, '--keys', join(data, 'keys')])).out).toContain(
+      '2 payloads, 2 chains checked',
+    );
+    expect((await rx(['log', 'export', '--with-payloads'], { DATA_DIR: copy })).code).toBe(3);
   });
 
   it('has a report whatever the log head holds', async () => {
@@ -196,7 +221,7 @@ describe('rxledger', () => {
       const [kept] = await database.query<Record<string, unknown>[]>(`SELECT ${column} FROM log_head`);
       for (const value of ["''", "'a b'", "'x'", "x'00'", '1e300', '-1']) {
         await database.query(`UPDATE log_head SET ${column} = ${value}`);
-        const { code, out } = await rx(['verify', '--json', edited]);
+        const { code, out } = await rx(['log', 'verify', '--json', edited]);
         expect({ column, value, code, ok: (JSON.parse(out) as { ok: boolean }).ok }).toMatchObject({
           code: 1,
           ok: false,
@@ -205,21 +230,21 @@ describe('rxledger', () => {
       await database.query(`UPDATE log_head SET ${column} = ?`, [kept?.[column]]);
     }
     await database.destroy();
-    expect(await rx(['verify', edited])).toMatchObject({ code: 0 });
+    expect(await rx(['log', 'verify', edited])).toMatchObject({ code: 0 });
   });
 
   it('rotates the key-encryption key, and verifies after it', async () => {
     await rx(['import', source]);
-    const first = await rx(['rotate-kek', '--json']);
+    const first = await rx(['keys', 'rotate-encryption', '--json']);
     expect(first.code).toBe(0);
     const { kek, rewrapped, destroyed } = JSON.parse(first.out) as { kek: string; rewrapped: number; destroyed: [] };
     expect({ kek, destroyed }).toEqual({ kek: '0002', destroyed: [] });
     expect(rewrapped).toBeGreaterThan(1);
-    expect((await rx(['rotate-kek'])).out).toContain('no erasure is complete before');
+    expect((await rx(['keys', 'rotate-encryption'])).out).toContain('no erasure is complete before');
     expect((await readdir(join(data, 'keys'))).filter((name) => name.startsWith('kek-'))).toHaveLength(3);
     const said: string[] = [];
     const terminal = { out: (line: string) => said.push(line), env: { DATA_DIR: data } } as unknown as Terminal;
-    expect(await runRotateKek({ json: true, destroyOld: true }, terminal)).toBe(0);
+    expect(await runRotateEncryption({ json: true, destroyOld: true }, terminal)).toBe(0);
     expect(JSON.parse(said.join(''))).toEqual({
       kek: '0004',
       rewrapped,
@@ -227,25 +252,33 @@ describe('rxledger', () => {
       destroyed: ['0001', '0002', '0003'],
     });
     expect((await readdir(join(data, 'keys'))).filter((name) => name.startsWith('kek-'))).toEqual(['kek-0004']);
-    expect(await rx(['verify'])).toMatchObject({ code: 0 });
+    expect(await rx(['log', 'verify'])).toMatchObject({ code: 0 });
   });
 
   it('makes a key file once, and prints its public key alone', async () => {
     const file = join(folder, 'made', 'follower.key');
-    const made = await rx(['keygen', '--json', file]);
+    const made = await rx(['keys', 'new', 'machine', '--json', file]);
     expect(made).toMatchObject({ code: 0, err: '' });
     const jwks = newJwks.parse(JSON.parse(made.out));
     expect(jwks.keys).toMatchObject([{ kty: 'OKP', crv: 'Ed25519', alg: 'EdDSA' }]);
     const seed = await readFile(file);
     expect({ length: seed.length, mode: (await stat(file)).mode & 0o777 }).toEqual({ length: 32, mode: 0o600 });
     expect(made.out).not.toContain(seed.toString('base64url'));
-    expect(JSON.parse((await rx(['keygen', file])).out)).toEqual(jwks);
+    expect(JSON.parse((await rx(['keys', 'new', 'machine', file])).out)).toEqual(jwks);
     expect(await readFile(file)).toEqual(seed);
     await chmod(file, 0o644);
-    expect(await rx(['keygen', file])).toMatchObject({ code: 3, out: '', err: expect.stringContaining('0600') });
+    expect(await rx(['keys', 'new', 'machine', file])).toMatchObject({
+      code: 3,
+      out: '',
+      err: expect.stringContaining('0600'),
+    });
     await chmod(file, 0o600);
     await writeFile(file, 'not a key');
-    expect(await rx(['keygen', file])).toMatchObject({ code: 3, out: '', err: expect.stringContaining('32 bytes') });
+    expect(await rx(['keys', 'new', 'machine', file])).toMatchObject({
+      code: 3,
+      out: '',
+      err: expect.stringContaining('32 bytes'),
+    });
   });
 
   it('tells nothing of an unexpected error but its name', () => {
@@ -259,7 +292,7 @@ describe('rxledger', () => {
     const bin = join(folder, 'clone', 'bin', 'rxledger.js');
     await cp(fileURLToPath(new URL('../../bin/rxledger.js', import.meta.url)), bin);
     await writeFile(join(folder, 'clone', 'package.json'), '{"type":"module"}');
-    const { status, stdout, stderr } = spawnSync(bin, ['vkey'], { encoding: 'utf8' });
+    const { status, stdout, stderr } = spawnSync(bin, ['log', 'vkey'], { encoding: 'utf8' });
     expect({ status, stdout }).toEqual({ status: 3, stdout: '' });
     expect(stderr).toBe('RxLedger is not built yet: run `npm run build` first.\n');
   });

@@ -1,12 +1,15 @@
 import { Command, CommanderError } from 'commander';
+import { addAdminCommands } from './program-admin.js';
 import { addAuditCommands } from './program-audit.js';
 import { type Done, EXIT_CODES } from './program-help.js';
 import { addKeyCommands } from './program-keys.js';
+import { addLogCommands } from './program-log.js';
 import { addServiceCommands } from './program-service.js';
 import { EXIT, type ExitCode, type Terminal } from './terminal.js';
+import { version } from './version.js';
 
 /**
- * Every command with its help. What a command does is loaded only when it runs.
+ * Every command, in groups, with its help. A command's work is loaded only when it runs.
  * @param done told how the command that ran has ended
  */
 export function buildProgram(terminal: Terminal, done: Done): Command {
@@ -17,13 +20,32 @@ export function buildProgram(terminal: Terminal, done: Done): Command {
       writeErr: (text) => terminal.err(text.trimEnd()),
     })
     .exitOverride()
-    .showHelpAfterError('(rxledger --help says what there is)')
-    .addHelpText('after', `\nSettings are environment variables; see README.md.\n${EXIT_CODES}`);
+    .showHelpAfterError('(rxledger --help lists the commands; rxledger <command> --help explains one)')
+    .version(version(), '--version', 'print the version')
+    .addHelpText(
+      'after',
+      `\nSettings are environment variables; src/cli/README.md lists them and all commands.\n${EXIT_CODES}`,
+    );
 
   addServiceCommands(program, terminal, done);
-  addAuditCommands(program, terminal, done);
+  addAdminCommands(program, terminal, done);
+  addLogCommands(program, terminal, done);
   addKeyCommands(program, terminal, done);
+  addAuditCommands(program, terminal, done);
   return program;
+}
+
+/** Every command that does something, with the words that call it, in the order of the help. */
+export function commandsOf(program: Command): { readonly words: string; readonly command: Command }[] {
+  return program.commands.flatMap((command) => {
+    const words = `${program.parent === null ? '' : `${wordsOf(program)} `}${command.name()}`;
+    return command.commands.length === 0 ? [{ words, command }] : commandsOf(command);
+  });
+}
+
+function wordsOf(command: Command): string {
+  const { parent } = command;
+  return parent?.parent ? `${wordsOf(parent)} ${command.name()}` : command.name();
 }
 
 /**
@@ -40,7 +62,10 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     await program.parseAsync(args, { from: 'user' });
     return code;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    if (error instanceof CommanderError) {
+      if (error.code === 'commander.unknownCommand') suggest(program, args, terminal);
+      return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    }
     const failure = (await import('./failures.js')).failureOf(error);
     terminal.err(`rxledger: ${failure.message}`);
     if (terminal.env['LOG_LEVEL'] === 'debug' && error instanceof Error) {
@@ -49,4 +74,11 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     }
     return failure.exitCode;
   }
+}
+
+/** Names the commands of a group that end with what was typed: `verify` is found as `log verify`. */
+function suggest(program: Command, args: readonly string[], terminal: Terminal): void {
+  const typed = args.find((arg) => !arg.startsWith('-')) ?? '';
+  const meant = commandsOf(program).filter(({ words }) => words.endsWith(` ${typed}`));
+  for (const { words } of meant) terminal.err(`Did you mean \`rxledger ${words}\`?`);
 }

@@ -1,3 +1,5 @@
+import { createInterface } from 'node:readline/promises';
+
 /** Where a command speaks: results on standard output, everything else on standard error. */
 export interface Terminal {
   out(line: string): void;
@@ -6,6 +8,8 @@ export interface Terminal {
   status(line: string): void;
   /** Whether somebody looks at standard error. */
   readonly watched: boolean;
+  /** Asks on standard error and waits for a line; absent where nobody is at a terminal. */
+  readonly ask?: (question: string) => Promise<string>;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Standard output itself, for what is too long for lines in memory. */
   readonly stdout: NodeJS.WritableStream;
@@ -20,25 +24,25 @@ export interface CommonOptions {
 /** How a command ended. */
 export const EXIT = {
   ok: 0,
-  /** Something was found or refused: the command did its work and this is its answer. */
+  /** Something was found or refused: the command did its work, and this is its answer. */
   finding: 1,
-  /** The command line asks for what does not exist or does not fit. */
+  /** The command line is wrong. */
   usage: 2,
-  /** Settings, files, database or Redis do not let it work. */
+  /** Settings, files (a missing one too), the database or Redis prevent the work. */
   outage: 3,
 } as const;
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
-/** The command line asks for what cannot be. */
+/** The command line is wrong. */
 export class UsageError extends Error {}
 
-/** Files, database or settings do not let a command work; the message is for whoever runs it. */
+/** Files, the database or settings prevent a command's work; the message is for whoever runs it. */
 export class EnvironmentError extends Error {}
 
 export function processTerminal(): Terminal {
   const { stdout, stderr } = process;
-  // Whoever reads may stop reading (`| head`): that is no failure of ours.
+  // The reader may stop reading (`| head`), which is no failure of the command.
   stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
     process.exit();
@@ -48,15 +52,33 @@ export function processTerminal(): Terminal {
     err: (line) => void stderr.write(`${line}\n`),
     status: (line) => void stderr.write(stderr.isTTY ? `\r\u001B[K${line}` : line === '' ? '' : `${line}\n`),
     watched: stderr.isTTY,
+    ...(process.stdin.isTTY && stderr.isTTY && { ask: askPerson }),
     env: process.env,
     stdout,
   };
 }
 
-/** How often a progress line changes, in ms: as often as an eye follows, or as a log file wants it. */
+async function askPerson(question: string): Promise<string> {
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  const ended = new AbortController();
+  // Ctrl-C and the end of input are a no.
+  lines.once('SIGINT', () => ended.abort()).once('close', () => ended.abort());
+  try {
+    return await lines.question(question, { signal: ended.signal }).catch(() => '');
+  } finally {
+    lines.close();
+  }
+}
+
+/** Asks a question that is answered by `yes`; anything else is a no. @param ask of a terminal */
+export async function agrees(ask: NonNullable<Terminal['ask']>, question: string): Promise<boolean> {
+  return /^y(es)?$/i.test((await ask(`${question} [y/N] `)).trim());
+}
+
+/** How often a progress line changes, in ms: on a terminal, and in a log file. */
 const EVERY_MS = { watched: 100, logged: 2000 };
 
-/** A line that says how far a command is, on a terminal or when it is asked for. */
+/** A line that reports progress, on a terminal or where `--progress` asks for it. */
 export class ProgressLine {
   private next = 0;
   private readonly wanted: boolean;

@@ -8,68 +8,84 @@ speakPlainly();
 const seconds = (value: number, minimum = 0.05) => z.coerce.number().min(minimum).max(86_400).default(value);
 const count = (value: number, maximum: number) => z.coerce.number().int().min(1).max(maximum).default(value);
 
-/** Every setting, with its default. The table in `src/cli/README.md` is made from this. */
+/** Every setting with its default and meaning; `npm run docs` makes the table in src/cli/README.md from it. */
 export const settings = z
   .object({
-    NODE_ENV: z.string().default('development').describe('`production` refuses demo accounts and default secrets'),
-    ROLE: z.enum(['api', 'worker', 'all']).default('all').describe('what this process runs'),
-    HOST: z.string().default('127.0.0.1').describe('address to listen on; outside production only loopback'),
-    PORT: z.coerce.number().int().min(0).max(65_535).default(3000).describe('port to listen on; 0 takes a free one'),
+    NODE_ENV: z
+      .string()
+      .default('development')
+      .describe('`production` refuses development accounts, default secrets and a Redis that nobody named'),
+    ROLE: z
+      .enum(['api', 'worker', 'all'])
+      .default('all')
+      .describe('what this process runs: `api`, `worker`, or `all` of it'),
+    HOST: z.string().default('127.0.0.1').describe('address to listen on; outside production only a loopback address'),
+    PORT: z.coerce.number().int().min(0).max(65_535).default(3000).describe('port to listen on; `0` takes a free one'),
     DATA_DIR: z.string().default('data').describe('folder of the SQLite file, the keys and the head file'),
     DATABASE_URL: z
       .string()
       .regex(/^(postgres(ql)?:\/\/|sqlite:)/, 'must begin with postgres://, postgresql:// or sqlite:')
       .optional()
-      .describe('`postgres://…`; without it SQLite in DATA_DIR/rxledger.sqlite'),
+      .describe('`postgres://…` or `sqlite:<path>`; without it SQLite in DATA_DIR/rxledger.sqlite'),
     REDIS_URL: z
       .string()
       .regex(/^(rediss?|unix):\/\//, 'must begin with redis:// or rediss://')
       .optional()
-      .describe('`redis://…`; without it a Redis is found, started or installed'),
+      .describe('`redis://…`; without it a Redis on this machine is found or, outside production, started'),
     LOG_ORIGIN: z
       .string()
       .regex(/^[^\s+\p{Cc}]{1,200}$/u, 'must have no space, no plus and no control character')
       .optional()
-      .describe('name of the log; random at first start and stored'),
+      .describe('name of the log; without it the first start makes a random one and stores it'),
     LOG_LEVEL: z
       .enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent'])
       .default('info')
-      .describe('least severe log line'),
-    RELAY_POLL_SECONDS: seconds(1).describe('how often the relay looks for entries of other processes'),
+      .describe('least severe log line that is written'),
+    RELAY_POLL_SECONDS: seconds(1).describe(
+      'how often the relay looks for entries that other processes wrote, in seconds',
+    ),
     PUBLISH_SECONDS: z.coerce
       .number()
       .min(0.05)
       .max(86_400)
       .optional()
-      .describe('how often the public checkpoint may move; in production 10, otherwise 1'),
+      .describe('how often the public checkpoint may move, in seconds'),
     WITNESS_POLICY: z
       .string()
       .optional()
-      .describe('path of a tlog-policy file: its witnesses are asked for cosignatures, its quorum is what is served'),
-    SWEEP_SECONDS: seconds(60).describe('how often time-driven work and missed entries are looked for'),
-    WRITER_BATCH: count(256, 2000).describe('most commands in one commit'),
-    WRITER_QUEUE: count(4096, 1_000_000).describe('most commands waiting; beyond that 503'),
-    CHAIN_CACHE: count(20_000, 10_000_000).describe('decrypted chain heads kept in memory'),
-    VALIDITY_MONTHS: count(12, 60).describe('validity of an order that no rule limits, in months'),
+      .describe(
+        'path of a C2SP tlog-policy file: its witnesses are asked to cosign, and only checkpoints with its quorum are served',
+      ),
+    SWEEP_SECONDS: seconds(60).describe(
+      'how often the service looks for work that is due by time and for missed entries, in seconds',
+    ),
+    WRITER_BATCH: count(256, 2000).describe('most writes in one commit'),
+    WRITER_QUEUE: count(4096, 1_000_000).describe('most writes that wait; further ones get 503'),
+    CHAIN_CACHE: count(20_000, 10_000_000).describe(
+      'states of records that stay decrypted in memory, for fast writes to them',
+    ),
+    VALIDITY_MONTHS: count(12, 60).describe('validity of a prescription that no rule limits, in months'),
     EARLY_REFILL_FACTOR: z.coerce
       .number()
       .min(0)
       .max(1)
       .default(0.75)
-      .describe('share of the supply that must be used before a refill is not early (D13)'),
-    SIGN_IN_PER_MINUTE: count(60, 1_000_000).describe('sign-in attempts per address and minute'),
+      .describe('share of the supply that must be used up before a refill counts as in time'),
+    SIGN_IN_PER_MINUTE: count(60, 1_000_000).describe('sign-in attempts per address and minute; further ones get 429'),
     PUBLIC_URL: z
       .string()
       .regex(/^https?:\/\/[^\s?#@]+$/, 'must be an http or https address without user, query and fragment')
       .transform((url) => url.replace(/\/+$/, ''))
       .optional()
-      .describe('address under which clients reach the service; without it only this machine can be their audience'),
+      .describe('address under which clients reach the service; without it only programs on this machine can sign in'),
     DEMO_PASSWORD: z
       .string()
       .min(8)
       .max(200)
       .optional()
-      .describe('one password for all demo accounts (development only)'),
+      .describe(
+        'one password for all development accounts; not in production. Without it each start makes random ones',
+      ),
   })
   .transform((env) => {
     const production = env.NODE_ENV === 'production';

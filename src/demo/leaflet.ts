@@ -63,7 +63,7 @@ export function conclude(transcript: Transcript, summary: Summary, report: Verif
   } else {
     transcript.line(`NOT VERIFIED: ${report.tampered} tampered, ${report.missing} missing`, ['red', 'bold']);
   }
-  transcript.line(`  yourself: npx rxledger verify ${shortened(summary.dataDir)}`);
+  transcript.line(`  yourself: npx rxledger log verify ${shortened(summary.dataDir)}`);
 }
 
 /** Address, sign-ins and a first request to try. */

@@ -40,7 +40,7 @@ const erased = z.object({
   complete: z
     .boolean()
     .describe(
-      'false while a key-encryption key is left with which a backup could be opened: `rxledger rotate-kek --destroy-old` completes it',
+      'false while a key-encryption key is left with which a backup could be opened: `rxledger keys rotate-encryption --destroy-old` completes it',
     ),
   ...receipts,
 });

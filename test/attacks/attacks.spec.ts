@@ -30,7 +30,6 @@ import { withSignatures } from './on-serving.js';
 import { signedAnew, strayBits } from './on-the-log.js';
 import { PARTIES, type Party, PARTY_NAMES, verified, verifyReport } from './parties.js';
 import { show, type Shown } from './shown.js';
-import { tableInReadme, TABLES } from './readme.js';
 import { servedCosigned } from './witnesses.js';
 import { honestWorld, type HonestWorld, ORIGIN, replaceKey, WITH_ANOTHER_KEY } from './world.js';
 
@@ -196,11 +195,7 @@ describe('the table', () => {
   });
 });
 
-describe('the README', () => {
-  it.each(['lines', 'attacks'] as const)('shows the table of %s as the suite has it', (name) => {
-    expect(tableInReadme(name)).toBe(TABLES[name]());
-  });
-
+describe('the short table', () => {
   it.each<[string, LineOf]>(Object.entries(LINES))(
     'claims nothing that is not attacked: %s',
     (line, { parties, also = [] }) => {

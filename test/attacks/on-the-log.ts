@@ -13,6 +13,7 @@ import { readHead, tileReader } from '../../src/ledger/store/tip.js';
 import { type Attack, entryAt, MEMORY } from './attack.js';
 import { asOperator, instantOf, invented, itemAt, leafOf, minuteEarlier, replaced, rewriting, sql } from './forging.js';
 import type { Operator } from './operator.js';
+import { AGREED } from '../support/set-back.js';
 
 const HASH = 32;
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
@@ -109,7 +110,7 @@ export const ON_THE_LOG: readonly Attack[] = [
     async mutate(folder, world) {
       await restore()(folder, world);
       const config = Config.parse({ DATA_DIR: folder });
-      await continueLog(config, new Clock(), CHAIN_MODELS, 'elsewhere.example/log', () => undefined);
+      await continueLog(config, new Clock(), CHAIN_MODELS, 'elsewhere.example/log', AGREED);
     },
     caughtBy: ['verify', 'root rebuild', ...MEMORY, 'chain head'],
     alarm: 'log',

@@ -47,7 +47,7 @@ export const PARTY_NAMES = Object.keys(PARTIES) as Party[];
 
 const reports = new WeakMap<Shown, ReturnType<typeof verifyReport>>();
 
-/** `rxledger verify --vkey` on the operator's database, with the keys and the head file that the operator has. Run once. */
+/** `rxledger log verify --vkey` on the operator's database, with the keys and the head file that the operator has. Run once. */
 export function verified(shown: Shown, { vkey }: Pick<Kept, 'vkey'>): ReturnType<typeof verifyReport> {
   const report = reports.get(shown) ?? verifyReport(shown.folder, { vkey });
   reports.set(shown, report);

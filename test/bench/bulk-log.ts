@@ -26,7 +26,7 @@ const OPEN_CHAINS = 1000;
 
 /**
  * Makes a data folder with a SQLite database that holds `size` entries, their tiles and a signed head, and with the
- * keys that it is signed by: what `rxledger verify --entries-only` finds whole and `rxledger serve` starts on.
+ * keys that it is signed by: what `rxledger log verify --entries-only` finds whole and `rxledger serve` starts on.
  * @param size a multiple of 1000 or less than that
  */
 export async function makeBulkLog(folder: string, size: number): Promise<Config> {

@@ -5,7 +5,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { CHAIN_MODELS } from '../../src/chain-models.js';
-import { runRotateKek } from '../../src/cli/ledger/rotate-kek.js';
+import { runRotateEncryption } from '../../src/cli/keys/rotate-encryption.js';
 import { openReader } from '../../src/database/data-source.js';
 import { dbOf } from '../../src/database/db.js';
 import { DEMO_ORGANISATIONS } from '../../src/seed/demo-accounts.js';
@@ -264,7 +264,7 @@ describe.skipIf(program.missing)('what somebody sees who takes the disks', () =>
     const terminal = { out: (line: string) => said.push(line), err: (line: string) => said.push(line) };
     const env = { DATA_DIR: folder.path, LOG_ORIGIN: config.env.LOG_ORIGIN, LOG_LEVEL: 'silent' };
     const rest = { status: () => undefined, watched: false, env, stdout: process.stdout };
-    expect(await runRotateKek({ json: true, destroyOld: true }, { ...terminal, ...rest })).toBe(0);
+    expect(await runRotateEncryption({ json: true, destroyOld: true }, { ...terminal, ...rest })).toBe(0);
     expect(JSON.parse(said.join(''))).toMatchObject({ kek: '0002', destroyed: ['0001'], emptied: true });
 
     const report = await verified(config, CHAIN_MODELS);

@@ -79,9 +79,9 @@ describe('rxledger demo', () => {
       expect(said).toMatch(/^verified: \d{3} entries, \d{3} payloads, \d+ chains$/m);
 
       const [data = ''] = await readdir(folder);
-      expect(said).toContain(`npx rxledger verify `);
+      expect(said).toContain(`npx rxledger log verify `);
       expect(await readFile(join(folder, data, 'service.log'), 'utf8')).not.toMatch(/"level":(50|60)|Pat Example/);
-      const again = startNode('bin/rxledger.js', ['verify', join(folder, data)]);
+      const again = startNode('bin/rxledger.js', ['log', 'verify', join(folder, data)]);
       expect((await again.ended).code).toBe(0);
 
       const port = /Started a Redis for this process on port (\d+)/.exec(child.stderr())?.[1];

@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CHAIN_MODELS } from '../../src/chain-models.js';
-import { runRotateKek } from '../../src/cli/ledger/rotate-kek.js';
+import { runRotateEncryption } from '../../src/cli/keys/rotate-encryption.js';
 import { Config } from '../../src/config/config.js';
 import { verifyReceipt, type Receipt } from '../../src/ledger/core/record/receipt.js';
 import { SYSTEM } from '../../src/ledger/model.js';
@@ -205,7 +205,7 @@ describe('an erasure', () => {
       out: (line: string) => told.push(line),
       env: { DATA_DIR: folder.path, LOG_LEVEL: 'silent' },
     };
-    expect(await runRotateKek({ json: true, destroyOld: true }, terminal)).toBe(0);
+    expect(await runRotateEncryption({ json: true, destroyOld: true }, terminal)).toBe(0);
     expect(JSON.parse(told.join(''))).toMatchObject({ destroyed: ['0001'], emptied: true });
     // The key of who was nobody, which an older backup holds the supply under.
     expect(await api.reader.db.query('SELECT num FROM subject WHERE id = ?', [owner])).toEqual([]);

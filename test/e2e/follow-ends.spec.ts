@@ -126,7 +126,7 @@ describe('rxledger audit follow', () => {
 
   it('ends at once while it signs in', async () => {
     const key = join(folder.path, 'f.key');
-    expect((await startNode('bin/rxledger.js', ['keygen', key]).ended).code).toBe(0);
+    expect((await startNode('bin/rxledger.js', ['keys', 'new', 'machine', key]).ended).code).toBe(0);
     unanswered = (url) => url === '/api/auth/token';
     const follower = follow('--client-id', 'x', '--key', key);
     await until(() => waiting.length > 0);

@@ -49,15 +49,15 @@ function flipped(text: string, at: number): string {
 
 /** Every check that an auditor makes of a ledger and of its export; each must find what was changed. */
 async function expectVerifiable(dataDir: string, entries: number): Promise<void> {
-  const verified = await rx(dataDir, 'verify', '--json');
+  const verified = await rx(dataDir, 'log', 'verify', '--json');
   expect(verified.code).toBe(0);
   expect(JSON.parse(verified.out)).toMatchObject({ ok: true, size: entries, entries, payloads: entries, findings: [] });
 
-  const vkey = (await rx(dataDir, 'vkey')).out;
+  const vkey = (await rx(dataDir, 'log', 'vkey')).out;
   expect(vkey).toMatch(/^[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+=*$/);
   const file = join(dataDir, 'log.ndjson');
-  expect((await rx(dataDir, 'export', '--out', file)).code).toBe(0);
-  const checked = await rx(dataDir, 'verify', file, '--vkey', vkey, '--json');
+  expect((await rx(dataDir, 'log', 'export', '--out', file)).code).toBe(0);
+  const checked = await rx(dataDir, 'log', 'verify', file, '--vkey', vkey, '--json');
   expect(checked.code).toBe(0);
   expect(JSON.parse(checked.out)).toMatchObject({ ok: true, size: entries });
 
@@ -66,7 +66,7 @@ async function expectVerifiable(dataDir: string, entries: number): Promise<void>
   for (const [number, line] of lines.entries()) {
     const from = line.indexOf(number === 0 ? '—' : '"entry":"') + 60;
     await writeFile(changed, `${lines.with(number, flipped(line, from)).join('\n')}\n`);
-    const found = await rx(dataDir, 'verify', changed, '--vkey', vkey);
+    const found = await rx(dataDir, 'log', 'verify', changed, '--vkey', vkey);
     expect({ number, code: found.code }).toEqual({ number, code: 1 });
   }
 }
@@ -141,8 +141,9 @@ describe('a made-up Bundle', () => {
     const [item] = accepted(await api.as('prescriber').get('/api/prescriptions?status=active')).body.items;
     const path = `/api/prescriptions/${item.id}`;
     expect(accepted(await api.as('prescriber').get(`${path}/token`)).body).toEqual({ token: null });
-    for (const body of [{}, { token: 'guess' }])
-      expect(refusalOf(await api.as('pharmacist').post(`${path}/claim`, body))).toBe('404 ledger.chain-unknown');
+    const claim = async (body: object) => refusalOf(await api.as('pharmacist').post(`${path}/claim`, body));
+    expect(await claim({})).toBe('404 ledger.chain-unknown');
+    expect(await claim({ token: 'guess' })).toBe('403 claim.token-wrong');
   });
 });
 
@@ -230,7 +231,7 @@ describe.skipIf(redis.missing !== null)('an import beside a service of another p
       expect(JSON.parse(importing.stdout())).toEqual({ recorded: 300, alreadyThere: 0, refused: [] });
       expect(new Set(answers)).toEqual(new Set([201]));
       expect(await server.terminate()).toBe(0);
-      const verified = await rx(folder.path, 'verify', '--json');
+      const verified = await rx(folder.path, 'log', 'verify', '--json');
       expect(JSON.parse(verified.out)).toMatchObject({ ok: true, findings: [] });
     } finally {
       await server.kill();

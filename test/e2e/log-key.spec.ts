@@ -17,7 +17,7 @@ let api: Api;
 let auditor: string[];
 beforeAll(async () => {
   api = await startApi({ DATA_DIR: at('data'), PUBLISH_SECONDS: '0.2' });
-  const { out } = await command('keygen', at('auditor.key'), '--json');
+  const { out } = await command('keys', 'new', 'machine', at('auditor.key'), '--json');
   const body = { role: 'auditor', name: 'auditor', jwks: JSON.parse(out) };
   const { id } = accepted(await api.as('admin').post('/api/clients', body)).body;
   auditor = ['--client-id', id, '--key', at('auditor.key')];
@@ -48,12 +48,12 @@ async function follow(vkey: string) {
   return { code, said: JSON.parse(out) };
 }
 
-describe('rxledger rotate-log-key beside a service at work', () => {
+describe('rxledger log rotate-key beside a service at work', () => {
   it('loses no write, and whoever has pinned the old key goes on', async () => {
     const old = api.vkey;
     expect(await follow(old)).toMatchObject({ code: 0, said: { rotations: [] } });
-    const prepared = (await command('rotate-log-key', '--prepare')).out.trim();
-    expect((await command('rotate-log-key', '--prepare', '--json')).out).toContain(`"next":"${prepared}"`);
+    const prepared = (await command('log', 'rotate-key', '--prepare')).out.trim();
+    expect((await command('log', 'rotate-key', '--prepare', '--json')).out).toContain(`"next":"${prepared}"`);
 
     const ending = new AbortController();
     const answers: Answer[] = [];
@@ -61,7 +61,7 @@ describe('rxledger rotate-log-key beside a service at work', () => {
       while (!ending.signal.aborted) answers.push(await api.as('prescriber').post('/api/prescriptions', newOrder(api)));
     });
     await until(() => answers.length > 10, { what: 'it writes' });
-    const { code, out } = await operator('rotate-log-key', '--destroy-old', '--json');
+    const { code, out } = await operator('log', 'rotate-key', '--destroy-old', '--json');
     const then = answers.length;
     await until(() => answers.length > then + 10, { what: 'it writes on' });
     ending.abort();
@@ -99,10 +99,10 @@ describe('rxledger rotate-log-key beside a service at work', () => {
     expect(await checks(at('before'), '--vkey', prepared, '--rotations', at('rotations'))).toBe(1);
     expect(await checks(at('before'), '--vkey', old, '--rotations', at('before'))).toBe(2);
 
-    expect((await command('vkey')).out).toBe(`${prepared}\n`);
-    expect((await command('vkey', '--all')).out).toBe(`${old}\n${prepared}\n`);
+    expect((await command('log', 'vkey')).out).toBe(`${prepared}\n`);
+    expect((await command('log', 'vkey', '--all')).out).toBe(`${old}\n${prepared}\n`);
     for (const vkey of [old, prepared]) {
-      const report = await command('verify', '--json', '--vkey', vkey);
+      const report = await command('log', 'verify', '--json', '--vkey', vkey);
       expect(report.code).toBe(0);
       expect(JSON.parse(report.out)).toMatchObject({ ok: true, vkey, newestVkey: prepared });
     }

@@ -104,7 +104,7 @@ describe.skipIf(program.missing !== null)('operations', () => {
       expect(await ended).toBe(0);
       expect(server.stderr()).toBe('');
 
-      const { code, out } = await rxledger(['verify', '--json'], env());
+      const { code, out } = await rxledger(['log', 'verify', '--json'], env());
       expect({ code, ...JSON.parse(out) }).toMatchObject({ code: 0, ok: true, findings: [] });
       const { vkey } = JSON.parse(out) as { vkey: string };
       for (const { body } of answers) expect(verifyReceipt(body.receipt, vkey)).toMatchObject({ ok: true });
@@ -201,10 +201,10 @@ describe.skipIf(program.missing !== null)('operations', () => {
     });
 
     it('begins with an administrator made at the command line, who can sign in; nobody else can', async () => {
-      const made = await rxledger(['administrator', 'ada', '--name', 'Ada Root', '--json'], production());
+      const made = await rxledger(['admin', 'first', 'ada', '--name', 'Ada Root', '--json'], production());
       expect(made).toMatchObject({ code: 0, err: '' });
       const { username, password } = JSON.parse(made.out) as { username: string; password: string };
-      expect(await rxledger(['administrator', 'ada'], production())).toMatchObject({
+      expect(await rxledger(['admin', 'first', 'ada'], production())).toMatchObject({
         code: 1,
         err: 'rxledger: identity.username-taken\n',
       });

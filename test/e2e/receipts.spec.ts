@@ -40,8 +40,8 @@ beforeAll(async () => {
   mkdirSync(server.path, { recursive: true });
   api = await startApi({ DATA_DIR: server.path });
   const env = { DATA_DIR: server.path };
-  vkey = (await cli(['vkey'], env)).out;
-  headVkey = (await cli(['vkey', '--chain-heads'], env)).out;
+  vkey = (await cli(['log', 'vkey'], env)).out;
+  headVkey = (await cli(['log', 'vkey', '--chain-heads'], env)).out;
 
   const issued = await api.as('prescriber').post('/api/prescriptions', newOrder(api));
   prescription = accepted(issued).body.prescription.id;
@@ -60,7 +60,7 @@ beforeAll(async () => {
   save('head.json', await api.as('patient').get(`/api/chains/${prescription}/head`));
   await api.close();
   rmSync(join(server.path, 'keys', 'chain-head.key'));
-  withoutKey = await cli(['vkey', '--chain-heads'], env);
+  withoutKey = await cli(['log', 'vkey', '--chain-heads'], env);
   server.remove();
 });
 afterAll(() => mine.remove());

@@ -112,7 +112,7 @@ describe('a service whose database was set back and restored', () => {
     const token = join(folder.path, 'token');
     writeFileSync(token, 'auditor\n');
     const restore = (...more: string[]) =>
-      run(['restore', '--replica', url, '--payloads', file, ...more], terminal as never);
+      run(['log', 'restore', '--replica', url, '--payloads', file, ...more], terminal as never);
     expect(await restore()).toBe(3);
     expect(said.pop()).toMatch(/entries are for auditors/);
     expect(await restore('--token', token)).toBe(0);

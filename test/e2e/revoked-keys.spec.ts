@@ -62,7 +62,7 @@ describe.each([
     const said: string[] = [];
     const line = (words: string) => said.push(words);
     const terminal = { out: line, err: line, status: line, env, watched: false, stdout: process.stdout };
-    expect(await run(['continue'], terminal)).toBe(0);
+    expect(await run(['log', 'restart', '--yes'], terminal)).toBe(0);
     expect(said.join('\n')).toMatch(/retention holds.*accounts.*break-glass/);
     api = await startApi(env);
     await signsNothing(before);

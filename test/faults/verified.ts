@@ -8,7 +8,7 @@ import { Vault } from '../../src/ledger/keys/vault.js';
 import { verifyDatabase } from '../../src/ledger/verify/database.js';
 import type { VerifyReport } from '../../src/ledger/verify/report.js';
 
-/** What `rxledger verify` says of the database that this configuration names, its keys and its head file. */
+/** What `rxledger log verify` says of the database that this configuration names, its keys and its head file. */
 export async function verified(config: Config, models: readonly ChainModel[]): Promise<VerifyReport> {
   const source = await openReader(config);
   try {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { afterEach, describe, expect, it } from 'vitest';
-import { runRotateKek } from '../../src/cli/ledger/rotate-kek.js';
+import { runRotateEncryption } from '../../src/cli/keys/rotate-encryption.js';
 import { Clock } from '../../src/time/clock.js';
 import type { Config } from '../../src/config/config.js';
 import { logModel } from '../../src/ledger/log-chain/log-chain.js';
@@ -11,10 +11,10 @@ import { RestoreRefused } from '../../src/ledger/upkeep/lost-part.js';
 import { openLedger, StartRefused } from '../../src/ledger/start/open-ledger.js';
 import { sharedPostgres } from '../support/engines.js';
 import { count, counterModel, temporaryFolder, testConfig } from '../support/ledger.js';
-import { backup, verified } from '../support/set-back.js';
+import { AGREED, backup, verified } from '../support/set-back.js';
 
 const MODELS = [counterModel, logModel];
-const LACKS = /the keys folder lacks kek-0001, .*from before `rotate-kek --destroy-old`/;
+const LACKS = /the keys folder lacks kek-0001, .*from before `keys rotate-encryption --destroy-old`/;
 const postgres = await sharedPostgres();
 
 async function write(config: Config, times: number): Promise<void> {
@@ -41,13 +41,13 @@ describe.each([
     const setBack = await backup(config, closers);
     const quiet = { out: () => undefined, err: () => undefined, status: () => undefined, watched: false };
     const env = { DATA_DIR: folder.path, LOG_LEVEL: 'silent', ...more };
-    expect(await runRotateKek({ destroyOld: true }, { ...quiet, env, stdout: process.stdout })).toBe(0);
+    expect(await runRotateEncryption({ destroyOld: true }, { ...quiet, env, stdout: process.stdout })).toBe(0);
     await write(config, 2);
     await setBack();
 
     await expect(openLedger(config, new Clock(), MODELS)).rejects.toThrow(LACKS);
     await expect(openLedger(config, new Clock(), MODELS)).rejects.toThrow(StartRefused);
-    const goOn = () => continueLog(config, new Clock(), MODELS, null, () => undefined);
+    const goOn = () => continueLog(config, new Clock(), MODELS, null, AGREED);
     await expect(goOn()).rejects.toThrow(LACKS);
     await expect(goOn()).rejects.toThrow(ContinueRefused);
     const payloads = Readable.from([]);

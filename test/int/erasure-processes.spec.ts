@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CHAIN_MODELS } from '../../src/chain-models.js';
-import { runRotateKek } from '../../src/cli/ledger/rotate-kek.js';
+import { runRotateEncryption } from '../../src/cli/keys/rotate-encryption.js';
 import { insertAccount } from '../../src/identity/accounts/accounts.js';
 import { RECHECK_SECONDS } from '../../src/identity/guard/tokens.js';
 import { openLedger } from '../../src/ledger/start/open-ledger.js';
@@ -167,7 +167,7 @@ describe.skipIf(postgres.missing)('an erasure beside another process', () => {
     const said: string[] = [];
     const quiet = { err: () => undefined, status: () => undefined, watched: false, stdout: process.stdout };
     const terminal = { ...quiet, out: (line: string) => said.push(line), env: { ...env, LOG_LEVEL: 'silent' } };
-    expect(await runRotateKek({ json: true, destroyOld: true }, terminal)).toBe(0);
+    expect(await runRotateEncryption({ json: true, destroyOld: true }, terminal)).toBe(0);
     expect(JSON.parse(said.join(''))).toMatchObject({ destroyed: ['0001'] });
     const { patient } = one.patients;
     const again = await other.as('admin').post(`/api/patients/${patient}/erase`, { reason: 'request' }, 'the-same');

@@ -21,7 +21,7 @@ import { verifyExport } from '../../src/ledger/verify/export-file.js';
 import type { VerifyReport } from '../../src/ledger/verify/report.js';
 import { sharedPostgres } from '../support/engines.js';
 import { count, type Counter, counterModel, temporaryFolder, testConfig } from '../support/ledger.js';
-import { backup, exported, follow, shown, verified as verifiedLog } from '../support/set-back.js';
+import { AGREED, backup, exported, follow, shown, verified as verifiedLog } from '../support/set-back.js';
 
 const ORIGIN = 'test.example/log';
 const NEXT = 'test.example/log-2';
@@ -62,7 +62,7 @@ async function opened<T>(config: Config, work: (ledger: Ledger) => Promise<T>): 
 }
 
 const goOn = (config: Config, origin: string | null = NEXT): Promise<Continued> =>
-  continueLog(config, new Clock(), MODELS, origin, () => undefined);
+  continueLog(config, new Clock(), MODELS, origin, AGREED);
 const renamed = ({ dataDir, env }: Config, origin = NEXT): Config =>
   testConfig(dataDir, { LOG_ORIGIN: origin, ...(env.DATABASE_URL && { DATABASE_URL: env.DATABASE_URL }) });
 
@@ -294,7 +294,7 @@ describe.each([
       return [before, next.vkey];
     });
     await setBack();
-    await expect(opened(config, () => Promise.resolve())).rejects.toThrow(/older key.*rxledger continue/);
+    await expect(opened(config, () => Promise.resolve())).rejects.toThrow(/older key.*rxledger log restart/);
     const { said, oldKeys } = await goOn(config);
     expect(said).toMatchObject({ from: vkey, size: BEFORE, bothSigned: true, remembered: { size: BEFORE + 6 } });
     const files = [vkey, later].map((old) => `log.key.old-${old?.split('+')[1]}`);

@@ -258,7 +258,7 @@ describe.each([
   });
 });
 
-describe('rxledger rotate-log-key', () => {
+describe('rxledger log rotate-key', () => {
   const folder = temporaryFolder();
   const config = testConfig(folder.path);
   afterAll(() => folder.remove());
@@ -276,7 +276,7 @@ describe('rxledger rotate-log-key', () => {
     const out = (line: string) => void (said.out += `${line}\n`);
     const err = (line: string) => void (said.err += `${line}\n`);
     const terminal = { ...quiet, out, err, env: { DATA_DIR: folder.path, ...env } };
-    return { code: await run(['rotate-log-key', ...args], terminal), ...said };
+    return { code: await run(['log', 'rotate-key', ...args], terminal), ...said };
   }
 
   it('ends what was interrupted, and does not begin anew', async () => {
@@ -301,7 +301,7 @@ describe('rxledger rotate-log-key', () => {
   ])('ends what kill -9 cut short when the key had its name already, %s', async (_, service) => {
     const from = await head();
     const env = { DATA_DIR: folder.path, LOG_ORIGIN: ORIGIN, KILLED_AFTER_RENAME: '/log.key' };
-    const killed = startNode('bin/rxledger.js', ['rotate-log-key', '--destroy-old'], {
+    const killed = startNode('bin/rxledger.js', ['log', 'rotate-key', '--destroy-old'], {
       env: { ...env, NODE_OPTIONS: `--import ${resolve('test/support/killed-after-rename.js')}` },
     });
     expect((await killed.ended).signal).toBe('SIGKILL');
@@ -342,7 +342,7 @@ describe('rxledger rotate-log-key', () => {
     const hooked = (...args: Parameters<typeof statSync>) => {
       if (other === '' && String(args[0]).endsWith(look)) {
         const env = { NODE_ENV: 'development', DATA_DIR: folder.path };
-        const line = ['bin/rxledger.js', 'rotate-log-key', '--destroy-old', '--json'];
+        const line = ['bin/rxledger.js', 'log', 'rotate-key', '--destroy-old', '--json'];
         other = execFileSync(process.execPath, line, { env, encoding: 'utf8' });
       }
       return statSync(...args);

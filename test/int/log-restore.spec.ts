@@ -23,7 +23,7 @@ import { type Ledger, openLedger } from '../../src/ledger/start/open-ledger.js';
 import { readHead } from '../../src/ledger/store/tip.js';
 import { sharedPostgres } from '../support/engines.js';
 import { count, type Counter, counterModel, temporaryFolder, testConfig } from '../support/ledger.js';
-import { backup, exported, follow, verified } from '../support/set-back.js';
+import { AGREED, backup, exported, follow, verified } from '../support/set-back.js';
 import { newSigner } from '../support/signer.js';
 
 const ORIGIN = 'test.example/log';
@@ -318,14 +318,14 @@ describe.each([
       await ledger.writer.erase(first, SYSTEM);
       return [];
     });
-    await expect(fromExport(erased)).rejects.toThrow(/entry 6 is the erasure of a patient.*`rxledger continue`/);
+    await expect(fromExport(erased)).rejects.toThrow(/entry 6 is the erasure of a patient.*`rxledger log restart`/);
     expect(await sizeOf(erased.config)).toBe(BEFORE);
     for (const after of [0, 1]) {
       const moved = await past(async (ledger, _, { keysDir }) => {
         await ledger.writer.replaceKey(prepareKey(keysDir, ORIGIN));
         return write(ledger, fresh(after));
       });
-      await expect(fromExport(moved)).rejects.toThrow(/replaced.*`rxledger continue`/);
+      await expect(fromExport(moved)).rejects.toThrow(/replaced.*`rxledger log restart`/);
       expect(await sizeOf(moved.config)).toBe(BEFORE);
     }
   });
@@ -352,7 +352,7 @@ describe.each([
 
   it.skipIf(missing)('is restored under the name under which it went on after it was set back before', async () => {
     const { config } = await past();
-    const { said } = await continueLog(config, new Clock(), MODELS, 'test.example/log-2', () => undefined);
+    const { said } = await continueLog(config, new Clock(), MODELS, 'test.example/log-2', AGREED);
     const database: Record<string, string> = config.postgresUrl ? { DATABASE_URL: config.postgresUrl } : {};
     const now = testConfig(config.dataDir, { ...database, LOG_ORIGIN: said.origin });
     const old = fresh(2);
@@ -376,13 +376,13 @@ describe.each([
       env: { ...config.env, DATA_DIR: config.dataDir },
       watched: false,
     };
-    const rx = (...args: string[]): Promise<number> => run(['restore', ...args], terminal as never);
+    const rx = (...args: string[]): Promise<number> => run(['log', 'restore', ...args], terminal as never);
     expect(await rx('--replica', auditor, '--json')).toBe(1);
     expect(JSON.parse(said.pop() ?? '')).toMatchObject({ missing: receipts.map(({ index }) => index), written: 0 });
     expect(await rx('--replica', join(auditor, 'log'), '--payloads', file(lines.slice(0, -1)))).toBe(1);
     expect(said.pop()).toMatch(/of 1 of the 4 lost entries .* Nothing was written\.$/);
-    expect(await rx('--replica', place())).toBe(2);
-    expect(await rx('--replica', auditor, '--payloads', join(place(), 'none'))).toBe(2);
+    expect(await rx('--replica', place())).toBe(3);
+    expect(await rx('--replica', auditor, '--payloads', join(place(), 'none'))).toBe(3);
     expect(await rx('--replica', auditor, '--payloads', file(['{}']))).toBe(2);
     expect(await rx('--replica', 'http://127.0.0.1:1')).toBe(3);
   });

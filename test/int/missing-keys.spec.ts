@@ -11,6 +11,7 @@ import { restoreLog } from '../../src/ledger/upkeep/restore.js';
 import { RestoreRefused } from '../../src/ledger/upkeep/lost-part.js';
 import { openLedger } from '../../src/ledger/start/open-ledger.js';
 import { count, counterModel, temporaryFolder, testConfig } from '../support/ledger.js';
+import { AGREED } from '../support/set-back.js';
 
 const MODELS = [counterModel, logModel];
 
@@ -32,7 +33,7 @@ describe.each([
   afterAll(() => folder.remove());
 
   const open = () => openLedger(config, new Clock(), MODELS);
-  const goOn = () => continueLog(config, new Clock(), MODELS, null, () => undefined);
+  const goOn = () => continueLog(config, new Clock(), MODELS, null, AGREED);
   const sources = { replica: null, payloads: Readable.from([]) };
   const restore = () => restoreLog(config, new Clock(), MODELS, sources, { report: () => undefined });
 
@@ -41,7 +42,7 @@ describe.each([
     const quiet = { status: () => undefined, watched: false, stdout: process.stdout };
     const out = (line: string) => void (said.out += `${line}\n`);
     const err = (line: string) => void (said.err += `${line}\n`);
-    const code = await run(['verify', ...args], { ...quiet, out, err, env: { DATA_DIR: folder.path } });
+    const code = await run(['log', 'verify', ...args], { ...quiet, out, err, env: { DATA_DIR: folder.path } });
     return { code, ...said };
   }
 

@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { runRotateKek } from '../../src/cli/ledger/rotate-kek.js';
+import { runRotateEncryption } from '../../src/cli/keys/rotate-encryption.js';
 import type { Terminal } from '../../src/cli/terminal.js';
 import type { Config } from '../../src/config/config.js';
 import { createKey, KeyFileError, loadKey, loadOrCreateKey } from '../../src/ledger/crypto/key-files.js';
@@ -375,7 +375,7 @@ describe.each([
       },
       stdout: process.stdout,
     };
-    expect(await runRotateKek({ json: true, destroyOld: true }, terminal)).toBe(0);
+    expect(await runRotateEncryption({ json: true, destroyOld: true }, terminal)).toBe(0);
     await writing;
     expect(JSON.parse(said.join(''))).toMatchObject({ kek: '0002', destroyed: ['0001'] });
     const third = await start(config);

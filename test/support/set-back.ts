@@ -133,3 +133,6 @@ export async function backup(config: Config, closers: (() => unknown)[]): Promis
     return Promise.resolve();
   };
 }
+
+/** For `continueLog`: whoever runs the log agrees, and nobody listens. */
+export const AGREED = { report: () => undefined, agree: () => Promise.resolve(true) };

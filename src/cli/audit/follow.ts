@@ -211,7 +211,7 @@ async function policyOf({ vkey, policy }: TrustOptions): Promise<Policy> {
   } catch (error) {
     if (error instanceof PolicyError) throw new UsageError(`--policy: ${error.message}`);
     if (error instanceof NoteError || error instanceof CheckpointError)
-      throw new UsageError('--vkey: not the verifier key of a log (`rxledger vkey` prints one)');
+      throw new UsageError('--vkey: not the verifier key of a log (`rxledger log vkey` prints one)');
     throw error;
   }
 }
@@ -232,7 +232,7 @@ function tokenOf(
   if (clientId === undefined && key === undefined) return null;
   if (clientId === undefined || key === undefined) throw new UsageError('--client-id and --key go together');
   const seed = loadKey(dirname(key), basename(key));
-  if (!seed) throw new UsageError(`there is no ${key} (\`rxledger keygen\` makes one)`);
+  if (!seed) throw new UsageError(`there is no ${key} (\`rxledger keys new machine\` makes one)`);
   const machine = new ClientToken(service, clientId, seed, clock, audience, stop);
   return () => machine.get();
 }

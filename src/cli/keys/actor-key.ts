@@ -1,4 +1,4 @@
-/** Actors' public keys as people keep them: a JWK, what `keygen` printed, or what the service answered. */
+/** Actors' public keys as people keep them: a JWK, what `keys new` printed, or what the service answered. */
 import { isObject } from '../../ledger/core/jcs.js';
 import { isPublicJwk, type PublicJwk } from '../../ledger/core/record/public-key.js';
 

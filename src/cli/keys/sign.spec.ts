@@ -51,31 +51,71 @@ const statement: Statement = {
 };
 const answer = kept('answer.json', JSON.stringify({ status: 422, code: 'signature.required', statement }));
 
-describe('rxledger sign', () => {
+describe('rxledger keys sign', () => {
   it('signs what the service asks for, and shows it', async () => {
-    const { jwk } = JSON.parse((await rx('keygen', key, '--actor')).out) as { jwk: PublicJwk };
+    const { jwk } = JSON.parse((await rx('keys', 'new', 'person', key)).out) as { jwk: PublicJwk };
     expect(Object.keys(jwk)).toEqual(['kty', 'crv', 'x']);
     for (const file of [answer, kept('statement.json', JSON.stringify(statement))]) {
-      const { code, out, err } = await rx('sign', file, '--key', key);
+      const { code, out, err } = await rx('keys', 'sign', file, '--key', key);
       expect(code).toBe(0);
       expect(parseDetachedJws(out).kid).toBe(thumbprint(jwk));
       expect(holdsFor(parseDetachedJws(out), jwk, statementBytes(statement), nobleCheck)).toBe(true);
-      for (const text of [statement.type, statement.chain, 'cancel-1', '"reason": "duplicate"', String.raw`\u202e`])
+      for (const text of [statement.type, statement.chain, 'cancel-1', '    reason: "duplicate"', String.raw`\u202e`])
         expect(err).toContain(text);
-      const json = JSON.parse((await rx('sign', file, '--key', key, '--json')).out) as object;
+      const json = JSON.parse((await rx('keys', 'sign', file, '--key', key, '--json')).out) as object;
       expect(json).toEqual({ jws: out, occurredAt: statement.occurredAt });
     }
   });
 
+  it.each([
+    ['yes', [], 0, 1],
+    ['no', [], 1, 1],
+    ['', [], 1, 1],
+    ['no', ['--yes'], 0, 0],
+  ])('on a terminal it shows the statement, asks, and is answered %j: %j', async (answered, options, code, times) => {
+    const asked: string[] = [];
+    const said = { out: [] as string[], err: [] as string[] };
+    const terminal = {
+      out: (line: string) => said.out.push(line),
+      err: (line: string) => said.err.push(line),
+      ask: (question: string) => {
+        asked.push(`${said.err.length} ${question}`);
+        return Promise.resolve(answered);
+      },
+      env: {},
+    } as unknown as Terminal;
+    await rx('keys', 'new', 'person', key);
+    expect(await run(['keys', 'sign', answer, '--key', key, ...options], terminal)).toBe(code);
+    expect(said.out).toHaveLength(code === 0 ? 1 : 0);
+    // The ten lines of the statement stand there before the question.
+    expect(asked).toEqual(times === 0 ? [] : ['10 Sign this statement? [y/N] ']);
+    expect(said.err.slice(10)).toEqual(code === 0 ? [] : ['Nothing was signed.']);
+  });
+
+  it('shows members of members, so that nothing is read over', async () => {
+    const data = { doses: [{ at: '08:00', amount: { value: '1', unit: 'tablet' } }], notes: [] };
+    const { err } = await rx('keys', 'sign', kept('deep.json', JSON.stringify({ ...statement, data })), '--key', key);
+    expect(err.split('\n').slice(7)).toEqual([
+      '  content',
+      '    doses:',
+      '      -',
+      '        at: "08:00"',
+      '        amount:',
+      '          value: "1"',
+      '          unit: "tablet"',
+      '    notes: []',
+    ]);
+  });
+
   it.each<[string, number, string[], RegExp]>([
     ['no key', 2, [answer], /--key <file>/],
-    ['a key that is not there', 3, [answer, '--key', join(folder, 'none')], /there is no such key/],
+    ['a key that is not there', 3, [answer, '--key', join(folder, 'none')], /there is no key .*keys new person/],
     ['a file that is not there', 3, [join(folder, 'none'), '--key', key], /cannot be read \(ENOENT\)/],
     ['no JSON', 2, [kept('text', 'x'), '--key', key], /not JSON/],
     ['no statement', 2, [kept('other.json', '{"code":"x"}'), '--key', key], /holds no statement/],
     ['more than a statement', 2, [kept('more.json', JSON.stringify({ ...statement, x: 1 })), '--key', key], /holds no/],
   ])('says %s', async (_, expected, args, words) => {
-    const { code, out, err } = await rx('sign', ...args);
+    const { code, out, err } = await rx('keys', 'sign', ...args);
     expect({ code, out }).toEqual({ code: expected, out: '' });
     expect(err).toMatch(words);
   });
@@ -120,7 +160,7 @@ describe('rxledger audit proof --actor-key', () => {
   it.each<[string, string, string, string[], number]>([
     ['a signature by the key', 'holds', receiptOf(signed), ['--actor-key', mine], 0],
     [
-      'what keygen printed',
+      'what keys new printed',
       'holds',
       receiptOf(signed),
       ['--actor-key', kept('j', JSON.stringify({ keys: [data.jwk] }))],

@@ -8,7 +8,15 @@ import { thumbprint } from '../../ledger/core/record/public-key.js';
 import { type Statement, statementBytes } from '../../ledger/core/record/statement.js';
 import { loadKey } from '../../ledger/crypto/key-files.js';
 import { ed25519FromSeed } from '../../ledger/crypto/log-key.js';
-import { type CommonOptions, EnvironmentError, EXIT, type ExitCode, type Terminal, UsageError } from '../terminal.js';
+import {
+  agrees,
+  type CommonOptions,
+  EnvironmentError,
+  EXIT,
+  type ExitCode,
+  type Terminal,
+  UsageError,
+} from '../terminal.js';
 
 const statement = z.strictObject({
   log: z.string(),
@@ -24,25 +32,27 @@ const refused = z.object({ code: z.string(), statement });
 
 export interface SignOptions extends CommonOptions {
   readonly key: string;
+  readonly yes?: boolean;
 }
 
 /**
- * `rxledger sign <file> --key <file>`: the statement of a `signature.required` answer, or a statement itself, signed
- * with a key of `keygen`. What is signed is shown on standard error: that it is what was meant, only its actor knows.
+ * `rxledger keys sign <file> --key <file>`: signs the statement of a `signature.required` answer, or a statement itself,
+ * with a key of `keys new person`. It shows the statement on standard error first, because only the actor knows what was
+ * meant; on a terminal it asks, unless `--yes` is given.
  */
-export async function runSign(file: string, { key, json }: SignOptions, terminal: Terminal): Promise<ExitCode> {
+export async function runSign(file: string, { key, json, yes }: SignOptions, terminal: Terminal): Promise<ExitCode> {
   const asked = statementIn(await contentOf(file), file);
   const seed = loadKey(dirname(key), basename(key));
-  if (!seed) throw new EnvironmentError(`${key}: there is no such key; \`rxledger keygen\` makes one`);
+  if (!seed) throw new EnvironmentError(`there is no key ${key}; \`rxledger keys new person\` makes one`);
+  for (const line of shown(asked)) terminal.err(line);
+  if (terminal.ask && !yes && !(await agrees(terminal.ask, 'Sign this statement?'))) {
+    terminal.err('Nothing was signed.');
+    return EXIT.finding;
+  }
   const { privateKey, publicKey } = ed25519FromSeed(seed);
   const kid = thumbprint({ kty: 'OKP', crv: 'Ed25519', x: publicKey.toString('base64url') });
   const jws = signDetached('EdDSA', kid, statementBytes(asked), (input) => sign(null, input, privateKey));
-  const { occurredAt } = asked;
-  if (json) terminal.out(JSON.stringify({ jws, occurredAt }));
-  else {
-    for (const line of shown(asked)) terminal.err(line);
-    terminal.out(jws);
-  }
+  terminal.out(json ? JSON.stringify({ jws, occurredAt: asked.occurredAt }) : jws);
   return EXIT.ok;
 }
 
@@ -64,12 +74,30 @@ function escaped(value: unknown): string {
 }
 
 function shown({ log, chain, type, actor, occurredAt, commandId, data }: Statement): string[] {
-  return [
-    `signed: ${escaped(type)} at ${occurredAt}, command ${escaped(commandId)}`,
-    `  actor ${escaped(actor)}`,
-    `  chain ${escaped(chain)} of ${escaped(log)}`,
-    ...Object.entries(data).map(([name, value]) => `  ${escaped(name)}: ${escaped(value)}`),
+  const { role, id, org } = actor;
+  const rows: [name: string, value: string][] = [
+    ['event', escaped(type)],
+    ['at', occurredAt],
+    ['by', `${escaped(role)} ${escaped(id)}${org === null ? '' : ` of organisation ${escaped(org)}`}`],
+    ['record', escaped(chain)],
+    ['in log', escaped(log)],
+    ['command', escaped(commandId)],
   ];
+  return [
+    'This statement is to be signed:',
+    ...rows.map(([name, value]) => `  ${name.padEnd(9)}${value}`),
+    '  content',
+    ...nested(data, '    '),
+  ];
+}
+
+/** A value on lines of its own: a member or an element a line, what is in it further to the right. */
+function nested(value: object, indent: string): string[] {
+  return Object.entries(value).flatMap(([name, member]: [string, unknown]) => {
+    const label = Array.isArray(value) ? '-' : `${escaped(name).slice(1, -1)}:`;
+    const isLeaf = typeof member !== 'object' || member === null || Object.keys(member).length === 0;
+    return isLeaf ? [`${indent}${label} ${escaped(member)}`] : [`${indent}${label}`, ...nested(member, `${indent}  `)];
+  });
 }
 
 async function contentOf(file: string): Promise<string> {

@@ -15,7 +15,7 @@ export interface ExportOptions extends CommonOptions {
   readonly withPayloads?: boolean;
 }
 
-/** `rxledger export`: one consistent snapshot of the whole log, written while others write to it. */
+/** `rxledger log export`: one consistent snapshot of the whole log, written while others write to it. */
 export async function runExport(options: ExportOptions, terminal: Terminal): Promise<ExitCode> {
   const config = Config.parse(terminal.env);
   return withLog(config, async ({ source, head }) => {

@@ -31,12 +31,12 @@ export interface RestoreOptions extends CommonOptions {
   readonly token?: string;
 }
 
-/** `rxledger restore`: a log that was set back gets what it lost from those who kept it. */
+/** `rxledger log restore`: a log that was set back gets what it lost from those who kept it. */
 export async function runRestore(options: RestoreOptions, terminal: Terminal): Promise<ExitCode> {
   const config = Config.parse(terminal.env);
   if (!config.postgresUrl && !existsSync(config.sqliteFile))
     throw new EnvironmentError(`there is no ledger at ${config.sqliteFile}`);
-  for (const file of options.payloads) if (!existsSync(file)) throw new UsageError(`there is no ${file}`);
+  for (const file of options.payloads) if (!existsSync(file)) throw new EnvironmentError(`there is no ${file}`);
   const sources = { replica: await filesOf(options), payloads: payloadsIn(options.payloads) };
   const line = new ProgressLine(terminal, options);
   try {
@@ -72,7 +72,7 @@ async function filesOf({ replica, token, payloads }: RestoreOptions): Promise<Fe
   if (token !== undefined) throw new UsageError('--token is for the URL of a service');
   // `follow --dir <folder> --replica` keeps it below that folder.
   const folder = [join(replica, 'log'), replica].find((one) => existsSync(join(one, 'checkpoint')));
-  if (folder === undefined) throw new UsageError(`--replica: ${replica} holds no replica`);
+  if (folder === undefined) throw new EnvironmentError(`--replica: ${replica} holds no replica`);
   try {
     return replicaFiles(await Replica.open(folder));
   } catch (error) {
@@ -104,7 +104,7 @@ function inWords({ log, before, size, verified }: Restored): string[] {
     `${log} has its ${size} entries again: ${size - before} were brought back`,
     ok
       ? `verified: ${entries} entries, ${payloads} payloads`
-      : `it does NOT verify: ${tampered} tampered, ${missing} missing (\`rxledger verify\` says where)`,
+      : `it does NOT verify: ${tampered} tampered, ${missing} missing (\`rxledger log verify\` says where)`,
     'accounts, organisations, clients and remembered requests since the backup are not in the log and stay lost',
     'accounts and clients that were disabled since, and keys of clients that were replaced, are in force again: end them again',
   ];

@@ -39,7 +39,7 @@ interface Place {
   readonly headFile: string;
 }
 
-/** `rxledger verify`: opens everything read-only and makes nothing. */
+/** `rxledger log verify`: opens everything read-only and makes nothing. */
 export async function runVerify(
   path: string | undefined,
   options: VerifyOptions,
@@ -70,7 +70,7 @@ function checkVkey(vkey: string): void {
   try {
     parseVerifierKey(vkey);
   } catch {
-    throw new UsageError('--vkey: not a verifier key (`rxledger vkey` prints one)');
+    throw new UsageError('--vkey: not a verifier key (`rxledger log vkey` prints one)');
   }
 }
 
@@ -84,9 +84,9 @@ async function placeOf(path: string | undefined, options: VerifyOptions, termina
     return { open: () => openReader(config), keys: options.keys ?? config.keysDir, headFile: config.headFile };
   }
   const found = await stat(path).catch(() => null);
-  if (!found) throw new UsageError(`there is no ${path}`);
+  if (!found) throw new EnvironmentError(`there is no ${path}`);
   const file = found.isDirectory() ? join(path, 'rxledger.sqlite') : path;
-  if (!existsSync(file)) throw new UsageError(`there is no ${file}`);
+  if (!existsSync(file)) throw new EnvironmentError(`there is no ${file}`);
   if (!(await isSqlite(file))) return null;
   const folder = dirname(file);
   return {
@@ -158,7 +158,9 @@ function inWords(report: VerifyReport): string[] {
     ...(signatures > 0 ? [`  actors' signatures: ${signatures} hold`] : []),
     ...(erased > 0 ? [`  ${erased} chains erased as they may be`] : []),
     ...(incomplete > 0
-      ? [`  ${incomplete} of them not for good: key-encryption keys of then are still there (rotate-kek --destroy-old)`]
+      ? [
+          `  ${incomplete} of them not for good: key-encryption keys of then are still there (rxledger keys rotate-encryption --destroy-old)`,
+        ]
       : []),
     `  root ${root}`,
     `  key  ${vkey} (${VKEY_FROM[report.vkeyFrom]})`,

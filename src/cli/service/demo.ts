@@ -96,7 +96,7 @@ async function demonstrate(config: Config, { once, json }: DemoOptions, terminal
   }
 }
 
-/** As `rxledger verify <folder>` does it: read-only, while the service runs. */
+/** As `rxledger log verify <folder>` does it: read-only, while the service runs. */
 async function verify({ dataDir }: Config, terminal: Terminal, progress: boolean): Promise<VerifyReport> {
   let said = '';
   await runVerify(dataDir, { json: true, progress }, { ...terminal, out: (line) => (said += line) });

@@ -5,7 +5,7 @@ import { INDEX_KEY } from './vault.js';
 
 /**
  * Files that the keys folder lacks of those with which the database was written: what is encrypted does not open without
- * them, and names are not found again. So it is of every backup from before `rotate-kek --destroy-old`.
+ * them, and names are not found again. So it is of every backup from before `keys rotate-encryption --destroy-old`.
  * @returns their names, `index.key` first; none for a database in which nothing was written
  * @throws {KeyFileError} when `index.key` cannot be used; DbError
  */
@@ -51,7 +51,7 @@ export function lackOf(files: readonly string[], folder?: string): string {
 /** Why nothing goes on without them, for whoever runs the log. */
 function lackInWords(files: readonly string[]): string {
   const destroyed = files.some((name) => name.startsWith('kek-'))
-    ? ' (a database from before `rotate-kek --destroy-old` needs the key-encryption keys of then)'
+    ? ' (a database from before `keys rotate-encryption --destroy-old` needs the key-encryption keys of then)'
     : '';
   return `${lackOf(files)}: nothing starts until that is put back from a backup of the keys folder, and what it protects is lost for good where there is none${destroyed}`;
 }

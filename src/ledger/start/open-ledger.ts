@@ -141,7 +141,7 @@ async function logKeys(db: Db, config: Config): Promise<{ keys: LogKeys; first: 
     const last = await readHeadFile(config.headFile, [vkey]);
     if (last !== null && isSignedBy(vkey, last) && openedBy([vkey], last).size > head.size)
       throw new StartRefused(
-        `the database knows an older key of log ${head.origin} than its head file: it was set back (\`rxledger continue\` goes on as another log)`,
+        `the database knows an older key of log ${head.origin} than its head file: it was set back (\`rxledger log restart\` goes on as another log)`,
       );
     throw new StartRefused(`the key in the keys folder is not the one of log ${head.origin}`);
   }
@@ -155,11 +155,13 @@ async function checkHeadFile(db: Db, { vkeys }: LogKeys, last: string | null): P
   if (last === null) return;
   const head = await readHead(db);
   if (!vkeys.some((vkey) => isSignedBy(vkey, last)))
-    throw new StartRefused("the head file is not this log's (where `rxledger continue` was interrupted: run it again)");
+    throw new StartRefused(
+      "the head file is not this log's (where `rxledger log restart` was interrupted: run it again)",
+    );
   const { size, root: remembered } = openedBy(vkeys, last);
   if (!head || head.size < size) {
     throw new StartRefused(
-      `the ledger has ${head?.size ?? 0} entries, but its head file remembers ${size}: it was set back or lost its end (\`rxledger continue\` goes on as another log)`,
+      `the ledger has ${head?.size ?? 0} entries, but its head file remembers ${size}: it was set back or lost its end (\`rxledger log restart\` goes on as another log)`,
     );
   }
   const root = await storedRootAt(db, size);

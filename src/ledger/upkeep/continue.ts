@@ -23,7 +23,7 @@ import { Vault } from '../keys/vault.js';
 import { verifyDatabase } from '../verify/database.js';
 import type { Progress } from '../verify/report.js';
 
-/** There is nothing to continue, or not as things are. The message says why, for whoever runs the log. */
+/** Refused; the message tells the operator why. */
 export class ContinueRefused extends Error {}
 
 export interface Continued {
@@ -32,6 +32,24 @@ export interface Continued {
   readonly headFile: string | null;
   /** Files of the log's old keys in the keys folder: they sign nothing any more, and could still. */
   readonly oldKeys: readonly string[];
+}
+
+/** What is about to end, for whoever decides about it. */
+export interface Ending {
+  readonly log: string;
+  /** Entries that the database holds. */
+  readonly entries: number;
+  /** Entries that the head file remembers beyond those. */
+  readonly lost: number;
+  /** Name of the log that goes on. */
+  readonly next: string;
+}
+
+export interface ContinueHooks {
+  readonly report: ReportFault;
+  readonly progress?: (step: Progress) => void;
+  /** Asked after all checks and before anything is changed; not asked again where an interrupted run is finished. */
+  readonly agree: (ending: Ending) => Promise<boolean>;
 }
 
 /** Chain heads kept in memory: the batch needs one. */
@@ -50,9 +68,9 @@ export async function continueLog(
   clock: Clock,
   models: readonly ChainModel[],
   origin: string | null,
-  report: ReportFault,
-  progress: (step: Progress) => void = () => undefined,
+  hooks: ContinueHooks,
 ): Promise<Continued> {
+  const { report, progress = () => undefined, agree } = hooks;
   const source = await openWriter(config);
   let store: Store | null = null;
   try {
@@ -74,6 +92,8 @@ export async function continueLog(
     if (taken.includes(next))
       throw new ContinueRefused(`the log was called ${next} already: it needs a name that nobody has pinned`);
     await mustVerify(config, head, history, models, progress);
+    const ending = { log: head.origin, entries: head.size, lost: remembered.size - head.size, next };
+    if (!(await agree(ending))) throw new ContinueRefused('it was not agreed to');
     store = await openStore(source, batchTables(models));
     const key = prepareKey(config.keysDir, next);
     await commit(store, config, clock, models, head, history, key, remembered, report);
@@ -81,7 +101,7 @@ export async function continueLog(
     await (store ? store.close() : source.destroy());
   }
   // The database says it now; what is left is found again as after a crash.
-  return continueLog(config, clock, models, origin, report, progress);
+  return continueLog(config, clock, models, origin, hooks);
 }
 
 /** The name that the settings give the log already, or one that nobody has had. */
@@ -160,7 +180,7 @@ async function mustVerify(
     const { ok, missing, tampered } = await verifyDatabase(input, progress);
     if (!ok)
       throw new ContinueRefused(
-        `what is left does not verify (${tampered} tampered, ${missing} missing: \`rxledger verify\` says where)`,
+        `what is left does not verify (${tampered} tampered, ${missing} missing: \`rxledger log verify\` says where)`,
       );
   } finally {
     await reader.destroy();

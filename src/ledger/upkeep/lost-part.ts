@@ -54,7 +54,7 @@ const NOT_RESTORED: Readonly<Record<string, string>> = {
   [LOG_KEY_ROTATED]: "replaced the log's key",
   [LOG_CONTINUED]: 'gave the log another name',
 };
-const INSTEAD = 'that is not brought back; `rxledger continue` goes on without what was lost';
+const INSTEAD = 'that is not brought back; `rxledger log restart` goes on without what was lost';
 
 /** The entries behind the end of a database that was set back, and their payloads as files give them. */
 export class LostPart {

@@ -133,7 +133,7 @@ async function rememberedBy({ headFile }: Config, { origin, vkey, size }: HeadRo
     const { origin: other } = parseCheckpoint(splitNote(note).text);
     throw new RestoreRefused(
       other === origin
-        ? "the head file's newest checkpoint is by another key: the log's key was replaced in what was lost. That is not brought back; `rxledger continue` goes on without what was lost"
+        ? "the head file's newest checkpoint is by another key: the log's key was replaced in what was lost. That is not brought back; `rxledger log restart` goes on without what was lost"
         : `the head file is that of the log ${other}`,
     );
   }

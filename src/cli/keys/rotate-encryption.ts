@@ -5,15 +5,15 @@ import { bareSubjects, dropBareSubjects, emptyWal, forgetRequests } from '../../
 import { type Ledger, openLedger } from '../../ledger/start/open-ledger.js';
 import { type CommonOptions, EXIT, type ExitCode, ProgressLine, type Terminal } from '../terminal.js';
 
-export interface RotateOptions extends CommonOptions {
+export interface RotateEncryptionOptions extends CommonOptions {
   readonly destroyOld?: boolean;
 }
 
 /** Subject keys that are rewrapped in one transaction: others write between them. */
 const CHUNK = 500;
 
-/** `rxledger rotate-kek`: a new key-encryption key, all subject keys rewrapped under it, beside a service at work. */
-export async function runRotateKek(options: RotateOptions, terminal: Terminal): Promise<ExitCode> {
+/** `rxledger keys rotate-encryption`: a new key-encryption key, all subject keys rewrapped under it, beside a service at work. */
+export async function runRotateEncryption(options: RotateEncryptionOptions, terminal: Terminal): Promise<ExitCode> {
   const line = new ProgressLine(terminal, options);
   const config = Config.parse(terminal.env);
   const ledger = await openLedger(config, new Clock(), CHAIN_MODELS, (event, detail) =>

@@ -21,7 +21,7 @@ import { loadWitnessPolicy } from '../../log/checkpoints/witness-policy.js';
 import { withLog } from './open-log.js';
 import { type CommonOptions, EnvironmentError, EXIT, type ExitCode, type Terminal } from '../terminal.js';
 
-export interface RotateLogKeyOptions extends CommonOptions {
+export interface RotateKeyOptions extends CommonOptions {
   readonly prepare?: boolean;
   readonly destroyOld?: boolean;
 }
@@ -47,8 +47,8 @@ interface Kept {
   readonly left: readonly string[];
 }
 
-/** `rxledger rotate-log-key`: the log goes on under a new key that the old one has vouched for. */
-export async function runRotateLogKey(options: RotateLogKeyOptions, terminal: Terminal): Promise<ExitCode> {
+/** `rxledger log rotate-key`: the log goes on under a new key that the old one has vouched for. */
+export async function runRotateKey(options: RotateKeyOptions, terminal: Terminal): Promise<ExitCode> {
   const config = Config.parse(terminal.env);
   const { keysDir } = config;
   const { origin, vkey, past, begun } = await withLog(config, async ({ source, head }) => {
@@ -62,7 +62,7 @@ export async function runRotateLogKey(options: RotateLogKeyOptions, terminal: Te
     // what was interrupted would replace the key once more.
     if (begun) {
       terminal.err(
-        `a rotation to ${vkey} has begun and was not ended: run \`rxledger rotate-log-key\` again first, with --destroy-old to destroy the old key. Nothing was done.`,
+        `a rotation to ${vkey} has begun and was not ended: run \`rxledger log rotate-key\` again first, with --destroy-old to destroy the old key. Nothing was done.`,
       );
       return EXIT.finding;
     }
@@ -144,7 +144,7 @@ function inWords(
   { from, to, receipt }: Replaced,
   { old, left }: Kept,
   already: boolean,
-  { destroyOld }: RotateLogKeyOptions,
+  { destroyOld }: RotateKeyOptions,
 ): string[] {
   const place = receipt ? `replaced at log index ${receipt.index}; ` : '';
   return [

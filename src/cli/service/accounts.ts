@@ -7,10 +7,14 @@ import { newAccount } from '../../identity/people.js';
 import { openLedger } from '../../ledger/start/open-ledger.js';
 import { type CommonOptions, EXIT, type ExitCode, type Terminal, UsageError } from '../terminal.js';
 
-/** `rxledger administrator <username>`: the first account of a new installation, with a random password said once. */
-export async function runAdministrator(
+export interface FirstOptions extends CommonOptions {
+  readonly name?: string;
+}
+
+/** `rxledger admin first <username>`: the first account of a new installation, with a random password said once. */
+export async function runFirst(
   username: string,
-  { name = username, json }: CommonOptions & { name?: string },
+  { name = username, json }: FirstOptions,
   terminal: Terminal,
 ): Promise<ExitCode> {
   const password = randomBytes(18).toString('base64url');
