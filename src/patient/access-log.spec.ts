@@ -7,7 +7,8 @@ import type { LedgerWriter } from '../ledger/ledger.writer.js';
 import type { ChainRef, Command, NewEvent, Outcome } from '../ledger/model.js';
 import { LedgerUnavailable } from '../ledger/unavailable.js';
 import { AccessLog } from './access-log.js';
-import { type Read, type RecentRead, withReads } from './recent-reads.js';
+import { type Read, withReads } from './recent-reads.js';
+import type { RecentRead } from './state.js';
 
 const START = Date.parse('2026-01-15T17:00:00.000Z');
 const OTHER = '00000000-0000-4000-8000-0000000000cc';

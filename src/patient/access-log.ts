@@ -6,8 +6,8 @@ import { type Actor, SYSTEM } from '../ledger/model.js';
 import type { Action } from '../identity/guard/policy.js';
 import { decideAccess } from './decide.js';
 import { patientModel } from './chain-model.js';
-import { type Read, type RecentRead, unrecorded } from './recent-reads.js';
-import type { Patient } from './state.js';
+import { type Read, unrecorded } from './recent-reads.js';
+import type { Patient, RecentRead } from './state.js';
 
 /** How long reads are gathered before they are committed. */
 const GATHER_MS = 500;

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { MOST_NAMED, type Read, type RecentRead, unrecorded, withReads } from './recent-reads.js';
+import { MOST_NAMED, type Read, unrecorded, withReads } from './recent-reads.js';
+import type { RecentRead } from './state.js';
 
 const START = Date.parse('2026-01-15T17:00:00.000Z');
 const at = (minutes: number): string => new Date(START + minutes * 60_000).toISOString();
@@ -10,6 +11,8 @@ const read = (reader: string, minutes: number, ...chains: string[]): Read => ({
   chains,
   at: at(minutes),
 });
+
+const many = (count: number): string[] => Array.from({ length: count }, (_, n) => `c${n}`);
 
 describe('reads within the hour of a record', () => {
   const recorded = withReads([], [read('doctor', 0, 'a', 'b')], at(0));
@@ -44,10 +47,9 @@ describe('reads within the hour of a record', () => {
   });
 
   it('names no more than so many chains; who was recorded first is recorded again first', () => {
-    const chains = (count: number) => Array.from({ length: count }, (_, n) => `c${n}`);
-    const both = withReads(recorded, [read('other', 1, ...chains(MOST_NAMED - 1))], at(1));
+    const both = withReads(recorded, [read('other', 1, ...many(MOST_NAMED - 1))], at(1));
     expect(both.map((one) => one.chains.length)).toEqual([1, MOST_NAMED - 1]);
-    const full = withReads(both, [read('third', 2, ...chains(MOST_NAMED + 1))], at(2));
+    const full = withReads(both, [read('third', 2, ...many(MOST_NAMED + 1))], at(2));
     expect(full.map(({ reader, chains: named }) => [reader, named.length])).toEqual([['third', MOST_NAMED]]);
   });
 
@@ -65,13 +67,13 @@ describe('reads within the hour of a record', () => {
         let state: RecentRead[] = [];
         let now = 0;
         const records: Read[] = [];
-        for (const { reader, minutes, chains } of steps) {
+        for (const { reader, minutes, chains: seen } of steps) {
           now += minutes;
-          const one = read(reader, now, ...chains);
+          const one = read(reader, now, ...seen);
           const fresh = unrecorded(state, [one]);
           state = withReads(state, fresh, at(now));
           records.push(...fresh);
-          for (const chain of chains) {
+          for (const chain of seen) {
             const naming = records.filter(
               ({ reader: { id }, chains: named, at: since }) =>
                 id === reader && named.includes(chain) && Date.parse(at(now)) - Date.parse(since) < 60 * 60_000,

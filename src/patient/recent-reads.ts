@@ -4,19 +4,9 @@
  * record of the hour names is recorded when it is read, so that no chain is ever left out. Of the reads that a record
  * stands for, it names the first: its instant and its action.
  */
-import type { AccessRecorded } from './state.js';
+import type { AccessRecorded, RecentRead } from './state.js';
 
 export type Read = AccessRecorded['data']['reads'][number];
-
-/** What a reader is recorded to have read in the hour that began at `since`. */
-export type RecentRead = {
-  /** Account or client id. */
-  reader: string;
-  /** RFC 3339. */
-  since: string;
-  /** Chain ids. */
-  chains: string[];
-};
 
 const HOUR_MS = 60 * 60 * 1000;
 /**

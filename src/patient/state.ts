@@ -1,7 +1,6 @@
 /** The state of a patient chain: who it is, what is open about them, who was let in, what keeps it from erasure. */
 import type { Json, LedgerEvent, Nothing } from '../ledger/core/record/event.js';
 import type { Hold, HoldPlaced, HoldReleased } from './holds.js';
-import type { RecentRead } from './recent-reads.js';
 
 export type Identifier = { system: string; value: string };
 
@@ -38,6 +37,16 @@ export type AccessRecorded = LedgerEvent<
   },
   Nothing
 >;
+
+/** What a reader is recorded to have read in the hour that began at `since`. */
+export type RecentRead = {
+  /** Account or client id. */
+  reader: string;
+  /** RFC 3339. */
+  since: string;
+  /** Chain ids. */
+  chains: string[];
+};
 
 /** Break-glass: access without a relation, for a reason, for a while. Committed before the answer. */
 export type AccessBreakGlass = LedgerEvent<'access.break-glass/1', { reason: string }, { until: string }>;
