@@ -1,9 +1,9 @@
+import { VaultError } from '../ledger/crypto/aes-gcm.js';
 import { ConfigError } from '../config/config.js';
 import { DbError } from '../database/db.js';
 import { KeyFileError } from '../ledger/crypto/key-files.js';
 import { StartRefused } from '../ledger/start/open-ledger.js';
 import { LedgerUnavailable } from '../ledger/unavailable.js';
-import { VaultError } from '../ledger/keys/vault.js';
 import { ExportError } from '../ledger/verify/export-file.js';
 import { RedisMissing } from './service/redis-finder.js';
 import { EnvironmentError, EXIT, type ExitCode, UsageError } from './terminal.js';

@@ -32,11 +32,12 @@ export async function once(
 export async function recall(db: Db, vault: Vault, { client, key, request }: Idempotency): Promise<Made | null> {
   const [known] = await db.query<{ request: Buffer; ref: string }>(
     'SELECT request, ref FROM idempotent_request WHERE key = ?',
-    [vault.mac('idempotency-key', client, key)],
+    [vault.index.mac('idempotency-key', client, key)],
   );
   if (!known) return null;
   // Empty: what it made is erased, and with it what it said.
-  const same = known.request.length === 0 || known.request.equals(vault.mac('idempotency-request', client, request));
+  const same =
+    known.request.length === 0 || known.request.equals(vault.index.mac('idempotency-request', client, request));
   return same ? { ref: known.ref } : { refusal: { code: 'idempotency.key-reused', facts: {} } };
 }
 
@@ -49,8 +50,8 @@ export async function remember(
   now: number,
 ): Promise<void> {
   await db.query('INSERT INTO idempotent_request (key, request, ref, used_at) VALUES (?, ?, ?, ?)', [
-    vault.mac('idempotency-key', client, key),
-    vault.mac('idempotency-request', client, request),
+    vault.index.mac('idempotency-key', client, key),
+    vault.index.mac('idempotency-request', client, request),
     ref,
     now,
   ]);

@@ -75,7 +75,7 @@ export class LedgerReader {
   async byName(name: OutsideName): Promise<string | null> {
     const [row] = await this.db.query<{ id: string }>(
       'SELECT c.id FROM name n JOIN chain c ON c.num = n.chain WHERE n.blind = ?',
-      [this.vault.blindIndex(name.domain, name.parts)],
+      [this.vault.index.of(name.domain, name.parts)],
     );
     return row?.id ?? null;
   }

@@ -124,7 +124,7 @@ export class RetentionService {
     for (const { idx, body } of rows) receipts.push({ ...(await this.reader.receipt(idx)), ...disclosed(body) });
     // Of one erasure, and so of one key-encryption key: the keys folder is not read for each chain.
     const keks = new Set(rows.map(({ body }) => openEvent(splitPayload(body).text, '', 0).derived['kek']));
-    const complete = [...keks].every((kek) => typeof kek === 'string' && !this.vault.holdsUpTo(kek));
+    const complete = [...keks].every((kek) => typeof kek === 'string' && !this.vault.keks.holdsUpTo(kek));
     return { chains, complete, receipts };
   }
 }

@@ -12,12 +12,12 @@ export class Secrets {
 
   /** What the patient shows at a pharmacy; 128 bits, base64url. Another generation is another token. */
   token(chain: string, generation: number): string {
-    return short(this.vault.mac('patient-token', chain, String(generation)));
+    return short(this.vault.index.mac('patient-token', chain, String(generation)));
   }
 
   /** What the holder shows to dispense or give back; 128 bits, base64url. */
   claimSecret(chain: string, issue: number, claimId: string): string {
-    return short(this.vault.mac('claim-secret', chain, String(issue), claimId));
+    return short(this.vault.index.mac('claim-secret', chain, String(issue), claimId));
   }
 }
 

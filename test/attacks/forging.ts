@@ -1,4 +1,5 @@
 /** Small steps that attacks are made of. */
+import { encrypt } from '../../src/ledger/crypto/aes-gcm.js';
 import type { JsonObject } from '../../src/ledger/core/record/event.js';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { concat } from '../../src/ledger/core/bytes.js';
@@ -6,7 +7,6 @@ import { decodeEntry, encodeEntry, type Entry, entryTime } from '../../src/ledge
 import { jcs } from '../../src/ledger/core/jcs.js';
 import { nodeHasher } from '../../src/ledger/crypto/node-hasher.js';
 import { payloadBytes } from '../../src/ledger/store/payload.js';
-import { encrypt } from '../../src/ledger/keys/vault.js';
 import { dataKeyOf } from '../../src/ledger/read/chain-events.js';
 import { type Item, Operator } from './operator.js';
 import type { HonestWorld } from './world.js';

@@ -1,4 +1,5 @@
 /** Attacks about erasure: one that is claimed and was not, one that nobody asked for, one that is undone. */
+import { encrypt } from '../../src/ledger/crypto/aes-gcm.js';
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { CHAIN_MODELS } from '../../src/chain-models.js';
@@ -10,7 +11,6 @@ import { openLedger } from '../../src/ledger/start/open-ledger.js';
 import { tableName } from '../../src/database/declare.js';
 import { readModelsOf } from '../../src/ledger/store/tables.js';
 import { readHead } from '../../src/ledger/store/tip.js';
-import { encrypt } from '../../src/ledger/keys/vault.js';
 import type { Attack } from './attack.js';
 import { asOperator } from './forging.js';
 import type { Operator } from './operator.js';

@@ -1,9 +1,9 @@
 /** Attacks on what stands beside the entries: payloads, snapshots, and rows that follow from them. */
+import { encrypt } from '../../src/ledger/crypto/aes-gcm.js';
 import type { JsonObject } from '../../src/ledger/core/record/event.js';
 import { erasureSeal, openState, type ChainRow } from '../../src/ledger/store/chain-row.js';
 import { dataKeyOf } from '../../src/ledger/read/chain-events.js';
 import { jcs } from '../../src/ledger/core/jcs.js';
-import { encrypt } from '../../src/ledger/keys/vault.js';
 import { type Attack, MEMORY, payloadAt } from './attack.js';
 import { asOperator, asStored, at, instantOf, itemAt, replaced, reworded, rewriting, sql } from './forging.js';
 import type { Item, Operator } from './operator.js';

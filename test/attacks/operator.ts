@@ -4,6 +4,7 @@
  */
 import { shapeOf, tableName } from '../../src/database/declare.js';
 import { readModelsOf } from '../../src/ledger/store/tables.js';
+import { decrypt, encrypt, freshKey } from '../../src/ledger/crypto/aes-gcm.js';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DataSource } from 'typeorm';
@@ -31,7 +32,7 @@ import { nodeHasher } from '../../src/ledger/crypto/node-hasher.js';
 import { openEvent, payloadBytes, splitPayload } from '../../src/ledger/store/payload.js';
 import { requestOf, requestSeal } from '../../src/ledger/store/remembered-requests.js';
 import { readHead } from '../../src/ledger/store/tip.js';
-import { decrypt, encrypt, freshKey, Vault } from '../../src/ledger/keys/vault.js';
+import { Vault } from '../../src/ledger/keys/vault.js';
 import { testConfig } from '../support/ledger.js';
 
 /** One entry with its payload in the clear, as the operator holds it. */

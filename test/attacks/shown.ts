@@ -1,4 +1,5 @@
 /** What the operator shows to the world: by the program's own code over a data folder, or as an attack serves it. */
+import { decrypt } from '../../src/ledger/crypto/aes-gcm.js';
 import { join } from 'node:path';
 import type { DataSource } from 'typeorm';
 import { ChainHeadKey, CHAIN_HEAD_KEY_FILE } from '../../src/log/chains/chain-head-key.js';
@@ -17,7 +18,7 @@ import { readKeyHistory } from '../../src/ledger/read/key-history.js';
 import { LedgerReader } from '../../src/ledger/ledger.reader.js';
 import { splitPayload } from '../../src/ledger/store/payload.js';
 import { readHead, tileReader } from '../../src/ledger/store/tip.js';
-import { decrypt, Vault } from '../../src/ledger/keys/vault.js';
+import { Vault } from '../../src/ledger/keys/vault.js';
 import { erasureOf } from '../../src/ledger/verify/chain-rows.js';
 import { LogFiles } from '../../src/log/log-files.js';
 import { Published } from '../../src/log/checkpoints/published.js';

@@ -31,10 +31,10 @@ function leaveCopy(kek: string): void {
 
 async function destroyOld(): Promise<string[]> {
   const { writer, vault } = ledger;
-  vault.addKek();
+  vault.keks.add();
   await writer.side((db) => vault.rewrapSubjects(db, 100));
-  await writer.side((db) => vault.retireOldKeks(db));
-  return writer.side((db) => vault.destroyOldKeks(db));
+  await writer.side((db) => vault.keks.retireOld(db));
+  return writer.side((db) => vault.keks.destroyOld(db));
 }
 
 it('go with the copies that a crash left when they were made', async () => {
@@ -58,9 +58,9 @@ it('keep an erasure incomplete while a copy of them is left', async () => {
   const [copy = ''] = kekFiles().filter((name) => name !== 'kek-0001');
   linkSync(join(config.keysDir, copy), join(folder.path, 'aside'));
   await destroyOld();
-  expect(ledger.vault.holdsUpTo('0001')).toBe(false);
+  expect(ledger.vault.keks.holdsUpTo('0001')).toBe(false);
   linkSync(join(folder.path, 'aside'), join(config.keysDir, copy));
-  expect(ledger.vault.holdsUpTo('0001')).toBe(true);
+  expect(ledger.vault.keks.holdsUpTo('0001')).toBe(true);
   expect(await verified(config, [counterModel])).toMatchObject({ ok: true, erased: 1, incomplete: 1 });
   expect(await destroyOld()).toEqual(['0001', '0002']);
   expect(await verified(config, [counterModel])).toMatchObject({ ok: true, erased: 1, incomplete: 0 });
@@ -96,10 +96,10 @@ it('go with every copy of them, whatever its name, and nothing else does', async
   expect(readdirSync(config.keysDir)).toEqual(['index.key', 'kek-0002', 'log.key', 'other']);
   for (const name of ['kek-0001-copy', 'kek-0001~']) {
     copyFileSync(join(folder.path, 'aside'), join(config.keysDir, name));
-    expect(ledger.vault.holdsUpTo('0001')).toBe(true);
+    expect(ledger.vault.keks.holdsUpTo('0001')).toBe(true);
     expect(await verified(config, [counterModel])).toMatchObject({ ok: true, erased: 1, incomplete: 1 });
     expect(await destroyOld()).toContain('0001');
-    expect(ledger.vault.holdsUpTo('0001')).toBe(false);
+    expect(ledger.vault.keks.holdsUpTo('0001')).toBe(false);
   }
 });
 
@@ -109,7 +109,7 @@ it('are destroyed also where folders have names like theirs', async () => {
   for (const name of ['kek-0001.backup', 'kek-0009']) mkdirSync(join(config.keysDir, name));
   expect(await destroyOld()).toEqual(['0001']);
   expect(kekFiles()).toEqual(['kek-0001.backup', 'kek-0002', 'kek-0009']);
-  expect(ledger.vault.holdsUpTo('0001')).toBe(false);
+  expect(ledger.vault.keks.holdsUpTo('0001')).toBe(false);
 });
 
 it('are known to the next run, and what was removed is so on the disk, where one cannot be removed', async () => {
@@ -141,7 +141,7 @@ it('are known to the next run, and what was removed is so on the disk, where one
 
 it('are not said to be gone where the keys folder cannot be read', () => {
   writeFileSync(join(config.keysDir, 'kek-0002'), Buffer.alloc(32, 1), { mode: 0o644 });
-  expect(() => ledger.vault.holdsUpTo('0001')).toThrow(LedgerUnavailable);
+  expect(() => ledger.vault.keks.holdsUpTo('0001')).toThrow(LedgerUnavailable);
 });
 
 /** How often a verification lists the keys folder. */

@@ -114,9 +114,9 @@ describe.skipIf(postgres.missing)('an erasure beside another process', () => {
     try {
       const patient = await enrolled();
       await ledger.reader.chain(patient, patientModel);
-      expect(ledger.vault.cachedSubject(patient)).toBeDefined();
+      expect(ledger.vault.subjects.byId(patient)).toBeDefined();
       accepted(await one.as('admin').post(`/api/patients/${patient}/erase`, { reason: 'request' }));
-      await until(() => Promise.resolve(ledger.vault.cachedSubject(patient) === undefined), { what: 'it forgets' });
+      await until(() => Promise.resolve(ledger.vault.subjects.byId(patient) === undefined), { what: 'it forgets' });
       const file = join(machine.path, 'erased');
       await until(() => Promise.resolve(readFileSync(file, 'utf8').includes(patient)), { what: 'it files' });
     } finally {

@@ -206,10 +206,10 @@ describe.each([
   });
 
   it.skipIf(onPostgres && postgres.missing)('outlives a rotation of the KEK and a restart', async () => {
-    ledger.vault.addKek();
-    await ledger.writer.side((db) => ledger.vault.retireOldKeks(db));
+    ledger.vault.keks.add();
+    await ledger.writer.side((db) => ledger.vault.keks.retireOld(db));
     while ((await ledger.writer.side((db) => ledger.vault.rewrapSubjects(db, 100))) > 0);
-    await ledger.writer.side((db) => ledger.vault.destroyOldKeks(db));
+    await ledger.writer.side((db) => ledger.vault.keks.destroyOld(db));
     await ledger.close();
     ledger = await open();
     const later = newSigner();

@@ -161,7 +161,7 @@ describe.each([
     const { reader, vault, writer } = await open(config);
     expect(writer.vkey).toBe(vkeys[3]);
     // Its own keys are wrapped like all others.
-    vault.addKek();
+    vault.keks.add();
     await writer.side((db) => vault.rewrapSubjects(db, 100));
     const events = await reader.events(LOG_CHAIN);
     expect(events.map(({ type, actor }) => [type, actor.id])).toEqual(

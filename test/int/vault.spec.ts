@@ -1,3 +1,4 @@
+import { decrypt, encrypt, freshKey, VaultError } from '../../src/ledger/crypto/aes-gcm.js';
 import { createCipheriv, createSecretKey, randomBytes, randomUUID } from 'node:crypto';
 import {
   chmodSync,
@@ -20,7 +21,7 @@ import type { Config } from '../../src/config/config.js';
 import { createKey, KeyFileError, loadKey, loadOrCreateKey } from '../../src/ledger/crypto/key-files.js';
 import type { Ledger } from '../../src/ledger/start/open-ledger.js';
 import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
-import { decrypt, encrypt, freshKey, Vault, VaultError } from '../../src/ledger/keys/vault.js';
+import { Vault } from '../../src/ledger/keys/vault.js';
 import { verified } from '../faults/verified.js';
 import { sharedPostgres } from '../support/engines.js';
 import {
@@ -91,22 +92,22 @@ describe('blind indexes and MACs', () => {
     const vault = new Vault(keys, 'test.example/log');
     const other = new Vault(keys, 'other.example/log');
     const all = [
-      vault.blindIndex('order', ['practice', '1']),
-      vault.blindIndex('patient-identifier', ['practice', '1']),
-      vault.blindIndex('order', ['practice1', '']),
-      vault.blindIndex('order', ['', 'practice1']),
-      vault.blindIndex('order', ['practice', '1', '']),
-      vault.blindIndex('order', ['practice1']),
-      vault.blindIndex('order', ['8:practice1:1']),
-      vault.blindIndex('order', ['1', 'practice']),
-      vault.mac('order', 'practice', '1'),
-      other.blindIndex('order', ['practice', '1']),
+      vault.index.of('order', ['practice', '1']),
+      vault.index.of('patient-identifier', ['practice', '1']),
+      vault.index.of('order', ['practice1', '']),
+      vault.index.of('order', ['', 'practice1']),
+      vault.index.of('order', ['practice', '1', '']),
+      vault.index.of('order', ['practice1']),
+      vault.index.of('order', ['8:practice1:1']),
+      vault.index.of('order', ['1', 'practice']),
+      vault.index.mac('order', 'practice', '1'),
+      other.index.of('order', ['practice', '1']),
     ];
     expect(new Set(all.map((index) => index.toString('hex'))).size).toBe(all.length);
     expect(all.every((index) => index.length === 32)).toBe(true);
     const again = new Vault(keys, 'test.example/log');
-    expect(again.blindIndex('order', ['practice', '1'])).toEqual(all[0]);
-    expect(again.blindIndex('order', ['prä', '1'])).not.toEqual(again.blindIndex('order', ['pr', 'ä1']));
+    expect(again.index.of('order', ['practice', '1'])).toEqual(all[0]);
+    expect(again.index.of('order', ['prä', '1'])).not.toEqual(again.index.of('order', ['pr', 'ä1']));
   });
 });
 
@@ -207,14 +208,14 @@ describe('rows of the ledger', () => {
     for (const id of ids) await ledger.writer.commit(count(id, 1));
     const staff = await ledger.writer.side((db) => ledger.vault.newSubject(db, randomUUID()));
     const sealed = ledger.vault.seal(staff, staff.id, 'name', 'Ann Example');
-    expect(ledger.vault.addKek()).toBe('0002');
+    expect(ledger.vault.keks.add()).toBe('0002');
     const late = randomUUID();
     await ledger.writer.commit(count(late, 1));
-    await expect(ledger.writer.side((db) => ledger.vault.destroyOldKeks(db))).rejects.toThrow(
+    await expect(ledger.writer.side((db) => ledger.vault.keks.destroyOld(db))).rejects.toThrow(
       /may still wrap.*run it again/,
     );
-    await ledger.writer.side((db) => ledger.vault.retireOldKeks(db));
-    await expect(ledger.writer.side((db) => ledger.vault.destroyOldKeks(db))).rejects.toThrow(
+    await ledger.writer.side((db) => ledger.vault.keks.retireOld(db));
+    await expect(ledger.writer.side((db) => ledger.vault.keks.destroyOld(db))).rejects.toThrow(
       /still wrapped.*run it again/,
     );
     const chunks: number[] = [];
@@ -224,7 +225,7 @@ describe('rows of the ledger', () => {
       await ledger.writer.commit(count(late, 1));
     }
     expect(chunks).toEqual([10, 10, 6, 0]);
-    expect(await ledger.writer.side((db) => ledger.vault.destroyOldKeks(db))).toEqual(['0001']);
+    expect(await ledger.writer.side((db) => ledger.vault.keks.destroyOld(db))).toEqual(['0001']);
     expect(existsSync(join(config.keysDir, 'kek-0001'))).toBe(false);
     await ledger.close();
     ledger = await openTestLedger(config);
@@ -239,7 +240,7 @@ describe('rows of the ledger', () => {
   it('are lost with the only key-encryption key that wrapped them, and nothing starts without it', async () => {
     const id = randomUUID();
     await ledger.writer.commit(count(id, 1));
-    ledger.vault.addKek();
+    ledger.vault.keks.add();
     rmSync(join(config.keysDir, 'kek-0001'));
     const late = new Vault(config.keysDir, ledger.vault.origin);
     await expect(late.subjectKey(ledger.reader.db, id)).rejects.toThrow('key-encryption key 0001 is not here');
@@ -333,7 +334,7 @@ describe.each([
     const [warm, cold, late, after] = [randomUUID(), randomUUID(), randomUUID(), randomUUID()] as const;
     await other.writer.commit(count(warm, 1));
     await rotating.writer.commit(count(cold, 1));
-    expect(rotating.vault.addKek()).toBe('0002');
+    expect(rotating.vault.keks.add()).toBe('0002');
     const rewrap = () => rotating.writer.side((db) => rotating.vault.rewrapSubjects(db, 100));
     expect(await rewrap()).toBe(2);
     // It has never held this subject's key, and knows the new key-encryption key only from the folder.
@@ -341,8 +342,8 @@ describe.each([
     expect((await other.reader.chain(cold, counterModel))?.state.total).toBe(2);
     await other.writer.commit(count(late, 1));
     expect(await rewrap()).toBe(0);
-    await rotating.writer.side((db) => rotating.vault.retireOldKeks(db));
-    expect(await rotating.writer.side((db) => rotating.vault.destroyOldKeks(db))).toEqual(['0001']);
+    await rotating.writer.side((db) => rotating.vault.keks.retireOld(db));
+    expect(await rotating.writer.side((db) => rotating.vault.keks.destroyOld(db))).toEqual(['0001']);
     await other.writer.commit(count(warm, 1));
     await other.writer.commit(count(after, 1));
     const staff = await other.writer.side((db) => other.vault.newSubject(db, randomUUID()));
@@ -388,11 +389,11 @@ describe.each([
     const [a, b] = [await start(config), await start(config)];
     const id = randomUUID();
     await a.writer.commit(count(id, 1));
-    expect([a.vault.addKek(), b.vault.addKek()]).toEqual(['0002', '0003']);
+    expect([a.vault.keks.add(), b.vault.keks.add()]).toEqual(['0002', '0003']);
     for (const { writer, vault } of [b, a]) await writer.side((db) => vault.rewrapSubjects(db, 100));
-    await a.writer.side((db) => a.vault.retireOldKeks(db));
-    expect(await a.writer.side((db) => a.vault.destroyOldKeks(db))).toEqual(['0001', '0002']);
-    expect(await b.writer.side((db) => b.vault.destroyOldKeks(db))).toEqual([]);
+    await a.writer.side((db) => a.vault.keks.retireOld(db));
+    expect(await a.writer.side((db) => a.vault.keks.destroyOld(db))).toEqual(['0001', '0002']);
+    expect(await b.writer.side((db) => b.vault.keks.destroyOld(db))).toEqual([]);
     const third = await start(config);
     expect((await third.reader.chain(id, counterModel))?.state.total).toBe(1);
   });
@@ -415,15 +416,15 @@ describe.each([
         await rotation.connect();
         await rotation.query("BEGIN; UPDATE log_head SET oldest_kek = '0002'");
         wrapping.mockImplementationOnce((subject) => stale.wrapSubjectKey(subject));
-        rotating.vault.addKek();
+        rotating.vault.keks.add();
         const written = other.writer.commit(count(id, 1));
         await until(async () => (await rotation.query(WAITING)).rows.length === 1, { what: 'the batch waits' });
         await rotation.query('COMMIT');
         await rotation.end();
         expect((await written).ok).toBe(true);
       } else {
-        rotating.vault.addKek();
-        await rotating.writer.side((db) => rotating.vault.retireOldKeks(db));
+        rotating.vault.keks.add();
+        await rotating.writer.side((db) => rotating.vault.keks.retireOld(db));
         wrapping.mockImplementationOnce((subject) => stale.wrapSubjectKey(subject));
         expect((await other.writer.commit(count(id, 1))).ok).toBe(true);
       }
@@ -433,7 +434,7 @@ describe.each([
       await expect(other.writer.side((db) => other.vault.newSubject(db, org))).rejects.toThrow(LedgerUnavailable);
       await other.writer.side((db) => other.vault.newSubject(db, org));
       await rotating.writer.side((db) => rotating.vault.rewrapSubjects(db, 100));
-      expect(await rotating.writer.side((db) => rotating.vault.destroyOldKeks(db))).toEqual(['0001']);
+      expect(await rotating.writer.side((db) => rotating.vault.keks.destroyOld(db))).toEqual(['0001']);
       const third = await start(config);
       expect((await third.reader.chain(id, counterModel))?.state.total).toBe(1);
       expect((await verified(config, [counterModel])).findings).toEqual([]);
@@ -460,7 +461,7 @@ describe('a vault without keys', () => {
     expect(readdirSync(keys)).toEqual([]);
     writeFileSync(join(keys, 'index.key'), randomBytes(32), { mode: 0o600 });
     expect(Vault.openExisting(keys, 'test.example/log')).toBeNull();
-    expect(new Vault(keys, 'test.example/log').kek).toBe('0001');
+    expect(new Vault(keys, 'test.example/log').keks.newest.id).toBe('0001');
     expect(Vault.openExisting(keys, 'test.example/log')).not.toBeNull();
     expect(createSecretKey(readFileSync(join(keys, 'kek-0001'))).symmetricKeySize).toBe(32);
   });

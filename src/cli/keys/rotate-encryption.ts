@@ -25,19 +25,19 @@ export async function runRotateEncryption(options: RotateEncryptionOptions, term
       rewrapped += more;
       line.show(() => `rewrapping: ${rewrapped} subject keys`);
     };
-    const kek = ledger.vault.addKek();
+    const kek = ledger.vault.keks.add();
     let destroyed: string[] = [];
     let emptied: boolean | null = true;
     const { writer, vault, reader } = ledger;
     const bare = options.destroyOld ? await bareSubjects(reader.db) : [];
     await rewrap(ledger, count);
     if (options.destroyOld) {
-      await writer.side((db) => vault.retireOldKeks(db));
+      await writer.side((db) => vault.keks.retireOld(db));
       // What was written under an old one up to that moment.
       await rewrap(ledger, count);
       await writer.side((db) => dropBareSubjects(db, bare));
       await forgetRequests(reader.db, vault, writer);
-      destroyed = await writer.side((db) => vault.destroyOldKeks(db));
+      destroyed = await writer.side((db) => vault.keks.destroyOld(db));
       emptied = await emptyWal(config);
     }
     line.done();

@@ -1,3 +1,4 @@
+import type { SubjectKey } from '../../ledger/keys/subject-cache.js';
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../../time/clock.js';
@@ -6,7 +7,7 @@ import { holdErasures } from '../../ledger/commit/erasure-batch.js';
 import { LedgerReader } from '../../ledger/ledger.reader.js';
 import { LedgerWriter } from '../../ledger/ledger.writer.js';
 import type { Idempotency } from '../../ledger/model.js';
-import { type SubjectKey, Vault } from '../../ledger/keys/vault.js';
+import { Vault } from '../../ledger/keys/vault.js';
 import { type Made, once, sideJob } from '../once.js';
 import { hashPassword } from './passwords.js';
 import type { Account, Holder, NewAccount } from '../people.js';
@@ -79,7 +80,7 @@ export class Accounts {
     const { num, subject, kek, wrapped_key, ...account } = row;
     // Nor is the key kept in memory then.
     const key =
-      this.vault.cachedSubject(subject) ?? this.vault.unwrapSubjectKey({ num, id: subject, kek, wrapped_key });
+      this.vault.subjects.byId(subject) ?? this.vault.unwrapSubjectKey({ num, id: subject, kek, wrapped_key });
     return {
       ...account,
       username: this.vault.open(key, row.id, 'username', row.username),
@@ -99,7 +100,7 @@ export class Accounts {
 
 /** The blind index by which an account is found again. */
 export function usernameIndex(vault: Vault, username: string): Buffer {
-  return vault.blindIndex('username', [username]);
+  return vault.index.of('username', [username]);
 }
 
 /**

@@ -80,7 +80,7 @@ export class ClientSignIn {
 
   /** @returns false when an assertion of that client with that `jti` was used already */
   private useOnce(client: string, jti: string, keptUntil: number): Promise<boolean> {
-    const id = this.vault.mac('client-assertion', client, jti);
+    const id = this.vault.index.mac('client-assertion', client, jti);
     return sideJob(this.writer, async (db) => {
       await db.query('DELETE FROM used_assertion WHERE kept_until <= ?', [this.clock.now()]);
       const [used] = await db.query('SELECT id FROM used_assertion WHERE id = ?', [id]);

@@ -1,9 +1,11 @@
+import type { Changed } from './batch-state.js';
+import type { SubjectKey } from '../keys/subject-cache.js';
 import { BatchRows, type BatchTable } from '../store/batch-statement.js';
 import { erasureSeal, nameText, rowsOf, sameRow, stateColumn } from '../store/chain-row.js';
 import { type RememberedRequest, requestRow } from '../store/remembered-requests.js';
-import type { Changed, StagedEvent } from './staging.js';
+import type { StagedEvent } from './staging.js';
 import { T } from '../store/tables.js';
-import type { SubjectKey, Vault } from '../keys/vault.js';
+import type { Vault } from '../keys/vault.js';
 
 /** What a batch adds to the log and changes beside it. */
 export interface BatchContent {

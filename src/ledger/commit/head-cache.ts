@@ -1,3 +1,6 @@
+import type { Known } from './batch-state.js';
+import type { SubjectKey } from '../keys/subject-cache.js';
+import { freshKey, VaultError } from '../crypto/aes-gcm.js';
 import { type Db, placeholders } from '../../database/db.js';
 import {
   CHAIN_COLUMNS,
@@ -13,9 +16,9 @@ import { LOG_CHAIN } from '../core/record/entry.js';
 import { logModel } from '../log-chain/log-chain.js';
 import { type ChainModel, type Command, isNamed } from '../model.js';
 import { idempotencyKey, type RememberedRequest, requestOf } from '../store/remembered-requests.js';
-import { type Known, type Staging } from './staging.js';
+import type { Staging } from './staging.js';
 import { Recent } from '../core/recently-used.js';
-import { freshKey, type SubjectKey, type SubjectRow, type Vault, VaultError } from '../keys/vault.js';
+import { type SubjectRow, type Vault } from '../keys/vault.js';
 import { refold } from '../read/chain-events.js';
 
 /** Reads what a batch of commands needs, and keeps decrypted chain heads from batch to batch. */
@@ -62,7 +65,7 @@ export class HeadCache {
   /** Takes over what a batch leaves, before it is written: {@link retract} if it never is. */
   put(staging: Staging): void {
     for (const { head } of staging.changed.values()) this.keep(head);
-    for (const subject of staging.madeSubjects) this.vault.remember(subject);
+    for (const subject of staging.madeSubjects) this.vault.subjects.remember(subject);
     this.nextSubject += staging.madeSubjects.length;
   }
 
@@ -73,14 +76,14 @@ export class HeadCache {
       else if (id === LOG_CHAIN) this.logHead = null;
       else this.heads.delete(id);
     }
-    for (const subject of staging.madeSubjects) this.vault.forget(subject.id);
+    for (const subject of staging.madeSubjects) this.vault.subjects.forget(subject.id);
     this.nextSubject -= staging.madeSubjects.length;
   }
 
   clear(): void {
     this.logHead = undefined;
     this.heads.clear();
-    this.vault.forgetAll();
+    this.vault.subjects.clear();
   }
 
   /** Forgets the chains that have entries from this log index on, and the keys of subjects that these entries erased. */
@@ -91,7 +94,7 @@ export class HeadCache {
       [size],
     );
     for (const { id, subject, known } of rows) {
-      if (known === null) this.vault.forgetNumber(subject);
+      if (known === null) this.vault.subjects.forgetNumber(subject);
       if (id === LOG_CHAIN) this.logHead = undefined;
       else this.heads.delete(id);
     }
@@ -127,7 +130,7 @@ export class HeadCache {
     }
     const subjects = new Map<string, SubjectKey>();
     for (const id of wanted.subjects) {
-      const subject = this.vault.cachedSubject(id);
+      const subject = this.vault.subjects.byId(id);
       if (!subject) return null;
       subjects.set(id, subject);
     }
@@ -211,7 +214,7 @@ export class HeadCache {
     const found = new Map<string, SubjectKey>();
     const missing: string[] = [];
     for (const id of ids) {
-      const subject = this.vault.cachedSubject(id);
+      const subject = this.vault.subjects.byId(id);
       if (subject) found.set(id, subject);
       else missing.push(id);
     }

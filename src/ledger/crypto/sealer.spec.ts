@@ -1,8 +1,8 @@
+import { decrypt } from './aes-gcm.js';
 import * as fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { freshBytes } from './random.js';
 import { lengthOf, type Part, Sealer, type Secret } from './sealer.js';
-import { decrypt } from '../keys/vault.js';
 
 const sealers: Sealer[] = [];
 const reports: string[] = [];

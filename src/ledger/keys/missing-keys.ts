@@ -1,7 +1,7 @@
+import { INDEX_KEY } from './blind-index.js';
 import type { Db } from '../../database/db.js';
 import { kekIds } from './kek-files.js';
 import { loadKey } from '../crypto/key-files.js';
-import { INDEX_KEY } from './vault.js';
 
 /**
  * Files that the keys folder lacks of those with which the database was written: what is encrypted does not open without

@@ -1,9 +1,10 @@
+import { decrypt } from '../crypto/aes-gcm.js';
 import { type Db, placeholders } from '../../database/db.js';
 import { type ChainRow, subjectOf } from '../store/chain-row.js';
 import { LOG_CHAIN } from '../core/record/entry.js';
 import type { ChainModel, CommittedEvent } from '../model.js';
 import { openClear, openEvent, splitPayload } from '../store/payload.js';
-import { decrypt, type Vault } from '../keys/vault.js';
+import { type Vault } from '../keys/vault.js';
 
 /** An event with what its receipt needs. */
 export interface StoredEvent extends CommittedEvent {

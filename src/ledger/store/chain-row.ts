@@ -1,9 +1,11 @@
+import type { SubjectKey } from '../keys/subject-cache.js';
+import { decrypt, freshKey, VaultError } from '../crypto/aes-gcm.js';
 import type { ChainKind } from '../core/record/event.js';
 import { ZERO32 } from '../core/record/entry.js';
 import { shapeOf, tableName, type TableShape } from '../../database/declare.js';
 import type { ChainModel, OutsideName, Row } from '../model.js';
 import type { Secret } from '../crypto/sealer.js';
-import { decrypt, freshKey, type SubjectKey, type Vault, VaultError } from '../keys/vault.js';
+import { type Vault } from '../keys/vault.js';
 
 /** The newest state of one chain as the writer holds it. Never changed in place. */
 export interface ChainHead {
@@ -34,7 +36,7 @@ export const ERASED = 'erased/1';
 
 /** What column `state` of an erased chain holds: it binds the columns that no payload answers for any more. */
 export function erasureSeal(vault: Vault, chain: string, kind: string, subject: number): Buffer {
-  return vault.mac('erased', chain, kind, String(subject));
+  return vault.index.mac('erased', chain, kind, String(subject));
 }
 
 /** A read-model row, its values in column order. */
@@ -109,7 +111,7 @@ export function namesOf(vault: Vault, names: readonly OutsideName[]): Map<string
 }
 
 export function blindOf(vault: Vault, { domain, parts }: OutsideName): string {
-  return vault.blindIndex(domain, parts).toString('hex');
+  return vault.index.of(domain, parts).toString('hex');
 }
 
 export function nameText(name: OutsideName): string {

@@ -1,10 +1,10 @@
+import { VaultError } from '../crypto/aes-gcm.js';
 import type { ChainKind, EventSignature, JsonObject, LedgerEvent } from '../core/record/event.js';
 import { commit, commitMembers, type Member, parsePayload, payloadText } from '../core/record/commitment.js';
 import { decodeEntry } from '../core/record/entry.js';
 import type { Hasher } from '../core/hasher.js';
 import { jcs } from '../core/jcs.js';
 import { nodeHasher } from '../crypto/node-hasher.js';
-import { VaultError } from '../keys/vault.js';
 
 const SALT = 32;
 

@@ -17,12 +17,12 @@ const MAC_BYTES = 32;
 
 /** Under which a request is remembered: its client and the key that the client chose. */
 export function idempotencyKey(vault: Vault, { client, key }: Pick<Idempotency, 'client' | 'key'>): Buffer {
-  return vault.mac('idempotency-key', client, key);
+  return vault.index.mac('idempotency-key', client, key);
 }
 
 /** By which the same request is known again. */
 export function requestMac(vault: Vault, { client, request }: Pick<Idempotency, 'client' | 'request'>): Buffer {
-  return vault.mac('idempotency-request', client, request);
+  return vault.index.mac('idempotency-request', client, request);
 }
 
 /** In place of the MAC of a request about what was erased since: it is known by its key alone. */
@@ -43,7 +43,7 @@ export function requestSeal(
   { request, first, count, usedAt }: Omit<RememberedRequest, 'chains'>,
   chains: string,
 ): Buffer {
-  return vault.mac(
+  return vault.index.mac(
     'idempotency-seal',
     key.toString('hex'),
     request.toString('hex'),

@@ -1,3 +1,5 @@
+import type { Changed } from '../commit/batch-state.js';
+import type { SubjectKey } from '../keys/subject-cache.js';
 import { randomUUID } from 'node:crypto';
 import type { Db } from '../../database/db.js';
 import type { BatchContent } from '../commit/batch-content.js';
@@ -16,8 +18,8 @@ import { HeadCache } from '../commit/head-cache.js';
 import { isNext, type LostEvent, RestoreRefused } from './lost-part.js';
 import { accept, type ChainModel, type ChainRef, type Command, type SubjectSaid, SYSTEM } from '../model.js';
 import { payloadBytes } from '../store/payload.js';
-import type { Changed, StagedEvent } from '../commit/staging.js';
-import type { SubjectKey, SubjectRow, Vault } from '../keys/vault.js';
+import type { StagedEvent } from '../commit/staging.js';
+import type { SubjectRow, Vault } from '../keys/vault.js';
 
 export interface RestoreTools {
   readonly db: Db;
@@ -107,7 +109,7 @@ export class RestoredBatch implements BatchContent {
   /** The subject of that id; where there is none yet, a new one. */
   private async subject(id: string): Promise<SubjectKey> {
     const { db, vault } = this.tools;
-    const known = this.madeSubjects.find((made) => made.id === id) ?? vault.cachedSubject(id);
+    const known = this.madeSubjects.find((made) => made.id === id) ?? vault.subjects.byId(id);
     if (known) return known;
     const [row] = await db.query<SubjectRow>('SELECT num, id, kek, wrapped_key FROM subject WHERE id = ?', [id]);
     if (row) return vault.subjectFromRow(row);
@@ -134,7 +136,7 @@ export class RestoredBatch implements BatchContent {
       model,
       rows: rowsOf(model, head.state, head.num, head.subject.num),
       names: new Map(
-        model.names(head.state).map((name) => [nameText(name), this.tools.vault.blindIndex(name.domain, name.parts)]),
+        model.names(head.state).map((name) => [nameText(name), this.tools.vault.index.of(name.domain, name.parts)]),
       ),
     });
   }

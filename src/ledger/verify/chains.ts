@@ -1,3 +1,4 @@
+import { decrypt } from '../crypto/aes-gcm.js';
 import type { LedgerEvent } from '../core/record/event.js';
 import { type Db, placeholders } from '../../database/db.js';
 import {
@@ -22,7 +23,7 @@ import type { TableShape } from '../../database/declare.js';
 import type { ChainModel } from '../model.js';
 import { nodeHasher } from '../crypto/node-hasher.js';
 import { openEvent, splitPayload } from '../store/payload.js';
-import { decrypt, type Vault } from '../keys/vault.js';
+import { type Vault } from '../keys/vault.js';
 import { bytes, integer } from './cells.js';
 import { groupBy } from '../core/group-by.js';
 import { erasureOf, type EventRow, isMinuteOf, readable } from './chain-rows.js';
@@ -174,7 +175,7 @@ export class ChainAudit {
       if (row.subject_id === null)
         this.findings.add('missing', 'subject', { num: row.subject }, 'there is no such subject');
       // That is no sign of tampering.
-      else if (this.vault.lacksKek(row.kek))
+      else if (this.vault.keks.lacks(row.kek))
         return this.findings.add('missing', 'chain', where, `the keys folder lacks key-encryption key ${row.kek}`);
       return wrong('chain', 'its data key does not open under its subject');
     }
@@ -251,7 +252,7 @@ export class ChainAudit {
 
   /** The keys folder is read once for all chains that were erased under the same key-encryption key. */
   private isHeldUpTo(kek: string): boolean {
-    const known = this.heldUpTo.get(kek) ?? this.vault.holdsUpTo(kek);
+    const known = this.heldUpTo.get(kek) ?? this.vault.keks.holdsUpTo(kek);
     this.heldUpTo.set(kek, known);
     return known;
   }

@@ -21,7 +21,7 @@ export async function verifyClients(db: Db, vault: Vault | null, findings: Findi
     // A key-encryption key that is not there is a finding of its own.
     else if (
       vault &&
-      !vault.lacksKek(text(row.kek)) &&
+      !vault.keks.lacks(text(row.kek)) &&
       !(await opens(db, vault, text(row.subject), id, bytes(row.keys)))
     )
       findings.add('tampered', 'client', { id }, 'its keys are not those that were stored');

@@ -33,11 +33,11 @@ async function verifyKeys(db: Db, vault: Vault, findings: Findings): Promise<Rea
     );
     for (const row of rows) {
       try {
-        vault.remember(vault.unwrapSubjectKey(row));
+        vault.subjects.remember(vault.unwrapSubjectKey(row));
       } catch {
         const kek = text(row.kek);
         // Once for all that it wraps: the rows are whole.
-        if (vault.lacksKek(kek)) lacking.add(kek);
+        if (vault.keks.lacks(kek)) lacking.add(kek);
         else findings.add('tampered', 'subject', { num: integer(row.num) }, 'its key does not open');
       }
     }
@@ -59,6 +59,6 @@ async function verifyKeys(db: Db, vault: Vault, findings: Findings): Promise<Rea
 async function verifyOldestKek(db: Db, vault: Vault, lacking: ReadonlySet<string>, findings: Findings): Promise<void> {
   const [head] = await db.query<{ oldest_kek: unknown }>('SELECT oldest_kek FROM log_head');
   const oldest = text(head?.oldest_kek);
-  if (head && oldest !== '0001' && !vault.hasKek(oldest) && !lacking.has(oldest))
+  if (head && oldest !== '0001' && !vault.keks.has(oldest) && !lacking.has(oldest))
     findings.add('tampered', 'log_head', {}, 'oldest_kek is no key-encryption key that is there');
 }
