@@ -1,4 +1,4 @@
-/** The tables that `npm run docs` writes into the pages: each is made from the code that it describes. */
+/** What `npm run docs` writes into the pages, tables and a drawing: each is made from the code that it describes. */
 import type { Command } from 'commander';
 import { buildProgram, commandsOf } from '../../src/cli/program.js';
 import { EXIT_MEANINGS } from '../../src/cli/program-help.js';
@@ -7,6 +7,7 @@ import { Config, settings } from '../../src/config/config.js';
 import { IMPORT_REASONS } from '../../src/import/reasons.js';
 import { REFUSALS } from '../../src/refusals/refusals.js';
 import { attacksInMarkdown, linesInMarkdown } from '../attacks/readme.js';
+import { drawing } from './floors.js';
 import { code, markdownTable } from './markdown.js';
 
 /** By the name that stands in a page's markers. */
@@ -18,6 +19,7 @@ export const TABLES: Readonly<Record<string, () => string>> = {
   'import-reasons': importReasonsInMarkdown,
   'attack-lines': linesInMarkdown,
   attacks: attacksInMarkdown,
+  floors: () => `\`\`\`mermaid\n${drawing()}\`\`\`\n`,
 };
 
 function settingsInMarkdown(): string {
