@@ -3,6 +3,7 @@ import { Clock } from '../time/clock.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { SYSTEM } from '../ledger/model.js';
+import { pruneRequests } from '../ledger/upkeep/prune-requests.js';
 import { prescriptionModel } from '../prescription/chain-models.js';
 import type { Prescription } from '../prescription/state.js';
 import { decideTimer } from '../prescription/timer.js';
@@ -79,6 +80,12 @@ export class Sweep {
     }
     const end = judgedUpTo ?? passed;
     if (end > start) await this.move(start, end);
+  }
+
+  /** Forgets requests that are too old to be repeated. @throws on outage */
+  async requests(): Promise<void> {
+    const now = this.clock.now();
+    for (const table of ['idempotency', 'idempotent_request'] as const) await pruneRequests(this.writer, table, now);
   }
 
   /** The next sweep begins at the first entry: the dead letters that the cursor passed may be forgotten. */

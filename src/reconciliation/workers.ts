@@ -80,9 +80,10 @@ export class Workers implements OnModuleInit, OnApplicationBootstrap, BeforeAppl
     return (await this.lag()) === 0 && (await this.sweep.waiting()) === 0;
   }
 
-  /** One sweep: what time changes, then what jobs missed. @throws on outage */
+  /** One sweep: what time changes, requests too old to be repeated, then what jobs missed. @throws on outage */
   async sweepOnce(): Promise<void> {
     await this.sweep.timers();
+    await this.sweep.requests();
     const [cursor] = await this.reader.db.query<{ next: number }>(
       "SELECT next FROM relay_cursor WHERE name = 'reconcile'",
     );

@@ -56,7 +56,7 @@ interface Request {
   first: number;
   count: number;
   chains: string;
-  used_at: number;
+  used_at: number | null;
 }
 
 /** A chain as it is written, entry by entry. */

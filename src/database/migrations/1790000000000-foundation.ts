@@ -49,7 +49,7 @@ export class Foundation1790000000000 implements MigrationInterface {
       'CREATE INDEX erasure_first ON erasure (first)',
       `CREATE TABLE idempotency (
         key ${bytes} PRIMARY KEY NOT NULL, request ${bytes} NOT NULL, first ${int} NOT NULL, count integer NOT NULL,
-        chains text NOT NULL, used_at ${int} NOT NULL)${keyed}`,
+        chains text NOT NULL, used_at ${int})${keyed}`,
       'CREATE INDEX idempotency_used_at ON idempotency (used_at)',
 
       `CREATE TABLE organisation (

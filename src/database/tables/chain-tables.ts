@@ -1,6 +1,6 @@
 /** What happened, encrypted beside the log, and whose it is. */
 import { EntitySchema } from 'typeorm';
-import { bigint, bytes, integer, key, text, unique, uuid } from '../declare.js';
+import { bigint, bytes, integer, key, nullable, text, unique, uuid } from '../declare.js';
 
 export const subject = new EntitySchema({
   name: 'subject',
@@ -44,10 +44,13 @@ export const erasure = new EntitySchema({
   indices: [{ name: 'erasure_first', columns: ['first'] }],
 });
 
-/** Requests with an `Idempotency-Key` that were recorded, by MACs alone. `used_at`: when the key was first used, ms. */
+/**
+ * Requests with an `Idempotency-Key` that were recorded, by MACs alone. `used_at`: when the key was first used, ms; null
+ * where the row is kept for ever, because the actor signed the key as the commandId.
+ */
 export const idempotency = new EntitySchema({
   name: 'idempotency',
-  columns: { key: key(bytes), request: bytes, first: bigint, count: integer, chains: text, used_at: bigint },
+  columns: { key: key(bytes), request: bytes, first: bigint, count: integer, chains: text, used_at: nullable(bigint) },
   indices: [{ name: 'idempotency_used_at', columns: ['used_at'] }],
   withoutRowid: true,
 });

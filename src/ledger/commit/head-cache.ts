@@ -236,7 +236,7 @@ export class HeadCache {
       first: number;
       count: number;
       chains: string;
-      used_at: number;
+      used_at: number | null;
     }>(`SELECT key, request, first, count, chains, used_at FROM idempotency WHERE key IN ${placeholders(keys)}`, keys);
     return new Map(
       rows.map((row) => [

@@ -163,7 +163,9 @@ export class Staging {
     this.entries.push(...staged);
     if (remembers && staged.length > 0) {
       const chains = slots.map((slot) => slot.head?.num ?? -1);
-      this.state.remember(key, { request, first, count: staged.length, chains, usedAt: this.now });
+      const signed = staged.some(({ event }) => event.signature !== undefined);
+      const usedAt = signed ? null : this.now;
+      this.state.remember(key, { request, first, count: staged.length, chains, usedAt });
     }
     return {
       kind: 'events',

@@ -9,11 +9,17 @@ export interface RememberedRequest {
   readonly count: number;
   /** Chain numbers by the position of the chain in the command. */
   readonly chains: readonly number[];
-  /** When the key was first used, ms since 1970. */
-  readonly usedAt: number;
+  /**
+   * When the key was first used, ms since 1970; null for a signed request. Its key is the commandId that the actor
+   * signed, which is used once for ever, so that its row is never pruned.
+   */
+  readonly usedAt: number | null;
 }
 
 const MAC_BYTES = 32;
+
+/** How long a request is remembered at least, ms: 30 days. Then its key may be pruned, and the same key is a new request. */
+export const REQUEST_LIFE_MS = 30 * 24 * 60 * 60 * 1000;
 
 /** Under which a request is remembered: its client and the key that the client chose. */
 export function idempotencyKey(vault: Vault, { client, key }: Pick<Idempotency, 'client' | 'key'>): Buffer {

@@ -18,7 +18,7 @@ interface RequestRow {
   first: number;
   count: number;
   chains: string;
-  used_at: number;
+  used_at: number | null;
 }
 
 /**

@@ -283,7 +283,7 @@ export class ChainAudit {
       this.checkTime(idx, time, opened);
       this.payloads++;
       this.noteInstant(idx, opened);
-      this.marks.read(idx, keyed);
+      this.marks.read(idx, keyed, opened);
       return opened;
     } catch {
       this.findings.add('tampered', 'payload', { index: idx }, 'is not what its entry commits to');

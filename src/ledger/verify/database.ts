@@ -6,6 +6,7 @@ import { entryTime } from '../core/record/entry.js';
 import { lossInWords } from '../core/statements/continuation.js';
 import { type KeyHistory, readKeyHistory } from '../read/key-history.js';
 import { TILE_WIDTH } from '../core/tlog/tiles.js';
+import { Clock } from '../../time/clock.js';
 import type { ChainModel } from '../model.js';
 import type { HeadRow } from '../store/tip.js';
 import type { Vault } from '../keys/vault.js';
@@ -39,6 +40,8 @@ export interface DatabaseToVerify {
   /** Last checkpoint of the head file, null when there is none. */
   readonly remembered: string | null;
   readonly models: readonly ChainModel[];
+  /** By which it is told what is too old to be remembered (default: the machine's). */
+  readonly clock?: Clock;
 }
 
 /**
@@ -111,7 +114,7 @@ async function verifySnapshot(
   await verifyErasures(db, findings);
   await verifyClients(db, input.vault, findings);
   const checked = input.vault
-    ? await verifyChains(db, input.vault, history, input.models, head, audit, findings, progress)
+    ? await verifyChains(db, input.vault, history, input, head, audit, findings, progress)
     : null;
   const orphans = await db.query<{ idx: number }>(
     'SELECT idx FROM payload WHERE idx NOT IN (SELECT idx FROM entry) LIMIT 50',
@@ -176,14 +179,14 @@ async function verifyChains(
   db: Db,
   vault: Vault,
   { names }: KeyHistory,
-  models: readonly ChainModel[],
+  { models, clock = new Clock() }: Pick<DatabaseToVerify, 'models' | 'clock'>,
   head: HeadRow,
   entries: EntryAudit,
   findings: Findings,
   progress: (step: Progress) => void,
 ): Promise<ChainAudit> {
   const total = entries.chains.size;
-  const marks = new RequestMarks(entries.tree.size);
+  const marks = new RequestMarks(entries.tree.size, clock.now());
   const comparable = hasReadModelsOf(readModelsVersion(models), head, findings);
   const readModels = comparable ? readModelsOf(models).map(shapeOf) : [];
   const audit = new ChainAudit(db, vault, names, models, readModels, findings, marks);

@@ -1,5 +1,6 @@
 import type { Db } from '../../database/db.js';
-import { requestOf, requestSeal } from '../store/remembered-requests.js';
+import type { LedgerEvent } from '../core/record/event.js';
+import { REQUEST_LIFE_MS, requestOf, requestSeal } from '../store/remembered-requests.js';
 import type { Vault } from '../keys/vault.js';
 import { bytes, integer, text } from './cells.js';
 import type { Findings } from './report.js';
@@ -7,19 +8,28 @@ import type { Findings } from './report.js';
 /** Rows that are read together. */
 const PAGE = 2000;
 
-const MARK = { unread: 0, plain: 1, keyed: 2, erased: 3, remembered: 4 } as const;
+const MARK = { unread: 0, plain: 1, keyed: 2, erased: 3, remembered: 4, old: 5 } as const;
 
 /** What the payloads say of the requests that they answer, a byte an entry. */
 export class RequestMarks {
   private readonly marks: Uint8Array;
 
-  constructor(readonly size: number) {
+  /** @param now ms since 1970: what was asked {@link REQUEST_LIFE_MS} ago may be forgotten */
+  constructor(
+    readonly size: number,
+    private readonly now: number,
+  ) {
     this.marks = new Uint8Array(size);
   }
 
-  /** @param keyed as the opened payload says */
-  read(index: number, keyed: boolean): void {
-    this.marks[index] = keyed ? MARK.keyed : MARK.plain;
+  /**
+   * @param keyed as the opened payload says
+   * @param event what it holds; a signed request is remembered for ever
+   */
+  read(index: number, keyed: boolean, { recordedAt, signature }: LedgerEvent): void {
+    const mayBeForgotten = signature === undefined && Date.parse(recordedAt) < this.now - REQUEST_LIFE_MS;
+    if (!keyed) this.marks[index] = MARK.plain;
+    else this.marks[index] = mayBeForgotten ? MARK.old : MARK.keyed;
   }
 
   /** The payload is gone rightly: what it said of its request is not known any more. */
@@ -30,18 +40,19 @@ export class RequestMarks {
   /** @returns false when the event at that index is not the first of a request, or of one that is remembered already */
   remember(index: number): boolean {
     const mark = this.marks[index];
-    if (mark === MARK.keyed) this.marks[index] = MARK.remembered;
+    const known = mark === MARK.keyed || mark === MARK.old;
+    if (known) this.marks[index] = MARK.remembered;
     // A payload that could not be opened is a finding of its own.
-    return mark === MARK.keyed || mark === MARK.erased || mark === MARK.unread;
+    return known || mark === MARK.erased || mark === MARK.unread;
   }
 
-  /** Events whose request no row remembers. */
+  /** Events whose request no row remembers, though one must. */
   *forgotten(): Generator<number> {
     for (let at = this.marks.indexOf(MARK.keyed); at >= 0; at = this.marks.indexOf(MARK.keyed, at + 1)) yield at;
   }
 }
 
-/** Every remembered request is as the writer sealed it, and every request that was to be remembered is. */
+/** Every remembered request is as the writer sealed it, and every request that must be remembered is. */
 export async function verifyRequests(db: Db, vault: Vault, marks: RequestMarks, findings: Findings): Promise<void> {
   const wrong = (first: number, what: string): void => findings.add('tampered', 'idempotency', { first }, what);
   // On SQLite all that is no blob sorts before the empty one.
@@ -62,7 +73,7 @@ export async function verifyRequests(db: Db, vault: Vault, marks: RequestMarks, 
       const sealed = requestSeal(
         vault,
         key,
-        { request: mac, first, count, usedAt: integer(row.used_at) },
+        { request: mac, first, count, usedAt: row.used_at === null ? null : integer(row.used_at) },
         text(row.chains),
       );
       if (!(first >= 0 && first + count <= marks.size) || !request.subarray(mac.length).equals(sealed))

@@ -1,0 +1,31 @@
+import type { LedgerWriter } from '../ledger.writer.js';
+import { REQUEST_LIFE_MS } from '../store/remembered-requests.js';
+
+/** Rows that one transaction deletes: few enough that no write waits long behind it. */
+const PAGE = 500;
+
+/**
+ * Forgets requests whose key was first used longer ago than {@link REQUEST_LIFE_MS}, page by page between the batches:
+ * from then on the same key is a new request. Signed requests stay.
+ * @param now ms since 1970
+ * @throws {LedgerUnavailable} on outage; the pages until then are done
+ */
+export async function pruneRequests(
+  writer: LedgerWriter,
+  table: 'idempotency' | 'idempotent_request',
+  now: number,
+): Promise<void> {
+  const before = now - REQUEST_LIFE_MS;
+  for (let more = true; more;) {
+    more = await writer.side(async (db) => {
+      const rows = await db.query<{ used_at: number }>(
+        `SELECT used_at FROM ${table} WHERE used_at < ? ORDER BY used_at LIMIT ?`,
+        [before, PAGE],
+      );
+      const last = rows.at(-1);
+      // A batch's requests share their instant and go together.
+      if (last) await db.query(`DELETE FROM ${table} WHERE used_at <= ?`, [last.used_at]);
+      return rows.length === PAGE;
+    });
+  }
+}
