@@ -1,9 +1,32 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, normalize } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { arrows, FLOORS, floorOf, folderOf, imports, sources } from '../test/docs/floors.js';
 
 const SOURCES = new URL('.', import.meta.url).pathname;
+
+/** Without Nest, TypeORM and Redis. */
+const AUDIT_MAY_IMPORT = ['audit', 'ledger/core', 'ledger/crypto', 'net', 'time', 'config', 'sqlite'];
+const isIn = (file: string, folders: readonly string[]): boolean =>
+  folders.some((folder) => file.startsWith(`${folder}/`));
+
+/** Packages that a service needs, and an auditor's command does not. */
+const SERVICE_PACKAGE = /^(?:@nestjs\/.+|typeorm|bullmq|ioredis|pg)$/;
+
+/** What a file loads when it is loaded itself: paths of ours, and names of packages. Types are gone by then. */
+function loadedBy(file: string): string[] {
+  const text = readFileSync(join(SOURCES, file), 'utf8');
+  return [...text.matchAll(/^(?:import|export)(?! type\b)(?:[^;']*? from)? '([^']+)';$/gm)].map(([, from = '']) =>
+    from.startsWith('.') ? normalize(join(dirname(file), from)).replace(/\.js$/, '.ts') : from,
+  );
+}
+
+/** Everything that is loaded with these files, the files themselves included. */
+function loadedWith(files: readonly string[]): Set<string> {
+  const loaded = new Set(files);
+  for (const file of loaded) if (file.endsWith('.ts')) for (const next of loadedBy(file)) loaded.add(next);
+  return loaded;
+}
 
 describe('the floors', () => {
   it('has a floor for every folder', () => {
@@ -20,6 +43,23 @@ describe('the floors', () => {
     const inside = imports.filter(({ from }) => from.startsWith('ledger/core/'));
     expect(inside.length).toBeGreaterThan(50);
     expect(inside.filter(({ to }) => !to.startsWith('ledger/core/'))).toEqual([]);
+  });
+
+  it('lets audit import what runs without Nest, TypeORM and Redis only', () => {
+    const inside = imports.filter(({ from }) => isIn(from, ['audit']));
+    expect(inside.length).toBeGreaterThan(100);
+    expect(inside.filter(({ to }) => !isIn(to, AUDIT_MAY_IMPORT))).toEqual([]);
+  });
+
+  it.each([
+    ['follower and witness', ['audit']],
+    ["an auditor's commands", ['cli/audit', 'cli/program-audit.ts', 'cli/program.ts']],
+  ])('loads nothing that only a service needs: %s', (_, parts) => {
+    const files = sources.filter((file) => isIn(file, parts) || parts.includes(file));
+    const loaded = loadedWith(files);
+    expect(files.length).toBeGreaterThan(5);
+    expect(loaded.size).toBeGreaterThan(files.length + 20);
+    expect([...loaded].filter((one) => SERVICE_PACKAGE.test(one))).toEqual([]);
   });
 
   it('names the SQLite driver in one file', () => {

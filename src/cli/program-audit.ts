@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { FollowCommandOptions, TrustOptions } from './audit/follow.js';
+import type { FollowOptions } from './audit/follow.js';
 import type { ProofOptions } from './audit/proof.js';
+import type { TrustOptions } from './audit/trust.js';
 import type { WitnessOptions } from './audit/witness.js';
 import { type Done, help, json, progress, vkeys } from './program-help.js';
 import type { Terminal } from './terminal.js';
@@ -98,21 +99,15 @@ function addFollow(audit: Command, terminal: Terminal, done: Done): void {
   audit
     .command('follow')
     .description('check a log as an auditor does, again and again, and remember what it has signed')
-    .argument('<url>', 'where the service, or a replica of its log, is reached, https://…')
-    .requiredOption('--dir <folder>', 'where what was checked stays, and evidence; one log, one folder')
+    .argument('<url>', 'the public address of the service, https://…')
+    .requiredOption('--dir <folder>', "the follower's memory and its evidence; one folder for each log")
     .addOption(vkeys("the log's verifier key to trust"))
     .option('--policy <file>', 'trusted log, witnesses and the quorum that is needed (C2SP tlog-policy)')
-    .option('--from-replica', "<url> is a replica: it has no payloads, so that it cannot show the log's own chain")
     .option('--client-id <id>', 'sign in as this machine, an auditor: entries are not public')
     .option('--key <file>', 'its private key (`rxledger keys new machine` makes one)')
-    .option('--sign-in <url>', 'the service whose tokens let read entries, where that is not <url>: of a replica')
-    .option('--audience <url>', 'what that service calls itself (its PUBLIC_URL), where that is not its URL')
-    .option('--token <file>', 'an access token that somebody keeps fresh there, in the place of --client-id and --key')
     .option('--once', 'look once')
     .addOption(new Option('--interval <seconds>', 'pause between two looks').argParser(readSeconds).default(10))
-    .option('--replica', 'keep tiles and entries in <folder>/log too, and serve them as /log (not with --once)')
-    .option('--host <host>', "the replica's address", '127.0.0.1')
-    .addOption(new Option('--port <port>', "the replica's port; 0 takes a free one").argParser(readPort).default(7381))
+    .option('--replica', 'also keep all files of the log in <folder>/log, for `log restore` and any static web server')
     .addOption(json())
     .addOption(progress())
     .addHelpText(
@@ -123,23 +118,27 @@ function addFollow(audit: Command, terminal: Terminal, done: Done): void {
           'until an alarm',
         ],
         ['rxledger audit follow https://rx.example --dir rx --policy policy.txt --once --json …', 'one look, one line'],
-        ['rxledger audit follow https://rx.example --dir rx --vkey "$VKEY" --replica --port 8080 …', 'an own copy'],
-        [
-          'rxledger audit follow https://copy.example --from-replica --sign-in https://rx.example --dir rx --vkey "$VKEY" …',
-          "somebody's copy of it",
-        ],
+        ['rxledger audit follow https://rx.example --dir rx --vkey "$VKEY" --replica …', 'with a copy of the log'],
       ),
     )
     .addHelpText(
       'after',
       `
-Ends with 1 at the first alarm; what shows it is in <folder>/evidence (\`rxledger audit evidence\` checks it anywhere). A
-replica is served on as it was before the alarm: then it ends at a signal, with 1 all the same.
-Alarms: signature, log (another log answers), rollback, fork, quorum (of --policy is not met), files (a tile or bundle
-is not the signed one, or the log's own chain is not shown as it is), entry (one breaks a rule). A log that is away
-ends a look with 3 under --once; without it the next look is waited for. With --json a line a look.`,
+It ends with 1 at the first alarm and keeps evidence in <folder>/evidence, which \`rxledger audit evidence\` checks
+anywhere. A replica stays as it was before the alarm. Alarms:
+
+  signature  no trusted key has signed the checkpoint
+  log        another log answers
+  rollback   the log is shorter than it was
+  fork       the log has signed two histories
+  quorum     too few witnesses of --policy have cosigned
+  files      a tile, a bundle or an event of the log's own chain is missing or is not the signed one
+  entry      an entry breaks a rule
+
+With --once it ends with 3 when the log is away; otherwise it waits for the next look. --json prints a line for each
+look.`,
     )
-    .action(async (url: string, options: FollowCommandOptions) =>
+    .action(async (url: string, options: FollowOptions) =>
       done(await (await import('./audit/follow.js')).runFollow(url, options, terminal)),
     );
 }
@@ -154,10 +153,13 @@ function addEvidence(audit: Command, terminal: Terminal, done: Done): void {
     .addOption(json())
     .addHelpText(
       'after',
-      help(['rxledger audit evidence rx/evidence/fork-….json --vkey "$VKEY"', '0: proved, 1: not proved by itself']),
+      help([
+        'rxledger audit evidence rx/evidence/fork-….json --vkey "$VKEY"',
+        'ends with 0: proved; 1: only the follower says so',
+      ]),
     )
     .action(async (file: string, options: TrustOptions) =>
-      done(await (await import('./audit/follow.js')).runEvidence(file, options, terminal)),
+      done(await (await import('./audit/evidence.js')).runEvidence(file, options, terminal)),
     );
 }
 

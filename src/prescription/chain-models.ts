@@ -6,6 +6,7 @@ import { evolveSupply } from './evolve-supply.js';
 import type { Prescription, Supply } from './state.js';
 import { currentIssue, nextTimer } from './queries.js';
 import { custody, prescriptionRow, supplyRow } from './read-models.js';
+import { SIGNABLE_ON_PRESCRIPTION, SIGNABLE_ON_SUPPLY } from './signable.js';
 
 /** How the world outside names an order; found again through a blind index. */
 export function orderName({ issuer, number }: OrderName): OutsideName {
@@ -18,18 +19,7 @@ export const prescriptionModel: ChainModel<Prescription> = {
   stateVersion: 2,
   rowsVersion: 1,
   readModels: [prescriptionRow, custody],
-  signable: [
-    'order.issued/1',
-    // Nobody imports in the name of somebody who signs; who invents such an order would have to sign it.
-    'order.imported/1',
-    'order.cancel-requested/1',
-    'dispense.claimed/1',
-    'dispense.released/1',
-    'dispense.recorded/1',
-    'dispense.not-dispensed/1',
-    'dispense.reversed/1',
-    'dispense.reported/1',
-  ],
+  signable: SIGNABLE_ON_PRESCRIPTION,
   consequences: {
     'order.cancelled/1': [
       'order.issued/1',
@@ -76,7 +66,7 @@ export const supplyModel: ChainModel<Supply> = {
   stateVersion: 1,
   rowsVersion: 1,
   readModels: [supplyRow],
-  signable: ['dispense.reported/1'],
+  signable: SIGNABLE_ON_SUPPLY,
   evolve: evolveSupply,
   rows: (supply, { chain, subject }) => [
     {

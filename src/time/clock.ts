@@ -1,7 +1,4 @@
-import { Injectable } from '@nestjs/common';
-
 /** The one source of the current instant. Injected, so that a demo or a test can play another time. */
-@Injectable()
 export class Clock {
   /** Milliseconds since 1970-01-01T00:00:00Z. */
   now(): number {

@@ -27,7 +27,7 @@ export interface Look {
 /** Looks once, as `rxledger audit follow --once --vkey …` on that folder does, which goes on from here. */
 export async function look(folder: string, vkey: string, fetch: FetchFile): Promise<Look> {
   const policy = logOnly(parseVerifierKey(vkey));
-  const options = { policy, fetch, url: 'https://log.example', clock: new Clock(), chainShown: true };
+  const options = { policy, fetch, url: 'https://log.example', clock: new Clock() };
   const follower = await Follower.open(folder, options);
   try {
     const poll = await follower.poll();

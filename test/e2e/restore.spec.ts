@@ -1,16 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { pino } from 'pino';
 import { afterAll, describe, expect, it } from 'vitest';
 import { run } from '../../src/cli/program.js';
-import { createReplicaServer } from '../../src/audit/follow/replica/replica-server.js';
+import { listenLocally } from '../../src/cli/service/machine.js';
 import { Replica } from '../../src/audit/follow/replica/replica.js';
 import { openCheckpoint } from '../../src/ledger/core/tlog/checkpoint.js';
 import { verifyReceipt } from '../../src/ledger/core/record/receipt.js';
 import { accepted, type Api, claim, dispense, issue, LISINOPRIL, newOrder, startApi, tablets } from '../support/api.js';
 import { sharedRedis } from '../support/engines.js';
 import { temporaryFolder, testConfig } from '../support/ledger.js';
+import { fileServer } from '../support/log.js';
 import { backup, exported, follow } from '../support/set-back.js';
 import { until } from '../support/wait.js';
 
@@ -102,13 +102,9 @@ describe('a service whose database was set back and restored', () => {
     const said: string[] = [];
     const line = (words: string) => said.push(words);
     const terminal = { out: line, err: line, status: line, env: { DATA_DIR: env.DATA_DIR }, watched: false };
-    const server = createReplicaServer(
-      await Replica.open(join(auditor, 'log')),
-      (bearer) => Promise.resolve(bearer === 'Bearer auditor' ? 'yes' : 'unknown'),
-      pino({ level: 'silent' }),
-    );
-    closers.push(() => server.close());
-    const url = await server.listen({ host: '127.0.0.1', port: 0 });
+    const server = fileServer(auditor, 'auditor');
+    closers.push(async () => void server.close());
+    const url = `http://127.0.0.1:${await listenLocally(server)}`;
     const token = join(folder.path, 'token');
     writeFileSync(token, 'auditor\n');
     const restore = (...more: string[]) =>

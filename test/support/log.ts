@@ -1,14 +1,23 @@
 /** The public log from the outside, and logs that are long before the service starts. */
 import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import { join } from 'node:path';
 import type { FetchFile } from '../../src/ledger/core/tlog/log-client.js';
-import { count, openTestLedger, testConfig } from './ledger.js';
+import { CHAIN_MODELS } from '../../src/chain-models.js';
+import { openLedger } from '../../src/ledger/start/open-ledger.js';
+import { Clock } from '../../src/time/clock.js';
+import { count, counterModel, testConfig } from './ledger.js';
 
 /**
  * Writes entries through the real writer, so that a service can be started on the folder. They are of chains that no
  * module of the service knows.
  */
 export async function fillLog(folder: string, entries: number, env: Record<string, string> = {}): Promise<void> {
-  const ledger = await openTestLedger(testConfig(folder, { WRITER_BATCH: '2000', ...env }));
+  const ledger = await openLedger(testConfig(folder, { WRITER_BATCH: '2000', ...env }), new Clock(), [
+    ...CHAIN_MODELS,
+    counterModel,
+  ]);
   const chains = Array.from({ length: Math.min(entries, 1000) }, () => randomUUID());
   for (let done = 0; done < entries;) {
     const some = Math.min(4000, entries - done);
@@ -30,4 +39,22 @@ export function filesOf(address: string, token?: string): FetchFile {
     if (answer.status !== 200) throw new Error(`${path}: ${answer.status}`);
     return body;
   };
+}
+
+/**
+ * A web server that knows nothing but files, not listening yet.
+ * @param folder what stands in it is served at `/`
+ * @param token without it as Bearer, what lies below `entries/` is refused with 401
+ */
+export function fileServer(folder: string, token?: string): Server {
+  return createServer((request, response) => {
+    const path = new URL(request.url ?? '', 'http://files.invalid').pathname;
+    if (token !== undefined && path.includes('/entries/') && request.headers.authorization !== `Bearer ${token}`)
+      response.writeHead(401).end();
+    else
+      void readFile(join(folder, path)).then(
+        (file) => response.end(file),
+        () => response.writeHead(404).end(),
+      );
+  });
 }

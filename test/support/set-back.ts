@@ -46,6 +46,8 @@ export async function verified(
   }
 }
 
+const CHAIN_PAGE = /^chain\?(?:after=(\d+)&)?limit=1$/;
+
 /** What it shows to the world, as the service over it would. */
 export async function shown<T>(config: Config, use: (files: FetchFile) => Promise<T>): Promise<T> {
   const source = await openReader(config);
@@ -58,6 +60,8 @@ export async function shown<T>(config: Config, use: (files: FetchFile) => Promis
       if (path === 'checkpoint') return Buffer.from(head?.checkpoint ?? '');
       if (path === 'rotations') return Buffer.from(JSON.stringify({ items: await log.rotations() }));
       if (path === 'continued') return Buffer.from(JSON.stringify({ items: await log.continued() }));
+      const [page, after] = CHAIN_PAGE.exec(path) ?? [];
+      if (page !== undefined) return Buffer.from(JSON.stringify({ items: await log.chain(Number(after ?? -1), 1) }));
       const tile = parseTilePath(path);
       if (!tile) return null;
       const { level, index, width } = tile;

@@ -9,9 +9,8 @@ import { tileNodeReader } from '../../ledger/core/tlog/tiles.js';
 import { nodeHasher } from '../../ledger/crypto/node-hasher.js';
 import { writeDurably } from './durable.js';
 import type { AlarmKind, Evidence } from './evidence.js';
-import { isOfChain } from './log-chain.js';
 
-/** Something is wrong with the log. It carries what the evidence file will say. */
+/** Something is wrong with the log. It carries what the evidence file says. */
 export class Alarm extends Error {
   override readonly name = 'Alarm';
 
@@ -28,11 +27,11 @@ export class Alarm extends Error {
 
 const FOLDER = 'evidence';
 
-/** Where evidence stays; nothing is ever removed from it. */
+/** The folder of evidence. Nothing is ever removed from it. */
 export class EvidenceFolder {
   constructor(private readonly folder: string) {}
 
-  /** @returns the file, durable. The same evidence again is the same file: what it was called at first stays. */
+  /** @returns the file, durable. The same evidence again is the same file, which stays as it is. */
   async keep(evidence: Evidence): Promise<string> {
     const { at: _, ...content } = evidence;
     const name = createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 16);
@@ -56,7 +55,7 @@ export class EvidenceFolder {
   }
 }
 
-/** What shows that the tree of `size` entries does not begin with another tree of `older` entries. */
+/** Shows with which tree of `older` entries the tree of `size` entries begins. */
 export async function prefixOf(
   client: LogClient,
   older: number,
@@ -89,16 +88,13 @@ export function fileAlarm({ path, reason }: LogFileError, served: ReadonlyMap<st
   const words = { missing: 'is not there', length: 'has another length', hash: 'is not the one that is signed' }[
     reason
   ];
-  // The right edge of the tree was asked for as a whole: which of its tiles is at fault nobody can tell.
+  // The right edge of the tree is checked as a whole: nobody can tell which of its tiles is at fault.
   const edge = path === 'checkpoint';
   const files = [...served].flatMap(([name, bytes]) =>
     edge || name === path ? [{ path: name, bytes: bytes && toBase64(bytes) }] : [],
   );
   const what = edge ? 'the tiles at the right edge do not give the signed root' : `${path} ${words}`;
-  // No answer tells a replica from a service that hides its chain: who follows knows which it is.
-  const hint =
-    isOfChain(path) && served.get(path) === null ? '; if this is a replica, follow it with --from-replica' : '';
-  return new Alarm('files', what + hint, { files });
+  return new Alarm('files', what, { files });
 }
 
 function nodesOf(client: LogClient) {

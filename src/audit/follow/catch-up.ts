@@ -11,7 +11,7 @@ import type { Replica } from './replica/replica.js';
 import { type Rule, violationOf } from './entry-rules.js';
 import type { FollowStore, Progress } from './chain-ends.js';
 
-/** Bundles that are checked in one durable step: 4096 entries. */
+/** Number of bundles in one durable step: 4096 entries. */
 const STEP = 16;
 
 const WORDS: Readonly<Record<Rule, string>> = {
@@ -26,9 +26,9 @@ const WORDS: Readonly<Record<Rule, string>> = {
 
 export interface CatchUp {
   readonly origin: string;
-  /** What it was called before. */
+  /** Its earlier names. */
   readonly names: readonly Renaming[];
-  /** The events that say so. */
+  /** The events that say how it was renamed. */
   readonly continued: readonly Receipt[];
   readonly checkpoint: Checkpoint;
   /** Of that checkpoint. */
@@ -37,15 +37,13 @@ export interface CatchUp {
   readonly store: FollowStore;
   /** Where to begin; its tree grows. */
   readonly before: Progress;
-  /** Whether the log's own chain must be shown. */
-  readonly chainShown: boolean;
   readonly replica?: Replica | undefined;
   readonly progress?: ((done: number, total: number) => void) | undefined;
 }
 
 /**
- * Checks the entries from `before` to the checkpoint, in steps of which each is durable. Memory: one step, one tile a
- * level, and the database's cache.
+ * Checks the entries from `before` to the checkpoint. Each step is durable. Memory: one step, one tile per level, and
+ * the database's cache.
  * @throws {Alarm} at the first entry that breaks a rule; LogFileError; what `fetch` of the client rejects with
  */
 export async function catchUp(run: CatchUp): Promise<void> {
@@ -53,7 +51,7 @@ export async function catchUp(run: CatchUp): Promise<void> {
   if (before.size === checkpoint.size) return;
   let end: Progress = before;
   let step: Bundle[] = [];
-  // From the beginning of a bundle, so that a replica gets it whole.
+  // It starts at the beginning of a bundle, so that a replica gets whole bundles.
   for await (const bundle of client.bundles(Math.floor(before.size / TILE_WIDTH) * TILE_WIDTH)) {
     step.push(bundle);
     if (step.length < STEP) continue;
@@ -65,7 +63,7 @@ export async function catchUp(run: CatchUp): Promise<void> {
 }
 
 async function take(
-  { origin, names, continued, checkpoint, client, fetch, store, chainShown, replica }: CatchUp,
+  { origin, names, continued, checkpoint, client, fetch, store, replica }: CatchUp,
   from: Progress,
   step: readonly Bundle[],
 ) {
@@ -82,20 +80,20 @@ async function take(
     const violation = violationOf(name, { size: index, time }, entry ? ends.get(entry.chain) : undefined, entry);
     if (violation || !entry) {
       const { rule, against } = violation ?? { rule: 'form', against: null };
-      // The first entry carries the name that the log began with.
+      // The first entry carries the log's first name.
       const beside = rule === 'log' && index > 0 ? 0 : against;
       const indexes = beside === null ? [index] : [index, beside];
       const words = `entry ${index} ${WORDS[rule]}${against === null ? '' : ` (entry ${against})`}`;
       const shown = continued.length > 0 && { continued: [...continued] };
       throw new Alarm('entry', words, { entries: await entriesOf(client, checkpoint, indexes), ...shown });
     }
-    if (chainShown && entry.chain === LOG_CHAIN) await checkShown(fetch, index, bytes, entry);
+    if (entry.chain === LOG_CHAIN) await checkShown(fetch, index, bytes, entry);
     ends.set(entry.chain, { seq: entry.seq, leaf, index });
     time = entry.time;
     from.tree.append(leaf);
   }
   from.tree.settle();
-  // Before it counts as checked: what a replica does not have is asked for again.
+  // The replica keeps them before they count as checked: whatever it lacks is fetched again.
   for (const bundle of step) await replica?.keep(bundle);
   const moved = new Map([...ends].filter(([, { index }]) => index >= from.size));
   await store.advance(from.tree, time, moved);

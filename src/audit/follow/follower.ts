@@ -41,8 +41,6 @@ export interface Standing {
   readonly evidence: number;
   /** What the log goes on from under its name, and how much of that was lost, newest first. */
   readonly continues: readonly string[];
-  /** Whether the log's own chain among the entries was shown; `not asked` of a replica. */
-  readonly chain: 'shown' | 'not asked';
   /** Files of the replica that were missing or damaged, and are there again. */
   readonly mended: number;
   /** Keys that this poll has moved on to: the old one and the new one have signed that. */
@@ -69,11 +67,7 @@ export interface FollowOptions {
   /** Named in evidence. */
   readonly url: string;
   readonly clock: Clock;
-  /**
-   * Whether `/log/chain` must show everybody the log's own chain, as every service does. Absent or false: of a replica,
-   * which keeps no payloads, it is not asked for.
-   */
-  readonly chainShown?: boolean;
+  /** Kept up to date with what was checked. */
   readonly replica?: Replica;
   readonly progress?: (done: number, total: number) => void;
   /** Ends what a look does by itself; what it waits for, `fetch` ends. */
@@ -263,7 +257,7 @@ export class Follower {
     if (!equal(await client.rootAt(before.size), before.tree.root()))
       throw new FollowFolderError('follow.sqlite does not fit the checkpoint beside it: one of them was replaced');
     const now = Math.floor(clock.now() / 1000);
-    const { chainShown = false, replica, progress, stop } = this.options;
+    const { replica, progress, stop } = this.options;
     const { origin } = checkpoint;
     const continued = await fetchContinued(fetch);
     const names = await namesIn(continued, checkpoint, client);
@@ -277,7 +271,6 @@ export class Follower {
       fetch,
       store: this.store,
       before,
-      chainShown,
       replica,
       progress,
     });
@@ -298,7 +291,6 @@ export class Follower {
       cosignatureAge: cosigned.length === 0 ? null : now - Math.max(...cosigned),
       evidence: await this.evidence.count(),
       continues: names.map(lossInWords),
-      chain: chainShown ? 'shown' : 'not asked',
       mended,
       rotations: alongTrust(policy, moves)
         .filter(({ to }) => moved.some(({ rotation }) => rotation.to === to))

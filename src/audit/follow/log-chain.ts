@@ -7,18 +7,15 @@ import { nodeHasher } from '../../ledger/crypto/node-hasher.js';
 
 const CHAIN = 'chain';
 
-/** Whether a file of `/log` is a page of its own chain. */
-export const isOfChain = (path: string): boolean => path.startsWith(`${CHAIN}?`);
-
 /** `GET /log/chain`. */
 const page = z.object({
   items: z.array(z.object({ index: z.number(), entry: z.string(), salt: z.string(), payload: z.string() })),
 });
 
 /**
- * Checks that everybody is shown an event of the log's own chain as it stands in the tree, with what its entry commits
- * to: a revocation, say, that is kept from the actor whose key it ends is an alarm.
- * @param bytes of the entry, as the tree has them
+ * Checks that `/log/chain` shows everybody an event of the log's own chain: the entry of the tree, with the payload that
+ * it commits to. Otherwise a revocation, for example, could be kept from the actor whose key it ends.
+ * @param bytes the entry, as the tree has it
  * @throws LogFileError
  */
 export async function checkShown(

@@ -1,4 +1,3 @@
-import { CHAIN_MODELS } from '../../chain-models.js';
 import { isObject } from '../../ledger/core/jcs.js';
 import { verifyDisclosure } from '../../ledger/core/record/disclosure.js';
 import type { PublicJwk } from '../../ledger/core/record/public-key.js';
@@ -8,6 +7,8 @@ import { verifyChainHead } from '../../ledger/core/statements/chain-head-note.js
 import { compareWithHead } from '../../ledger/core/statements/compare-heads.js';
 import { policyFor } from '../../ledger/core/statements/key-rotation.js';
 import type { Policy } from '../../ledger/core/tlog/policy.js';
+import { SIGNABLE_ON_LOG } from '../../ledger/log-chain/actor-keys.js';
+import { SIGNABLE_ON_PRESCRIPTION, SIGNABLE_ON_SUPPLY } from '../../prescription/signable.js';
 import { UsageError } from '../terminal.js';
 import type { CheckedDocument, DocumentComparison, DocumentFault } from './document-report.js';
 import type { KeptDocument } from './kept-documents.js';
@@ -71,9 +72,16 @@ function signatureFault(
   return 'actor-signature';
 }
 
+/** By kind of chain, as the chain models have them. */
+export const SIGNABLE: ReadonlyMap<unknown, readonly string[]> = new Map([
+  ['prescription', SIGNABLE_ON_PRESCRIPTION],
+  ['supply', SIGNABLE_ON_SUPPLY],
+  ['log', SIGNABLE_ON_LOG],
+]);
+
 /** Whether a person who signs signs such an event: the server adds the consequences unsigned. */
 function isSignable({ kind, type }: Readonly<Record<string, unknown>>): boolean {
-  return CHAIN_MODELS.some((model) => model.kind === kind && model.signable?.includes(String(type)));
+  return SIGNABLE.get(kind)?.includes(String(type)) ?? false;
 }
 
 /** Compares every receipt and disclosure that holds with every chain head of its chain that holds. */

@@ -12,8 +12,10 @@ import { encodeTlogProof } from '../../ledger/core/tlog/tlog-proof.js';
 import { readFixture, readFixtureText } from '../../../test/fixtures/rfc6962/vectors.js';
 import { cosign, witnessOf } from '../../../test/fixtures/witnesses.js';
 import { goodEntries, MADE_VKEY, type MadeRotation, ORIGIN, rotatedLog } from '../../../test/support/made-log.js';
+import { CHAIN_MODELS } from '../../chain-models.js';
 import { run } from '../program.js';
 import type { Terminal } from '../terminal.js';
+import { SIGNABLE } from './check-document.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'rxledger-proof-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -245,6 +247,11 @@ describe('rxledger audit proof', () => {
       ok: expected === 0,
       comparisons: [{ receipt: mine, against: theirs, chain, comparison }],
     });
+  });
+
+  it('knows what actors sign as the ledger does', () => {
+    const signed = CHAIN_MODELS.flatMap(({ kind, signable }) => (signable ? [[kind, signable] as const] : []));
+    expect(SIGNABLE).toEqual(new Map(signed));
   });
 
   it('shows a terminal nothing that would move its cursor', async () => {

@@ -61,9 +61,9 @@ describe('ClientToken', () => {
   });
   afterAll(() => server.close());
 
-  const token = (audience?: string) => {
+  const token = (url = address) => {
     forms = [];
-    return new ClientToken(address, CLIENT, seed, clock, audience);
+    return new ClientToken(url, CLIENT, seed, clock);
   };
 
   it('asks once, however many ask it, and again a minute before the end', async () => {
@@ -125,7 +125,7 @@ describe('ClientToken', () => {
   it('ends at once when it is stopped', async () => {
     const stop = new AbortController();
     answer = () => stop.abort();
-    const asked = new ClientToken(address, CLIENT, seed, clock, address, stop.signal).get();
+    const asked = new ClientToken(address, CLIENT, seed, clock, stop.signal).get();
     await expect(asked).rejects.toThrow(EnvironmentError);
   }, 5000);
 });

@@ -58,9 +58,8 @@ export class ClientToken {
   private fetching: Promise<string> | null = null;
 
   /**
-   * @param server where it is reached, `https://…`
+   * @param server its public address, `https://…`, which is also the audience of the assertion
    * @param seed 32 bytes, the private key
-   * @param audience what the server calls itself (its `PUBLIC_URL`), where that is not `server`
    * @param stop ends what is under way
    */
   constructor(
@@ -68,7 +67,6 @@ export class ClientToken {
     private readonly clientId: string,
     private readonly seed: Uint8Array,
     private readonly clock: Clock,
-    private readonly audience: string = server,
     private readonly stop?: AbortSignal,
   ) {}
 
@@ -84,7 +82,7 @@ export class ClientToken {
 
   private async fetch(): Promise<string> {
     const asked = this.clock.now();
-    const assertion = await makeAssertion(this.clientId, this.seed, endpoint(this.audience), asked);
+    const assertion = await makeAssertion(this.clientId, this.seed, endpoint(this.server), asked);
     const body = new URLSearchParams({
       grant_type: 'client_credentials',
       client_assertion_type: ASSERTION_TYPE,

@@ -11,7 +11,7 @@ import { parseTilePath } from '../../ledger/core/tlog/tiles.js';
 import { type Restored, restoreLog } from '../../ledger/upkeep/restore.js';
 import { RestoreRefused } from '../../ledger/upkeep/lost-part.js';
 import { tokenIn } from '../keys/client-token.js';
-import { checkUrl } from '../audit/follow.js';
+import { checkUrl } from '../audit/trust.js';
 import { payloadsIn } from './payload-files.js';
 import {
   type CommonOptions,
@@ -81,7 +81,7 @@ async function filesOf({ replica, token, payloads }: RestoreOptions): Promise<Fe
   }
 }
 
-/** The files of a replica, as its server shows them. */
+/** The files of a replica's folder, each checked. */
 export function replicaFiles(replica: Replica): FetchFile {
   return async (path) => {
     if (path === 'checkpoint') {

@@ -6,6 +6,9 @@ import type { PublicJwk } from '../core/record/public-key.js';
 export const KEY_ENROLLED = 'actor-key.enrolled/1';
 export const KEY_REVOKED = 'actor-key.revoked/1';
 
+/** Types of the log chain's events that an actor with a key in force signs. */
+export const SIGNABLE_ON_LOG: readonly string[] = [KEY_ENROLLED, KEY_REVOKED];
+
 /** `kid` is the thumbprint of `jwk` (RFC 7638, SHA-256). `account` is a random id; nothing of this is personal. */
 export type KeyEnrolled = LedgerEvent<
   typeof KEY_ENROLLED,

@@ -13,6 +13,7 @@ import {
   NO_KEYS,
   withEnrolled,
   withRevoked,
+  SIGNABLE_ON_LOG,
 } from './actor-keys.js';
 import { LOG_CHAIN } from '../core/record/entry.js';
 import { LOG_CONTINUED } from '../core/statements/continuation.js';
@@ -48,7 +49,7 @@ export const logModel: ChainModel<LogChain> = {
   stateVersion: 1,
   rowsVersion: 1,
   readModels: [],
-  signable: [KEY_ENROLLED, KEY_REVOKED],
+  signable: SIGNABLE_ON_LOG,
   evolve: (state, event) => {
     const evolve = isLogEvent(event) ? EVENTS[event.type] : undefined;
     if (!evolve) throw new Error('an event that the log chain does not know');

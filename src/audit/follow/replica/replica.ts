@@ -14,7 +14,7 @@ import { readIfThere, replaceDurably, writeDurably } from '../durable.js';
 import { FollowFolderError } from '../chain-ends.js';
 import { bundleAt, type Completing, StoredFiles } from './stored-files.js';
 
-/** The tree that a replica shows. */
+/** The tree that the folder shows. */
 interface Shown {
   readonly note: string;
   readonly checkpoint: Checkpoint;
@@ -23,25 +23,26 @@ interface Shown {
 }
 
 /**
- * An organisation's own copy of a log: the files of C2SP tlog-tiles in a folder, every one checked before it is written
- * and each time it is read. It shows nothing beyond its own checkpoint, which moves last.
+ * An organisation's own copy of a log: the files of C2SP tlog-tiles in a folder, which any static web server can serve
+ * as `/log`. Every file is checked before it is written and each time it is read here. The checkpoint moves last, so
+ * that the folder never shows a tree whose files are missing.
  */
 export class Replica {
   private readonly files: StoredFiles;
-  /** Whether all files were found to be right, by this process, and none was found wrong since. */
+  /** Whether this process has found all files right, and none wrong since. */
   private sound = false;
 
   private constructor(
     private readonly folder: string,
     private shown: Shown | null,
     private rotations: string | null,
-    /** Undefined: what the folder holds is no such list. */
+    /** The file `continued`. Undefined: it holds no such list. */
     private renamings: string | null | undefined,
   ) {
     this.files = new StoredFiles(folder);
   }
 
-  /** @throws {FollowFolderError} when its checkpoint is none; whose it is, is for the caller */
+  /** @throws {FollowFolderError} when its checkpoint is malformed. The caller checks which log signed it. */
   static async open(folder: string): Promise<Replica> {
     const file = await readIfThere(join(folder, 'checkpoint'));
     const rotations = await readIfThere(join(folder, ROTATIONS));
@@ -60,7 +61,7 @@ export class Replica {
     return this.rotations;
   }
 
-  /** Keeps that, before a checkpoint by the new key is shown. @param text as {@link keyRotations} gives it */
+  /** Keeps them, before the folder shows a checkpoint by a new key. @param text as {@link keyRotations} gives it */
   async keepRotations(text: string): Promise<void> {
     if (text === this.rotations) return;
     await writeDurably(join(this.folder, ROTATIONS), text);
@@ -68,17 +69,9 @@ export class Replica {
   }
 
   /**
-   * How the log went on under another name, as `/log/continued` serves it; null when it never did.
-   * @throws LogFileError when the folder does not hold it as it was written; the next {@link keepContinued} mends that
-   */
-  continued(): string | null {
-    if (this.renamings === undefined) throw new LogFileError(CONTINUED, 'hash');
-    return this.renamings;
-  }
-
-  /**
-   * Keeps that, before a checkpoint of the log is shown.
-   * @param text as {@link continued} gives it; null: the log shows none, which takes nothing back that a key has signed
+   * Keeps how the log went on under another name, before the folder shows a checkpoint of the log. It mends the file
+   * where that was damaged.
+   * @param text as `/log/continued` serves it; null: the log shows none, which takes back nothing that a key has signed
    */
   async keepContinued(text: string | null): Promise<void> {
     if (text === this.renamings || (text === null && this.renamings !== undefined)) return;
