@@ -10,6 +10,7 @@ import { ConfigModule } from './config/config.module.js';
 import { DisclosureModule } from './log/disclosure/disclosure.module.js';
 import { DispensingModule } from './dispensing/dispensing.module.js';
 import { HealthModule } from './http/health/health.module.js';
+import { MetricsModule } from './http/metrics/metrics.module.js';
 import { Readiness } from './http/health/readiness.js';
 import { IdentityModule } from './identity/identity.module.js';
 import { LedgerModule } from './ledger/ledger.module.js';
@@ -34,6 +35,7 @@ export class AppModule implements OnModuleInit {
         ConfigModule.with(config, clock),
         LedgerModule.with(CHAIN_MODELS),
         HealthModule,
+        MetricsModule,
         LogModule,
         IdentityModule,
         PatientModule,

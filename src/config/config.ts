@@ -78,6 +78,18 @@ export const settings = z
       .transform((url) => url.replace(/\/+$/, ''))
       .optional()
       .describe('address under which clients reach the service; without it only programs on this machine can sign in'),
+    METRICS_TOKEN: z
+      .string()
+      .regex(/^[!-~]{16,200}$/, 'must be 16 to 200 visible ASCII characters')
+      .optional()
+      .describe('bearer token of `GET /metrics`; without it only this machine may ask'),
+    METRICS_PORT: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .max(65_535)
+      .optional()
+      .describe('port on which a worker alone (`ROLE=worker`) answers `GET /metrics`, to this machine only'),
     DEMO_PASSWORD: z
       .string()
       .min(8)

@@ -1,3 +1,4 @@
+import { decodeEntry } from './core/record/entry.js';
 import type { ChainKind } from './core/record/event.js';
 import type { LedgerReader } from './ledger.reader.js';
 import type { LedgerWriter } from './ledger.writer.js';
@@ -74,11 +75,20 @@ export class LedgerRelay {
 
   /** Entries that were not handed over yet. */
   async lag(): Promise<number> {
-    const [row] = await this.reader.db.query<{ size: number; next: number | null }>(
-      'SELECT h.size, c.next FROM log_head h LEFT JOIN relay_cursor c ON c.name = ? WHERE h.id = 1',
+    return (await this.waiting()).entries;
+  }
+
+  /** @returns how many entries were not handed over yet, and the instant (ms) of the oldest; null when there is none */
+  async waiting(): Promise<{ entries: number; since: number | null }> {
+    const [row] = await this.reader.db.query<{ size: number; next: number | null; entry: Buffer | null }>(
+      `SELECT h.size, c.next, e.entry FROM log_head h LEFT JOIN relay_cursor c ON c.name = ?
+       LEFT JOIN entry e ON e.idx = coalesce(c.next, 0) WHERE h.id = 1`,
       [this.options.name],
     );
-    return row ? row.size - (row.next ?? 0) : 0;
+    return {
+      entries: row ? row.size - (row.next ?? 0) : 0,
+      since: row?.entry ? Date.parse(decodeEntry(row.entry).time) : null,
+    };
   }
 
   private async run(): Promise<void> {

@@ -12,7 +12,7 @@ import { LogTail } from './commit/log-tail.js';
 import type { LogKey } from './crypto/log-key.js';
 import type { LogKeys } from './keys/log-key-files.js';
 import type { Actor, ChainModel, Command, Outcome } from './model.js';
-import { Pipeline } from './commit/pipeline.js';
+import { type ObserveBatch, Pipeline } from './commit/pipeline.js';
 import { rotateKey } from './commit/rotation-batch.js';
 import { idempotencyKey } from './store/remembered-requests.js';
 import type { Store } from './store/store.js';
@@ -69,6 +69,7 @@ export class LedgerWriter {
   private readonly tail: LogTail;
   private readonly pipeline: Pipeline;
   private readonly answers: Answers;
+  private observer: ObserveBatch | null = null;
   private working: Promise<void> | null = null;
   private closed = false;
 
@@ -88,7 +89,7 @@ export class LedgerWriter {
     const { batch, cache, resolveMs = RESOLVE_MS } = options;
     this.answers = new Answers(head, reader, report);
     this.tail = new LogTail(store, { vault, keys, tables }, clock, cache, resolveMs, report);
-    this.pipeline = new Pipeline(this.tail, this.answers, this.queue, batch, report);
+    this.pipeline = new Pipeline(this.tail, this.answers, this.queue, batch, report, (fate) => this.observer?.(fate));
   }
 
   get origin(): string {
@@ -202,6 +203,11 @@ export class LedgerWriter {
   /** Calls the listener after each commit of this process with the log's new size. */
   onCommit(listener: (size: number) => void): void {
     this.answers.onCommit(listener);
+  }
+
+  /** Tells one observer what becomes of each batch from now on. */
+  observe(observer: ObserveBatch): void {
+    this.observer = observer;
   }
 
   /** Takes no more, finishes what waits. */

@@ -13,7 +13,8 @@ export const patientModel: ChainModel<Patient> = {
   kind: 'patient',
   // 2: discrepancies have reporters. 3: clearances, holds. 4: recent reads.
   stateVersion: 4,
-  rowsVersion: 1,
+  // 2: an index for counting open discrepancies.
+  rowsVersion: 2,
   readModels: [patientRow, discrepancyRow, discrepancyOrg],
   evolve: evolvePatient,
   rows: (patient, { chain }) => [

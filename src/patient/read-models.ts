@@ -21,7 +21,11 @@ export const discrepancyRow = new EntitySchema({
     opened_at: bigint,
     resolved_at: nullable(bigint),
   },
-  indices: [{ name: 'discrepancy_row_about', columns: ['about'] }],
+  indices: [
+    { name: 'discrepancy_row_about', columns: ['about'] },
+    // How many are open, by class, is counted in it.
+    { name: 'discrepancy_row_status', columns: ['status', 'class'] },
+  ],
 });
 
 /** Organisations that find a discrepancy in their list. */

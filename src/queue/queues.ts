@@ -34,6 +34,9 @@ export interface Work<Data> {
   report(error: unknown, jobId: string): void;
 }
 
+/** How an attempt at a job ended; `postponed`: the database is away, and the job comes again. */
+export type Attempt = 'done' | 'failed' | 'postponed';
+
 /** What runs the jobs of one queue. */
 export interface Worked {
   /** Takes no more jobs and lets the running ones finish. With Redis away it ends at once. */
@@ -58,6 +61,7 @@ export class Queues implements OnApplicationShutdown {
   private readonly url: string | undefined;
   private readonly redis: Redis | null;
   private readonly opened = new Map<string, Queue>();
+  private observer: ((queue: string, outcome: Attempt) => void) | null = null;
   private lastFault = '';
 
   constructor(
@@ -105,11 +109,14 @@ export class Queues implements OnApplicationShutdown {
     const process = async (job: Job<Data>, token?: string): Promise<void> => {
       try {
         await work.run(job.data);
+        this.observer?.(queue, 'done');
       } catch (error) {
         if (outagePauseMs !== undefined && isOutage(error)) {
+          this.observer?.(queue, 'postponed');
           await job.moveToDelayed(Date.now() + outagePauseMs, token);
           throw new DelayedError();
         }
+        this.observer?.(queue, 'failed');
         work.report(error, job.id ?? '');
         // BullMQ keeps the message in Redis: only what may be said outside.
         throw new Error(faultOf(error), { cause: error });
@@ -179,6 +186,11 @@ export class Queues implements OnApplicationShutdown {
         [...this.opened].map(async ([queue, opened]) => ({ queue, counts: await opened.getJobCounts(...states) })),
       ),
     );
+  }
+
+  /** Tells one observer of every attempt at a job in this process. It MUST NOT throw. */
+  observe(observer: (queue: string, outcome: Attempt) => void): void {
+    this.observer = observer;
   }
 
   async onApplicationShutdown(): Promise<void> {

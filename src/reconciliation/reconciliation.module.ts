@@ -6,6 +6,7 @@ import { DiscrepancyService } from './discrepancy.service.js';
 import { JobsController } from './jobs.controller.js';
 import { Jobs } from './jobs.js';
 import { JudgedMarks } from './judged.js';
+import { ReconciliationMetrics } from './reconciliation-metrics.js';
 import { Reconciler } from './reconciler.js';
 import { Sweep } from './sweep.js';
 import { Workers } from './workers.js';
@@ -17,7 +18,7 @@ import { Workers } from './workers.js';
 @Module({
   imports: [AccessModule, QueueModule],
   controllers: [DiscrepancyController, JobsController],
-  providers: [DiscrepancyService, Jobs, JudgedMarks, Reconciler, Sweep, Workers],
+  providers: [DiscrepancyService, Jobs, JudgedMarks, ReconciliationMetrics, Reconciler, Sweep, Workers],
   exports: [Workers],
 })
 export class ReconciliationModule {}

@@ -28,6 +28,7 @@ export class Workers implements OnModuleInit, OnApplicationBootstrap, BeforeAppl
   private readonly logger = new Logger('Workers');
   private readonly relay: LedgerRelay;
   private workers: Worked[] = [];
+  private sweptAt = performance.now();
   private stopSchedule: () => void = () => undefined;
 
   constructor(
@@ -66,13 +67,24 @@ export class Workers implements OnModuleInit, OnApplicationBootstrap, BeforeAppl
     this.readiness.add({ name: 'relay', check: async () => ({ up: true, lag: await this.lag() }) });
   }
 
-  private get runs(): boolean {
+  /** Whether this process runs jobs and sweeps. */
+  get runs(): boolean {
     return this.config.env.ROLE !== 'api' && this.queues.enabled;
   }
 
   /** Entries that the relay has not handed over yet. */
   lag(): Promise<number> {
     return this.relay.lag();
+  }
+
+  /** As {@link LedgerRelay.waiting}. */
+  notHandedOver(): ReturnType<LedgerRelay['waiting']> {
+    return this.relay.waiting();
+  }
+
+  /** Time since this process finished a sweep, or since its start, ms. */
+  get sweepAgeMs(): number {
+    return performance.now() - this.sweptAt;
   }
 
   /** Whether every entry so far was handed over and judged. */
@@ -89,6 +101,7 @@ export class Workers implements OnModuleInit, OnApplicationBootstrap, BeforeAppl
     );
     const dead = await this.jobs.deadSubjects();
     await this.sweep.missed(cursor?.next ?? 0, dead, (subjects) => this.jobs.reconcile(subjects));
+    this.sweptAt = performance.now();
   }
 
   onApplicationBootstrap(): void {

@@ -11,6 +11,7 @@ import { createServer } from '../../src/http/server.js';
 import { type DemoSignIn, seedDemo } from '../../src/seed/demo-accounts.js';
 import { enrolDemoPatient } from '../../src/seed/demo-patients.js';
 import { IdentityModule } from '../../src/identity/identity.module.js';
+import { MetricsModule } from '../../src/http/metrics/metrics.module.js';
 import { LedgerModule } from '../../src/ledger/ledger.module.js';
 import { LedgerReader } from '../../src/ledger/ledger.reader.js';
 import { LedgerWriter } from '../../src/ledger/ledger.writer.js';
@@ -73,6 +74,8 @@ describe('discrepancies and jobs over HTTP', () => {
           ConfigModule.with(config, clock),
           LedgerModule.with([prescriptionModel, supplyModel, patientModel]),
           HealthModule,
+          MetricsModule,
+          MetricsModule,
           IdentityModule,
           ReconciliationModule,
         ],

@@ -9,6 +9,7 @@ import { SettableClock } from '../../src/time/clock.js';
 import { ConfigModule } from '../../src/config/config.module.js';
 import { Config } from '../../src/config/config.js';
 import { HealthModule } from '../../src/http/health/health.module.js';
+import { MetricsModule } from '../../src/http/metrics/metrics.module.js';
 import { LedgerModule } from '../../src/ledger/ledger.module.js';
 import { LedgerReader } from '../../src/ledger/ledger.reader.js';
 import { LedgerWriter } from '../../src/ledger/ledger.writer.js';
@@ -66,6 +67,7 @@ export async function start(
         ConfigModule.with(config, clock),
         LedgerModule.with([prescriptionModel, supplyModel, patientModel]),
         HealthModule,
+        MetricsModule,
         ReconciliationModule,
       ],
     },

@@ -44,6 +44,8 @@ export interface Writing {
   readonly handedOver: Promise<void>;
   /** @throws {LedgerUnavailable} or {@link DbError} on outage; anything else is a fault of the batch */
   readonly committed: Promise<DecidedBatch>;
+  /** Tries at writing it so far: more than one when another process was faster. */
+  attempts(): number;
 }
 
 /** What may be used while the head's lock is held. */
@@ -89,17 +91,20 @@ export class LogTail {
   put(items: readonly Item[], decided: DecidedBatch | null): Writing {
     let handOver = nobodyWaits;
     const handedOver = new Promise<void>((resolve) => (handOver = resolve));
-    return { handedOver, committed: this.attempts(items, decided, handOver) };
+    const tries = { made: 0 };
+    return { handedOver, committed: this.attempts(items, decided, handOver, tries), attempts: () => tries.made };
   }
 
   private async attempts(
     items: readonly Item[],
     decided: DecidedBatch | null,
     handOver: () => void,
+    tries: { made: number },
   ): Promise<DecidedBatch> {
     let careful = false;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const lock = attempt >= OPTIMISTIC_ATTEMPTS;
+      tries.made++;
       try {
         let written: DecidedBatch | null;
         if (attempt === 0 && decided) written = await this.write(decided, false, handOver);

@@ -17,11 +17,28 @@
  */
 import type { Answers, Waiting } from '../answers.js';
 import type { DecidedBatch } from './decided-batch.js';
-import type { LogTail, NextBatch } from './log-tail.js';
+import type { LogTail, NextBatch, Writing } from './log-tail.js';
 import { asUnavailable, describeFault, type ReportFault } from '../unavailable.js';
 
 /** A queue of up to this many commands goes in one batch: below, the cost of a batch itself counts most. */
 const WHOLE = 16;
+
+/** What became of a batch, once its commands are answered. Times in ms since it was sent off. */
+export interface BatchFate {
+  readonly outcome: 'committed' | 'outage' | 'fault';
+  readonly commands: number;
+  /** Entries that it added to the log. */
+  readonly events: number;
+  /** Tries at writing it. */
+  readonly attempts: number;
+  /** When it was committed or had failed. */
+  readonly commitMs: number;
+  /** When its commands were answered. */
+  readonly answerMs: number;
+}
+
+/** Told of each batch. It MUST NOT throw, and MUST be quick: every write pays for it. */
+export type ObserveBatch = (batch: BatchFate) => void;
 
 /** The batch that is being written. */
 interface InWriting {
@@ -50,6 +67,7 @@ export class Pipeline {
     /** Most commands in one batch. */
     private readonly limit: number,
     private readonly report: ReportFault,
+    private readonly observe: ObserveBatch,
   ) {}
 
   /** Settles when the batch that is being written is committed or has failed; null when none is. */
@@ -82,12 +100,12 @@ export class Pipeline {
   }
 
   private write(batch: readonly Waiting[], decided: DecidedBatch | null): void {
-    const { handedOver, committed } = this.tail.put(batch, decided);
-    const done = this.settle(batch, committed).finally(() => {
+    const writing = this.tail.put(batch, decided);
+    const done = this.settle(batch, writing).finally(() => {
       current.isDone = true;
       if (this.current === current) this.current = null;
     });
-    const current: InWriting = { handedOver, done, isDone: false };
+    const current: InWriting = { handedOver: writing.handedOver, done, isDone: false };
     this.current = current;
   }
 
@@ -119,12 +137,25 @@ export class Pipeline {
   }
 
   /** Sees a batch through; one that fails other than by outage is run again one command at a time. Never throws. */
-  private async settle(batch: readonly Waiting[], committed: Promise<DecidedBatch>): Promise<void> {
+  private async settle(batch: readonly Waiting[], writing: Writing): Promise<void> {
+    const began = performance.now();
+    const fate = () => ({ commands: batch.length, attempts: writing.attempts(), commitMs: performance.now() - began });
     try {
-      void this.answers.after(batch, await committed);
+      const written = await writing.committed;
+      const so = fate();
+      void this.answers.after(batch, written).then((unwritten) =>
+        this.observe({
+          ...so,
+          outcome: unwritten ? 'outage' : 'committed',
+          events: written.after.size - written.before.size,
+          answerMs: performance.now() - began,
+        }),
+      );
     } catch (error) {
       this.tail.forget();
       const outage = asUnavailable(error);
+      const so = fate();
+      this.observe({ ...so, outcome: outage ? 'outage' : 'fault', events: 0, answerMs: so.commitMs });
       if (outage) {
         this.report('ledger.outage', { reason: outage.message, commands: batch.length });
         for (const waiting of batch) waiting.reject(outage);
@@ -133,7 +164,7 @@ export class Pipeline {
         batch[0]?.reject(error);
       } else {
         this.report('ledger.batch-rerun', { error: describeFault(error), commands: batch.length });
-        for (const waiting of batch) await this.settle([waiting], this.tail.put([waiting], null).committed);
+        for (const waiting of batch) await this.settle([waiting], this.tail.put([waiting], null));
       }
     }
   }

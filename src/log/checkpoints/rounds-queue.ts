@@ -9,6 +9,7 @@ import {
 import { Clock } from '../../time/clock.js';
 import { Config } from '../../config/config.js';
 import { Readiness } from '../../http/health/readiness.js';
+import { Metrics } from '../../http/metrics/metrics.js';
 import { faultOf } from '../../queue/fault.js';
 import { Queues, type Worked } from '../../queue/queues.js';
 import { Rounds } from './rounds.js';
@@ -36,13 +37,29 @@ export class RoundsQueue implements OnModuleInit, OnApplicationBootstrap, Before
     private readonly rounds: Rounds,
     private readonly witnessing: Witnessing,
     private readonly readiness: Readiness,
+    private readonly metrics: Metrics,
     @Inject(WITNESS_POLICY) private readonly policy: WitnessPolicy | null,
   ) {}
 
   onModuleInit(): void {
-    if (this.policy) {
-      this.readiness.add({ name: 'witnesses', check: () => this.witnessing.state(this.clock.now()) });
-    }
+    if (!this.policy) return;
+    const state = () => this.witnessing.state(this.clock.now());
+    this.readiness.add({ name: 'witnesses', check: state });
+    this.metrics.gauges({
+      help: {
+        rxledger_witness_lag_entries: 'Entries that are published but not served, for want of a quorum of witnesses',
+        rxledger_witness_lag_seconds: 'Age of the oldest published checkpoint that is not served; 0 when there is none',
+        rxledger_witness_alarm: '1 when a witness has cosigned a tree that is not of this log',
+      },
+      read: async () => {
+        const { behind, behindSeconds, alarm } = await state();
+        return {
+          rxledger_witness_lag_entries: behind,
+          rxledger_witness_lag_seconds: behindSeconds,
+          rxledger_witness_alarm: Number(alarm),
+        };
+      },
+    });
   }
 
   onApplicationBootstrap(): void {
