@@ -57,4 +57,26 @@ Where no Redis is found, root on Debian or Ubuntu gets one through apt-get; the 
     .action(async (files: string[], options: ImportCommandOptions) =>
       done(await (await import('./service/import.js')).runImport(files, options, terminal)),
     );
+
+  program
+    .command('rebuild')
+    .description('make the lists anew from the events, beside a service at work')
+    .addOption(json())
+    .addOption(progress())
+    .addHelpText(
+      'after',
+      help(
+        ['rxledger rebuild', 'says how many rows it made; then `rxledger log verify` finds none that is missing'],
+        ['rxledger rebuild --json', 'prints {version, chains, rows}'],
+      ),
+    )
+    .addHelpText(
+      'after',
+      `
+A service that is newer than its lists does this at its start. Until the end readers see the previous rows.
+Interrupted, it leaves nothing behind: run it again.`,
+    )
+    .action(async (options: CommonOptions) =>
+      done(await (await import('./service/rebuild.js')).runRebuild(options, terminal)),
+    );
 }

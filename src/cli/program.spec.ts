@@ -15,6 +15,7 @@ import { runRotateEncryption } from './keys/rotate-encryption.js';
 import { ProgressLine, type Terminal } from './terminal.js';
 
 const COMMANDS = [
+  'rebuild',
   'serve',
   'demo',
   'import',

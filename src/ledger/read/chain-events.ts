@@ -13,7 +13,8 @@ export interface StoredEvent extends CommittedEvent {
   readonly text: string;
 }
 
-interface StoredRow {
+/** What is stored of an event. */
+export interface StoredPayload {
   idx: number;
   seq: number;
   entry: Buffer;
@@ -25,7 +26,7 @@ export function dataKeyOf(vault: Vault, row: ChainRow): Uint8Array {
 }
 
 /** Opens stored payloads of one chain. @throws VaultError, PayloadError when they were tampered with */
-function openRows(vault: Vault, chain: ChainRow, rows: readonly StoredRow[]): StoredEvent[] {
+export function openEvents(vault: Vault, chain: ChainRow, rows: readonly StoredPayload[]): StoredEvent[] {
   const dataKey = chain.id === LOG_CHAIN ? null : dataKeyOf(vault, chain);
   return rows.map(({ idx, seq, entry, body }) => {
     const { salt, text } = dataKey
@@ -42,11 +43,11 @@ export async function readEvents(
   chain: ChainRow,
   upToIndex = Number.MAX_SAFE_INTEGER,
 ): Promise<StoredEvent[]> {
-  const rows = await db.query<StoredRow>(
+  const rows = await db.query<StoredPayload>(
     'SELECT e.idx, e.seq, e.entry, p.body FROM entry e JOIN payload p ON p.idx = e.idx WHERE e.chain = ? AND e.idx <= ? ORDER BY e.seq',
     [chain.num, upToIndex],
   );
-  return openRows(vault, chain, rows);
+  return openEvents(vault, chain, rows);
 }
 
 /** Events by log index, in that order, of whatever chains. @param chains the rows of all chains concerned, by number */
@@ -57,13 +58,13 @@ export async function readEventsAt(
   chains: ReadonlyMap<number, ChainRow>,
 ): Promise<StoredEvent[]> {
   if (indexes.length === 0) return [];
-  const rows = await db.query<StoredRow & { chain: number }>(
+  const rows = await db.query<StoredPayload & { chain: number }>(
     `SELECT e.idx, e.chain, e.seq, e.entry, p.body FROM entry e JOIN payload p ON p.idx = e.idx WHERE e.idx IN ${placeholders(indexes)} ORDER BY e.idx`,
     indexes,
   );
   return rows.flatMap((row) => {
     const chain = chains.get(row.chain);
-    return chain ? openRows(vault, chain, [row]) : [];
+    return chain ? openEvents(vault, chain, [row]) : [];
   });
 }
 

@@ -22,7 +22,8 @@ import { mustHoldKeys } from '../keys/missing-keys.js';
 import type { ChainModel } from '../model.js';
 import { RevokedKeys } from './revoke-again.js';
 import { openStore } from '../store/store.js';
-import { makeReadModels } from '../read-models/make-tables.js';
+import { NewerReadModels, rebuildReadModels, Unfoldable } from '../read-models/rebuild.js';
+import { readModelsVersion } from '../read-models/version.js';
 import { batchTables, readModelsOf } from '../store/tables.js';
 import { readHead, storedRootAt } from '../store/tip.js';
 import type { ReportFault } from '../unavailable.js';
@@ -42,6 +43,11 @@ export interface Ledger {
   close(): Promise<void>;
 }
 
+export interface OpenOptions extends Partial<WriterOptions> {
+  /** Told how many chains are read while the read models are made anew, because the program is newer than they are. */
+  readonly rebuilding?: (done: number, total: number) => void;
+}
+
 /**
  * Opens database, keys and head file. Refuses if they do not belong together: another origin, another key, or a ledger
  * that is shorter than its head file or differs from it.
@@ -52,7 +58,7 @@ export async function openLedger(
   clock: Clock,
   models: readonly ChainModel[],
   report: ReportFault = () => undefined,
-  overrides: Partial<WriterOptions> = {},
+  { rebuilding, ...overrides }: OpenOptions = {},
 ): Promise<Ledger> {
   const tables = batchTables(models);
   const source = await openWriter(config, readModelsOf(models));
@@ -65,11 +71,16 @@ export async function openLedger(
     const head = await HeadFile.open(config.headFile, keys);
     closers.unshift(() => head.close());
     await checkHeadFile(dbOf(source), keys, head.last);
-    await makeReadModels(source, models);
+    await rebuildReadModels(source, vault, models, {
+      ifOlder: true,
+      ...(rebuilding && { progress: rebuilding }),
+    }).catch((error: unknown) => {
+      throw error instanceof NewerReadModels || error instanceof Unfoldable ? new StartRefused(error.message) : error;
+    });
     const readerSource = await openReader(config);
     closers.unshift(() => readerSource.destroy());
     const reader = new LedgerReader(dbOf(readerSource), vault, keys.origin);
-    const store = await openStore(source, tables);
+    const store = await openStore(source, tables, readModelsVersion(models));
     closers.splice(closers.length - 1, 1, () => store.close());
     const { WRITER_BATCH: batch, WRITER_QUEUE: queue, CHAIN_CACHE: cache } = config.env;
     const options = { batch, queue, cache, ...overrides };

@@ -15,9 +15,9 @@ export interface BatchTable extends Pick<TableShape, 'table' | 'columns'> {
 export type BatchValue = string | number | null | Uint8Array | Secret;
 
 /**
- * Where the batch begins: the statement does nothing unless the head is still there (and the KEKs that the rows need
- * may still wrap, which column `oldest_kek` of the head says: on PostgreSQL the row that was waited for is looked at
- * again, another table would be seen as it was before).
+ * Where the batch begins. The statement does nothing unless the head is still there, the KEKs that the rows need may
+ * still wrap, and the read models are of the version that the rows are for. The head's own row says all of it: on
+ * PostgreSQL the row that a statement waited for is looked at again, another table would be seen as it was before.
  */
 export interface HeadBefore {
   readonly size: number;
@@ -109,8 +109,8 @@ function selectList(table: BatchTable, value: (position: number, type: ColumnTyp
 
 const names = (table: BatchTable): string => table.columns.map(({ name }) => name).join(', ');
 
-/** Statements to run once on the writer's connection. */
-export function sqliteSetup(tables: readonly BatchTable[]): string[] {
+/** Statements to run once on the writer's connection. @param readModels version of the read models among the tables */
+export function sqliteSetup(tables: readonly BatchTable[], readModels: number): string[] {
   const inputs = [
     'old_size',
     'old_root',
@@ -132,7 +132,8 @@ export function sqliteSetup(tables: readonly BatchTable[]): string[] {
     `CREATE TEMP VIEW batch AS SELECT ${inputs.map((name) => `NULL AS ${name}`).join(', ')}`,
     `CREATE TEMP TRIGGER batch_commit INSTEAD OF INSERT ON batch BEGIN
        SELECT RAISE(ABORT, 'head-moved') WHERE NOT EXISTS (SELECT 1 FROM log_head
-         WHERE size = NEW.old_size AND root = NEW.old_root AND (NEW.kek IS NULL OR oldest_kek <= NEW.kek));
+         WHERE size = NEW.old_size AND root = NEW.old_root AND read_models = ${readModels}
+           AND (NEW.kek IS NULL OR oldest_kek <= NEW.kek));
        UPDATE log_head SET size = NEW.size, root = NEW.root, time = NEW.time, checkpoint = NEW.checkpoint;
        ${inserts.join('\n       ')}
      END`,
@@ -148,11 +149,14 @@ export function statementParams(before: HeadBefore, after: HeadAfter, { texts, b
   return [before.size, before.root, after.size, after.root, after.time, after.checkpoint, blobs, kek, ...texts];
 }
 
-/** Of which time a batch may be: about the database's now; or any, of what was recorded long ago and is written again. */
+/** Which time a batch may have: about the database's now, or any, for what was recorded long ago and is written again. */
 export type BatchTime = 'now' | 'any';
 
-/** Answers one row when the batch is committed, none when the head moved, a KEK may not wrap any more, or the clocks disagree. */
-export function postgresStatement(tables: readonly BatchTable[], time: BatchTime): string {
+/**
+ * Answers one row when the batch is committed. None: the head moved, a KEK may not wrap any more, the read models are of
+ * another version, or the clocks disagree.
+ */
+export function postgresStatement(tables: readonly BatchTable[], readModels: number, time: BatchTime): string {
   const onTime =
     time === 'any' ? '' : `AND abs(extract(epoch FROM clock_timestamp()) * 1000 - $5::bigint) < ${CLOCK_TOLERANCE_MS}`;
   const types = { integer: 'bigint', text: 'text', uuid: 'uuid' } as const;
@@ -166,7 +170,7 @@ export function postgresStatement(tables: readonly BatchTable[], time: BatchTime
   });
   return `WITH head AS (
       UPDATE log_head SET size = $3, root = $4, time = $5, checkpoint = $6
-      WHERE size = $1 AND root = $2 ${onTime}
+      WHERE size = $1 AND root = $2 AND read_models = ${readModels} ${onTime}
         AND ($8::text IS NULL OR oldest_kek <= $8::text)
       RETURNING 1),
     ${inserts.join(',\n    ')}

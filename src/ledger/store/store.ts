@@ -11,6 +11,7 @@ import {
   sqliteStatement,
   statementParams,
 } from './batch-statement.js';
+import { LedgerUnavailable } from '../unavailable.js';
 import { Wal } from './wal-folding.js';
 
 /** What the writer needs of an engine beyond SQL that both share. */
@@ -20,7 +21,7 @@ export interface Store {
   /**
    * Writes one batch in one transaction.
    * @returns false when the head moved, a KEK may not wrap any more or (PostgreSQL) the clocks disagree: nothing was written
-   * @throws {DbError} `lost` when the outcome is not known
+   * @throws {DbError} `lost` when the outcome is not known; {@link LedgerUnavailable} when the read models are of another version
    */
   write(before: HeadBefore, after: HeadAfter, rows: SealedRows): Promise<boolean>;
   /** Instant of the database's clock, ms; null where the machine's own clock is the database's. */
@@ -42,18 +43,40 @@ interface SqliteConnection {
   prepare(sql: string, done: (error: Error | null) => void): SqliteStatement;
 }
 
-/** @param time of which time batches may be (PostgreSQL; on SQLite nobody compares it) */
+/**
+ * @param readModels version of the read models among the tables: batches for another one are refused
+ * @param time which time batches may have (PostgreSQL; on SQLite nobody compares it)
+ */
 export async function openStore(
   source: DataSource,
   tables: readonly BatchTable[],
+  readModels: number,
   time: BatchTime = 'now',
 ): Promise<Store> {
-  return source.options.type === 'postgres' ? openPostgres(source, tables, time) : openSqlite(source, tables);
+  return source.options.type === 'postgres'
+    ? openPostgres(source, tables, readModels, time)
+    : openSqlite(source, tables, readModels);
 }
 
-async function openSqlite(source: DataSource, tables: readonly BatchTable[]): Promise<Store> {
+/**
+ * Nothing was written: where the read models are of another version by now, that is why, and no other attempt helps.
+ * @throws {LedgerUnavailable}
+ */
+async function mustBeOfVersion(db: Db, readModels: number): Promise<void> {
+  const [head] = await db
+    .query<{ read_models: number }>('SELECT read_models FROM log_head WHERE id = 1')
+    // Then the statement's own fault is the one to tell.
+    .catch(() => []);
+  if (head && head.read_models !== readModels)
+    throw new LedgerUnavailable(
+      'another version of RxLedger has taken over this ledger: this process writes no more',
+      5,
+    );
+}
+
+async function openSqlite(source: DataSource, tables: readonly BatchTable[], readModels: number): Promise<Store> {
   const db = dbOf(source);
-  for (const statement of sqliteSetup(tables)) await db.query(statement);
+  for (const statement of sqliteSetup(tables, readModels)) await db.query(statement);
   // The driver keeps no prepared statements: through query() this one would be parsed anew for every batch.
   const connection = (source.driver as unknown as { databaseConnection: SqliteConnection }).databaseConnection;
   const insert = await new Promise<SqliteStatement>((resolve, reject) => {
@@ -84,6 +107,7 @@ async function openSqlite(source: DataSource, tables: readonly BatchTable[]): Pr
         return true;
       } catch (error) {
         const fault = toDbError(error, 'sqlite');
+        if (fault.fault === 'head-moved' || fault.fault === 'rejected') await mustBeOfVersion(db, readModels);
         if (fault.fault === 'head-moved') return false;
         throw fault;
       }
@@ -116,8 +140,13 @@ interface PostgresClient {
 /** How long a backend that was told to end may take before the head's lock is waited for instead. */
 const TERMINATE_MS = 2000;
 
-async function openPostgres(source: DataSource, tables: readonly BatchTable[], time: BatchTime): Promise<Store> {
-  const text = postgresStatement(tables, time);
+async function openPostgres(
+  source: DataSource,
+  tables: readonly BatchTable[],
+  readModels: number,
+  time: BatchTime,
+): Promise<Store> {
+  const text = postgresStatement(tables, readModels, time);
   let runner: QueryRunner = source.createQueryRunner();
   let client: PostgresClient;
   let backend: Backend | null = null;
@@ -170,10 +199,14 @@ async function openPostgres(source: DataSource, tables: readonly BatchTable[], t
           text,
           values: statementParams(before, after, rows),
         });
-        return rowCount === 1;
+        if (rowCount === 1) return true;
       } catch (error) {
-        throw toDbError(error, 'postgres');
+        const fault = toDbError(error, 'postgres');
+        if (fault.fault === 'rejected') await mustBeOfVersion(db, readModels);
+        throw fault;
       }
+      await mustBeOfVersion(db, readModels);
+      return false;
     },
     async clock() {
       const [row] = await db.query<{ ms: number }>(

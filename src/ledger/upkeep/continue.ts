@@ -17,7 +17,9 @@ import type { ChainModel } from '../model.js';
 import type { ReportFault } from '../unavailable.js';
 import { Sealer } from '../crypto/sealer.js';
 import { openStore, type Store } from '../store/store.js';
-import { batchTables } from '../store/tables.js';
+import { rebuildReadModels } from '../read-models/rebuild.js';
+import { readModelsVersion } from '../read-models/version.js';
+import { batchTables, readModelsOf } from '../store/tables.js';
 import { type HeadRow, loadTip, readHead, storedRootAt, type Tip } from '../store/tip.js';
 import { Vault } from '../keys/vault.js';
 import { verifyDatabase } from '../verify/database.js';
@@ -71,7 +73,7 @@ export async function continueLog(
   hooks: ContinueHooks,
 ): Promise<Continued> {
   const { report, progress = () => undefined, agree } = hooks;
-  const source = await openWriter(config);
+  const source = await openWriter(config, readModelsOf(models));
   let store: Store | null = null;
   try {
     await migrate(source);
@@ -91,10 +93,13 @@ export async function continueLog(
     ];
     if (taken.includes(next))
       throw new ContinueRefused(`the log was called ${next} already: it needs a name that nobody has pinned`);
-    await mustVerify(config, head, history, models, progress);
+    const vault = Vault.openExisting(config.keysDir, history.first);
+    if (!vault) throw new ContinueRefused(`there are no keys in ${config.keysDir}`);
+    await rebuildReadModels(source, vault, models, { ifOlder: true });
+    await mustVerify(config, head, vault, models, progress);
     const ending = { log: head.origin, entries: head.size, lost: remembered.size - head.size, next };
     if (!(await agree(ending))) throw new ContinueRefused('it was not agreed to');
-    store = await openStore(source, batchTables(models));
+    store = await openStore(source, batchTables(models), readModelsVersion(models));
     const key = prepareKey(config.keysDir, next);
     await commit(store, config, clock, models, head, history, key, remembered, report);
   } finally {
@@ -168,12 +173,10 @@ async function rememberedNames(headFile: string): Promise<string[]> {
 async function mustVerify(
   config: Config,
   head: HeadRow,
-  { first }: KeyHistory,
+  vault: Vault,
   models: readonly ChainModel[],
   progress: (step: Progress) => void,
 ): Promise<void> {
-  const vault = Vault.openExisting(config.keysDir, first);
-  if (!vault) throw new ContinueRefused(`there are no keys in ${config.keysDir}`);
   const reader = await openReader(config);
   try {
     const input = { source: reader, vkey: head.vkey, vault, remembered: null, models };

@@ -21,7 +21,9 @@ import type { ReportFault } from '../unavailable.js';
 import { RestoredBatch, type RestoreTools } from './restored-batch.js';
 import { Sealer } from '../crypto/sealer.js';
 import { openStore, type Store } from '../store/store.js';
-import { batchTables, T } from '../store/tables.js';
+import { rebuildReadModels } from '../read-models/rebuild.js';
+import { readModelsVersion } from '../read-models/version.js';
+import { batchTables, readModelsOf, T } from '../store/tables.js';
 import { growTiles, type HeadRow, loadTip, readHead, type Tip } from '../store/tip.js';
 import { Vault } from '../keys/vault.js';
 import { verifyDatabase } from '../verify/database.js';
@@ -73,7 +75,7 @@ export async function restoreLog(
   { replica, payloads }: RestoreSources,
   { report, progress = () => undefined, batch = BATCH }: RestoreOptions,
 ): Promise<Restored> {
-  const source = await openWriter(config);
+  const source = await openWriter(config, readModelsOf(models));
   let store: Store | null = null;
   let written = 0;
   try {
@@ -92,8 +94,9 @@ export async function restoreLog(
     const events = lost.events(head.origin, head.time);
     const { keys, vault } = await keysOf(config, source, head);
     const tables = batchTables(models);
+    await rebuildReadModels(source, vault, models, { ifOlder: true });
     // What was recorded long ago is written again with the time that it has.
-    store = await openStore(source, tables, 'any');
+    store = await openStore(source, tables, readModelsVersion(models), 'any');
     const { db } = store;
     // Under the head's lock: between two looks somebody else may write.
     const tip = await store.locked(() => loadTip(db));

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
-import { type Db, dbOf, together } from '../../database/db.js';
+import { type Db, dbOf, placeholders, together } from '../../database/db.js';
 import { toBase64 } from '../core/bytes.js';
 import { entryTime } from '../core/record/entry.js';
 import { lossInWords } from '../core/statements/continuation.js';
@@ -17,7 +17,7 @@ import { verifyCosignatures } from './cosignatures.js';
 import { EntryAudit, TileAudit } from './entries.js';
 import { type EntryPage, readPage, readTile } from './entry-pages.js';
 import { verifyErasures } from './erasures.js';
-import { shapeOf } from '../../database/declare.js';
+import { shapeOf, tableName } from '../../database/declare.js';
 import { readModelsVersion } from '../read-models/version.js';
 import { readModelsOf } from '../store/tables.js';
 import { checkHead, hasReadModelsOf, headToVerify, rememberedCheckpoint, type Signed, sizeToVerify } from './head.js';
@@ -56,12 +56,30 @@ export async function verifyDatabase(
   const runner = input.source.createQueryRunner();
   const db = dbOf(runner);
   try {
+    const locks = await readModelLocks(db, input.models);
     await db.query(db.dialect === 'postgres' ? 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY' : 'BEGIN');
+    for (const lock of locks) await db.query(lock);
     return await verifySnapshot(db, input, progress);
   } finally {
     await db.query('ROLLBACK').catch(() => undefined);
     await runner.release();
   }
+}
+
+/**
+ * A table that is dropped and made anew after the snapshot looks empty in it on PostgreSQL: a rebuild of the read models
+ * waits until they are verified.
+ */
+async function readModelLocks(db: Db, models: readonly ChainModel[]): Promise<string[]> {
+  if (db.dialect !== 'postgres') return [];
+  const names = readModelsOf(models).map(tableName);
+  if (names.length === 0) return [];
+  const there = await db.query<{ name: string }>(
+    `SELECT relname::text AS name FROM pg_class
+     WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace AND relname IN ${placeholders(names)}`,
+    names,
+  );
+  return there.map(({ name }) => `LOCK TABLE ${name} IN ACCESS SHARE MODE`);
 }
 
 async function verifySnapshot(

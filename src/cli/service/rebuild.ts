@@ -1,0 +1,16 @@
+import { CHAIN_MODELS } from '../../chain-models.js';
+import { Config } from '../../config/config.js';
+import { rebuildLedger } from '../../ledger/upkeep/rebuild-ledger.js';
+import { type CommonOptions, EXIT, type ExitCode, ProgressLine, type Terminal } from '../terminal.js';
+
+/** `rxledger rebuild`: makes the lists of the ledger anew from its events, beside a service at work. */
+export async function runRebuild(options: CommonOptions, terminal: Terminal): Promise<ExitCode> {
+  const line = new ProgressLine(terminal, options);
+  const rebuilt = await rebuildLedger(Config.parse(terminal.env), CHAIN_MODELS, (done, total) =>
+    line.show(() => `rebuilding: ${done} of ${total} chains`),
+  );
+  line.done();
+  if (options.json) terminal.out(JSON.stringify(rebuilt));
+  else terminal.out(`rebuilt: ${rebuilt.rows} rows from ${rebuilt.chains} chains, version ${rebuilt.version}`);
+  return EXIT.ok;
+}
