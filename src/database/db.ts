@@ -106,7 +106,23 @@ export function dbOf(source: DataSource | QueryRunner): Db {
   };
 }
 
-/** `(?, ?, ?)` for a list of values. */
+/** Values of one statement: both engines bound them, SQLite at 32,766. */
+const PAGE = 1000;
+
+/**
+ * Asks about as many values as there are, some in each statement: for sets without a bound of their own.
+ * @returns the rows of all pages; a row that two pages give is there twice
+ */
+export async function inPages<V, T>(
+  values: readonly V[],
+  ask: (page: readonly V[]) => Promise<readonly T[]>,
+): Promise<T[]> {
+  const rows: T[] = [];
+  for (let at = 0; at < values.length; at += PAGE) rows.push(...(await ask(values.slice(at, at + PAGE))));
+  return rows;
+}
+
+/** `(?, ?, ?)` for a list of values that is short, or one page of {@link inPages}. */
 export function placeholders(values: readonly unknown[]): string {
   return `(${values.map(() => '?').join(', ')})`;
 }

@@ -1,6 +1,6 @@
 import type { Receipt } from './core/record/receipt.js';
 import type { ChainKind } from './core/record/event.js';
-import { type Db, placeholders } from '../database/db.js';
+import { type Db, inPages, placeholders } from '../database/db.js';
 import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow, isErased, openState } from './store/chain-row.js';
 import { inclusionProof } from './core/tlog/merkle.js';
 import { dataKeyOf, readEvents, readEventsAt, refold, type StoredEvent } from './read/chain-events.js';
@@ -166,10 +166,8 @@ export class LedgerReader {
   }
 
   private rows(column: 'c.id' | 'c.num', values: readonly (string | number)[]): Promise<ChainRow[]> {
-    if (values.length === 0) return Promise.resolve([]);
-    return this.db.query<ChainRow>(
-      `SELECT ${CHAIN_COLUMNS} ${CHAIN_FROM} WHERE ${column} IN ${placeholders(values)}`,
-      values,
+    return inPages(values, (page) =>
+      this.db.query<ChainRow>(`SELECT ${CHAIN_COLUMNS} ${CHAIN_FROM} WHERE ${column} IN ${placeholders(page)}`, page),
     );
   }
 

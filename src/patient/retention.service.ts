@@ -2,7 +2,7 @@ import { decideErase, decidePlaceHold, decideReleaseHold } from './decide-holds.
 import type { Receipt } from '../ledger/core/record/receipt.js';
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { type Db, isConflict, placeholders } from '../database/db.js';
+import { type Db, isConflict } from '../database/db.js';
 import { AS_IF_ABSENT, RefusalException } from '../http/problem/problem.js';
 import { recall, remember } from '../identity/once.js';
 import { Tokens } from '../identity/guard/tokens.js';
@@ -115,10 +115,9 @@ export class RetentionService {
   }
 
   private async tell({ first, chains }: Erased): Promise<ErasedPatient> {
-    const indexes = Array.from({ length: chains }, (_, at) => first + at);
     const rows = await this.reader.db.query<{ idx: number; body: Buffer }>(
-      `SELECT idx, body FROM payload WHERE idx IN ${placeholders(indexes)} ORDER BY idx`,
-      indexes,
+      'SELECT idx, body FROM payload WHERE idx >= ? AND idx < ? ORDER BY idx',
+      [first, first + chains],
     );
     const receipts: Receipt[] = [];
     for (const { idx, body } of rows) receipts.push({ ...(await this.reader.receipt(idx)), ...disclosed(body) });

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../time/clock.js';
 import { Config } from '../config/config.js';
-import { placeholders } from '../database/db.js';
+import { inPages, placeholders } from '../database/db.js';
 import { type ChainView, LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { type ChainRef, type Decision, SYSTEM, type View } from '../ledger/model.js';
@@ -112,13 +112,14 @@ export class Reconciler {
 
   /** Subjects with an open discrepancy about one of these chains, which have since been matched to this subject. */
   private async formerSubjects(subject: number, chains: readonly string[]): Promise<number[]> {
-    if (chains.length === 0) return [];
-    const rows = await this.reader.db.query<{ subject: number }>(
-      `SELECT DISTINCT c.subject FROM discrepancy_row d JOIN chain c ON c.num = d.chain
-       WHERE d.status = 'open' AND d.about IN ${placeholders(chains)} AND c.subject <> ?`,
-      [...chains, subject],
+    const rows = await inPages(chains, (page) =>
+      this.reader.db.query<{ subject: number }>(
+        `SELECT DISTINCT c.subject FROM discrepancy_row d JOIN chain c ON c.num = d.chain
+         WHERE d.status = 'open' AND d.about IN ${placeholders(page)} AND c.subject <> ?`,
+        [...page, subject],
+      ),
     );
-    return rows.map((row) => row.subject);
+    return [...new Set(rows.map((row) => row.subject))];
   }
 }
 

@@ -1,7 +1,7 @@
 import { readModelsOf } from '../store/tables.js';
 import { tableName } from '../../database/declare.js';
 import type { JsonObject } from '../core/record/event.js';
-import { type Db, placeholders } from '../../database/db.js';
+import { type Db, inPages, placeholders } from '../../database/db.js';
 import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow, isErased, openState } from '../store/chain-row.js';
 import { type BatchTools, closeBatch, type DecidedBatch, openBatch } from './decided-batch.js';
 import { closedHead } from './head-cache.js';
@@ -92,11 +92,10 @@ async function endChains(
   actor: Actor,
   reason: string | undefined,
 ): Promise<DecidedBatch | null> {
-  const rows = await db.query<ChainRow>(
-    `SELECT ${CHAIN_COLUMNS} ${CHAIN_FROM} WHERE s.id IN ${placeholders(subjects)} ORDER BY c.num`,
-    subjects,
+  const rows = await inPages(subjects, (page) =>
+    db.query<ChainRow>(`SELECT ${CHAIN_COLUMNS} ${CHAIN_FROM} WHERE s.id IN ${placeholders(page)}`, page),
   );
-  const standing = rows.filter((row) => !isErased(row));
+  const standing = rows.filter((row) => !isErased(row)).toSorted((a, b) => a.num - b.num);
   if (standing.length === 0) return null;
   const open = openBatch(tools, tip, now, { nextSubject: 0, log: null });
   const data: JsonObject = reason === undefined ? {} : { reason };
@@ -124,22 +123,22 @@ async function deleteErased(
   batch: DecidedBatch | null,
   subjects: readonly string[],
 ): Promise<void> {
-  const known = await db.query<{ num: number }>(
+  const known = await inPages(subjects, (page) =>
     // Organisations and people without a chain have numbers below 0, and are not erased.
-    `SELECT num FROM subject WHERE num > 0 AND id IN ${placeholders(subjects)}`,
-    subjects,
+    db.query<{ num: number }>(`SELECT num FROM subject WHERE num > 0 AND id IN ${placeholders(page)}`, page),
   );
-  const nums = known.map(({ num }) => num);
-  if (nums.length === 0) return;
-  const theirs = `SELECT num FROM chain WHERE subject IN ${placeholders(nums)}`;
-  await db.query(
-    `DELETE FROM payload WHERE idx IN (SELECT e.idx FROM entry e JOIN chain c ON c.num = e.chain
-       WHERE c.subject IN ${placeholders(nums)} AND e.seq < c.seq)`,
-    nums,
-  );
+  if (known.length === 0) return;
   const tables = ['name', ...readModelsOf(models).map(tableName)];
-  for (const table of tables) await db.query(`DELETE FROM ${table} WHERE chain IN (${theirs})`, nums);
-  await db.query(`DELETE FROM subject WHERE num IN ${placeholders(nums)}`, nums);
+  for (const { num } of known) {
+    await db.query(
+      `DELETE FROM payload WHERE idx IN (SELECT e.idx FROM entry e JOIN chain c ON c.num = e.chain
+         WHERE c.subject = ? AND e.seq < c.seq)`,
+      [num],
+    );
+    for (const table of tables)
+      await db.query(`DELETE FROM ${table} WHERE chain IN (SELECT num FROM chain WHERE subject = ?)`, [num]);
+    await db.query('DELETE FROM subject WHERE num = ?', [num]);
+  }
   await deleteAccounts(db, subjects);
   const entries = batch?.staging.entries ?? [];
   for (const subject of entries.length > 0 ? subjects : [])

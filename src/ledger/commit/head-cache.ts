@@ -1,7 +1,7 @@
 import type { Known } from './batch-state.js';
 import type { SubjectKey } from '../keys/subject-cache.js';
 import { freshKey, VaultError } from '../crypto/aes-gcm.js';
-import { type Db, placeholders } from '../../database/db.js';
+import { type Db, inPages, placeholders } from '../../database/db.js';
 import {
   CHAIN_COLUMNS,
   CHAIN_FROM,
@@ -160,9 +160,11 @@ export class HeadCache {
   private async readNames(wanted: ReadonlyMap<string, ChainModel>): Promise<Map<string, string>> {
     if (wanted.size === 0) return new Map();
     const blinds = [...wanted.keys()].map((hex) => Buffer.from(hex, 'hex'));
-    const rows = await this.db.query<{ blind: Buffer; id: string }>(
-      `SELECT n.blind, c.id FROM name n JOIN chain c ON c.num = n.chain WHERE n.blind IN ${placeholders(blinds)}`,
-      blinds,
+    const rows = await inPages(blinds, (page) =>
+      this.db.query<{ blind: Buffer; id: string }>(
+        `SELECT n.blind, c.id FROM name n JOIN chain c ON c.num = n.chain WHERE n.blind IN ${placeholders(page)}`,
+        page,
+      ),
     );
     return new Map(rows.map(({ blind, id }) => [blind.toString('hex'), id]));
   }
@@ -175,10 +177,9 @@ export class HeadCache {
       if (head) found.set(id, head);
       else missing.push(id);
     }
-    if (missing.length === 0) return found;
-    const rows = await this.db.query<ChainRow>(
-      `SELECT ${CHAIN_COLUMNS} ${CHAIN_FROM} WHERE c.id IN ${placeholders(missing)}`,
-      missing,
+    // A book that is judged names all its chains.
+    const rows = await inPages(missing, (page) =>
+      this.db.query<ChainRow>(`SELECT ${CHAIN_COLUMNS} ${CHAIN_FROM} WHERE c.id IN ${placeholders(page)}`, page),
     );
     for (const row of rows) {
       const model = models.get(row.id) as ChainModel;
@@ -218,10 +219,11 @@ export class HeadCache {
       if (subject) found.set(id, subject);
       else missing.push(id);
     }
-    if (missing.length === 0) return found;
-    const rows = await this.db.query<SubjectRow>(
-      `SELECT num, id, kek, wrapped_key FROM subject WHERE id IN ${placeholders(missing)}`,
-      missing,
+    const rows = await inPages(missing, (page) =>
+      this.db.query<SubjectRow>(
+        `SELECT num, id, kek, wrapped_key FROM subject WHERE id IN ${placeholders(page)}`,
+        page,
+      ),
     );
     for (const row of rows) found.set(row.id, this.vault.subjectFromRow(row));
     return found;

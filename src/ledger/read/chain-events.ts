@@ -1,5 +1,5 @@
 import { decrypt } from '../crypto/aes-gcm.js';
-import { type Db, placeholders } from '../../database/db.js';
+import { type Db, inPages, placeholders } from '../../database/db.js';
 import { type ChainRow, subjectOf } from '../store/chain-row.js';
 import { LOG_CHAIN } from '../core/record/entry.js';
 import type { ChainModel, CommittedEvent } from '../model.js';
@@ -50,17 +50,18 @@ export async function readEvents(
   return openEvents(vault, chain, rows);
 }
 
-/** Events by log index, in that order, of whatever chains. @param chains the rows of all chains concerned, by number */
+/** Events by log index, of whatever chains. @param indexes in their order @param chains the rows of all chains concerned, by number */
 export async function readEventsAt(
   db: Db,
   vault: Vault,
   indexes: readonly number[],
   chains: ReadonlyMap<number, ChainRow>,
 ): Promise<StoredEvent[]> {
-  if (indexes.length === 0) return [];
-  const rows = await db.query<StoredPayload & { chain: number }>(
-    `SELECT e.idx, e.chain, e.seq, e.entry, p.body FROM entry e JOIN payload p ON p.idx = e.idx WHERE e.idx IN ${placeholders(indexes)} ORDER BY e.idx`,
-    indexes,
+  const rows = await inPages(indexes, (page) =>
+    db.query<StoredPayload & { chain: number }>(
+      `SELECT e.idx, e.chain, e.seq, e.entry, p.body FROM entry e JOIN payload p ON p.idx = e.idx WHERE e.idx IN ${placeholders(page)} ORDER BY e.idx`,
+      page,
+    ),
   );
   return rows.flatMap((row) => {
     const chain = chains.get(row.chain);
