@@ -118,10 +118,6 @@ export const RECORD_REFUSALS = {
     title:
       'A signature can only be shown with actor, data, occurredAt and type, which it covers. Nothing was disclosed. Add them.',
   },
-  'disclosure.whole-only': {
-    status: 409,
-    title: 'This entry can only be shown whole or not at all. Nothing was disclosed. Ask for its receipt.',
-  },
   'disclosure.no-patient': {
     status: 409,
     title: 'This entry belongs to no enrolled patient, whose record must say who was shown it. Nothing was disclosed.',

@@ -62,7 +62,6 @@ describe('a clearance', () => {
   it.each<[DisclosureFault, string]>([
     ['member-unknown', 'disclosure.member-unknown'],
     ['signature-alone', 'disclosure.signature-alone'],
-    ['whole-only', 'disclosure.whole-only'],
   ])('is not given for what cannot be shown: %s', (fault, code) => {
     const data = { index: 7, chain: 'rx', members: ['x'], auditor: 'aud', reason: 'audit' };
     expect(decideClear({ data, days: 1, fault }, ctx(PATIENT))).toMatchObject({ refusal: { code } });

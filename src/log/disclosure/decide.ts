@@ -11,7 +11,6 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 const FAULTS: Readonly<Record<DisclosureFault, RefusalCode>> = {
   'member-unknown': 'disclosure.member-unknown',
   'signature-alone': 'disclosure.signature-alone',
-  'whole-only': 'disclosure.whole-only',
 };
 
 export interface Clear {

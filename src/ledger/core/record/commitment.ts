@@ -19,11 +19,10 @@ export class PayloadError extends Error {
 
 const MEMBER_LABEL = 'rxledger/member/v1\n';
 const PAYLOAD_LABEL = 'rxledger/payload/v2\n';
-const KEYED_PAYLOAD_LABEL = 'rxledger/payload/v1\n';
 
 /**
- * Digest of one member, base64 of HMAC(HMAC(salt, "rxledger/member/v1\n" || name), JCS(value)). The inner key can be
- * derived only with the salt, so that a digest says nothing about a value that could be guessed.
+ * Digest of one member, base64 of HMAC(HMAC(salt, "rxledger/member/v1\n" || name), JCS(value)). Only whoever
+ * has the salt can derive the inner key, so that a digest gives no value away that could be guessed.
  * @param salt 32 random bytes of this entry
  * @param text the member's value in canonical JSON
  */
@@ -32,25 +31,24 @@ export function memberDigest(hasher: Hasher, salt: Uint8Array, name: string, tex
 }
 
 /**
- * The key of one member, HMAC(salt, "rxledger/member/v1\n" || name), 32 bytes. With it the member's digest can be made
- * of the value; it says nothing of the salt, of other members' keys or, therefore, of their values.
+ * The key of one member, HMAC(salt, "rxledger/member/v1\n" || name), 32 bytes. With it
+ * and the value anybody can make the member's digest. It gives away neither the salt nor other members' keys or values.
  */
 export function memberKey(hasher: Hasher, salt: Uint8Array, name: string): Uint8Array {
   return hasher.hmac(checkSalt(salt), MEMBER_LABEL + name);
 }
 
 /**
- * Commitment from all members' digests: SHA-256("rxledger/payload/v2\n" || JCS(digests)). Without a key, so that it is
- * checked by whoever was shown some members and the digests of the others; each digest is keyed, so that the whole says
- * nothing of a value that could be guessed.
+ * Commitment from all members' digests: SHA-256("rxledger/payload/v2\n" || JCS(digests)). It needs no key, so that
+ * whoever was shown some members and the digests of the others can check it. Each digest is keyed, so that the whole
+ * gives no value away that could be guessed.
  */
 export function commitmentOf(hasher: Hasher, digests: Readonly<Record<string, string>>): Uint8Array {
   return hasher.sha256(PAYLOAD_LABEL + jcs(digests));
 }
 
 /**
- * Whether an entry's commitment is one to this payload under this salt. The first entries ever written carry HMAC(salt,
- * "rxledger/payload/v1\n" || JCS(digests)): it can be checked only with the salt, which gives away every member's key.
+ * Whether an entry's commitment is the one to this payload under this salt.
  * @throws JcsError when a value has no JSON form; PayloadError when the salt is not 32 bytes
  */
 export function isCommitted(
@@ -59,10 +57,7 @@ export function isCommitted(
   salt: Uint8Array,
   payload: Readonly<Record<string, unknown>>,
 ): boolean {
-  const made = commit(hasher, salt, payload);
-  return (
-    equal(made.commitment, commitment) || equal(hasher.hmac(salt, KEYED_PAYLOAD_LABEL + jcs(made.digests)), commitment)
-  );
+  return equal(commit(hasher, salt, payload).commitment, commitment);
 }
 
 /**
@@ -95,7 +90,7 @@ export function membersOf(payload: Readonly<Record<string, unknown>>): Member[] 
   return Object.entries(payload).map(([name, value]) => [name, jcs(value)]);
 }
 
-/** Digest of one member from its key, as who was shown the key makes it: base64 of HMAC(key, JCS(value)). */
+/** Digest of one member, made by whoever was shown its key: base64 of HMAC(key, JCS(value)). */
 export function digestByKey(hasher: Hasher, key: Uint8Array, text: string): string {
   return toBase64(hasher.hmac(key, text));
 }

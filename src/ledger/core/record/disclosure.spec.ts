@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { nodeHasher } from '../../crypto/node-hasher.js';
 import { fromBase64, toBase64, utf8 } from '../bytes.js';
 import { formatCheckpoint } from '../tlog/checkpoint.js';
-import { commit, digestByKey, memberKey } from './commitment.js';
+import { commit, digestByKey, memberKey, PayloadError } from './commitment.js';
 import { type Disclosure, disclose, verifyDisclosure } from './disclosure.js';
 import { encodeEntry, ZERO32 } from './entry.js';
 import { nobleHasher } from '../hasher.js';
@@ -177,6 +177,9 @@ describe('what is withheld', () => {
 describe('what cannot be disclosed', () => {
   it('is a member that is not there, and a signature without what it covers', () => {
     expect(disclose(nobleHasher, whole, ['type', 'derived'])).toEqual({ fault: 'member-unknown' });
+    expect(() => disclose(nobleHasher, { ...whole, salt: toBase64(new Uint8Array(32)) }, ['type'])).toThrow(
+      PayloadError,
+    );
     for (const names of [['signature'], ['signature', 'actor', 'data', 'type'], ['signature', 'actor', 'kind']])
       expect(disclose(nobleHasher, whole, names)).toEqual({ fault: 'signature-alone' });
     const covered = ['signature', 'actor', 'data', 'occurredAt', 'type'];

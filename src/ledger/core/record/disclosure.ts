@@ -52,14 +52,12 @@ export type DisclosureFault =
   /** The payload has no such member. */
   | 'member-unknown'
   /** A signature that is shown without all that it covers would confirm a guess of what it covers. */
-  | 'signature-alone'
-  /** The entry's commitment can be checked only with the salt: such a payload is shown whole or not at all. */
-  | 'whole-only';
+  | 'signature-alone';
 
 /**
  * @param receipt with payload and salt, as the ledger made it
  * @param names members to be shown
- * @throws PayloadError, EntryError when the receipt is none
+ * @throws PayloadError, EntryError when it is no receipt, or its payload is not what its entry commits to
  */
 export function disclose(
   hasher: Hasher,
@@ -72,7 +70,7 @@ export function disclose(
   if (names.includes('signature') && !STATED.every((name) => names.includes(name))) return { fault: 'signature-alone' };
   const digests = Object.fromEntries(members.map(([name, text]) => [name, memberDigest(hasher, salt, name, text)]));
   if (!equal(commitmentOf(hasher, digests), decodeEntry(fromBase64(receipt.entry)).commitment)) {
-    return { fault: 'whole-only' };
+    throw new PayloadError('payload is not what the entry commits to');
   }
   const parts = members.map(([name, text]): [string, ShownMember | WithheldMember] => [
     name,
