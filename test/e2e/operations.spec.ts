@@ -229,7 +229,11 @@ describe.skipIf(program.missing !== null)('operations', () => {
 
     it('does not start with a demo password or on a database that holds demo accounts', async () => {
       const demo = await rxledger(['serve'], production({ DEMO_PASSWORD: PASSWORD, PORT: '0' }));
-      expect(demo).toEqual({ code: 3, out: '', err: 'rxledger: settings: DEMO_PASSWORD: not in production\n' });
+      expect(demo).toEqual({
+        code: 3,
+        out: '',
+        err: 'rxledger: settings: DEMO_PASSWORD: not in production; unset it\n',
+      });
       const server = await startServer(env());
       expect(await server.terminate()).toBe(0);
       const accounts = await rxledger(['serve'], production({ DATA_DIR: folder.path, PORT: '0' }));

@@ -29,7 +29,11 @@ import { readHead, storedRootAt } from '../store/tip.js';
 import type { ReportFault } from '../unavailable.js';
 import { Vault } from '../keys/vault.js';
 
-/** The ledger must not be opened. The message tells the operator why. */
+/** What the operator of a database that was set back does next. */
+const SET_BACK =
+  '`rxledger log restore` brings it forward again; only if that is refused, `rxledger log restart` goes on as another log';
+
+/** The ledger must not be opened. The message tells the operator why, and what to do. */
 export class StartRefused extends Error {}
 
 export interface Ledger {
@@ -126,7 +130,9 @@ async function logKeys(db: Db, config: Config): Promise<{ keys: LogKeys; first: 
     const remembered = await readHeadFile(config.headFile);
     if (remembered !== null) {
       const { origin, size } = parseCheckpoint(splitNote(remembered).text);
-      throw new StartRefused(`the database is empty, but its head file remembers ${size} entries of the log ${origin}`);
+      throw new StartRefused(
+        `the database is empty, but its head file remembers ${size} entries of the log ${origin}: put a backup of the database in its place`,
+      );
     }
     const seed = loadOrCreateKey(dir, LOG_KEY_FILE);
     const fresh = new LogKey(wanted ?? `rxledger.local/${randomBytes(8).toString('hex')}`, seed);
@@ -140,21 +146,27 @@ async function logKeys(db: Db, config: Config): Promise<{ keys: LogKeys; first: 
   const head = await readHead(db);
   if (!head) throw new StartRefused('the database has no log head');
   if (wanted !== undefined && wanted !== head.origin) {
-    throw new StartRefused(`LOG_ORIGIN is ${wanted}, but this database holds the log ${head.origin}`);
+    throw new StartRefused(
+      `LOG_ORIGIN is ${wanted}, but this database holds the log ${head.origin}: unset it, or name the right database`,
+    );
   }
   const { vkeys, vkeysNow, first } = await readKeyHistory(db, head.origin);
   const keys = LogKeys.open(dir, head.origin, head.vkey, vkeysNow);
   if (!keys) {
     const seed = loadKey(dir, LOG_KEY_FILE);
     if (!seed)
-      throw new StartRefused(`the keys folder holds no ${LOG_KEY_FILE}, and so not the one of log ${head.origin}`);
+      throw new StartRefused(
+        `the keys folder holds no ${LOG_KEY_FILE} of the log ${head.origin}: put it back from the backup of the keys folder`,
+      );
     const { vkey } = new LogKey(head.origin, seed);
     const last = await readHeadFile(config.headFile, [vkey]);
     if (last !== null && isSignedBy(vkey, last) && openedBy([vkey], last).size > head.size)
       throw new StartRefused(
-        `the database knows an older key of log ${head.origin} than its head file: it was set back (\`rxledger log restart\` goes on as another log)`,
+        `the database knows an older key of log ${head.origin} than its head file: it was set back. ${SET_BACK}`,
       );
-    throw new StartRefused(`the key in the keys folder is not the one of log ${head.origin}`);
+    throw new StartRefused(
+      `the key in the keys folder is not the one of log ${head.origin}: put the right one back from the backup of the keys folder`,
+    );
   }
   // A crash cut a rotation short after its commit. Whoever began the rotation runs the command again to end it.
   installKey(dir, keys.of(head.vkey), vkeys.at(-2) ?? null, true);
@@ -167,17 +179,19 @@ async function checkHeadFile(db: Db, { vkeys }: LogKeys, last: string | null): P
   const head = await readHead(db);
   if (!vkeys.some((vkey) => isSignedBy(vkey, last)))
     throw new StartRefused(
-      "the head file is not this log's (where `rxledger log restart` was interrupted: run it again)",
+      "the head file is not this log's: put the right one back. If `rxledger log restart` was interrupted, run it again",
     );
   const { size, root: remembered } = openedBy(vkeys, last);
   if (!head || head.size < size) {
     throw new StartRefused(
-      `the ledger has ${head?.size ?? 0} entries, but its head file remembers ${size}: it was set back or lost its end (\`rxledger log restart\` goes on as another log)`,
+      `the ledger has ${head?.size ?? 0} entries, but its head file remembers ${size}: it was set back or lost its end. ${SET_BACK}`,
     );
   }
   const root = await storedRootAt(db, size);
   if (!Buffer.from(root).equals(Buffer.from(remembered))) {
-    throw new StartRefused(`the ledger differs from the checkpoint at ${size} entries in its head file`);
+    throw new StartRefused(
+      `the ledger differs from the checkpoint at ${size} entries in its head file: one of them was changed or belongs to another copy. \`rxledger log verify\` says more`,
+    );
   }
 }
 
