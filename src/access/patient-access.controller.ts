@@ -2,7 +2,8 @@ import { Controller, Get, Param } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { z } from 'zod';
 import { Action, CurrentActor } from '../identity/guard/access.js';
-import { uuid } from '../identity/people.js';
+import { Refuses } from '../http/openapi/refuses.js';
+import { patientId } from '../identity/people.js';
 import type { Actor } from '../ledger/model.js';
 import { patientView, viewOf } from '../patient/patient-view.js';
 import { PatientAccess } from './patient-access.js';
@@ -15,11 +16,12 @@ export class PatientAccessController {
 
   @Get(':id')
   @Action('patient.read')
-  @ApiOperation({ summary: 'One patient' })
+  @Refuses('ledger.chain-unknown')
+  @ApiOperation({ summary: 'Read a patient' })
   @ApiOkResponse({ standardSchema: patientView })
   async read(
     @CurrentActor() actor: Actor,
-    @Param('id', { schema: uuid }) id: string,
+    @Param('id', { schema: patientId }) id: string,
   ): Promise<z.output<typeof patientView>> {
     return viewOf(await this.access.read(actor, id));
   }

@@ -3,9 +3,10 @@ import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestj
 import { z } from 'zod';
 import { wholeNumber, wholeNumberOr } from '../http/body/whole-number.js';
 import { Clock } from '../time/clock.js';
-import { IdempotencyKey, idempotency } from '../http/write/idempotency.js';
-import { type Accepted, answer } from '../http/problem/problem.js';
+import { Refuses } from '../http/openapi/refuses.js';
+import { By } from '../http/write/by.js';
 import { receipts, receiptsOf } from '../http/write/receipt-schema.js';
+import type { Recorded } from '../http/write/record.js';
 import { Action, CurrentActor } from '../identity/guard/access.js';
 import { uuid } from '../identity/people.js';
 import type { Actor } from '../ledger/model.js';
@@ -13,47 +14,66 @@ import type { Prescription, Supply } from '../prescription/state.js';
 import { PrescriptionAccess } from '../access/prescription-access.js';
 import { runOut } from '../prescription/run-out.js';
 import { doseView, supplyView, viewOfDose, viewOfSupply } from '../prescription/views/supply-view.js';
-import { instant, medication, quantity, runOutView } from '../prescription/views/prescription-view.js';
+import { givenMedication, instant, quantity, runOutView } from '../prescription/views/prescription-view.js';
 import { AdherenceService } from './adherence.service.js';
 import { CORRECTION_REASONS, type CorrectDose, SKIP_REASONS } from './decide.js';
 
 const said = {
-  at: instant.nullable().default(null).describe('absent: now'),
-  doseId: uuid.nullable().default(null).describe('proposed by the caller; absent: one is made'),
+  at: instant.nullable().default(null).describe('left out: now'),
+  doseId: uuid.nullable().default(null).describe('an id of your own; left out: the service makes one'),
 };
-const taken = { ...said, outcome: z.literal('taken'), quantity: quantity.nullable().default(null) };
+const amount = quantity.nullable().default(null).describe('left out: as directed');
+const taken = { ...said, outcome: z.literal('taken'), quantity: amount };
 const skipped = { ...said, outcome: z.literal('skipped'), reason: z.enum(SKIP_REASONS) };
 const newDose = z
   .discriminatedUnion('outcome', [z.strictObject(taken), z.strictObject(skipped)])
-  .meta({ title: 'NewDose' });
+  .meta({ id: 'NewDose', title: 'NewDose', example: { outcome: 'taken' } });
 
 const supplied = {
-  supply: uuid.nullable().default(null).describe("one of the patient's own; absent: a new one"),
-  medication,
+  supply: uuid.nullable().default(null).describe("one of the patient's supplies; left out: a new one is opened"),
+  medication: givenMedication,
 };
 const newSuppliedDose = z
   .discriminatedUnion('outcome', [
     z.strictObject({ ...supplied, ...taken }),
     z.strictObject({ ...supplied, ...skipped }),
   ])
-  .meta({ title: 'NewSuppliedDose' });
+  .meta({
+    id: 'NewSuppliedDose',
+    title: 'NewSuppliedDose',
+    example: {
+      medication: { code: '243670', display: 'aspirin 81 MG Oral Tablet' },
+      outcome: 'taken',
+      quantity: { value: '1', unit: '{tablet}' },
+    },
+  });
 
-const correction = { at: instant, reason: z.enum(CORRECTION_REASONS) };
+const correction = { at: instant.describe('when it was really taken or skipped'), reason: z.enum(CORRECTION_REASONS) };
 const correctBody = z
   .discriminatedUnion('outcome', [
-    z.strictObject({ ...correction, outcome: z.literal('taken'), quantity: quantity.nullable().default(null) }),
+    z.strictObject({ ...correction, outcome: z.literal('taken'), quantity: amount }),
     z.strictObject({ ...correction, outcome: z.enum(['skipped', 'entered-in-error']) }),
   ])
-  .meta({ title: 'DoseCorrection' });
+  .meta({
+    id: 'DoseCorrection',
+    title: 'DoseCorrection',
+    example: { outcome: 'taken', at: '2025-11-04T08:00:00-05:00', reason: 'wrong-time' },
+  });
 
-const recorded = z.object({ dose: doseView, runOut: runOutView, ...receipts });
-const recordedSupplied = z.object({ dose: doseView, supply: supplyView, ...receipts });
+const recorded = z
+  .object({ dose: doseView, runOut: runOutView.nullable(), ...receipts })
+  .meta({ id: 'RecordedDose', title: 'RecordedDose' });
+const recordedSupplied = z
+  .object({ dose: doseView, supply: supplyView, ...receipts })
+  .meta({ id: 'RecordedSuppliedDose', title: 'RecordedSuppliedDose' });
 
 const listQuery = z.strictObject({
-  after: wholeNumber(0).optional().describe('`next` of the page before'),
+  after: wholeNumber(0).optional().describe('`next` of the previous page'),
   limit: wholeNumberOr(50, 1, 200),
 });
-const page = z.object({ items: z.array(doseView), next: z.string().nullable() });
+const page = z
+  .object({ items: z.array(doseView), next: z.string().nullable().describe('`after` of the next page') })
+  .meta({ id: 'DosePage', title: 'DosePage' });
 
 @ApiTags('adherence')
 @Controller('api')
@@ -66,38 +86,36 @@ export class AdherenceController {
 
   @Post('prescriptions/:id/doses')
   @Action('dose.record')
-  @ApiOperation({ summary: 'Say that a dose was taken or skipped' })
+  @Refuses('ledger.chain-unknown', 'dose.duplicate', 'dose.in-future', 'quantity.invalid')
+  @ApiOperation({ summary: 'Log that a dose was taken or skipped' })
   @ApiCreatedResponse({ standardSchema: recorded })
   async record(
-    @CurrentActor() actor: Actor,
-    @IdempotencyKey() key: string | undefined,
+    @By() by: By,
     @Param('id', { schema: uuid }) id: string,
     @Body({ schema: newDose }) body: z.output<typeof newDose>,
   ): Promise<z.output<typeof recorded>> {
-    const request = idempotency(actor, key, 'POST /api/prescriptions/{id}/doses', [id], body);
-    return this.recorded(answer(await this.adherence.record(actor, id, body, request)));
+    return this.recorded(await this.adherence.record(by, id, body));
   }
 
   @Post('prescriptions/:id/doses/:doseId/correct')
   @HttpCode(200)
   @Action('dose.record')
-  @ApiOperation({ summary: 'Correct what was said about a dose' })
+  @Refuses('ledger.chain-unknown', 'dose.in-future', 'dose.unknown', 'quantity.invalid')
+  @ApiOperation({ summary: 'Correct what was logged about a dose' })
   @ApiOkResponse({ standardSchema: recorded })
   async correct(
-    @CurrentActor() actor: Actor,
-    @IdempotencyKey() key: string | undefined,
+    @By() by: By,
     @Param('id', { schema: uuid }) id: string,
     @Param('doseId', { schema: uuid }) doseId: string,
     @Body({ schema: correctBody }) body: z.output<typeof correctBody>,
   ): Promise<z.output<typeof recorded>> {
-    const route = 'POST /api/prescriptions/{id}/doses/{doseId}/correct';
-    const request = idempotency(actor, key, route, [id, doseId], body);
-    return this.recorded(answer(await this.adherence.correct(actor, id, correctionOf(doseId, body), request)));
+    return this.recorded(await this.adherence.correct(by, id, correctionOf(doseId, body)));
   }
 
   @Get('prescriptions/:id/doses')
   @Action('dose.read')
-  @ApiOperation({ summary: 'The latest doses, last said first' })
+  @Refuses('ledger.chain-unknown')
+  @ApiOperation({ summary: 'List the latest doses, the last logged first' })
   @ApiOkResponse({ standardSchema: page })
   async list(
     @CurrentActor() actor: Actor,
@@ -112,44 +130,39 @@ export class AdherenceController {
 
   @Post('doses')
   @Action('dose.record')
-  @ApiOperation({ summary: 'Say that a dose of a medicine without a prescription was taken or skipped' })
+  @Refuses('ledger.chain-unknown', 'dose.duplicate', 'dose.in-future', 'quantity.invalid')
+  @ApiOperation({ summary: 'Log a dose of a medicine without a prescription' })
   @ApiCreatedResponse({ standardSchema: recordedSupplied })
   async recordSupplied(
-    @CurrentActor() actor: Actor,
-    @IdempotencyKey() key: string | undefined,
+    @By() by: By,
     @Body({ schema: newSuppliedDose }) body: z.output<typeof newSuppliedDose>,
   ): Promise<z.output<typeof recordedSupplied>> {
-    const request = idempotency(actor, key, 'POST /api/doses', [], body);
-    const { supply, medication: product, ...dose } = body;
-    return this.supplied(answer(await this.adherence.recordSupplied(actor, supply, product, dose, request)));
+    const { supply, medication, ...dose } = body;
+    return suppliedView(await this.adherence.recordSupplied(by, supply, medication, dose));
   }
 
   @Post('supplies/:id/doses/:doseId/correct')
   @HttpCode(200)
   @Action('dose.record')
-  @ApiOperation({ summary: 'Correct what was said about a dose of a medicine without a prescription' })
+  @Refuses('ledger.chain-unknown', 'dose.in-future', 'dose.unknown', 'quantity.invalid')
+  @ApiOperation({ summary: 'Correct what was logged about a dose of a medicine without a prescription' })
   @ApiOkResponse({ standardSchema: recordedSupplied })
   async correctSupplied(
-    @CurrentActor() actor: Actor,
-    @IdempotencyKey() key: string | undefined,
+    @By() by: By,
     @Param('id', { schema: uuid }) id: string,
     @Param('doseId', { schema: uuid }) doseId: string,
     @Body({ schema: correctBody }) body: z.output<typeof correctBody>,
   ): Promise<z.output<typeof recordedSupplied>> {
-    const route = 'POST /api/supplies/{id}/doses/{doseId}/correct';
-    const request = idempotency(actor, key, route, [id, doseId], body);
-    return this.supplied(answer(await this.adherence.correctSupplied(actor, id, correctionOf(doseId, body), request)));
+    return suppliedView(await this.adherence.correctSupplied(by, id, correctionOf(doseId, body)));
   }
 
-  private recorded(outcome: Accepted): z.output<typeof recorded> {
-    const rx = outcome.states[0] as Prescription;
-    return { dose: doseOf(outcome, rx), runOut: runOut(rx, this.clock.now()), ...receiptsOf(outcome.receipts) };
+  private recorded(done: Recorded<Prescription>): z.output<typeof recorded> {
+    return { dose: doseOf(done), runOut: runOut(done.state, this.clock.now()), ...receiptsOf(done.receipts) };
   }
+}
 
-  private supplied(outcome: Accepted): z.output<typeof recordedSupplied> {
-    const supply = outcome.states[0] as Supply;
-    return { dose: doseOf(outcome, supply), supply: viewOfSupply(supply), ...receiptsOf(outcome.receipts) };
-  }
+function suppliedView(done: Recorded<Supply>): z.output<typeof recordedSupplied> {
+  return { dose: doseOf(done), supply: viewOfSupply(done.state), ...receiptsOf(done.receipts) };
 }
 
 function correctionOf(doseId: string, body: z.output<typeof correctBody>): CorrectDose {
@@ -157,8 +170,8 @@ function correctionOf(doseId: string, body: z.output<typeof correctBody>): Corre
 }
 
 /** The dose that the write was about, as it is now. */
-function doseOf({ events }: Accepted, { doses }: Prescription | Supply): z.output<typeof doseView> {
-  const dose = doses.find(({ doseId }) => doseId === events[0]?.data['doseId']);
+function doseOf({ events, state }: Recorded<Prescription | Supply>): z.output<typeof doseView> {
+  const dose = state.doses.find(({ doseId }) => doseId === events[0]?.data['doseId']);
   if (!dose) throw new Error('a dose was recorded and is not there');
   return viewOfDose(dose);
 }

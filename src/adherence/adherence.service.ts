@@ -1,12 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
+import { RefusalException } from '../http/problem/problem.js';
+import type { By } from '../http/write/by.js';
+import { existing, record, type Recorded, recordOn } from '../http/write/record.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
-import type { Actor, ChainRef, Decision, Idempotency, Outcome } from '../ledger/model.js';
-import { refuse } from '../ledger/model.js';
+import type { Decision } from '../ledger/model.js';
 import { patientModel } from '../patient/chain-model.js';
 import type { Context } from '../prescription/context.js';
 import type { Medication } from '../prescription/events.js';
 import { prescriptionModel, supplyModel } from '../prescription/chain-models.js';
+import type { Prescription, Supply } from '../prescription/state.js';
 import {
   type CorrectDose,
   decideDoseCorrected,
@@ -30,72 +33,61 @@ export type NewDose = Said &
     | ({ readonly outcome: 'skipped' } & Pick<SkipDose, 'reason'>)
   );
 
-/** What patients say about their doses. Position 0 of every outcome is the prescription or supply. */
+/** What patients say about their doses. */
 @Injectable()
 export class AdherenceService {
   constructor(private readonly writer: LedgerWriter) {}
 
   /** A dose of what a prescription orders. */
-  record(actor: Actor, prescription: string, dose: NewDose, idempotency?: Idempotency): Promise<Outcome> {
+  record(by: By, prescription: string, dose: NewDose): Promise<Recorded<Prescription>> {
     const said = named(dose);
-    return this.commit(actor, onPrescription(prescription), idempotency, (chain, ctx) =>
-      decideDose(chain, said, null, ctx),
+    return recordOn(this.writer, by, prescriptionModel, prescription, (rx, context) =>
+      decideDose(rx, said, null, context),
     );
   }
 
   /**
    * A dose of a medicine without a prescription.
-   * @param supply null: a chain of its own is opened
+   * @param supply null: a new one is opened
    */
-  recordSupplied(
-    actor: Actor,
+  async recordSupplied(
+    by: By,
     supply: string | null,
     medication: Medication,
     dose: NewDose,
-    idempotency?: Idempotency,
-  ): Promise<Outcome> {
+  ): Promise<Recorded<Supply>> {
     const said = named(dose);
-    const subject = actor.patient === null ? {} : { subject: { subject: actor.patient } };
-    const chain: ChainRef =
-      supply === null ? { id: randomUUID(), model: supplyModel, mode: 'new', ...subject } : onSupply(supply);
-    return this.commit(actor, chain, idempotency, (state, ctx) => decideDose(state, said, medication, ctx));
-  }
-
-  correct(actor: Actor, prescription: string, command: CorrectDose, idempotency?: Idempotency): Promise<Outcome> {
-    return this.commit(actor, onPrescription(prescription), idempotency, (chain, ctx) =>
-      decideDoseCorrected(chain, command, ctx),
+    if (supply !== null) {
+      return recordOn(this.writer, by, supplyModel, supply, (state, context) =>
+        decideDose(state, said, medication, context),
+      );
+    }
+    const { patient } = by.actor;
+    if (patient === null) throw new RefusalException({ code: 'access.forbidden', facts: {} });
+    return record(
+      this.writer,
+      by,
+      [
+        { id: randomUUID(), model: supplyModel, mode: 'new', subject: { subject: patient } },
+        // Whoever was erased may still have a token elsewhere: nothing is opened for a patient who is not there.
+        existing(patientModel, patient),
+      ],
+      ([state], context) => decideDose(state, said, medication, context),
     );
   }
 
-  correctSupplied(actor: Actor, supply: string, command: CorrectDose, idempotency?: Idempotency): Promise<Outcome> {
-    return this.commit(actor, onSupply(supply), idempotency, (chain, ctx) => decideDoseCorrected(chain, command, ctx));
+  correct(by: By, prescription: string, command: CorrectDose): Promise<Recorded<Prescription>> {
+    return recordOn(this.writer, by, prescriptionModel, prescription, (rx, context) =>
+      decideDoseCorrected(rx, command, context),
+    );
   }
 
-  private commit(
-    actor: Actor,
-    chain: ChainRef,
-    idempotency: Idempotency | undefined,
-    decide: (state: DoseChain, ctx: Context) => Decision,
-  ): Promise<Outcome> {
-    // A chain is opened for a patient who is there: who was erased may still have a token elsewhere.
-    const patient: ChainRef[] =
-      chain.mode === 'new' && actor.patient !== null
-        ? [{ id: actor.patient, model: patientModel, mode: 'existing' }]
-        : [];
-    return this.writer.commit({
-      actor,
-      chains: [chain, ...patient],
-      ...(idempotency && { idempotency }),
-      decide: ({ states, now }) =>
-        actor.patient === null
-          ? refuse('access.forbidden')
-          : decide(states[0] as DoseChain, { chain: chain.id, now, actor }),
-    });
+  correctSupplied(by: By, supply: string, command: CorrectDose): Promise<Recorded<Supply>> {
+    return recordOn(this.writer, by, supplyModel, supply, (state, context) =>
+      decideDoseCorrected(state, command, context),
+    );
   }
 }
-
-const onPrescription = (id: string): ChainRef => ({ id, model: prescriptionModel, mode: 'existing' });
-const onSupply = (id: string): ChainRef => ({ id, model: supplyModel, mode: 'existing' });
 
 /** The id is made once: a decision may be asked for again. */
 function named(dose: NewDose): NewDose & { readonly doseId: string } {

@@ -1,6 +1,6 @@
 /** What the demo says before and after the play. */
 import { relative } from 'node:path';
-import { PAGE_PATH } from '../http/openapi.js';
+import { PAGE_PATH } from '../http/openapi/document.js';
 import { DEMO_ORGANISATIONS, type DemoSignIn } from '../seed/demo-accounts.js';
 import type { VerifyReport } from '../ledger/verify/report.js';
 import { type Calendar, DAYS } from './calendar.js';

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { type Accepted, RefusalException } from '../http/problem/problem.js';
+import { AS_IF_ABSENT, RefusalException } from '../http/problem/problem.js';
+import type { By } from '../http/write/by.js';
+import { type Recorded, recordOn } from '../http/write/record.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
-import type { Actor, CommandSignature, Decision, Idempotency, Outcome, Refusal } from '../ledger/model.js';
+import type { Actor, Decision } from '../ledger/model.js';
 import type { Context } from '../prescription/context.js';
 import type { DispenseClaimed } from '../prescription/events.js';
 import { findDrug } from '../prescription/drugs/formulary.js';
@@ -31,14 +33,17 @@ export interface ShownClaim {
   readonly secret: string;
 }
 
-export type NewDispense = Omit<RecordDispense, 'secretHash' | 'dispenseId' | 'whenHandedOver'> & {
+/** What a pharmacy says, with the claim secret itself in place of its hash. */
+type WithSecret<T> = Omit<T, 'secretHash'> & { readonly secret: string };
+
+export type NewDispense = WithSecret<Omit<RecordDispense, 'dispenseId' | 'whenHandedOver'>> & {
   /** Null: one is made. */
   readonly dispenseId: string | null;
   /** Null: at the instant it is recorded. */
   readonly whenHandedOver: string | null;
 };
 
-/** What a pharmacy does with an order. Position 0 of every outcome is the prescription. */
+/** What a pharmacy does with an order. */
 @Injectable()
 export class DispensingService {
   constructor(
@@ -49,17 +54,15 @@ export class DispensingService {
 
   /** @param claimId that the caller proposes; undefined: one is made */
   async claim(
-    actor: Actor,
+    by: By,
     id: string,
     { token, claimId = randomUUID() }: { token: string | null; claimId?: string | undefined },
-    idempotency?: Idempotency,
-    signature?: CommandSignature,
-  ): Promise<Outcome> {
+  ): Promise<Recorded<Prescription>> {
     const tokenHash = token === null ? null : hashSecret(token);
     const secretHash = (issue: number) => hashSecret(this.secrets.claimSecret(id, issue, claimId));
-    const command = { claimId, tokenHash, secretHash };
-    const outcome = await this.commit(actor, id, idempotency, signature, (rx, ctx) => decideClaim(rx, command, ctx));
-    return outcome.ok ? outcome : { ...outcome, refusal: asUnrelated(outcome.refusal, tokenHash) };
+    return asUnrelated(tokenHash, () =>
+      this.record(by, id, (rx, context) => decideClaim(rx, { claimId, tokenHash, secretHash }, context)),
+    );
   }
 
   /**
@@ -68,18 +71,14 @@ export class DispensingService {
    */
   async lookup(actor: Actor, id: string, token: string): Promise<Prescription> {
     const tokenHash = hashSecret(token);
-    try {
-      return (await this.access.read(id, actor, 'prescription.read', tokenHash)).state;
-    } catch (error) {
-      // A token opens nothing to anybody but a pharmacist.
-      if (!(error instanceof RefusalException) || actor.role !== 'pharmacist') throw error;
-      throw new RefusalException(asUnrelated(error.refusal, tokenHash));
-    }
+    const read = async () => (await this.access.read(id, actor, 'prescription.read', tokenHash)).state;
+    // A token opens nothing to anybody but a pharmacist.
+    return actor.role === 'pharmacist' ? asUnrelated(tokenHash, read) : read();
   }
 
   /** @returns the claim that an accepted `claim` made: of a repeated request, the one it made first */
-  claimed(outcome: Accepted): ShownClaim {
-    const event = outcome.events.find(({ type }) => type === 'dispense.claimed/1');
+  claimed({ events }: Recorded<Prescription>): ShownClaim {
+    const event = events.find(({ type }) => type === 'dispense.claimed/1');
     if (!event) throw new Error('a claim was accepted and made no claim');
     const { issue, claimId } = event.data as DispenseClaimed['data'];
     return { claimId, issue, secret: this.secrets.claimSecret(event.chain, issue, claimId) };
@@ -97,74 +96,45 @@ export class DispensingService {
     return { claimId: claim.claimId, issue, secret: this.secrets.claimSecret(id, issue, claim.claimId) };
   }
 
-  release(
-    actor: Actor,
-    id: string,
-    secret: string,
-    reason: ReleaseClaim['reason'],
-    idempotency?: Idempotency,
-    signature?: CommandSignature,
-  ): Promise<Outcome> {
-    const command = { secretHash: hashSecret(secret), reason };
-    return this.commit(actor, id, idempotency, signature, (rx, ctx) => decideRelease(rx, command, ctx));
+  release(by: By, id: string, { secret, reason }: WithSecret<ReleaseClaim>): Promise<Recorded<Prescription>> {
+    return this.record(by, id, (rx, context) => decideRelease(rx, { secretHash: hashSecret(secret), reason }, context));
   }
 
-  dispense(
-    actor: Actor,
-    id: string,
-    secret: string,
-    said: NewDispense,
-    idempotency?: Idempotency,
-    signature?: CommandSignature,
-  ): Promise<Outcome> {
+  dispense(by: By, id: string, { secret, ...said }: NewDispense): Promise<Recorded<Prescription>> {
     const secretHash = hashSecret(secret);
     const dispenseId = said.dispenseId ?? randomUUID();
-    return this.commit(actor, id, idempotency, signature, (rx, ctx) => {
-      const whenHandedOver = said.whenHandedOver ?? new Date(ctx.now).toISOString();
-      return decideDispense(rx, { ...said, secretHash, dispenseId, whenHandedOver }, { ...ctx, findDrug });
+    return this.record(by, id, (rx, context) => {
+      const whenHandedOver = said.whenHandedOver ?? new Date(context.now).toISOString();
+      return decideDispense(rx, { ...said, secretHash, dispenseId, whenHandedOver }, { ...context, findDrug });
     });
   }
 
-  notDispensed(
-    actor: Actor,
-    id: string,
-    secret: string,
-    reason: CloseNotDispensed['reason'],
-    idempotency?: Idempotency,
-    signature?: CommandSignature,
-  ): Promise<Outcome> {
-    const command = { secretHash: hashSecret(secret), reason };
-    return this.commit(actor, id, idempotency, signature, (rx, ctx) => decideNotDispensed(rx, command, ctx));
+  notDispensed(by: By, id: string, { secret, reason }: WithSecret<CloseNotDispensed>): Promise<Recorded<Prescription>> {
+    return this.record(by, id, (rx, context) =>
+      decideNotDispensed(rx, { secretHash: hashSecret(secret), reason }, context),
+    );
   }
 
-  reverse(
-    actor: Actor,
-    id: string,
-    command: ReverseDispense,
-    idempotency?: Idempotency,
-    signature?: CommandSignature,
-  ): Promise<Outcome> {
-    return this.commit(actor, id, idempotency, signature, (rx, ctx) => decideReverse(rx, command, ctx));
+  reverse(by: By, id: string, command: ReverseDispense): Promise<Recorded<Prescription>> {
+    return this.record(by, id, (rx, context) => decideReverse(rx, command, context));
   }
 
-  private commit(
-    actor: Actor,
+  private record(
+    by: By,
     id: string,
-    idempotency: Idempotency | undefined,
-    signature: CommandSignature | undefined,
-    decide: (rx: Prescription, ctx: Context) => Decision,
-  ): Promise<Outcome> {
-    return this.writer.commit({
-      actor,
-      signature,
-      chains: [{ id, model: prescriptionModel, mode: 'existing' }],
-      ...(idempotency && { idempotency }),
-      decide: ({ states, now }) => decide(states[0] as Prescription, { chain: id, now, actor }),
-    });
+    decide: (rx: Prescription, context: Context) => Decision,
+  ): Promise<Recorded<Prescription>> {
+    return recordOn(this.writer, by, prescriptionModel, id, decide);
   }
 }
 
 /** An id that is none is answered like an order to which the pharmacy has no relation. */
-function asUnrelated(refusal: Refusal, tokenHash: string | null): Refusal {
-  return refusal.code === 'ledger.chain-unknown' ? { code: unrelated(tokenHash), facts: {} } : refusal;
+async function asUnrelated<T>(tokenHash: string | null, ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof RefusalException && error.refusal.code === AS_IF_ABSENT.code)
+      throw new RefusalException({ code: unrelated(tokenHash), facts: {} });
+    throw error;
+  }
 }

@@ -3,59 +3,85 @@ import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestj
 import { z } from 'zod';
 import { wholeNumber, wholeNumberOr } from '../http/body/whole-number.js';
 import { Clock } from '../time/clock.js';
-import { IdempotencyKey, idempotency } from '../http/write/idempotency.js';
-import { answer } from '../http/problem/problem.js';
+import { DEMO_IDS, EXAMPLE_MEDICATION } from '../http/openapi/demo-ids.js';
+import { Refuses } from '../http/openapi/refuses.js';
+import { By } from '../http/write/by.js';
 import { receipts, receiptsOf } from '../http/write/receipt-schema.js';
-import { withoutSignature, signature } from '../http/write/signature-schema.js';
+import { signature, withoutSignature } from '../http/write/signature-schema.js';
 import { Action, CurrentActor } from '../identity/guard/access.js';
 import { uuid } from '../identity/people.js';
 import { may } from '../identity/guard/policy.js';
 import type { Actor } from '../ledger/model.js';
 import type { DispenseReported } from '../prescription/events.js';
-import type { Prescription, Supply } from '../prescription/state.js';
 import { relationsTo } from '../access/relations.js';
 import { supplyView, viewOfSupply } from '../prescription/views/supply-view.js';
-import { instant, medication, prescriptionView, quantity, viewOf } from '../prescription/views/prescription-view.js';
+import {
+  givenMedication,
+  instant,
+  prescriptionView,
+  quantity,
+  viewOf,
+} from '../prescription/views/prescription-view.js';
 import { REPORT_REASONS } from './decide-afterwards.js';
 import { SuppliesService } from './supplies.service.js';
 
+const orderNamed = z
+  .strictObject({
+    issuer: z.guid().toLowerCase().describe('the practice'),
+    number: z.string().min(1).max(200).describe("the practice's order number"),
+  })
+  .meta({ id: 'OrderName', title: 'OrderName' });
+
 const newReport = z
   .strictObject({
-    order: z
-      .strictObject({ issuer: z.guid().toLowerCase(), number: z.string().min(1).max(200) })
-      .nullable()
-      .default(null)
-      .describe("the order's name, as far as the pharmacy knows it"),
-    patient: uuid.nullable().default(null),
-    issue: z.number().int().min(0).max(99).nullable().default(null),
-    medication,
+    order: orderNamed.nullable().default(null).describe('the prescription, as far as the pharmacy knows it'),
+    patient: uuid.nullable().default(null).describe('as far as the pharmacy knows them'),
+    issue: z.number().int().min(0).max(99).nullable().default(null).describe('0 is the original fill'),
+    medication: givenMedication,
     quantity,
-    daysSupply: z.number().int().min(1).max(3650),
+    daysSupply: z.number().int().min(1).max(3650).describe('days that it lasts'),
     whenHandedOver: instant,
-    reason: z.enum(REPORT_REASONS),
+    reason: z.enum(REPORT_REASONS).describe('why it was not handed over under a claim'),
     note: z.string().trim().max(2000).nullable().default(null),
-    dispenseId: uuid.nullable().default(null).describe('proposed by the caller; absent: one is made'),
-    id: uuid.optional().describe('of the record that this opens, proposed by the caller; absent: one is made'),
+    dispenseId: uuid.nullable().default(null).describe('an id of your own; left out: the service makes one'),
+    id: uuid.optional().describe('an id of your own for the new record; left out: the service makes one'),
     signature: signature.optional(),
   })
-  .meta({ title: 'NewDispenseReport' });
+  .meta({
+    id: 'NewDispenseReport',
+    title: 'NewDispenseReport',
+    example: {
+      patient: DEMO_IDS.patient,
+      medication: EXAMPLE_MEDICATION,
+      quantity: { value: '30', unit: '{tablet}' },
+      daysSupply: 30,
+      whenHandedOver: '2025-11-03T16:30:00-05:00',
+      reason: 'outage',
+    },
+  });
 
-const reported = z.object({
-  id: uuid.describe('of the prescription or supply that it was recorded on'),
-  dispenseId: uuid,
-  prescription: prescriptionView.optional().describe('for a pharmacy that may read it: a report opens nothing'),
-  supply: supplyView.optional().describe('when no order was named'),
-  ...receipts,
-});
+const reported = z
+  .object({
+    id: uuid.describe('of the prescription or supply on which it is recorded'),
+    dispenseId: uuid,
+    prescription: prescriptionView.optional().describe('for a pharmacy that may read it: a report opens nothing'),
+    supply: supplyView.optional().describe('when no prescription was named'),
+    ...receipts,
+  })
+  .meta({ id: 'ReportedDispense', title: 'ReportedDispense' });
 
 const listQuery = z.strictObject({
-  after: wholeNumber(0).optional().describe('`next` of the page before'),
+  after: wholeNumber(0).optional().describe('`next` of the previous page'),
   limit: wholeNumberOr(50, 1, 200),
 });
-const page = z.object({ items: z.array(supplyView), next: z.string().nullable() });
+const page = z
+  .object({ items: z.array(supplyView), next: z.string().nullable().describe('`after` of the next page') })
+  .meta({ id: 'SupplyPage', title: 'SupplyPage' });
 
-const matchBody = z.strictObject({ prescription: uuid });
-const matched = z.object({ supply: supplyView, ...receipts });
+const matchBody = z
+  .strictObject({ prescription: uuid })
+  .meta({ id: 'Match', title: 'Match', example: { prescription: 'paste-the-id-of-the-prescription' } });
+const matched = z.object({ supply: supplyView, ...receipts }).meta({ id: 'MatchedSupply', title: 'MatchedSupply' });
 
 @ApiTags('dispensing')
 @Controller('api')
@@ -67,35 +93,41 @@ export class SuppliesController {
 
   @Post('dispense-reports')
   @Action('dispense.report')
-  @ApiOperation({ summary: 'Record a dispense that already happened, whatever rules it broke' })
+  @Refuses(
+    'ledger.chain-unknown',
+    'ledger.chain-taken',
+    'dispense.duplicate',
+    'dispense.in-future',
+    'dispense.too-many-reports',
+    'quantity.invalid',
+  )
+  @ApiOperation({
+    summary: 'Report a dispense that already happened, whatever rules it broke',
+    description:
+      'For what was handed over without a claim, for example during an outage. It is compared with the other records afterwards.',
+  })
   @ApiCreatedResponse({ standardSchema: reported })
   async report(
-    @CurrentActor() actor: Actor,
-    @IdempotencyKey() key: string | undefined,
+    @By() by: By,
     @Body({ schema: newReport }) body: z.output<typeof newReport>,
   ): Promise<z.output<typeof reported>> {
-    const request = idempotency(actor, key, 'POST /api/dispense-reports', [], body);
-    const outcome = answer(await this.supplies.report(actor, withoutSignature(body), request, body.signature));
-    const [event] = outcome.events;
+    const { state, events, receipts: all } = await this.supplies.report(by, withoutSignature(body));
+    const [event] = events;
     if (!event) throw new Error('a report was accepted and recorded nothing');
     const { dispenseId } = event.data as DispenseReported['data'];
-    const receipt = receiptsOf(outcome.receipts);
-    if (event.kind === 'supply') {
-      return { id: event.chain, dispenseId, supply: viewOfSupply(outcome.states[0] as Supply), ...receipt };
-    }
-    const rx = outcome.states[0] as Prescription;
-    const readable = may(actor.role, 'prescription.read', relationsTo(rx, actor));
-    return {
-      id: event.chain,
-      dispenseId,
-      ...(readable && { prescription: viewOf(rx, this.clock.now()) }),
-      ...receipt,
-    };
+    const common = { id: event.chain, dispenseId, ...receiptsOf(all) };
+    if (!('order' in state)) return { ...common, supply: viewOfSupply(state) };
+    const readable = may(by.actor.role, 'prescription.read', relationsTo(state, by.actor));
+    return { ...common, ...(readable && { prescription: viewOf(state, this.clock.now()) }) };
   }
 
   @Get('supplies')
   @Action('supply.read')
-  @ApiOperation({ summary: "A pharmacy's reports without an order, a patient's own supplies, newest first" })
+  @ApiOperation({
+    summary: 'List supplies, newest first',
+    description:
+      'A supply is what was handed over or taken without a known prescription. A pharmacist sees what the pharmacy reported, a patient their own.',
+  })
   @ApiOkResponse({ standardSchema: page })
   async list(
     @CurrentActor() actor: Actor,
@@ -107,7 +139,8 @@ export class SuppliesController {
 
   @Get('supplies/:id')
   @Action('supply.read')
-  @ApiOperation({ summary: 'One supply' })
+  @Refuses('ledger.chain-unknown')
+  @ApiOperation({ summary: 'Read a supply' })
   @ApiOkResponse({ standardSchema: supplyView })
   async read(
     @CurrentActor() actor: Actor,
@@ -119,16 +152,15 @@ export class SuppliesController {
   @Post('supplies/:id/match')
   @HttpCode(200)
   @Action('supply.match')
+  @Refuses('ledger.chain-unknown', 'supply.already-matched', 'supply.other-patient')
   @ApiOperation({ summary: 'Say which prescription a supply was for' })
   @ApiOkResponse({ standardSchema: matched })
   async match(
-    @CurrentActor() actor: Actor,
-    @IdempotencyKey() key: string | undefined,
+    @By() by: By,
     @Param('id', { schema: uuid }) id: string,
-    @Body({ schema: matchBody }) body: z.output<typeof matchBody>,
+    @Body({ schema: matchBody }) { prescription }: z.output<typeof matchBody>,
   ): Promise<z.output<typeof matched>> {
-    const request = idempotency(actor, key, 'POST /api/supplies/{id}/match', [id], body);
-    const outcome = answer(await this.supplies.match(actor, id, body.prescription, request));
-    return { supply: viewOfSupply(outcome.states[0] as Supply), ...receiptsOf(outcome.receipts) };
+    const { state, receipts: all } = await this.supplies.match(by, id, prescription);
+    return { supply: viewOfSupply(state), ...receiptsOf(all) };
   }
 }

@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { AS_IF_ABSENT, RefusalException } from '../http/problem/problem.js';
+import type { By } from '../http/write/by.js';
+import { existing, record, type Recorded } from '../http/write/record.js';
 import { type Action, may } from '../identity/guard/policy.js';
 import { type ChainView, LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
-import type { Actor, ChainRef, CommandSignature, Idempotency, NamedChainRef, Outcome } from '../ledger/model.js';
+import type { Actor, ChainRef, NamedChainRef } from '../ledger/model.js';
 import { refuse } from '../ledger/model.js';
 import { AccessLog } from '../patient/access-log.js';
 import { patientModel } from '../patient/chain-model.js';
-import type { Patient } from '../patient/state.js';
 import type { OrderName } from '../prescription/events.js';
 import { orderName, prescriptionModel, supplyModel } from '../prescription/chain-models.js';
 import type { Prescription, Supply } from '../prescription/state.js';
@@ -44,32 +45,26 @@ export class SuppliesService {
    * Records a dispense that already happened: on the chain of the order that it names, which it opens when nobody
    * has named it yet, otherwise on a supply chain of its own. A known order keeps its patient, whoever was named.
    */
-  async report(
-    actor: Actor,
-    { id = randomUUID(), ...said }: NewReport,
-    idempotency?: Idempotency,
-    signature?: CommandSignature,
-  ): Promise<Outcome> {
+  async report(by: By, { id = randomUUID(), ...said }: NewReport): Promise<Recorded<Prescription | Supply>> {
     const command: ReportDispense = { ...said, dispenseId: said.dispenseId ?? randomUUID() };
     const { order, patient } = command;
     const subject = patient === null ? { newSubject: randomUUID() } : { subject: patient };
-    const target: ChainRef | NamedChainRef =
+    const target: ChainRef<Prescription | Supply> | NamedChainRef<Prescription | Supply> =
       order === null
         ? { id, model: supplyModel, mode: 'new', subject }
         : { name: orderName(order), otherwise: { id, model: prescriptionModel, mode: 'new', subject } };
-    const outcome = await this.writer.commit({
-      actor,
-      signature,
-      chains: [target, ...(patient === null ? [] : [{ id: patient, model: patientModel, mode: 'existing' as const }])],
-      ...(idempotency && { idempotency }),
-      decide: ({ states, ids: [chain = id], now }) => {
-        const [state, named] = states as [Prescription | Supply | null, Patient | undefined];
-        if (patient !== null && !named?.enrolledAt) return refuse('ledger.chain-unknown');
-        return decideReport(state, command, { chain, now, actor });
-      },
-    });
-    if (!outcome.ok && order && 'statement' in outcome.refusal.facts) await this.recordAsked(actor, order);
-    return outcome;
+    const named = patient === null ? [] : [existing(patientModel, patient)];
+    try {
+      return await record(this.writer, by, [target, ...named], ([state, ...patients], context) =>
+        patients.every(({ enrolledAt }) => enrolledAt !== null)
+          ? decideReport(state, command, context)
+          : refuse('ledger.chain-unknown'),
+      );
+    } catch (error) {
+      if (order && error instanceof RefusalException && 'statement' in error.refusal.facts)
+        await this.recordAsked(by.actor, order);
+      throw error;
+    }
   }
 
   /** The statement to sign names the order's chain, by which whoever asks learns that there is such an order. */
@@ -103,24 +98,19 @@ export class SuppliesService {
   }
 
   /**
-   * Says that a supply was for this prescription; it is then its patient's. Position 0 of the outcome is the supply.
+   * Says that a supply was for this prescription; it is then its patient's.
    * @throws {RefusalException} `ledger.chain-unknown` when the actor may not read the prescription
    */
-  async match(actor: Actor, id: string, prescription: string, idempotency?: Idempotency): Promise<Outcome> {
-    const { state } = await this.access.read(prescription, actor, 'prescription.read');
+  async match(by: By, id: string, prescription: string): Promise<Recorded<Supply>> {
+    const { state } = await this.access.read(prescription, by.actor, 'prescription.read');
     if (!state.order) throw new RefusalException(AS_IF_ABSENT);
-    return this.writer.commit({
-      actor,
-      chains: [
-        { id, model: supplyModel, mode: 'existing', subject: { subject: state.order.patient }, adopt: true },
-        { id: prescription, model: prescriptionModel, mode: 'existing' },
-      ],
-      ...(idempotency && { idempotency }),
-      decide: ({ states, now }) => {
-        const [supply, rx] = states as [Supply, Prescription];
-        return decideMatch(supply, rx, { chain: id, now, actor });
-      },
-    });
+    const theirs = { subject: { subject: state.order.patient }, adopt: true } as const;
+    return record(
+      this.writer,
+      by,
+      [{ ...existing(supplyModel, id), ...theirs }, existing(prescriptionModel, prescription)],
+      ([supply, rx], context) => decideMatch(supply, rx, context),
+    );
   }
 
   /** A provisional patient has no chain on which to record it. */

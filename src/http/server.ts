@@ -17,7 +17,7 @@ import { answerClientError } from './problem/client-error.js';
 import { answerText } from './body/answer-text.js';
 import { NestLogger } from '../config/logging.js';
 import { speaksOauth } from './problem/oauth-error.js';
-import { PAGE_PATH, serveDocument } from './openapi.js';
+import { PAGE_PATH, serveDocument } from './openapi/document.js';
 import { ProblemFilter, sendProblem } from './problem/problem.filter.js';
 import { problemOf, refuseRequest } from './problem/problem.js';
 import { SchemaPipe } from './body/schema.pipe.js';
@@ -108,6 +108,11 @@ function prepare(fastify: FastifyInstance, logger: Logger): void {
   fastify.addHook('onRequest', (request, reply, done) => {
     const security = request.routeOptions.url?.startsWith(PAGE_PATH) ? PAGE_HEADERS : API_HEADERS;
     void reply.headers(security).header('cache-control', 'no-store').header('x-request-id', request.id);
+    done();
+  });
+  fastify.addHook('preValidation', (request, _reply, done) => {
+    // Whoever sends no body says nothing: the schema of the route tells what is missing, or fills in its defaults.
+    if (request.method === 'POST' && request.body === undefined) request.body = {};
     done();
   });
   let closing = false;

@@ -1,10 +1,17 @@
 import { type Db, DbError } from '../database/db.js';
+import { RefusalException } from '../http/problem/problem.js';
 import type { LedgerWriter } from '../ledger/ledger.writer.js';
 import type { Idempotency, Refusal } from '../ledger/model.js';
 import type { Vault } from '../ledger/keys/vault.js';
 
 /** What a job made, by its id; or why it made nothing. */
 export type Made = { readonly ref: string } | { readonly refusal: Refusal };
+
+/** @returns the id of what was made; @throws {RefusalException} */
+export function refOf(result: Made): string {
+  if ('refusal' in result) throw new RefusalException(result.refusal);
+  return result.ref;
+}
 
 /**
  * Carries out a request that makes rows which are no events, once per `Idempotency-Key`. Call it inside

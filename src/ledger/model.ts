@@ -113,9 +113,9 @@ export type SubjectRef =
   | { readonly newSubject: string };
 
 /** One chain that a command reads and may write. */
-export interface ChainRef {
+export interface ChainRef<S = unknown> {
   readonly id: string;
-  readonly model: ChainModel;
+  readonly model: ChainModel<S>;
   /**
    * `existing`: the command is refused `ledger.chain-unknown` when there is none, or none any more (erased).
    * `new`: refused `ledger.chain-taken` when there is one.
@@ -132,9 +132,9 @@ export interface ChainRef {
 }
 
 /** A chain that is named from outside. When no chain has the name yet, `otherwise` is used. */
-export interface NamedChainRef {
+export interface NamedChainRef<S = unknown> {
   readonly name: OutsideName;
-  readonly otherwise: ChainRef;
+  readonly otherwise: ChainRef<S>;
   /** The name is hardly ever taken (a new order): it is looked for only after the unique index said that it is. */
   readonly expect?: 'absent';
 }

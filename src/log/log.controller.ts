@@ -4,6 +4,7 @@ import { ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger'
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { wholeNumber, wholeNumberOr } from '../http/body/whole-number.js';
+import { Refuses } from '../http/openapi/refuses.js';
 import { refuseRequest } from '../http/problem/problem.js';
 import { receipt } from '../http/write/receipt-schema.js';
 import { Action } from '../identity/guard/access.js';
@@ -13,46 +14,42 @@ import { LogFiles } from './log-files.js';
 import { ServedCheckpoint } from './checkpoints/served.js';
 
 const listQuery = z.strictObject({
-  before: wholeNumber(0).default(Number.MAX_SAFE_INTEGER).describe('`next` of the page before'),
+  before: wholeNumber(0).default(Number.MAX_SAFE_INTEGER).describe('`next` of the previous page'),
   limit: wholeNumberOr(100, 1, 1000),
 });
 const chainQuery = z.strictObject({
-  after: wholeNumber(0).optional().describe('`next` of the page before'),
+  after: wholeNumber(0).optional().describe('`next` of the previous page'),
   limit: wholeNumberOr(100, 1, 200),
 });
 const base64 = z.string().describe('base64');
-const chainPage = z.object({
-  items: z.array(
-    z
-      .object({
-        index: z.number().int().describe('log index; `/log/proof/{index}` shows the entry in the tree'),
-        entry: base64.describe('the bytes that are hashed, base64'),
-        salt: base64.describe('base64; payload and salt give the commitment of the entry'),
-        payload: base64.describe('canonical JSON, base64'),
-      })
-      .meta({ title: 'LogChainEvent' }),
-  ),
-  next: z.string().nullable(),
-});
-const rotations = z.object({
-  items: z.array(receipt.omit({ state: true }).meta({ title: 'LogKeyRotation' })).readonly(),
-});
-const continued = z.object({
-  items: z.array(receipt.omit({ state: true }).meta({ title: 'LogContinuation' })).readonly(),
-});
-const page = z.object({
-  items: z.array(
-    z
-      .object({
-        size: z.number().int().describe('number of entries'),
-        publishedAt: z.iso.datetime().describe('by the clock of the server; nothing proves it'),
-        checkpoint: z.string().describe('C2SP tlog-checkpoint in a signed note, with the cosignatures that it has'),
-        witnessed: z.boolean().describe('whether they are the quorum of `WITNESS_POLICY`'),
-      })
-      .meta({ title: 'PublishedCheckpoint' }),
-  ),
-  next: z.string().nullable(),
-});
+const logEvent = z
+  .object({
+    index: z.number().int().describe('log index; `/log/proof/{index}` shows the entry in the tree'),
+    entry: base64.describe('the bytes that are hashed, base64'),
+    salt: base64.describe('base64; payload and salt give the commitment of the entry'),
+    payload: base64.describe('canonical JSON, base64'),
+  })
+  .meta({ id: 'LogEvent', title: 'LogEvent' });
+const chainPage = z
+  .object({ items: z.array(logEvent), next: z.string().nullable().describe('`after` of the next page') })
+  .meta({ id: 'LogEventPage', title: 'LogEventPage' });
+const logReceipt = receipt
+  .omit({ state: true })
+  .meta({ id: 'LogReceipt', title: 'LogReceipt', description: 'Of an event in the life of the log itself.' });
+const logReceipts = z
+  .object({ items: z.array(logReceipt).readonly() })
+  .meta({ id: 'LogReceipts', title: 'LogReceipts' });
+const published = z
+  .object({
+    size: z.number().int().describe('number of entries'),
+    publishedAt: z.iso.datetime().describe('by the clock of the server; nothing proves it'),
+    checkpoint: z.string().describe('C2SP tlog-checkpoint in a signed note, with the cosignatures that it has'),
+    witnessed: z.boolean().describe('whether they are the quorum of `WITNESS_POLICY`'),
+  })
+  .meta({ id: 'PublishedCheckpoint', title: 'PublishedCheckpoint' });
+const page = z
+  .object({ items: z.array(published), next: z.string().nullable().describe('`before` of the next page') })
+  .meta({ id: 'CheckpointPage', title: 'CheckpointPage' });
 
 const NUMBER = /^(?:0|[1-9][0-9]{0,15})$/;
 const number = { type: 'string', pattern: NUMBER.source } as const;
@@ -70,9 +67,11 @@ export class LogController {
 
   @Get('checkpoint')
   @PublicRoute()
+  @Refuses('log.not-there')
   @ApiOperation({
-    summary:
-      'The newest published checkpoint, with witnesses the newest at quorum (C2SP tlog-checkpoint in a signed note)',
+    summary: 'Get the newest published checkpoint',
+    description:
+      'C2SP tlog-checkpoint in a signed note. With witnesses it is the newest that enough of them have signed.',
   })
   @LogFile('text', 'moving', 'Signed note')
   async checkpoint(): Promise<string> {
@@ -81,7 +80,7 @@ export class LogController {
 
   @Get('checkpoints')
   @PublicRoute()
-  @ApiOperation({ summary: 'Every checkpoint that was published, newest first' })
+  @ApiOperation({ summary: 'List the published checkpoints, newest first' })
   @ApiOkResponse({ standardSchema: page })
   async checkpoints(
     @Query({ schema: listQuery }) { before, limit }: z.output<typeof listQuery>,
@@ -97,9 +96,9 @@ export class LogController {
   @Get('chain')
   @PublicRoute()
   @ApiOperation({
-    summary:
-      "The log's own chain, from its beginning: its own keys, and whose keys were enrolled and revoked, and when",
-    description: 'Payloads stand in the clear and hold nothing personal. Nothing beyond the checkpoint that is served.',
+    summary: "List the events of the log's own life, from its beginning",
+    description:
+      'Its own keys, and which account enrolled or revoked which key. Anybody can read them; they hold nothing personal. They end with the checkpoint that is served.',
   })
   @ApiOkResponse({ standardSchema: chainPage })
   async chain(
@@ -113,32 +112,34 @@ export class LogController {
   @Get('rotations')
   @PublicRoute()
   @ApiOperation({
-    summary:
-      "How the log's key was replaced, oldest first: receipts under checkpoints that the old and the new key signed",
+    summary: "List how the log's key was replaced, oldest first",
     description:
-      'Whoever has pinned a verifier key of the log can follow from it to the newest. Nothing beyond the checkpoint that is served.',
+      'Receipts under checkpoints that the previous and the new key signed: whoever keeps an older verifier key can follow from it to the newest. They end with the checkpoint that is served.',
   })
-  @ApiOkResponse({ standardSchema: rotations })
-  async rotations(): Promise<z.output<typeof rotations>> {
+  @ApiOkResponse({ standardSchema: logReceipts })
+  async rotations(): Promise<z.output<typeof logReceipts>> {
     return { items: await this.files.rotations() };
   }
 
   @Get('continued')
   @PublicRoute()
   @ApiOperation({
-    summary:
-      'Of a log that goes on under another name, what it continues and how much was lost: receipts, oldest first',
+    summary: 'List how the log went on under another name, oldest first',
     description:
-      'Its database was set back. Entries before such an event carry the name of before. Nobody who has pinned a key of before can take that for the same log: no trust passes on. Nothing beyond the checkpoint that is served.',
+      'Receipts that say which log it continues and how much was lost when its database was set back. Entries before such an event carry the previous name. No trust passes on: whoever keeps a previous key must not take it for the same log. They end with the checkpoint that is served.',
   })
-  @ApiOkResponse({ standardSchema: continued })
-  async continued(): Promise<z.output<typeof continued>> {
+  @ApiOkResponse({ standardSchema: logReceipts })
+  async continued(): Promise<z.output<typeof logReceipts>> {
     return { items: await this.files.continued() };
   }
 
   @Get('tile/entries/*')
   @Action('ledger.read')
-  @ApiOperation({ summary: 'An entry bundle (C2SP tlog-tiles): each entry after its length, a big-endian uint16' })
+  @Refuses('log.malformed', 'log.not-there')
+  @ApiOperation({
+    summary: 'Get a bundle of entries (C2SP tlog-tiles)',
+    description: 'Each entry follows its length, a big-endian uint16.',
+  })
   @ApiParam({ name: 'path', schema: bundleSchema, description: '`<N>[.p/<W>]`, may hold slashes' })
   @LogFile('bytes', 'guarded', 'Entry bundle')
   async bundle(@Req() request: FastifyRequest): Promise<Uint8Array> {
@@ -149,7 +150,8 @@ export class LogController {
 
   @Get('tile/*')
   @PublicRoute()
-  @ApiOperation({ summary: 'A hash tile (C2SP tlog-tiles, height 8): 32 bytes a hash' })
+  @Refuses('log.malformed', 'log.not-there')
+  @ApiOperation({ summary: 'Get a tile of hashes (C2SP tlog-tiles, height 8)', description: '32 bytes a hash.' })
   @ApiParam({ name: 'path', schema: tileSchema, description: '`<L>/<N>[.p/<W>]`, may hold slashes' })
   @LogFile('bytes', 'immutable', 'Hash tile')
   async tile(@Req() request: FastifyRequest): Promise<Uint8Array> {
@@ -161,8 +163,9 @@ export class LogController {
 
   @Get('proof/:index')
   @PublicRoute()
-  @ApiOperation({ summary: 'Inclusion proof of an entry in the served tree (C2SP tlog-proof@v1)' })
-  @ApiParam({ name: 'index', schema: number, description: 'log index of the entry' })
+  @Refuses('log.malformed', 'log.not-there')
+  @ApiOperation({ summary: 'Prove that an entry is in the served tree (C2SP tlog-proof@v1)' })
+  @ApiParam({ name: 'index', schema: number, description: 'number of the entry in the log, from 0' })
   @LogFile('text', 'moving', 'tlog-proof')
   async proof(@Param('index') index: string): Promise<string> {
     return found(await this.files.proof(numberOf(index)));
@@ -170,10 +173,11 @@ export class LogController {
 
   @Get('consistency/:old/:new')
   @PublicRoute()
+  @Refuses('log.malformed', 'log.not-there')
   @ApiOperation({
-    summary: 'Consistency proof between two tree sizes (RFC 9162 section 2.1.4.1), base64, one hash a line',
+    summary: 'Prove that the tree of one size continues the tree of another (RFC 9162 section 2.1.4.1)',
     description:
-      'Both sizes at most that of `/log/checkpoint`, the old one first. No lines when the sizes are equal or the old one is 0: from the empty tree there is nothing to prove.',
+      'Hashes in base64, one a line. Send the older size first; neither may be beyond `/log/checkpoint`. There are no lines when the sizes are equal or the older is 0: then there is nothing to prove.',
   })
   @ApiParam({ name: 'old', schema: number, description: 'number of entries' })
   @ApiParam({ name: 'new', schema: number, description: 'number of entries' })

@@ -1,23 +1,24 @@
 import { Controller, Get, Param } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { wholeNumber } from '../http/body/whole-number.js';
+import { Refuses } from '../http/openapi/refuses.js';
 import { type AnsweredReceipt, receipt } from '../http/write/receipt-schema.js';
 import { Action, CurrentActor } from '../identity/guard/access.js';
 import type { Actor } from '../ledger/model.js';
 import { ReceiptsService } from './receipts.service.js';
 
-@ApiTags('chains')
+@ApiTags('log')
 @Controller('api/receipts')
 export class ReceiptsController {
   constructor(private readonly receipts: ReceiptsService) {}
 
   @Get(':index')
   @Action('receipt.read')
+  @Refuses('ledger.chain-unknown')
   @ApiOperation({
-    summary:
-      'The receipt of an entry by its log index, against the newest witnessed checkpoint as soon as it covers it',
+    summary: 'Get the receipt of an entry again',
     description:
-      'Until then against the newest checkpoint of the log, `committed`. With payload and salt for whoever wrote the entry and for the patient whose order or supply it is about.',
+      'Against the newest witnessed checkpoint; until one covers the entry, against the newest checkpoint of the log. Whoever wrote the entry gets it with payload and salt, and so does the patient whose prescription or supply it is about.',
   })
   @ApiOkResponse({ standardSchema: receipt })
   read(

@@ -1,25 +1,26 @@
 /** A patient as the API shows them. */
 import { z } from 'zod';
-import { uuid } from '../identity/people.js';
+import { DEMO_IDENTIFIERS } from '../http/openapi/demo-ids.js';
+import { patientId } from '../identity/people.js';
 import type { Patient } from './state.js';
 
 export const identifier = z
   .strictObject({
     system: z.string().trim().min(1).max(200).describe('URI of the numbering, for example of a hospital'),
-    value: z.string().trim().min(1).max(200),
+    value: z.string().trim().min(1).max(200).describe('the whole number'),
   })
-  .meta({ title: 'Identifier' });
+  .meta({ id: 'Identifier', title: 'Identifier', example: DEMO_IDENTIFIERS.patient });
 
 export const patientView = z
   .object({
-    id: uuid,
+    id: patientId,
     name: z.string(),
     birthDate: z.string().nullable(),
     identifiers: z.array(identifier),
     address: z.string().nullable(),
     enrolledAt: z.string().nullable(),
   })
-  .meta({ title: 'Patient' });
+  .meta({ id: 'Patient', title: 'Patient' });
 
 export const viewOf = ({
   id,

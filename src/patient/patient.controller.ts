@@ -2,14 +2,13 @@ import type { LedgerEvent } from '../ledger/core/record/event.js';
 import { Body, Controller, Get, HttpCode, Param, Post } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { IdempotencyKey, idempotency } from '../http/write/idempotency.js';
-import { answer } from '../http/problem/problem.js';
+import { Refuses } from '../http/openapi/refuses.js';
+import { By } from '../http/write/by.js';
 import { receipts, receiptsOf } from '../http/write/receipt-schema.js';
 import { Action, CurrentActor } from '../identity/guard/access.js';
-import { uuid } from '../identity/people.js';
+import { patientId } from '../identity/people.js';
 import type { Actor } from '../ledger/model.js';
 import { isPatientEvent } from './evolve.js';
-import type { Patient } from './state.js';
 import { identifier, patientView, viewOf } from './patient-view.js';
 import { PatientService } from './patient.service.js';
 
@@ -17,31 +16,60 @@ const newPatient = z
   .strictObject({
     name: z.string().trim().min(1).max(300),
     birthDate: z.iso.date().nullable().default(null),
-    identifiers: z.array(identifier).min(1).max(10),
+    identifiers: z.array(identifier).min(1).max(10).describe('the numbers under which the patient is found again'),
     address: z.string().trim().max(500).nullable().default(null),
   })
-  .meta({ title: 'NewPatient' });
+  .meta({
+    id: 'NewPatient',
+    title: 'NewPatient',
+    example: {
+      name: 'Nora Sample',
+      birthDate: '1984-02-29',
+      identifiers: [{ system: 'urn:example:hospital', value: 'H-20731' }],
+      address: '3 Sample Road, Springfield',
+    },
+  });
 
-const found = patientView.pick({ id: true, name: true, birthDate: true });
-const enrolled = z.object({ patient: patientView, ...receipts });
+const foundPatient = patientView
+  .pick({ id: true, name: true, birthDate: true })
+  .meta({ id: 'FoundPatient', title: 'FoundPatient' });
+const found = z
+  .object({ patient: foundPatient.nullable().describe('null: nobody is enrolled under this identifier') })
+  .meta({ id: 'SearchResult', title: 'SearchResult' });
+const enrolled = z
+  .object({ patient: patientView, ...receipts })
+  .meta({ id: 'EnrolledPatient', title: 'EnrolledPatient' });
 
-const accessView = z.object({
-  type: z.enum(['read', 'break-glass', 'disclosure', 'clearance']),
-  at: z.string(),
-  reader: z.object({ id: z.string(), role: z.string(), org: z.string().nullable() }),
-  action: z.string().nullable(),
-  chains: z.array(z.string()).describe('what was read'),
-  reason: z.string().nullable(),
-  until: z.string().nullable(),
-  entry: z
-    .object({
-      index: z.number().int().describe('log index'),
-      members: z.array(z.string()).describe('of its payload'),
-      recipient: z.string().nullable().describe('of a clearance the auditor’s id; null: the reader'),
-    })
-    .nullable()
-    .describe('what was given away or cleared'),
+const breakGlass = z.strictObject({ reason: z.string().trim().min(1).max(1000).describe('the patient sees it') }).meta({
+  id: 'BreakGlass',
+  title: 'BreakGlass',
+  example: { reason: 'Unconscious in the emergency room, no relatives reached' },
 });
+const opened = z
+  .object({ until: z.string().describe('when the access ends'), ...receipts })
+  .meta({ id: 'OpenedAccess', title: 'OpenedAccess' });
+
+const accessView = z
+  .object({
+    type: z.enum(['read', 'break-glass', 'disclosure', 'clearance']),
+    at: z.string(),
+    reader: z.object({ id: z.string(), role: z.string(), org: z.string().nullable() }),
+    action: z.string().nullable(),
+    chains: z.array(z.string()).describe('what was read'),
+    reason: z.string().nullable(),
+    until: z.string().nullable(),
+    entry: z
+      .object({
+        index: z.number().int().describe('log index'),
+        members: z.array(z.string()).describe('of its payload'),
+        recipient: z.string().nullable().describe('of a clearance the auditor’s id; null: the reader'),
+      })
+      .nullable()
+      .describe('what was given away or cleared'),
+  })
+  .meta({ id: 'Access', title: 'Access' });
+
+const accesses = z.object({ items: z.array(accessView) }).meta({ id: 'Accesses', title: 'Accesses' });
 
 @ApiTags('patients')
 @Controller('api/patients')
@@ -50,27 +78,30 @@ export class PatientController {
 
   @Post()
   @Action('patient.enrol')
+  @Refuses('patient.already-enrolled', 'patient.name-missing')
   @ApiOperation({ summary: 'Enrol a patient' })
   @ApiCreatedResponse({ standardSchema: enrolled })
   async enrol(
-    @CurrentActor() actor: Actor,
-    @IdempotencyKey() key: string | undefined,
+    @By() by: By,
     @Body({ schema: newPatient }) body: z.output<typeof newPatient>,
   ): Promise<z.output<typeof enrolled>> {
-    const request = idempotency(actor, key, 'POST /api/patients', [], body);
-    const outcome = answer(await this.patients.enrol(actor, body, request));
-    return { patient: viewOf(outcome.states[0] as Patient), ...receiptsOf(outcome.receipts) };
+    const { state, receipts: all } = await this.patients.enrol(by, body);
+    return { patient: viewOf(state), ...receiptsOf(all) };
   }
 
   @Post('search')
   @HttpCode(200)
   @Action('patient.search')
-  @ApiOperation({ summary: 'Find a patient by an identifier, whole; it stands in the body so that no URL holds it' })
-  @ApiOkResponse({ standardSchema: z.object({ patient: found.nullable() }) })
+  @ApiOperation({
+    summary: 'Find a patient by an identifier',
+    description:
+      'The identifier stands in the body, so that no address in a log file holds it. The patient sees who searched.',
+  })
+  @ApiOkResponse({ standardSchema: found })
   async search(
     @CurrentActor() actor: Actor,
     @Body({ schema: identifier }) body: z.output<typeof identifier>,
-  ): Promise<{ patient: z.output<typeof found> | null }> {
+  ): Promise<z.output<typeof found>> {
     const patient = await this.patients.search(actor, body);
     return { patient: patient && { id: patient.id, name: patient.name, birthDate: patient.birthDate } };
   }
@@ -78,27 +109,30 @@ export class PatientController {
   @Post(':id/break-glass')
   @HttpCode(200)
   @Action('patient.break-glass')
-  @ApiOperation({ summary: 'Open a patient’s data for an hour without a relation, for a reason that the patient sees' })
-  @ApiOkResponse({ standardSchema: z.object({ until: z.string(), ...receipts }) })
+  @Refuses('ledger.chain-unknown', 'access.reason-missing')
+  @ApiOperation({
+    summary: 'Open a patient’s data for an hour in an emergency',
+    description: 'For whoever has no relation to the patient. It is recorded with its reason, and the patient sees it.',
+  })
+  @ApiOkResponse({ standardSchema: opened })
   async breakGlass(
-    @CurrentActor() actor: Actor,
-    @IdempotencyKey() key: string | undefined,
-    @Param('id', { schema: uuid }) id: string,
-    @Body({ schema: z.strictObject({ reason: z.string().trim().min(1).max(1000) }) }) body: { reason: string },
-  ) {
-    const request = idempotency(actor, key, 'POST /api/patients/{id}/break-glass', [id], body);
-    const outcome = answer(await this.patients.breakGlass(actor, id, body.reason, request));
-    return { until: outcome.events[0]?.derived['until'] as string, ...receiptsOf(outcome.receipts) };
+    @By() by: By,
+    @Param('id', { schema: patientId }) id: string,
+    @Body({ schema: breakGlass }) { reason }: z.output<typeof breakGlass>,
+  ): Promise<z.output<typeof opened>> {
+    const { events, receipts: all } = await this.patients.breakGlass(by, id, reason);
+    return { until: events[0]?.derived['until'] as string, ...receiptsOf(all) };
   }
 
   @Get(':id/accesses')
   @Action('access.read')
-  @ApiOperation({ summary: 'Who read the caller’s data, newest first' })
-  @ApiOkResponse({ standardSchema: z.object({ items: z.array(accessView) }) })
+  @Refuses('ledger.chain-unknown')
+  @ApiOperation({ summary: 'See who read your data, newest first' })
+  @ApiOkResponse({ standardSchema: accesses })
   async accesses(
     @CurrentActor() actor: Actor,
-    @Param('id', { schema: uuid }) id: string,
-  ): Promise<{ items: z.output<typeof accessView>[] }> {
+    @Param('id', { schema: patientId }) id: string,
+  ): Promise<z.output<typeof accesses>> {
     const events = await this.patients.accesses(actor, id);
     return { items: events.flatMap(accessesIn) };
   }

@@ -1,17 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { AS_IF_ABSENT, RefusalException } from '../http/problem/problem.js';
+import type { By } from '../http/write/by.js';
+import { record, type Recorded, recordOn } from '../http/write/record.js';
 import { may } from '../identity/guard/policy.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
-import type { Actor, CommittedEvent, Idempotency, Outcome } from '../ledger/model.js';
+import type { Actor, CommittedEvent } from '../ledger/model.js';
 import { isConflict } from '../database/db.js';
 import { AccessLog } from './access-log.js';
 import { decideBreakGlass, decideEnrol, type EnrolPatient } from './decide.js';
 import { patientIdentifier, patientModel } from './chain-model.js';
 import type { Identifier, Patient } from './state.js';
 
-const ALREADY_ENROLLED: Outcome = { ok: false, refusal: { code: 'patient.already-enrolled', facts: {} } };
+const alreadyEnrolled = () => new RefusalException({ code: 'patient.already-enrolled', facts: {} });
 
 @Injectable()
 export class PatientService {
@@ -22,31 +24,23 @@ export class PatientService {
   ) {}
 
   /** A patient is enrolled once under each identifier: `patient.already-enrolled` when one is known. */
-  async enrol(actor: Actor, patient: Omit<EnrolPatient, 'source'>, idempotency?: Idempotency): Promise<Outcome> {
+  async enrol(by: By, patient: Omit<EnrolPatient, 'source'>): Promise<Recorded<Patient>> {
     const id = randomUUID();
     const [first, ...others] = patient.identifiers;
     if (!first) throw new Error('a patient needs an identifier');
     // The writer looks for the first alone: its index holds the others, and says so only as a fault.
     for (const other of others) {
       const known = await this.reader.byName(patientIdentifier(other));
-      if (known !== null && known !== (await this.reader.byName(patientIdentifier(first)))) return ALREADY_ENROLLED;
+      if (known !== null && known !== (await this.reader.byName(patientIdentifier(first)))) throw alreadyEnrolled();
     }
+    const otherwise = { id, model: patientModel, mode: 'new', subject: { newSubject: id } } as const;
     try {
-      return await this.writer.commit({
-        actor,
-        chains: [
-          {
-            name: patientIdentifier(first),
-            otherwise: { id, model: patientModel, mode: 'new', subject: { newSubject: id } },
-          },
-        ],
-        ...(idempotency && { idempotency }),
-        decide: ({ states, ids: [chain = id], now }) =>
-          decideEnrol(states[0] as Patient | null, { ...patient, source: null }, { chain, now, actor }),
-      });
+      return await record(this.writer, by, [{ name: patientIdentifier(first), otherwise }], ([known], context) =>
+        decideEnrol(known, { ...patient, source: null }, context),
+      );
     } catch (error) {
       // Somebody else took another of the identifiers in between.
-      if (isConflict(error)) return ALREADY_ENROLLED;
+      if (isConflict(error)) throw alreadyEnrolled();
       throw error;
     }
   }
@@ -61,13 +55,10 @@ export class PatientService {
   }
 
   /** Access without a relation: recorded before anything is shown (design 7). */
-  breakGlass(actor: Actor, id: string, reason: string, idempotency?: Idempotency): Promise<Outcome> {
-    return this.writer.commit({
-      actor,
-      chains: [{ id, model: patientModel, mode: 'existing' }],
-      ...(idempotency && { idempotency }),
-      decide: ({ states, now }) => decideBreakGlass(states[0] as Patient, { reason }, { chain: id, now, actor }),
-    });
+  breakGlass(by: By, id: string, reason: string): Promise<Recorded<Patient>> {
+    return recordOn(this.writer, by, patientModel, id, (patient, context) =>
+      decideBreakGlass(patient, { reason }, context),
+    );
   }
 
   /** Who read this patient's data, newest first. */

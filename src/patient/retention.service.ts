@@ -4,13 +4,15 @@ import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { type Db, isConflict } from '../database/db.js';
 import { AS_IF_ABSENT, RefusalException } from '../http/problem/problem.js';
+import type { By } from '../http/write/by.js';
+import { type Recorded, recordOn } from '../http/write/record.js';
 import { recall, remember } from '../identity/once.js';
 import { Tokens } from '../identity/guard/tokens.js';
 import type { Erased } from '../ledger/commit/erasure-batch.js';
 import { Clock } from '../time/clock.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
-import { type Actor, type Idempotency, type Outcome, SYSTEM } from '../ledger/model.js';
+import { type Idempotency, SYSTEM } from '../ledger/model.js';
 import { disclosed, openEvent, splitPayload } from '../ledger/store/payload.js';
 import { Vault } from '../ledger/keys/vault.js';
 import { type EraseReason, type Hold, type HoldPlaced, type HoldReleased } from './holds.js';
@@ -37,24 +39,18 @@ export class RetentionService {
     private readonly clock: Clock,
   ) {}
 
-  /** Position 0 of the outcome is the patient, its event the hold. */
-  place(actor: Actor, id: string, hold: Omit<HoldPlaced['data'], 'holdId'>, request?: Idempotency): Promise<Outcome> {
+  /** The event that is recorded says the hold's id. */
+  place(by: By, id: string, hold: Omit<HoldPlaced['data'], 'holdId'>): Promise<Recorded<Patient>> {
     const command = { ...hold, holdId: randomUUID() };
-    return this.writer.commit({
-      actor,
-      chains: [{ id, model: patientModel, mode: 'existing' }],
-      ...(request && { idempotency: request }),
-      decide: ({ states, now }) => decidePlaceHold(states[0] as Patient, command, { chain: id, now, actor }),
-    });
+    return recordOn(this.writer, by, patientModel, id, (patient, context) =>
+      decidePlaceHold(patient, command, context),
+    );
   }
 
-  release(actor: Actor, id: string, command: HoldReleased['data'], request?: Idempotency): Promise<Outcome> {
-    return this.writer.commit({
-      actor,
-      chains: [{ id, model: patientModel, mode: 'existing' }],
-      ...(request && { idempotency: request }),
-      decide: ({ states, now }) => decideReleaseHold(states[0] as Patient, command, { chain: id, now, actor }),
-    });
+  release(by: By, id: string, command: HoldReleased['data']): Promise<Recorded<Patient>> {
+    return recordOn(this.writer, by, patientModel, id, (patient, context) =>
+      decideReleaseHold(patient, command, context),
+    );
   }
 
   /** All that were ever placed, in that order. @throws {RefusalException} as if absent: nobody is enrolled so */
@@ -71,7 +67,7 @@ export class RetentionService {
    * @throws {RefusalException} `patient.on-hold`, `ledger.chain-unknown` (also once erased), `idempotency.key-reused`
    * @throws {LedgerUnavailable} also when it is committed and not yet in the file of erased subjects: ask again
    */
-  async erase(actor: Actor, id: string, reason: EraseReason, request?: Idempotency): Promise<ErasedPatient> {
+  async erase({ actor, idempotency: request }: By, id: string, reason: EraseReason): Promise<ErasedPatient> {
     const repeated = await this.repeated(id, request);
     if (repeated) return repeated;
     try {

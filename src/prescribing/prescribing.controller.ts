@@ -3,17 +3,18 @@ import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestj
 import { z } from 'zod';
 import { wholeNumber, wholeNumberOr } from '../http/body/whole-number.js';
 import { Clock } from '../time/clock.js';
-import { IdempotencyKey, idempotency } from '../http/write/idempotency.js';
-import { answer } from '../http/problem/problem.js';
-import { receipts, receiptsOf } from '../http/write/receipt-schema.js';
-import { withoutSignature, signature } from '../http/write/signature-schema.js';
+import { DEMO_IDS, EXAMPLE_MEDICATION } from '../http/openapi/demo-ids.js';
+import { Refuses } from '../http/openapi/refuses.js';
+import { demanded } from '../http/openapi/schemas.js';
+import { By } from '../http/write/by.js';
+import { signature, withoutSignature } from '../http/write/signature-schema.js';
 import { Action, CurrentActor } from '../identity/guard/access.js';
 import { uuid } from '../identity/people.js';
 import type { Actor } from '../ledger/model.js';
 import { searchDrugs } from '../prescription/drugs/formulary.js';
-import type { Prescription } from '../prescription/state.js';
 import { PrescriptionAccess } from '../access/prescription-access.js';
-import { date, medication, prescriptionView, quantity, viewOf } from '../prescription/views/prescription-view.js';
+import { date, givenMedication, prescriptionView, quantity, viewOf } from '../prescription/views/prescription-view.js';
+import { writtenPrescription, writtenView } from '../access/written-prescription.js';
 import { CANCEL_REASONS } from './decide.js';
 import { PrescribingService } from './prescribing.service.js';
 
@@ -23,60 +24,96 @@ const orderNumber = z
   .regex(/^[\x21-\x7e]{1,64}$/, 'must be 1 to 64 visible ASCII characters')
   .describe("the practice's own order number, unique within the practice");
 
-const proposedId = uuid
-  .optional()
-  .describe('of a prescription that this opens, proposed by the caller; absent: one is made');
+const proposedId = uuid.optional().describe('an id of your own for the new record; left out: the service makes one');
 
 const newPrescription = z
   .strictObject({
-    number: orderNumber.nullable().default(null),
+    number: orderNumber.nullable().default(null).describe("the practice's own order number; left out: one is made"),
     patient: uuid,
-    medication: medication.nullable().default(null),
-    directions: text(2000).nullable().default(null),
-    quantity: quantity.nullable().default(null).describe('of one issue'),
-    daysSupply: z.number().int().min(1).max(3650).nullable().default(null).describe('days that one issue lasts'),
+    medication: demanded(givenMedication),
+    directions: demanded(text(2000)),
+    quantity: demanded(quantity).describe('of one fill'),
+    daysSupply: demanded(z.number().int().min(1).max(3650)).describe('days that one fill lasts'),
     refills: z.number().int().min(0).max(99).default(0),
     substitutionAllowed: z.boolean().default(true),
-    writtenOn: date.nullable().default(null).describe("today in the practice's zone; absent: today"),
-    earliestFillOn: date.nullable().default(null),
-    nominatedPharmacy: uuid.nullable().default(null),
+    writtenOn: date.nullable().default(null).describe("today in the practice's time zone; left out: today"),
+    earliestFillOn: date.nullable().default(null).describe('first day on which it may be filled'),
+    nominatedPharmacy: uuid.nullable().default(null).describe('this pharmacy can claim it without the token'),
     note: text(2000).nullable().default(null),
     id: proposedId,
     signature: signature.optional(),
   })
-  .meta({ title: 'NewPrescription' });
+  .meta({
+    id: 'NewPrescription',
+    title: 'NewPrescription',
+    example: {
+      patient: DEMO_IDS.patient,
+      medication: EXAMPLE_MEDICATION,
+      directions: 'Take one tablet in the morning',
+      quantity: { value: '30', unit: '{tablet}' },
+      daysSupply: 30,
+      refills: 2,
+    },
+  });
 
-const issued = z.object({
-  prescription: prescriptionView,
-  token: z.string().describe('the patient shows it at a pharmacy; give it to nobody else'),
-  ...receipts,
-});
-const written = z.object({ prescription: prescriptionView, ...receipts });
+const issued = writtenPrescription
+  .extend({ token: z.string().describe('the patient shows it at a pharmacy; give it to nobody else') })
+  .meta({ id: 'IssuedPrescription', title: 'IssuedPrescription' });
 
-const cancelBody = z.strictObject({
+const cancellation = z.strictObject({
   reason: z.enum(CANCEL_REASONS),
   note: text(2000).nullable().default(null),
   signature: signature.optional(),
 });
-const cancelByNumberBody = cancelBody.extend({ number: orderNumber, id: proposedId });
+const cancelBody = cancellation.meta({
+  id: 'Cancellation',
+  title: 'Cancellation',
+  example: { reason: 'patient-request', note: 'Switched to another medicine' },
+});
+const cancelByNumberBody = cancellation.extend({ number: orderNumber, id: proposedId }).meta({
+  id: 'CancellationByNumber',
+  title: 'CancellationByNumber',
+  example: { number: 'RX-2026-0117', reason: 'prescribed-in-error' },
+});
+
+/** Why a prescription is not cancelled. */
+const NOT_CANCELLED = [
+  'cancel.already-cancelled',
+  'cancel.already-pending',
+  'cancel.dispensed',
+  'cancel.expired',
+  'cancel.not-active',
+  'cancel.not-dispensed',
+] as const;
 
 const listQuery = z.strictObject({
   status: prescriptionView.shape.status.unwrap().optional(),
-  issueStatus: prescriptionView.shape.issues.element.shape.status.optional().describe('of the issue whose turn it is'),
-  patient: uuid.optional(),
-  after: wholeNumber(0).optional().describe('`next` of the page before'),
+  issueStatus: prescriptionView.shape.issues.element.shape.status
+    .optional()
+    .describe('of the fill whose turn it is: `ready` lists what can be claimed'),
+  patient: uuid.optional().describe('of this patient only'),
+  after: wholeNumber(0).optional().describe('`next` of the previous page'),
   limit: wholeNumberOr(50, 1, 200),
 });
-const page = z.object({ items: z.array(prescriptionView), next: z.string().nullable() });
+const page = z
+  .object({ items: z.array(prescriptionView), next: z.string().nullable().describe('`after` of the next page') })
+  .meta({ id: 'PrescriptionPage', title: 'PrescriptionPage' });
 
-const drug = z.object({
-  rxcui: z.string(),
-  name: z.string(),
-  ingredient: z.string(),
-  strength: z.string(),
-  form: z.string(),
-  schedule: z.enum(['II', 'III', 'IV', 'V']).nullable(),
-});
+const shownToken = z
+  .object({ token: z.string().nullable().describe('null: an imported prescription has none') })
+  .meta({ id: 'PrescriptionToken', title: 'PrescriptionToken' });
+
+const drug = z
+  .object({
+    rxcui: z.string(),
+    name: z.string(),
+    ingredient: z.string(),
+    strength: z.string(),
+    form: z.string(),
+    schedule: z.enum(['II', 'III', 'IV', 'V']).nullable().describe('of a controlled substance (21 CFR 1308)'),
+  })
+  .meta({ id: 'Drug', title: 'Drug' });
+const drugs = z.object({ items: z.array(drug) }).meta({ id: 'Drugs', title: 'Drugs' });
 
 @ApiTags('prescribing')
 @Controller('api')
@@ -89,25 +126,36 @@ export class PrescribingController {
 
   @Post('prescriptions')
   @Action('prescription.issue')
+  @Refuses(
+    'ledger.chain-unknown',
+    'ledger.chain-taken',
+    'prescription.incomplete',
+    'prescription.number-taken',
+    'prescription.not-dated-today',
+    'prescription.too-many-refills',
+    'prescription.never-fillable',
+    'prescription.pharmacy-unknown',
+    'quantity.invalid',
+  )
   @ApiOperation({ summary: 'Issue a prescription' })
   @ApiCreatedResponse({ standardSchema: issued })
   async issue(
-    @CurrentActor() actor: Actor,
-    @IdempotencyKey() key: string | undefined,
+    @By() by: By,
     @Body({ schema: newPrescription }) body: z.output<typeof newPrescription>,
   ): Promise<z.output<typeof issued>> {
-    const request = idempotency(actor, key, 'POST /api/prescriptions', [], body);
-    const outcome = answer(await this.prescribing.issue(actor, withoutSignature(body), request, body.signature));
-    const rx = outcome.states[0] as Prescription;
-    const token = this.prescribing.tokenOf(rx);
+    const recorded = await this.prescribing.issue(by, withoutSignature(body));
+    const token = this.prescribing.tokenOf(recorded.state);
     if (token === null) throw new Error('an issued prescription has a token');
-    return { prescription: this.view(rx), token, ...receiptsOf(outcome.receipts) };
+    const { prescription, ...proof } = writtenView(recorded, this.clock.now());
+    return { prescription, token, ...proof };
   }
 
   @Get('prescriptions')
   @Action('prescription.list')
   @ApiOperation({
-    summary: "What the caller starts from, newest first: a practice's orders, a pharmacy's, a patient's own",
+    summary: 'List prescriptions, newest first',
+    description:
+      'A prescriber sees what their practice issued; a pharmacist what the pharmacy holds, held or is nominated for; a patient their own.',
   })
   @ApiOkResponse({ standardSchema: page })
   async list(
@@ -115,73 +163,71 @@ export class PrescribingController {
     @Query({ schema: listQuery }) query: z.output<typeof listQuery>,
   ): Promise<z.output<typeof page>> {
     const { items, next } = await this.access.list(actor, query);
-    return { items: items.map((rx) => this.view(rx)), next };
+    return { items: items.map((rx) => viewOf(rx, this.clock.now())), next };
   }
 
   @Get('prescriptions/:id')
   @Action('prescription.read')
-  @ApiOperation({ summary: 'One prescription' })
+  @Refuses('ledger.chain-unknown')
+  @ApiOperation({ summary: 'Read a prescription' })
   @ApiOkResponse({ standardSchema: prescriptionView })
   async read(
     @CurrentActor() actor: Actor,
     @Param('id', { schema: uuid }) id: string,
   ): Promise<z.output<typeof prescriptionView>> {
-    return this.view((await this.access.read(id, actor, 'prescription.read')).state);
+    return viewOf((await this.access.read(id, actor, 'prescription.read')).state, this.clock.now());
   }
 
   @Get('prescriptions/:id/token')
   @Action('token.read')
-  @ApiOperation({ summary: 'The token that the patient shows at a pharmacy' })
-  @ApiOkResponse({ standardSchema: z.object({ token: z.string().nullable() }) })
+  @Refuses('ledger.chain-unknown')
+  @ApiOperation({ summary: 'Get the token that the patient shows at a pharmacy' })
+  @ApiOkResponse({ standardSchema: shownToken })
   async token(
     @CurrentActor() actor: Actor,
     @Param('id', { schema: uuid }) id: string,
-  ): Promise<{ token: string | null }> {
+  ): Promise<z.output<typeof shownToken>> {
     return { token: this.prescribing.tokenOf((await this.access.read(id, actor, 'token.read')).state) };
   }
 
   @Post('prescriptions/:id/cancel')
   @HttpCode(200)
   @Action('prescription.cancel')
-  @ApiOperation({ summary: 'Cancel; pending while a pharmacy holds it' })
-  @ApiOkResponse({ standardSchema: written })
+  @Refuses('ledger.chain-unknown', ...NOT_CANCELLED)
+  @ApiOperation({
+    summary: 'Cancel a prescription',
+    description: 'While a pharmacy holds it, the cancellation waits until the pharmacy gives it back.',
+  })
+  @ApiOkResponse({ standardSchema: writtenPrescription })
   async cancel(
-    @CurrentActor() actor: Actor,
-    @IdempotencyKey() key: string | undefined,
+    @By() by: By,
     @Param('id', { schema: uuid }) id: string,
     @Body({ schema: cancelBody }) body: z.output<typeof cancelBody>,
-  ): Promise<z.output<typeof written>> {
-    const request = idempotency(actor, key, 'POST /api/prescriptions/{id}/cancel', [id], body);
-    const outcome = answer(await this.prescribing.cancel(actor, id, body, request, body.signature));
-    return { prescription: this.view(outcome.states[0] as Prescription), ...receiptsOf(outcome.receipts) };
+  ): Promise<z.output<typeof writtenPrescription>> {
+    return writtenView(await this.prescribing.cancel(by, id, body), this.clock.now());
   }
 
   @Post('cancellations')
   @HttpCode(200)
   @Action('prescription.cancel')
-  @ApiOperation({ summary: 'Cancel by order number, also before the order has arrived' })
-  @ApiOkResponse({ standardSchema: written })
+  @Refuses('ledger.chain-taken', ...NOT_CANCELLED)
+  @ApiOperation({
+    summary: 'Cancel a prescription by its order number',
+    description: 'Also before the prescription itself has arrived: it is then cancelled when it does.',
+  })
+  @ApiOkResponse({ standardSchema: writtenPrescription })
   async cancelByNumber(
-    @CurrentActor() actor: Actor,
-    @IdempotencyKey() key: string | undefined,
+    @By() by: By,
     @Body({ schema: cancelByNumberBody }) body: z.output<typeof cancelByNumberBody>,
-  ): Promise<z.output<typeof written>> {
-    const request = idempotency(actor, key, 'POST /api/cancellations', [], body);
-    const outcome = answer(await this.prescribing.cancelByNumber(actor, body, request, body.signature));
-    return { prescription: this.view(outcome.states[0] as Prescription), ...receiptsOf(outcome.receipts) };
+  ): Promise<z.output<typeof writtenPrescription>> {
+    return writtenView(await this.prescribing.cancelByNumber(by, body), this.clock.now());
   }
 
   @Get('drugs')
   @Action('self.read')
-  @ApiOperation({ summary: 'The formulary, by part of a name, ingredient or code' })
-  @ApiOkResponse({ standardSchema: z.object({ items: z.array(drug) }) })
-  drugs(@Query('search', { schema: z.string().max(100).default('') }) search: string): {
-    items: z.output<typeof drug>[];
-  } {
+  @ApiOperation({ summary: 'Search the formulary by part of a name, an ingredient or a code' })
+  @ApiOkResponse({ standardSchema: drugs })
+  drugs(@Query('search', { schema: z.string().max(100).default('') }) search: string): z.output<typeof drugs> {
     return { items: [...searchDrugs(search)].slice(0, 200) };
-  }
-
-  private view(rx: Prescription): z.output<typeof prescriptionView> {
-    return viewOf(rx, this.clock.now());
   }
 }

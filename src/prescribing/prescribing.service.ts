@@ -2,11 +2,12 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Config } from '../config/config.js';
 import { RefusalException } from '../http/problem/problem.js';
+import type { By } from '../http/write/by.js';
+import { existing, record, type Recorded, recordOn } from '../http/write/record.js';
 import { Organisations } from '../identity/organisations.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
-import { type Actor, type CommandSignature, type Idempotency, type Outcome, refuse } from '../ledger/model.js';
+import { refuse } from '../ledger/model.js';
 import { patientModel } from '../patient/chain-model.js';
-import type { Patient } from '../patient/state.js';
 import { localDate } from '../time/legal-days.js';
 import { FORMULARY_VERSION, findDrug } from '../prescription/drugs/formulary.js';
 import { orderName, prescriptionModel } from '../prescription/chain-models.js';
@@ -17,6 +18,12 @@ import { type CancelOrder, decideCancel, decideIssue, type IssueOrder } from './
 export type NewOrder = Omit<IssueOrder, 'name' | 'tokenGeneration' | 'tokenHash'> & {
   /** The practice's own order number; null: one is made. */
   readonly number: string | null;
+  /** Chain id that the caller proposes; absent: one is made. */
+  readonly id?: string | undefined;
+};
+
+export type CancelByNumber = Omit<CancelOrder, 'name'> & {
+  readonly number: string;
   /** Chain id that the caller proposes; absent: one is made. */
   readonly id?: string | undefined;
 };
@@ -32,32 +39,27 @@ export class PrescribingService {
     private readonly config: Config,
   ) {}
 
-  /** Position 0 of the outcome is the prescription. */
-  async issue(
-    actor: Actor,
-    { number, id = randomUUID(), ...said }: NewOrder,
-    idempotency?: Idempotency,
-    signature?: CommandSignature,
-  ): Promise<Outcome> {
+  /** @throws {RefusalException} also `access.forbidden` for whoever works at no practice, `prescription.pharmacy-unknown` */
+  async issue(by: By, { number, id = randomUUID(), ...said }: NewOrder): Promise<Recorded<Prescription>> {
+    const { actor } = by;
     const practice = actor.org === null ? null : await this.organisations.find(actor.org);
     if (practice?.kind !== 'practice') throw new RefusalException({ code: 'access.forbidden', facts: {} });
     await this.mustBePharmacy(said.nominatedPharmacy);
     const name = { issuer: practice.id, number: number ?? newOrderNumber() };
     const settings = { validityMonths: this.config.env.VALIDITY_MONTHS };
-    return this.writer.commit({
-      actor,
-      signature,
-      chains: [
+    return record(
+      this.writer,
+      by,
+      [
         {
           name: orderName(name),
           // An early cancel or report may have opened the chain under a provisional subject: then it has the name.
           otherwise: { id, model: prescriptionModel, mode: 'new', subject: { subject: said.patient }, adopt: true },
           expect: 'absent',
         },
-        { id: said.patient, model: patientModel, mode: 'existing' },
+        existing(patientModel, said.patient),
       ],
-      decide: ({ states, ids: [chain = id], now }) => {
-        const [rx, patient] = states as [Prescription | null, Patient];
+      ([rx, patient], { chain, now }) => {
         if (patient.enrolledAt === null) return refuse('ledger.chain-unknown');
         const tokenHash = hashSecret(this.secrets.token(chain, FIRST_GENERATION));
         return decideIssue(
@@ -73,58 +75,28 @@ export class PrescribingService {
           { chain, now, actor, zone: practice.zone, findDrug, formularyVersion: FORMULARY_VERSION, settings },
         );
       },
-      ...(idempotency && { idempotency }),
-    });
+    );
   }
 
   /** Cancels a prescription by its id. */
-  cancel(
-    actor: Actor,
-    id: string,
-    { reason, note }: Omit<CancelOrder, 'name'>,
-    idempotency?: Idempotency,
-    signature?: CommandSignature,
-  ): Promise<Outcome> {
-    return this.writer.commit({
-      actor,
-      signature,
-      chains: [{ id, model: prescriptionModel, mode: 'existing' }],
-      ...(idempotency && { idempotency }),
-      decide: ({ states, now }) => {
-        const rx = states[0] as Prescription;
-        return decideCancel(rx, { reason, note, name: rx.name }, { chain: id, now, actor });
-      },
-    });
+  cancel(by: By, id: string, { reason, note }: Omit<CancelOrder, 'name'>): Promise<Recorded<Prescription>> {
+    return recordOn(this.writer, by, prescriptionModel, id, (rx, context) =>
+      decideCancel(rx, { reason, note, name: rx.name }, context),
+    );
   }
 
   /** Cancels by the practice's order number, whether or not the order has arrived (rules.md EPS-12). */
-  cancelByNumber(
-    actor: Actor,
-    {
-      number,
-      reason,
-      note,
-      id = randomUUID(),
-    }: Omit<CancelOrder, 'name'> & { number: string; id?: string | undefined },
-    idempotency?: Idempotency,
-    signature?: CommandSignature,
-  ): Promise<Outcome> {
-    if (actor.org === null) throw new RefusalException({ code: 'access.forbidden', facts: {} });
-    const name = { issuer: actor.org, number };
-    return this.writer.commit({
-      actor,
-      signature,
-      chains: [
-        {
-          name: orderName(name),
-          // Whose order it will be is not known yet.
-          otherwise: { id, model: prescriptionModel, mode: 'new', subject: { newSubject: randomUUID() } },
-        },
-      ],
-      ...(idempotency && { idempotency }),
-      decide: ({ states, ids: [chain = id], now }) =>
-        decideCancel(states[0] as Prescription | null, { reason, note, name }, { chain, now, actor }),
-    });
+  async cancelByNumber(
+    by: By,
+    { number, reason, note, id = randomUUID() }: CancelByNumber,
+  ): Promise<Recorded<Prescription>> {
+    if (by.actor.org === null) throw new RefusalException({ code: 'access.forbidden', facts: {} });
+    const name = { issuer: by.actor.org, number };
+    // Whose order it will be is not known yet.
+    const otherwise = { id, model: prescriptionModel, mode: 'new', subject: { newSubject: randomUUID() } } as const;
+    return record(this.writer, by, [{ name: orderName(name), otherwise }], ([rx], context) =>
+      decideCancel(rx, { reason, note, name }, context),
+    );
   }
 
   /** What the patient shows at a pharmacy. */

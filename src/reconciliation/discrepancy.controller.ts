@@ -2,12 +2,11 @@ import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/com
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
 import { wholeNumberOr } from '../http/body/whole-number.js';
-import { IdempotencyKey, idempotency } from '../http/write/idempotency.js';
-import { answer } from '../http/problem/problem.js';
+import { Refuses } from '../http/openapi/refuses.js';
+import { By } from '../http/write/by.js';
 import { receipts, receiptsOf } from '../http/write/receipt-schema.js';
 import { Action, CurrentActor } from '../identity/guard/access.js';
 import type { Actor } from '../ledger/model.js';
-import type { Patient } from '../patient/state.js';
 import { DiscrepancyService, POSITION, viewOf } from './discrepancy.service.js';
 
 const resolutions = ['corrected', 'accepted', 'rejected', 'entered-in-error'] as const;
@@ -16,28 +15,34 @@ const discrepancyId = z.string().regex(/^D\d\d:[\w-]{22}$/, 'must be the id of a
 
 const discrepancy = z
   .object({
-    id: discrepancyId.describe('class and a hash of the evidence'),
+    id: discrepancyId.describe('class and a hash of the evidence: the same disagreement has the same id'),
     patient: z
       .uuid()
       .nullable()
-      .describe('the patient, or a provisional patient not matched yet; null for a pharmacy that has only reported'),
+      .describe('the patient; provisional while it is not known who they are; null for a pharmacy that only reported'),
     about: z.uuid().describe('the prescription or supply'),
-    class: z.enum(['D03', 'D07', 'D12', 'D13']),
-    side: z.enum(['prescriber', 'pharmacy', 'both']).describe('on whose desk it is'),
+    class: z
+      .enum(['D03', 'D07', 'D12', 'D13'])
+      .describe('D03 dispensed after cancel, D07 over-dispense, D12 dispense without a prescription, D13 early refill'),
+    side: z.enum(['prescriber', 'pharmacy', 'both']).describe('who has to act'),
     status: z.enum(['open', 'resolved']),
     openedAt: z.iso.datetime(),
     resolvedAt: z.iso.datetime().nullable(),
     resolution: z
       .enum(['gone', ...resolutions])
       .nullable()
-      .describe('`gone`: the records agree again'),
+      .describe('`gone`: the records agree again by themselves'),
     evidence: z
-      .record(z.string(), z.json())
+      .record(z.string(), z.unknown())
       .describe(
         'what was compared: ids of dispenses, amounts, instants; for a pharmacy that has only reported its own',
       ),
   })
-  .meta({ title: 'Discrepancy' });
+  .meta({
+    id: 'Discrepancy',
+    title: 'Discrepancy',
+    description: 'Something about which the records of practice, pharmacy and patient disagree.',
+  });
 
 const listQuery = z.strictObject({
   status: z.enum(['open', 'resolved']).optional(),
@@ -45,16 +50,26 @@ const listQuery = z.strictObject({
     .string()
     .regex(POSITION, 'must be `next` of the previous page')
     .optional()
-    .describe('`next` of the page before'),
+    .describe('`next` of the previous page'),
   limit: wholeNumberOr(50, 1, 200),
 });
-const page = z.object({ items: z.array(discrepancy), next: z.string().nullable() });
+const page = z
+  .object({ items: z.array(discrepancy), next: z.string().nullable().describe('`after` of the next page') })
+  .meta({ id: 'DiscrepancyPage', title: 'DiscrepancyPage' });
 
-const resolveBody = z.strictObject({
-  resolution: z.enum(resolutions),
-  note: z.string().max(2000).nullable().default(null),
-});
-const resolved = z.object({ discrepancy, ...receipts });
+const resolveBody = z
+  .strictObject({
+    resolution: z.enum(resolutions),
+    note: z.string().max(2000).nullable().default(null),
+  })
+  .meta({
+    id: 'Resolution',
+    title: 'Resolution',
+    example: { resolution: 'corrected', note: 'The second report was the same hand-over' },
+  });
+const resolved = z
+  .object({ discrepancy, ...receipts })
+  .meta({ id: 'ResolvedDiscrepancy', title: 'ResolvedDiscrepancy' });
 
 @ApiTags('discrepancies')
 @Controller('api/discrepancies')
@@ -63,7 +78,7 @@ export class DiscrepancyController {
 
   @Get()
   @Action('discrepancy.list')
-  @ApiOperation({ summary: 'What disagrees and concerns the caller’s organisation, newest first' })
+  @ApiOperation({ summary: 'List the discrepancies that concern your organisation, newest first' })
   @ApiOkResponse({ standardSchema: page })
   list(
     @CurrentActor() actor: Actor,
@@ -75,19 +90,18 @@ export class DiscrepancyController {
   @Post(':patient/:id/resolve')
   @HttpCode(200)
   @Action('discrepancy.resolve')
-  @ApiOperation({ summary: 'Say what became of a discrepancy that concerns the caller’s organisation' })
+  @Refuses('discrepancy.unknown', 'discrepancy.already-resolved')
+  @ApiOperation({ summary: 'Say what became of a discrepancy' })
   @ApiOkResponse({ standardSchema: resolved })
   async resolve(
-    @CurrentActor() actor: Actor,
-    @IdempotencyKey() key: string | undefined,
+    @By() by: By,
     @Param('patient', { schema: z.uuid().toLowerCase() }) patient: string,
     @Param('id', { schema: discrepancyId }) id: string,
     @Body({ schema: resolveBody }) body: z.output<typeof resolveBody>,
   ): Promise<z.output<typeof resolved>> {
-    const request = idempotency(actor, key, 'POST /api/discrepancies/{patient}/{id}/resolve', [patient, id], body);
-    const outcome = answer(await this.discrepancies.resolve(actor, patient, { id, ...body }, request));
-    const view = viewOf(outcome.states[0] as Patient, id, actor.org ?? '');
+    const { state, receipts: all } = await this.discrepancies.resolve(by, patient, { id, ...body });
+    const view = viewOf(state, id, by.actor.org ?? '');
     if (!view) throw new Error('a discrepancy was resolved and is not there');
-    return { discrepancy: view, ...receiptsOf(outcome.receipts) };
+    return { discrepancy: view, ...receiptsOf(all) };
   }
 }

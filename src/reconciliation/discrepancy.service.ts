@@ -1,8 +1,11 @@
 import type { JsonObject } from '../ledger/core/record/event.js';
 import { Injectable } from '@nestjs/common';
+import { AS_IF_ABSENT, RefusalException } from '../http/problem/problem.js';
+import type { By } from '../http/write/by.js';
+import { type Recorded, recordOn } from '../http/write/record.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
-import type { Actor, Idempotency, Outcome } from '../ledger/model.js';
+import type { Actor } from '../ledger/model.js';
 import { may } from '../identity/guard/policy.js';
 import { AccessLog } from '../patient/access-log.js';
 import { decideResolve, type ResolveDiscrepancy } from '../patient/decide.js';
@@ -71,23 +74,17 @@ export class DiscrepancyService {
   }
 
   /** What a person of a side that it concerns says became of it. */
-  async resolve(
-    actor: Actor,
-    patient: string,
-    command: ResolveDiscrepancy,
-    idempotency: Idempotency | undefined,
-  ): Promise<Outcome> {
-    const outcome = await this.writer.commit({
-      actor,
-      chains: [{ id: patient, model: patientModel, mode: 'existing' }],
-      ...(idempotency && { idempotency }),
-      decide: ({ states, now }) => decideResolve(states[0] as Patient, command, { chain: patient, now, actor }),
-    });
-    // Whether there is such a patient is nobody's business whom it does not concern.
-    if (!outcome.ok && outcome.refusal.code === 'ledger.chain-unknown') {
-      return { ok: false, refusal: { code: 'discrepancy.unknown', facts: {} } };
+  async resolve(by: By, patient: string, command: ResolveDiscrepancy): Promise<Recorded<Patient>> {
+    try {
+      return await recordOn(this.writer, by, patientModel, patient, (state, context) =>
+        decideResolve(state, command, context),
+      );
+    } catch (error) {
+      // Whether there is such a patient is nobody's business whom it does not concern.
+      if (error instanceof RefusalException && error.refusal.code === AS_IF_ABSENT.code)
+        throw new RefusalException({ code: 'discrepancy.unknown', facts: {} });
+      throw error;
     }
-    return outcome;
   }
 }
 

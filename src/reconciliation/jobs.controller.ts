@@ -2,6 +2,7 @@ import { Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
 import { wholeNumberOr } from '../http/body/whole-number.js';
+import { Refuses } from '../http/openapi/refuses.js';
 import { refuseRequest } from '../http/problem/problem.js';
 import { Action } from '../identity/guard/access.js';
 import { JobsUnavailable } from '../queue/queues.js';
@@ -11,28 +12,29 @@ const failedJob = z
   .object({
     id: z.string(),
     queue: z.enum(JOB_QUEUES),
-    subject: z.number().int().nullable().describe('number of the subject whose book was to be judged'),
+    subject: z.number().int().nullable().describe('number of the patient whose records were to be compared'),
     attempts: z.number().int(),
     reason: z.string().describe('class and code of the last error'),
     failedAt: z.iso.datetime().nullable(),
   })
-  .meta({ title: 'FailedJob' });
+  .meta({ id: 'FailedJob', title: 'FailedJob' });
 const listQuery = z.strictObject({ limit: wholeNumberOr(100, 1, 1000) });
-const list = z.object({ items: z.array(failedJob) });
-const retried = z.object({ id: z.string(), retried: z.literal(true) });
+const list = z.object({ items: z.array(failedJob) }).meta({ id: 'FailedJobs', title: 'FailedJobs' });
+const retried = z.object({ id: z.string(), retried: z.literal(true) }).meta({ id: 'RetriedJob', title: 'RetriedJob' });
 const jobId = z
   .string()
   .regex(/^(reconcile|timers)\.[\w:-]{1,100}$/, 'must be the id of a failed job, as the list names it');
 
 /** The dead-letter view: ids and classes of error only, no health data. */
-@ApiTags('jobs')
+@ApiTags('health')
 @Controller('api/jobs')
 export class JobsController {
   constructor(private readonly jobs: Jobs) {}
 
   @Get('failed')
   @Action('jobs.read')
-  @ApiOperation({ summary: 'Jobs that used up their attempts, newest first' })
+  @Refuses('jobs.unavailable')
+  @ApiOperation({ summary: 'List the jobs that used up their attempts, newest first' })
   @ApiOkResponse({ standardSchema: list })
   async failed(@Query({ schema: listQuery }) { limit }: z.output<typeof listQuery>): Promise<z.output<typeof list>> {
     return { items: await asked(() => this.jobs.failed(limit)) };
@@ -41,7 +43,8 @@ export class JobsController {
   @Post('failed/:id/retry')
   @HttpCode(200)
   @Action('jobs.retry')
-  @ApiOperation({ summary: 'Run a failed job again, with all its attempts; a repeat changes nothing' })
+  @Refuses('jobs.unknown', 'jobs.unavailable')
+  @ApiOperation({ summary: 'Run a failed job again' })
   @ApiOkResponse({ standardSchema: retried })
   async retry(@Param('id', { schema: jobId }) id: string): Promise<z.output<typeof retried>> {
     if (!(await asked(() => this.jobs.retry(id)))) throw refuseRequest('jobs.unknown');

@@ -1,5 +1,6 @@
 /** The people of development mode (design 7): two practices, two pharmacies and eight accounts. */
 import { randomBytes } from 'node:crypto';
+import { DEMO_ACCOUNT_IDS, DEMO_IDENTIFIERS, DEMO_IDS } from '../http/openapi/demo-ids.js';
 import type { Clock } from '../time/clock.js';
 import { type Db, DbError } from '../database/db.js';
 import type { LedgerWriter } from '../ledger/ledger.writer.js';
@@ -12,19 +13,19 @@ import type { NewAccount, Organisation } from '../identity/people.js';
 
 const zone = 'America/New_York';
 
-/** Fixed ids: several processes that start together on one database make them once. */
+/** Their ids are fixed: examples work, and processes that start together on one database make them once. */
 export const DEMO_ORGANISATIONS = {
   practice: {
-    id: '4c5d0f4e-5a7b-4b0e-9d0a-6a3d8f0c1a01',
+    id: DEMO_IDS.practice,
     kind: 'practice',
     name: 'Elm Street Practice',
     zone,
     npi: '1234567893',
   },
-  practice2: { id: '4c5d0f4e-5a7b-4b0e-9d0a-6a3d8f0c1a02', kind: 'practice', name: 'Harbor Clinic', zone, npi: null },
-  pharmacy: { id: '4c5d0f4e-5a7b-4b0e-9d0a-6a3d8f0c1a03', kind: 'pharmacy', name: 'Corner Pharmacy', zone, npi: null },
+  practice2: { id: DEMO_IDS.practice2, kind: 'practice', name: 'Harbor Clinic', zone, npi: null },
+  pharmacy: { id: DEMO_IDS.pharmacy, kind: 'pharmacy', name: 'Corner Pharmacy', zone, npi: null },
   pharmacy2: {
-    id: '4c5d0f4e-5a7b-4b0e-9d0a-6a3d8f0c1a04',
+    id: DEMO_IDS.pharmacy2,
     kind: 'pharmacy',
     name: 'Mill Lane Pharmacy',
     zone,
@@ -34,24 +35,28 @@ export const DEMO_ORGANISATIONS = {
 
 /** A made-up patient, as the patient module enrols them. */
 export interface DemoPatient {
+  /** The id that the patient gets unless it is in use; undefined: a random one. */
+  readonly id?: string;
   readonly name: string;
   readonly birthDate: string;
   readonly address: string;
-  readonly identifiers: { system: string; value: string }[];
+  readonly identifiers: readonly { readonly system: string; readonly value: string }[];
 }
 
 const PATIENTS = {
   patient: {
+    id: DEMO_IDS.patient,
     name: 'Pat Example',
     birthDate: '1958-04-12',
     address: '1 Sample Road, Springfield',
-    identifiers: [{ system: 'urn:rxledger:demo', value: 'demo-patient-1' }],
+    identifiers: [DEMO_IDENTIFIERS.patient],
   },
   patient2: {
+    id: DEMO_IDS.patient2,
     name: 'Sam Specimen',
     birthDate: '1990-11-03',
     address: '2 Sample Road, Springfield',
-    identifiers: [{ system: 'urn:rxledger:demo', value: 'demo-patient-2' }],
+    identifiers: [DEMO_IDENTIFIERS.patient2],
   },
 } satisfies Record<string, DemoPatient>;
 
@@ -89,8 +94,12 @@ export async function seedDemo({ writer, vault, clock, password, enrol }: DemoSe
   const patient = await enrol(PATIENTS.patient);
   const patient2 = await enrol(PATIENTS.patient2);
   const { practice, practice2, pharmacy, pharmacy2 } = DEMO_ORGANISATIONS;
-  const person = (username: string, name: string) => ({ username, name, password: password ?? randomPassword() });
-  const accounts: NewAccount[] = [
+  const person = (username: keyof typeof DEMO_ACCOUNT_IDS, name: string) => ({
+    username,
+    name,
+    password: password ?? randomPassword(),
+  });
+  const accounts: (NewAccount & { username: keyof typeof DEMO_ACCOUNT_IDS })[] = [
     { ...person('prescriber', 'Dr. Alex Prescriber'), role: 'prescriber', org: practice.id },
     { ...person('prescriber2', 'Dr. Robin Prescriber'), role: 'prescriber', org: practice2.id },
     { ...person('pharmacist', 'Kim Pharmacist'), role: 'pharmacist', org: pharmacy.id },
@@ -103,7 +112,9 @@ export async function seedDemo({ writer, vault, clock, password, enrol }: DemoSe
   return Promise.all(
     accounts.map(async (account) => {
       const hashed = await hashPassword(account.password);
-      const id = await sideJob(writer, (db) => upsert(db, vault, account, hashed, clock.now()));
+      const id = await sideJob(writer, (db) =>
+        upsert(db, vault, DEMO_ACCOUNT_IDS[account.username], account, hashed, clock.now()),
+      );
       return {
         id,
         username: account.username,
@@ -117,7 +128,14 @@ export async function seedDemo({ writer, vault, clock, password, enrol }: DemoSe
 }
 
 /** @throws when the name belongs to an account that is not of the demo */
-async function upsert(db: Db, vault: Vault, account: NewAccount, password: string, now: number): Promise<string> {
+async function upsert(
+  db: Db,
+  vault: Vault,
+  id: string,
+  account: NewAccount,
+  password: string,
+  now: number,
+): Promise<string> {
   const [known] = await db.query<{ id: string; demo: number }>(
     'SELECT id, demo FROM account WHERE username_index = ?',
     [usernameIndex(vault, account.username)],
@@ -130,7 +148,7 @@ async function upsert(db: Db, vault: Vault, account: NewAccount, password: strin
     ]);
     return known.id;
   }
-  const made = await insertAccount(db, vault, { id: crypto.randomUUID(), account, password, demo: true }, now);
+  const made = await insertAccount(db, vault, { id, account, password, demo: true }, now);
   // Another process that starts at the same moment was first: looked at again, it is known.
   if ('refusal' in made && made.refusal.code === 'identity.username-taken') throw new DbError('conflict', 'taken');
   if ('refusal' in made) throw new Error(`a demo account was refused: ${made.refusal.code}`);

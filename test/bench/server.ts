@@ -10,16 +10,15 @@ import { z } from 'zod';
 import { AppModule } from '../../src/app.module.js';
 import { Clock } from '../../src/time/clock.js';
 import { Config } from '../../src/config/config.js';
-import { IdempotencyKey } from '../../src/http/write/idempotency.js';
+import { By } from '../../src/http/write/by.js';
 import { createLogger } from '../../src/config/logging.js';
 import { createServer } from '../../src/http/server.js';
-import { Action, CurrentActor } from '../../src/identity/guard/access.js';
+import { Action } from '../../src/identity/guard/access.js';
 import { seedDemo } from '../../src/seed/demo-accounts.js';
 import { enrolDemoPatient } from '../../src/seed/demo-patients.js';
 import { LedgerReader } from '../../src/ledger/ledger.reader.js';
 import { LedgerWriter } from '../../src/ledger/ledger.writer.js';
 import { Vault } from '../../src/ledger/keys/vault.js';
-import type { Actor } from '../../src/ledger/model.js';
 import { PrescribingController } from '../../src/prescribing/prescribing.controller.js';
 
 /** Prescriptions are spread over these, as over the patients of a practice's day. */
@@ -41,12 +40,9 @@ function issueSchema(): z.ZodType {
 class NoopController {
   @Post('noop')
   @Action('prescription.issue')
-  accept(
-    @CurrentActor() actor: Actor,
-    @IdempotencyKey() key: string | undefined,
-    @Body({ schema: issueSchema() }) body: unknown,
-  ): NoopAnswer {
-    return { by: actor.id, repeatable: key !== undefined, members: Object.keys(Object(body)).length, filler };
+  accept(@By() by: By, @Body({ schema: issueSchema() }) body: unknown): NoopAnswer {
+    const repeatable = by.idempotency !== undefined;
+    return { by: by.actor.id, repeatable, members: Object.keys(Object(body)).length, filler };
   }
 }
 

@@ -1,124 +1,173 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { IMPLIED } from '../../src/http/openapi/operations.js';
+import { TAGS } from '../../src/http/openapi/tags.js';
+import { rolesFor, isAction } from '../../src/identity/guard/policy.js';
+import { REFUSALS } from '../../src/refusals/refusals.js';
 import { type Api, startApi } from '../support/api.js';
+import { type ApiDocument, codesOf, type NamedOperation, operationsOf } from '../support/documented.js';
 
 let api: Api;
+let document: ApiDocument;
+let operations: NamedOperation[];
 beforeAll(async () => {
   api = await startApi();
+  document = (await api.request.get('/api/openapi.json')).body as ApiDocument;
+  operations = operationsOf(document);
 });
 afterAll(() => api.close());
 
-describe('OpenAPI', () => {
-  interface Operation {
-    operationId: string;
-    summary?: string;
-    parameters?: { name: string; in: string; required?: boolean; schema?: object }[];
-    requestBody?: { required?: boolean; content: Record<string, { schema?: object }> };
-    responses: Record<string, { description: string; content?: Record<string, { schema?: object }> }>;
-    security?: Record<string, string[]>[];
-    'x-action': string;
-  }
-  interface Document {
-    openapi: string;
-    info: { title: string; version: string };
-    paths: Record<string, Record<string, Operation>>;
-    components: { schemas: Record<string, object>; securitySchemes: Record<string, { type: string }> };
-  }
-  let document: Document;
-  let operations: { name: string; path: string; operation: Operation }[];
-  beforeAll(async () => {
-    document = (await api.request.get('/api/openapi.json')).body as Document;
-    operations = Object.entries(document.paths).flatMap(([path, item]) =>
-      Object.entries(item).map(([method, operation]) => ({
-        name: `${method.toUpperCase()} ${path}`,
-        path,
-        operation,
-      })),
-    );
+const namesOf = (all: readonly NamedOperation[]): string[] => all.map(({ name }) => name).toSorted();
+
+/** Everything in the document, with the names that lead to it. */
+function* nodes(node: unknown, path: readonly string[] = []): Generator<[readonly string[], Record<string, unknown>]> {
+  if (typeof node !== 'object' || node === null) return;
+  yield [path, node as Record<string, unknown>];
+  for (const [name, within] of Object.entries(node)) yield* nodes(within, [...path, name]);
+}
+
+describe('the API document', () => {
+  it('is OpenAPI 3.1', () => {
+    expect(document.openapi).toMatch(/^3\.1\.\d+$/);
   });
 
-  it('lists every route of prescribing and patients', () => {
-    expect(operations.map(({ name }) => name)).toEqual(
+  it('is where the address of the service leads', async () => {
+    const { status, headers } = await api.request.get('/');
+    expect({ status, to: headers['location'] }).toEqual({ status: 302, to: '/api/docs' });
+  });
+
+  it('lists the routes', () => {
+    expect(operations.length).toBeGreaterThan(50);
+    expect(namesOf(operations)).toEqual(
       expect.arrayContaining([
         'POST /api/prescriptions',
-        'GET /api/prescriptions',
         'GET /api/prescriptions/{id}',
-        'GET /api/prescriptions/{id}/token',
-        'POST /api/prescriptions/{id}/cancel',
         'POST /api/cancellations',
         'GET /api/drugs',
-        'POST /api/patients',
         'POST /api/patients/search',
         'GET /api/patients/{id}',
-        'POST /api/patients/{id}/break-glass',
         'GET /api/patients/{id}/accesses',
         'POST /api/auth/sign-in',
-        'GET /health/live',
+        'GET /log/checkpoint',
         'GET /health/ready',
       ]),
     );
   });
 
-  it('each POST has the schema of its body, but for those that take none', () => {
-    const without = operations.filter(
-      ({ name, operation }) => name.startsWith('POST ') && !operation.requestBody?.content['application/json']?.schema,
-    );
-    expect(without.map(({ name }) => name).toSorted()).toEqual([
-      'POST /api/accounts/{id}/disable',
-      'POST /api/jobs/failed/{id}/retry',
-    ]);
-    for (const { operation } of operations.filter(({ name }) => name.startsWith('GET ')))
-      expect(operation.requestBody).toBeUndefined();
-  });
-
-  it('is sound: OpenAPI 3.1 with ids of their own, parameters that the paths have, references that lead somewhere', () => {
-    expect(document.openapi).toMatch(/^3\.1\.\d+$/);
-    expect(document.info).toMatchObject({ title: expect.any(String), version: expect.any(String) });
-    const operationIds = operations.map(({ operation }) => operation.operationId);
-    expect(new Set(operationIds).size).toBe(operationIds.length);
+  it('describes every operation: an id and a summary of its own, who may call it, what it answers', () => {
+    for (const texts of [operations.map(({ operation }) => operation.operationId), operations.map(({ name }) => name)])
+      expect(new Set(texts).size).toBe(operations.length);
     for (const { name, path, operation } of operations) {
-      const { parameters = [], responses, security = [] } = operation;
-      const inPath = parameters.filter((parameter) => parameter.in === 'path');
+      const { summary, description, parameters = [], responses, security, 'x-action': action } = operation;
+      expect({ name, summary }).toEqual({ name, summary: expect.stringMatching(/^[A-Z].*[^.]$/) });
+      expect({ name, description }).toEqual({ name, description: expect.stringContaining('**Who may:**') });
+      expect(security !== undefined).toBe(action !== 'public');
+      if (!isAction(action)) throw new Error(`${name} has no action`);
+      expect({ name, roles: operation['x-roles'] ?? null }).toEqual({ name, roles: rolesFor(action) });
+      const inPath = parameters.filter((parameter) => parameter.in === 'path').map((parameter) => parameter.name);
       const wanted = [...path.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter);
-      expect({ name, in: inPath.map((one) => one.name).toSorted() }).toEqual({
-        name,
-        in: wanted.map(String).toSorted(),
-      });
-      expect(inPath.every(({ required }) => required === true)).toBe(true);
-      expect(parameters.every(({ schema }) => schema !== undefined)).toBe(true);
-      const named = parameters.map((parameter) => `${parameter.in} ${parameter.name}`);
-      expect(new Set(named).size).toBe(named.length);
-      expect({ name, codes: Object.keys(responses) }).toEqual({
-        name,
-        codes: expect.arrayContaining([expect.stringMatching(/^20\d$/)]),
-      });
-      for (const [code, { description, content = {} }] of Object.entries(responses)) {
-        expect(code).toMatch(/^([1-5]\d\d|[1-5]XX|default)$/);
-        expect(description).toEqual(expect.any(String));
-        for (const { schema } of Object.values(content)) expect(schema).toBeTypeOf('object');
-      }
-      for (const scheme of security.flatMap((one) => Object.keys(one)))
-        expect(document.components.securitySchemes).toHaveProperty(scheme);
-      expect(security.length > 0).toBe(operation['x-action'] !== 'public');
+      expect({ name, inPath: inPath.toSorted() }).toEqual({ name, inPath: wanted.map(String).toSorted() });
+      const done = Object.entries(responses).filter(([status]) => status.startsWith('2'));
+      expect({ name, done: done.length }).toEqual({ name, done: 1 });
+      for (const [, response] of done) expect(response).toMatchObject({ description: expect.stringMatching(/./) });
     }
   });
 
-  it('refers only to what it holds, and speaks JSON Schema 2020-12', () => {
-    const seen: unknown[] = [document];
-    for (let node = seen.pop(); node !== undefined; node = seen.pop()) {
-      if (typeof node !== 'object' || node === null) continue;
-      for (const [member, value] of Object.entries(node)) {
-        if (member === '$ref' && typeof value === 'string') {
-          const target = value
-            .split('/')
-            .slice(1)
-            .reduce<unknown>((at, part) => at && Reflect.get(at, part), document);
-          expect({ $ref: value, target }).toEqual({ $ref: value, target: expect.any(Object) });
-        }
-        // Gone since 3.1.
-        if (member === 'nullable' || member === 'exclusiveMinimum') expect(value).not.toBeTypeOf('boolean');
-        seen.push(value);
+  it('groups the operations as people need them', () => {
+    expect(document.tags).toEqual(Object.entries(TAGS).map(([name, description]) => ({ name, description })));
+    for (const { name, operation } of operations)
+      expect({ name, tags: operation.tags }).toEqual({ name, tags: [expect.toSatisfy((tag) => tag in TAGS)] });
+    expect(new Set(operations.flatMap(({ operation }) => operation.tags ?? []))).toEqual(new Set(Object.keys(TAGS)));
+  });
+
+  it('has a schema and an example of every body, and asks for none where none is taken', () => {
+    const posts = operations.filter(({ name }) => name.startsWith('POST '));
+    const without = posts.filter(({ operation }) => !operation.requestBody);
+    expect(namesOf(without)).toEqual(['POST /api/accounts/{id}/disable', 'POST /api/jobs/failed/{id}/retry']);
+    for (const { name, operation } of posts.filter((one) => !without.includes(one))) {
+      for (const [type, media] of Object.entries(operation.requestBody?.content ?? {})) {
+        const { $ref, ...rest } = media.schema ?? {};
+        expect({ name, type, $ref, rest, example: media.example }).toEqual({
+          name,
+          type,
+          $ref: expect.stringMatching(/^#\/components\/schemas\/[A-Z]\w+$/),
+          rest: {},
+          example: expect.any(Object),
+        });
       }
     }
-    expect(Object.keys(document.components.schemas)).not.toEqual([]);
+    const reads = operations.filter(({ name }) => name.startsWith('GET '));
+    expect(reads.filter(({ operation }) => operation.requestBody)).toEqual([]);
+  });
+
+  it('takes an Idempotency-Key with everything that is recorded', () => {
+    const without = operations.filter(
+      ({ name, operation }) =>
+        name.startsWith('POST ') && !operation.parameters?.some((parameter) => parameter.name === 'Idempotency-Key'),
+    );
+    expect(namesOf(without)).toEqual([
+      'POST /api/auth/sign-in',
+      'POST /api/auth/token',
+      'POST /api/jobs/failed/{id}/retry',
+      'POST /api/patients/search',
+      'POST /api/prescriptions/{id}/lookup',
+    ]);
+  });
+
+  it('says what a prescription must have', () => {
+    const { required, properties } = document.components.schemas['NewPrescription'] ?? {};
+    expect(required).toEqual(['patient', 'medication', 'directions', 'quantity', 'daysSupply']);
+    expect(properties).toMatchObject({
+      quantity: { $ref: '#/components/schemas/Quantity' },
+      directions: { type: 'string', maxLength: 2000 },
+    });
+  });
+
+  it('names its shapes, and describes none twice', () => {
+    const { schemas } = document.components;
+    expect(Object.keys(schemas)).toEqual(
+      expect.arrayContaining(['Prescription', 'Quantity', 'Receipt', 'Problem', 'Signature', 'Patient', 'Discrepancy']),
+    );
+    expect(Object.keys(schemas).filter((name) => !/^[A-Z][A-Za-z]+$/.test(name))).toEqual([]);
+    const seen = new Map<string, string>();
+    for (const [path, { properties }] of nodes(document)) {
+      // A refusal's codes are those of its operation.
+      if (!properties || path.includes('allOf')) continue;
+      const text = JSON.stringify(properties);
+      expect({ twice: path.join('/'), as: seen.get(text) ?? null }).toEqual({ twice: path.join('/'), as: null });
+      seen.set(text, path.join('/'));
+    }
+    const used = new Set<unknown>();
+    for (const [, { $ref }] of nodes(document)) if (typeof $ref === 'string') used.add($ref.split('/').at(-1));
+    expect(Object.keys(schemas).filter((name) => !used.has(name))).toEqual([]);
+  });
+
+  it('answers with a named shape wherever it answers JSON', () => {
+    const anonymous = operations.filter(({ operation }) =>
+      Object.values(operation.responses).some(
+        (response) => 'content' in response && response.content?.['application/json']?.schema?.['properties'],
+      ),
+    );
+    expect(namesOf(anonymous)).toEqual([]);
+  });
+
+  it('refers only to what it holds', () => {
+    for (const [path, { $ref }] of nodes(document)) {
+      if (typeof $ref !== 'string') continue;
+      const target = $ref
+        .split('/')
+        .slice(1)
+        .reduce<unknown>((at, part) => at && Reflect.get(at, part), document);
+      expect({ path, $ref, target }).toEqual({ path, $ref, target: expect.any(Object) });
+    }
+  });
+
+  it('names every refusal that there is, with its status, for an operation or for all', () => {
+    const general = IMPLIED.flatMap(({ codes }) => codes);
+    const named = new Set(operations.flatMap(({ operation }) => codesOf(operation)));
+    const known = Object.entries(REFUSALS).map(([code, { status }]) => `${status} ${code}`);
+    expect([...named].filter((one) => !known.includes(one))).toEqual([]);
+    const unnamed = known.filter((one) => !named.has(one) && !general.some((code) => one.endsWith(` ${code}`)));
+    expect(unnamed).toEqual([]);
+    for (const code of general) expect(document.info.description).toContain(`\`${code}\``);
   });
 });

@@ -4,15 +4,16 @@ import * as fc from 'fast-check';
 import { AdherenceService } from '../../src/adherence/adherence.service.js';
 import { DispensingService } from '../../src/dispensing/dispensing.service.js';
 import { SuppliesService } from '../../src/dispensing/supplies.service.js';
+import { RefusalException } from '../../src/http/problem/problem.js';
+import { existing, record, type Recorded } from '../../src/http/write/record.js';
 import { LedgerReader } from '../../src/ledger/ledger.reader.js';
 import { LedgerWriter } from '../../src/ledger/ledger.writer.js';
-import { type Actor, type Outcome } from '../../src/ledger/model.js';
+import type { Actor } from '../../src/ledger/model.js';
 import { patientModel } from '../../src/patient/chain-model.js';
 import { PatientService } from '../../src/patient/patient.service.js';
 import { RetentionService } from '../../src/patient/retention.service.js';
 import { PrescribingService } from '../../src/prescribing/prescribing.service.js';
 import { orderName, prescriptionModel, supplyModel } from '../../src/prescription/chain-models.js';
-import type { Prescription } from '../../src/prescription/state.js';
 import { Reconciler } from '../../src/reconciliation/reconciler.js';
 import { LISINOPRIL, tablets } from '../support/api.js';
 import { context, importOrder } from '../support/domain.js';
@@ -68,15 +69,15 @@ export type Move = typeof moves extends fc.Arbitrary<infer M> ? M : never;
 const of = <T>(all: readonly T[], at: number): T | undefined => all[at % Math.max(1, all.length)];
 
 /** @param opened where the chain's id is noted @returns `ok` or the refusal's code */
-async function done(doing: Promise<Outcome>, opened?: string[]): Promise<string> {
-  const outcome = await doing.catch((error: { refusal?: { code: string } }) => {
-    if (error.refusal) return { ok: false as const, refusal: error.refusal };
+async function done(doing: Promise<Recorded<{ readonly id: string }>>, opened?: string[]): Promise<string> {
+  try {
+    const { state } = await doing;
+    if (opened && !opened.includes(state.id)) opened.push(state.id);
+    return 'ok';
+  } catch (error) {
+    if (error instanceof RefusalException) return error.refusal.code;
     throw error;
-  });
-  if (!outcome.ok) return outcome.refusal.code;
-  const [id] = outcome.ids;
-  if (opened && id && !opened.includes(id)) opened.push(id);
-  return 'ok';
+  }
 }
 
 /** Does it. @returns what came of it in a word: a refusal's code, or `ok`; null when there is nothing to do it to */
@@ -114,7 +115,7 @@ export async function make({ app }: Running, world: World, move: Move): Promise<
         nominatedPharmacy: nominated,
         note: null,
       };
-      return done(app.get(PrescribingService).issue(prescriber(move.practice), order), world.prescriptions);
+      return done(app.get(PrescribingService).issue({ actor: prescriber(move.practice) }, order), world.prescriptions);
     }
     case 'import': {
       const name = { issuer: practice(move.practice), number: move.number };
@@ -127,22 +128,15 @@ export async function make({ app }: Running, world: World, move: Move): Promise<
         subject,
         adopt: true as const,
       };
-      const commit = app.get(LedgerWriter).commit({
-        actor: step.by,
-        chains: [
-          { name: orderName(name), otherwise },
-          { id: subject.subject, model: patientModel, mode: 'existing' },
-        ],
-        decide: ({ states, ids, now }) => {
-          const ctx = { ...context(step.by), chain: ids[0] as string, now };
-          return step.decide(states[0] as Prescription | null, ctx);
-        },
-      });
-      return done(commit, world.prescriptions);
+      const chains = [{ name: orderName(name), otherwise }, existing(patientModel, subject.subject)] as const;
+      const imported = record(app.get(LedgerWriter), { actor: step.by }, chains, ([known], ctx) =>
+        step.decide(known, { ...context(step.by), ...ctx }),
+      );
+      return done(imported, world.prescriptions);
     }
     case 'cancel-number': {
       const said = { number: move.number, reason: 'clinical-change' as const, note: null };
-      const doing = app.get(PrescribingService).cancelByNumber(prescriber(move.practice), said);
+      const doing = app.get(PrescribingService).cancelByNumber({ actor: prescriber(move.practice) }, said);
       return done(doing, world.prescriptions);
     }
     case 'report': {
@@ -159,21 +153,21 @@ export async function make({ app }: Running, world: World, move: Move): Promise<
         note: null,
         dispenseId: null,
       };
-      const doing = app.get(SuppliesService).report(pharmacist(move.pharmacy), report);
+      const doing = app.get(SuppliesService).report({ actor: pharmacist(move.pharmacy) }, report);
       return done(doing, order === null ? world.supplies : world.prescriptions);
     }
     case 'dose': {
       const by = world.actors.find((actor) => actor.patient === patient(move.patient)) as Actor;
       const dose = { doseId: null, at: null, outcome: 'taken' as const, quantity: null };
-      return done(app.get(AdherenceService).recordSupplied(by, null, LISINOPRIL, dose), world.supplies);
+      return done(app.get(AdherenceService).recordSupplied({ actor: by }, null, LISINOPRIL, dose), world.supplies);
     }
     case 'break-glass': {
       const by = of(world.actors.slice(0, PRACTICES + PHARMACIES), move.by) as Actor;
-      return done(app.get(PatientService).breakGlass(by, patient(move.patient), 'unconscious'));
+      return done(app.get(PatientService).breakGlass({ actor: by }, patient(move.patient), 'unconscious'));
     }
     case 'erase': {
       const administrator = world.actors.find(({ role }) => role === 'administrator') as Actor;
-      const erased = app.get(RetentionService).erase(administrator, patient(move.patient), 'request');
+      const erased = app.get(RetentionService).erase({ actor: administrator }, patient(move.patient), 'request');
       return erased.then(
         () => 'ok',
         (error: { refusal: { code: string } }) => error.refusal.code,
@@ -188,11 +182,13 @@ export async function make({ app }: Running, world: World, move: Move): Promise<
   switch (move.do) {
     case 'cancel':
       return done(
-        app.get(PrescribingService).cancel(prescriber(move.practice), rx, { reason: 'clinical-change', note: null }),
+        app
+          .get(PrescribingService)
+          .cancel({ actor: prescriber(move.practice) }, rx, { reason: 'clinical-change', note: null }),
       );
     case 'claim': {
       const token = move.token ? app.get(PrescribingService).tokenOf(view.state) : null;
-      return done(dispensing.claim(pharmacist(move.pharmacy), rx, { token }));
+      return done(dispensing.claim({ actor: pharmacist(move.pharmacy) }, rx, { token }));
     }
     case 'match': {
       const supply = of(world.supplies, move.supply);
@@ -205,7 +201,7 @@ export async function make({ app }: Running, world: World, move: Move): Promise<
         world.actors.find(({ patient: who }) => who !== null && who === view.state.order?.patient),
       ];
       const by = of([someone, reporter, reporter, own, own], move.by) ?? someone;
-      return done(app.get(SuppliesService).match(by as Actor, reported.id, rx));
+      return done(app.get(SuppliesService).match({ actor: by as Actor }, reported.id, rx));
     }
     case 'judge':
       await app.get(Reconciler).reconcile(view.subjectNumber);
@@ -214,7 +210,7 @@ export async function make({ app }: Running, world: World, move: Move): Promise<
       const dispense = view.state.dispenses.at(-1);
       const by = world.actors.find(({ org }) => org !== null && org === dispense?.pharmacy);
       return dispense && by
-        ? done(dispensing.reverse(by, rx, { dispenseId: dispense.dispenseId, reason: 'not-collected' }))
+        ? done(dispensing.reverse({ actor: by }, rx, { dispenseId: dispense.dispenseId, reason: 'not-collected' }))
         : null;
     }
     default:
@@ -224,12 +220,12 @@ export async function make({ app }: Running, world: World, move: Move): Promise<
   const { actor, secret } = holder;
   switch (move.do) {
     case 'release':
-      return done(dispensing.release(actor, rx, secret, 'out-of-stock'));
+      return done(dispensing.release({ actor }, rx, { secret, reason: 'out-of-stock' }));
     case 'not-dispensed':
-      return done(dispensing.notDispensed(actor, rx, secret, 'not-collected'));
+      return done(dispensing.notDispensed({ actor }, rx, { secret, reason: 'not-collected' }));
     default: {
-      const dispense = { medication: LISINOPRIL, quantity: tablets('30'), daysSupply: 30, note: null };
-      return done(dispensing.dispense(actor, rx, secret, { ...dispense, dispenseId: null, whenHandedOver: null }));
+      const dispense = { secret, medication: LISINOPRIL, quantity: tablets('30'), daysSupply: 30, note: null };
+      return done(dispensing.dispense({ actor }, rx, { ...dispense, dispenseId: null, whenHandedOver: null }));
     }
   }
 }

@@ -66,9 +66,8 @@ export async function newWorld({ app }: Running): Promise<World> {
   const enrol = async () => {
     const identifiers = [{ system: 'urn:test', value: randomUUID() }];
     const patient = { name: 'Somebody', birthDate: null, identifiers, address: null };
-    const outcome = await app.get(PatientService).enrol(person('administrator', null), patient);
-    if (!outcome.ok) throw new Error(outcome.refusal.code);
-    return outcome.ids[0] as string;
+    const by = { actor: person('administrator', null) };
+    return (await app.get(PatientService).enrol(by, patient)).state.id;
   };
   const patients = await Promise.all(Array.from({ length: PATIENTS }, enrol));
   const actors = [

@@ -12,7 +12,17 @@ import { Vault } from '../../src/ledger/keys/vault.js';
 import { verifyDatabase } from '../../src/ledger/verify/database.js';
 import type { VerifyReport } from '../../src/ledger/verify/report.js';
 import { serve } from '../../src/main.js';
+import { IMPLIED } from '../../src/http/openapi/operations.js';
+import { REFUSALS } from '../../src/refusals/refusals.js';
+import { type ApiDocument, type Met, undocumented } from './documented.js';
 import { temporaryFolder } from './ledger.js';
+
+/** Refusals that the document names once for all operations. */
+const GENERAL = new Set(
+  IMPLIED.flatMap(({ when, codes }) => (when === 'Any request' ? codes : [])).map(
+    (code) => `${REFUSALS[code].status} ${code}`,
+  ),
+);
 
 const PASSWORD = 'correct horse battery';
 
@@ -37,12 +47,15 @@ export interface Api {
   readonly vkey: string;
   readonly orgs: { practice: string; practice2: string; pharmacy: string; pharmacy2: string };
   readonly patients: { patient: string; patient2: string };
+  /** Of every demo account. */
+  readonly password: string;
   /** @returns an access token of the demo account */
   signIn(username: string): Promise<string>;
   /** Calls as this demo account; the token is renewed when the clock has passed its end. */
   as(username: string): Caller;
   /** Checks the whole ledger as an auditor with the database would (SQLite only). */
   verify(): Promise<VerifyReport>;
+  /** Fails when somebody was refused with a code that the API's document does not name for that operation. */
   close(): Promise<void>;
 }
 
@@ -77,6 +90,14 @@ export async function startApi(env: Record<string, string> = {}): Promise<Api> {
     return known && known.until > clock.now() ? known.token : signIn(username);
   }
 
+  const met = new Map<string, Met>();
+  function noted(method: Met['method'], url: string, answer: Answer): Answer {
+    const [path = ''] = url.split('?');
+    if (answer.type === 'application/problem+json')
+      met.set(`${method} ${path} ${refusalOf(answer)}`, { method, path, refusal: refusalOf(answer) });
+    return answer;
+  }
+
   return {
     address,
     request,
@@ -85,13 +106,15 @@ export async function startApi(env: Record<string, string> = {}): Promise<Api> {
     vkey,
     orgs: { practice: practice.id, practice2: practice2.id, pharmacy: pharmacy.id, pharmacy2: pharmacy2.id },
     patients: { patient: patientOf(service.signIns, 'patient'), patient2: patientOf(service.signIns, 'patient2') },
+    password: PASSWORD,
     signIn,
     as: (username) => ({
-      get: async (path) => request.get(path).auth(await tokenOf(username), { type: 'bearer' }),
+      get: async (path) =>
+        noted('GET', path, await request.get(path).auth(await tokenOf(username), { type: 'bearer' })),
       post: async (path, body, key) => {
         const call = request.post(path).auth(await tokenOf(username), { type: 'bearer' });
         if (key !== undefined) void call.set('Idempotency-Key', key);
-        return body === undefined ? call : call.send(body);
+        return noted('POST', path, await (body === undefined ? call : call.send(body)));
       },
     }),
     async verify() {
@@ -109,8 +132,11 @@ export async function startApi(env: Record<string, string> = {}): Promise<Api> {
       }
     },
     async close() {
+      const document = met.size > 0 ? ((await request.get('/api/openapi.json')).body as ApiDocument) : null;
       await service.close();
       folder.remove();
+      const unnamed = document ? undocumented(document, [...met.values()], GENERAL) : [];
+      if (unnamed.length > 0) throw new Error(`not named in /api/openapi.json:\n${unnamed.join('\n')}`);
     },
   };
 }

@@ -1,4 +1,4 @@
-import { StandardSchemaValidationPipe } from '@nestjs/common';
+import { type ArgumentMetadata, StandardSchemaValidationPipe } from '@nestjs/common';
 import { speakPlainly } from '../../refusals/wording.js';
 import { refuseRequest } from '../problem/problem.js';
 
@@ -9,6 +9,19 @@ const short = (text: string): string => (text.length > 200 ? `${text.slice(0, 20
 
 /** Further errors would only repeat that the request was not made for this route. */
 const ERRORS_SHOWN = 20;
+
+/** What a schema made of a body, for parameters that are made beside the body's own. */
+const PARSED = new WeakMap<object, object>();
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
+
+/**
+ * @param body as the request carries it
+ * @returns what the schema of its route made of it; null before that, and on a route that takes no body
+ */
+export function parsedBody(body: unknown): object | null {
+  return isObject(body) ? (PARSED.get(body) ?? null) : null;
+}
 
 /**
  * Checks `@Body({ schema })`, `@Query({ schema })` and `@Param({ schema })` against their zod schema and
@@ -28,6 +41,12 @@ export class SchemaPipe extends StandardSchemaValidationPipe {
           })),
         }),
     });
+  }
+
+  override async transform<T>(value: T, metadata: ArgumentMetadata): Promise<T> {
+    const parsed = await super.transform(value, metadata);
+    if (metadata.type === 'body' && isObject(value) && isObject(parsed)) PARSED.set(value, parsed);
+    return parsed;
   }
 
   /** The body parser has refused `__proto__` already. Nest would also drop a harmless `constructor`. */

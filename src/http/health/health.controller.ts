@@ -1,5 +1,6 @@
 import { Controller, Get } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Refuses } from '../openapi/refuses.js';
 import { refuseRequest } from '../problem/problem.js';
 import { PublicRoute } from '../public-route.js';
 import { type PartState, Readiness } from './readiness.js';
@@ -11,16 +12,17 @@ export class HealthController {
 
   @Get('live')
   @PublicRoute()
-  @ApiOperation({ summary: 'The process runs' })
+  @ApiOperation({ summary: 'Does the process run?' })
   live(): { status: 'ok' } {
     return { status: 'ok' };
   }
 
   @Get('ready')
   @PublicRoute()
+  @Refuses('health.not-ready')
   @ApiOperation({
-    summary:
-      'Database, Redis and relay are in order, and how witnessing stands; 503 with the same details when one is not',
+    summary: 'Can the service serve now?',
+    description: 'How database, Redis, relay and witnesses stand. The refusal holds the same details.',
   })
   async ready(): Promise<Record<string, PartState>> {
     const { ready, details } = await this.readiness.ask();

@@ -27,10 +27,12 @@ const ERRORS: Readonly<Record<string, string>> = {
 
 const INVALID_REQUEST: readonly number[] = [400, 413, 415];
 
-export const oauthProblem = problem.extend({
-  error: z.enum(['invalid_client', 'invalid_request', 'unsupported_grant_type', 'invalid_scope']),
-  error_description: z.string().optional(),
-});
+export const oauthProblem = problem
+  .extend({
+    error: z.enum(['invalid_client', 'invalid_request', 'unsupported_grant_type', 'invalid_scope']),
+    error_description: z.string().optional(),
+  })
+  .meta({ id: 'OauthProblem', title: 'OauthProblem', description: 'A problem that OAuth clients understand too.' });
 
 /** @returns the problem with its `error`; null if RFC 6749 has none for it */
 export function asOauthError(refused: Problem): (Problem & { error: string }) | null {

@@ -10,12 +10,16 @@ export const PROBLEM_TYPE = 'application/problem+json';
 /** The shape of a problem, for the API's description. */
 export const problem = z
   .looseObject({
-    type: z.string(),
-    title: z.string(),
-    status: z.number().int(),
-    code: z.string().describe('stable; programs decide by it'),
+    type: z.string().describe('`urn:rxledger:problem:` and the code'),
+    title: z.string().describe('for people: what is wrong and what to do next'),
+    status: z.number().int().describe('the HTTP status'),
+    code: z.string().describe('stable: programs decide by it'),
   })
-  .describe('RFC 9457 problem; facts of the refusal are further members');
+  .meta({
+    id: 'Problem',
+    title: 'Problem',
+    description: 'A refusal (RFC 9457). Facts that help are further members, for example `validUntil`.',
+  });
 
 /** RFC 9457 section 3: `application/problem+json`. The facts of the refusal are extension members. */
 export type Problem = JsonObject & { type: string; title: string; status: number; code: string };

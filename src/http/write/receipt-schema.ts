@@ -9,23 +9,30 @@ const base64 = z.string().describe('base64');
 export const receipt = z
   .object({
     v: z.literal(1),
-    log: z.string().describe('origin of the log'),
-    index: z.number().int().describe('log index of the entry'),
-    entry: base64.describe('the bytes that are hashed, base64'),
-    proof: z.array(base64).readonly().describe('RFC 6962 inclusion proof, base64'),
+    log: z.string().describe('name of the log (its origin)'),
+    index: z.number().int().describe('number of the entry in the log, from 0'),
+    entry: base64.describe('the bytes of the entry that are hashed, base64'),
+    proof: z.array(base64).readonly().describe('RFC 6962 inclusion proof: hashes, base64'),
     checkpoint: z.string().describe('C2SP tlog-checkpoint in a signed note'),
-    payload: base64.optional(),
-    salt: base64.optional(),
+    payload: base64.optional().describe('what was recorded: canonical JSON, base64'),
+    salt: base64.optional().describe('base64; with it the entry proves the payload'),
     state: z
       .enum(['committed', 'witnessed'])
-      .describe("whether the quorum of the service's witnesses has cosigned the checkpoint; your own policy decides"),
+      .describe(
+        'whether enough of the witnesses that this service asks have signed the checkpoint too; your own policy decides',
+      ),
   })
-  .meta({ title: 'Receipt', description: 'Can be checked offline with nothing but the log’s verifier key' });
+  .meta({
+    id: 'Receipt',
+    title: 'Receipt',
+    description:
+      'Proves that it was recorded. Anybody can check it offline with nothing but the verifier key of the log.',
+  });
 
 /** What every write answers beside the new state. */
 export const receipts = {
-  receipt: receipt.describe('of the last event of this write'),
-  receipts: z.array(receipt).optional().describe('of all its events, when there are several'),
+  receipt: receipt.describe('of this write; where it recorded several events, of the last'),
+  receipts: z.array(receipt).optional().describe('of all events, where there are several'),
 };
 
 /** A receipt as it is answered. */

@@ -6,17 +6,20 @@ const jws = z.string().min(1).max(1024);
 
 export const signature = z
   .strictObject({
-    jws: jws.describe('detached JWS (RFC 7515, RFC 7797 b64=false): EdDSA, Ed25519 or ES256, with kid'),
+    jws: jws.describe('detached JWS (RFC 7515, RFC 7797 b64=false) with kid: EdDSA, Ed25519 or ES256'),
     occurredAt: z
       .string()
       .refine((text) => new Date(text).getTime() >= 0 && new Date(text).toISOString() === text, FORM)
-      .describe('as signed; about now, or the instant of handing over where one is said'),
-    possession: jws.optional().describe('of a further key: the same statement signed with the key that is enrolled'),
+      .describe('the instant that was signed: about now, or when it was handed over where the request says so'),
+    possession: jws
+      .optional()
+      .describe('to enrol a further key: the same statement, signed with the key that is enrolled'),
   })
   .meta({
+    id: 'Signature',
     title: 'Signature',
     description:
-      'Of the statement {log, chain, type, actor, occurredAt, commandId, data} in canonical JSON (RFC 8785); commandId is the Idempotency-Key, which is kept with the event; of an enrolment or a revocation everybody can read it, so make it random. An actor who signs gets the statement with `signature.required` when it is absent.',
+      'Needed once you have enrolled a key. Send the request with an `Idempotency-Key` and without a signature: the refusal `signature.required` holds the statement to sign. Sign its canonical JSON (RFC 8785) and send the request again with the same key. The `Idempotency-Key` is kept with the record, so make it random.',
   });
 export type Signature = z.output<typeof signature>;
 

@@ -2,12 +2,13 @@ import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/com
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
 import { wholeNumberOr } from '../../http/body/whole-number.js';
-import { IdempotencyKey, idempotency } from '../../http/write/idempotency.js';
-import { RefusalException, refuseRequest } from '../../http/problem/problem.js';
+import { Refuses } from '../../http/openapi/refuses.js';
+import { refuseRequest } from '../../http/problem/problem.js';
+import { By } from '../../http/write/by.js';
 import type { Actor } from '../../ledger/model.js';
 import { Action, CurrentActor } from '../guard/access.js';
 import { Accounts } from './accounts.js';
-import type { Made } from '../once.js';
+import { refOf } from '../once.js';
 import { Organisations } from '../organisations.js';
 import {
   type Account,
@@ -23,11 +24,13 @@ import { Tokens } from '../guard/tokens.js';
 
 const directory = z.strictObject({
   kind: z.enum(['practice', 'pharmacy']).optional(),
-  after: organisationId.optional().describe('the last id of the page before'),
+  after: organisationId.optional().describe('`next` of the previous page'),
   limit: wholeNumberOr(50, 1, 200),
 });
-const organisationPage = z.object({ items: z.array(organisation), next: organisationId.nullable() });
-const self = account.extend({ organisation: organisation.nullable() });
+const organisationPage = z
+  .object({ items: z.array(organisation), next: organisationId.nullable().describe('`after` of the next page') })
+  .meta({ id: 'OrganisationPage', title: 'OrganisationPage' });
+const self = account.extend({ organisation: organisation.nullable() }).meta({ id: 'Self', title: 'Self' });
 
 @ApiTags('people')
 @Controller('api')
@@ -43,17 +46,15 @@ export class AccountsController {
   @ApiOperation({ summary: 'Enrol a practice or a pharmacy' })
   @ApiCreatedResponse({ standardSchema: organisation })
   async createOrganisation(
-    @CurrentActor() actor: Actor,
-    @IdempotencyKey() key: string | undefined,
+    @By() by: By,
     @Body({ schema: newOrganisation }) body: z.output<typeof newOrganisation>,
   ): Promise<Organisation> {
-    const request = idempotency(actor, key, 'POST /api/organisations', [], body);
-    return present(await this.organisations.find(made(await this.organisations.create(body, request))));
+    return present(await this.organisations.find(refOf(await this.organisations.create(body, by.idempotency))));
   }
 
   @Get('organisations')
   @Action('organisation.read')
-  @ApiOperation({ summary: 'The directory of practices and pharmacies' })
+  @ApiOperation({ summary: 'List practices and pharmacies' })
   @ApiOkResponse({ standardSchema: organisationPage })
   async listOrganisations(
     @Query({ schema: directory }) { kind, after, limit }: z.output<typeof directory>,
@@ -64,48 +65,45 @@ export class AccountsController {
 
   @Post('accounts')
   @Action('account.create')
+  @Refuses(
+    'identity.username-taken',
+    'identity.organisation-unknown',
+    'identity.organisation-kind',
+    'identity.patient-unknown',
+    'identity.account-unknown',
+  )
   @ApiOperation({ summary: 'Make an account for a person' })
   @ApiCreatedResponse({ standardSchema: account })
-  async createAccount(
-    @CurrentActor() actor: Actor,
-    @IdempotencyKey() key: string | undefined,
-    @Body({ schema: newAccount }) body: z.output<typeof newAccount>,
-  ): Promise<Account> {
-    const request = idempotency(actor, key, 'POST /api/accounts', [], body);
-    return living(await this.accounts.find(made(await this.accounts.create(body, request))));
+  async createAccount(@By() by: By, @Body({ schema: newAccount }) body: z.output<typeof newAccount>): Promise<Account> {
+    return living(await this.accounts.find(refOf(await this.accounts.create(body, by.idempotency))));
   }
 
   @Post('accounts/:id/disable')
   @HttpCode(200)
   @Action('account.disable')
-  @ApiOperation({ summary: 'End an account; its tokens stop within half a minute' })
+  @Refuses('identity.own-account', 'identity.account-unknown')
+  @ApiOperation({
+    summary: 'End an account of a person or a machine',
+    description: 'Nobody can sign in to it any more, and its tokens stop within half a minute.',
+  })
   @ApiOkResponse({ standardSchema: account })
-  async disableAccount(
-    @CurrentActor() actor: Actor,
-    @IdempotencyKey() key: string | undefined,
-    @Param('id', { schema: uuid }) id: string,
-  ): Promise<Account> {
+  async disableAccount(@By() by: By, @Param('id', { schema: uuid }) id: string): Promise<Account> {
     // An administrator who ends their own account may be the last one.
-    if (id === actor.id) throw refuseRequest('identity.own-account');
-    const request = idempotency(actor, key, 'POST /api/accounts/{id}/disable', [id], null);
-    const disabled = made(await this.accounts.disable(id, request));
+    if (id === by.actor.id) throw refuseRequest('identity.own-account');
+    const disabled = refOf(await this.accounts.disable(id, by.idempotency));
     this.tokens.forget(disabled);
     return living(await this.accounts.find(disabled));
   }
 
   @Get('self')
   @Action('self.read')
-  @ApiOperation({ summary: 'Who the token stands for' })
+  @Refuses('identity.account-unknown')
+  @ApiOperation({ summary: 'See who you are signed in as' })
   @ApiOkResponse({ standardSchema: self })
   async self(@CurrentActor() actor: Actor): Promise<z.output<typeof self>> {
     const found = living(await this.accounts.find(actor.id));
     return { ...found, organisation: found.org === null ? null : await this.organisations.find(found.org) };
   }
-}
-
-function made(result: Made): string {
-  if ('refusal' in result) throw new RefusalException(result.refusal);
-  return result.ref;
 }
 
 /** An account is gone once its patient was erased, perhaps since the token was checked. */

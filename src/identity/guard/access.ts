@@ -3,15 +3,9 @@ import { applyDecorators, createParamDecorator, type ExecutionContext, SetMetada
 import { ApiBearerAuth, ApiExtension } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import type { Actor } from '../../ledger/model.js';
+import { ROLES } from '../../http/openapi/operations.js';
 import { ACTION } from '../../http/public-route.js';
-import type { Action as PolicyAction } from './policy.js';
-
-declare module 'fastify' {
-  interface FastifyRequest {
-    /** Who calls, once the guard has checked the token; null on public routes. */
-    actor: Actor | null;
-  }
-}
+import { type Action as PolicyAction, rolesFor } from './policy.js';
 
 /**
  * Names the policy action of a route; every route has exactly one. The guard asks for a token (unless the
@@ -19,7 +13,13 @@ declare module 'fastify' {
  * checked by the service with `may(...)`.
  */
 export function Action(action: Exclude<PolicyAction, 'public'>): MethodDecorator {
-  return applyDecorators(SetMetadata(ACTION, action), ApiExtension('x-action', action), ApiBearerAuth());
+  const roles = rolesFor(action);
+  return applyDecorators(
+    SetMetadata(ACTION, action),
+    ApiExtension('x-action', action),
+    ...(roles ? [ApiExtension(ROLES, roles)] : []),
+    ApiBearerAuth(),
+  );
 }
 
 /** The actor of the request, on every route whose action is not `public`. */

@@ -142,3 +142,10 @@ export function relationsFor(role: Role, action: Action): readonly Relation[] {
 export function mayEver(role: Role, action: Action): boolean {
   return cell(role, action).length > 0;
 }
+
+/** Roles that may do this under some relation; null: every role may. */
+export function rolesFor(action: Action): readonly Role[] | null {
+  const cells: Cells = TABLE[action];
+  const roles = Object.keys(cells) as (keyof Cells)[];
+  return roles.length === Object.keys(ANYBODY).length ? null : roles;
+}

@@ -81,20 +81,29 @@ const publicKey = z
   ])
   .refine(isPublicKey, `must be a valid public key, RSA with ${RSA_BITS.fewest} to ${RSA_BITS.most} bits`);
 
+/** The public key of RFC 8037, appendix A.2: for examples. Whoever reads the RFC has its private half. */
+export const EXAMPLE_JWKS = {
+  keys: [{ kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }],
+};
+
 /** Members that are not known are left out (RFC 7517 section 4). */
-export const newJwks = z.strictObject({
-  keys: z
-    .array(publicKey)
-    .min(1)
-    .max(MOST_KEYS)
-    .refine((keys) => {
-      const named = keys.flatMap(({ kid }) => kid ?? []);
-      return new Set(named).size === named.length;
-    }, 'must have a different kid for each key'),
-});
+export const newJwks = z
+  .strictObject({
+    keys: z
+      .array(publicKey)
+      .min(1)
+      .max(MOST_KEYS)
+      .refine((keys) => {
+        const named = keys.flatMap(({ kid }) => kid ?? []);
+        return new Set(named).size === named.length;
+      }, 'must have a different kid for each key'),
+  })
+  .meta({ id: 'NewJwks', title: 'NewJwks', description: 'JWK Set (RFC 7517) of public keys.', example: EXAMPLE_JWKS });
 export type NewJwks = z.output<typeof newJwks>;
 
-export const jwks = z.object({ keys: z.array(z.looseObject({ kty: z.string(), kid: z.string() })) });
+export const jwks = z
+  .object({ keys: z.array(z.looseObject({ kty: z.string(), kid: z.string() })) })
+  .meta({ id: 'Jwks', title: 'Jwks' });
 export type Jwks = z.output<typeof jwks>;
 
 /** Whether OpenSSL takes it: a point on its curve, a modulus of a size that is neither weak nor a burden. */

@@ -2,20 +2,22 @@ import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/com
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
 import { wholeNumberOr } from '../../http/body/whole-number.js';
-import { IdempotencyKey, idempotency } from '../../http/write/idempotency.js';
-import { RefusalException, refuseRequest } from '../../http/problem/problem.js';
-import type { Actor } from '../../ledger/model.js';
-import { Action, CurrentActor } from '../guard/access.js';
+import { Refuses } from '../../http/openapi/refuses.js';
+import { refuseRequest } from '../../http/problem/problem.js';
+import { By } from '../../http/write/by.js';
+import { Action } from '../guard/access.js';
 import { type NewJwks, newJwks } from './client-keys.js';
 import { type Client, client, Clients, type NewClient, newClient } from './clients.js';
-import type { Made } from '../once.js';
+import { refOf } from '../once.js';
 import { uuid } from '../people.js';
 
 const directory = z.strictObject({
-  after: uuid.optional().describe('the last id of the page before'),
+  after: uuid.optional().describe('`next` of the previous page'),
   limit: wholeNumberOr(50, 1, 200),
 });
-const clientPage = z.object({ items: z.array(client), next: uuid.nullable() });
+const clientPage = z
+  .object({ items: z.array(client), next: uuid.nullable().describe('`after` of the next page') })
+  .meta({ id: 'ClientPage', title: 'ClientPage' });
 
 /** Machines. A client is ended like every account, by `POST /api/accounts/{id}/disable`. */
 @ApiTags('people')
@@ -25,24 +27,20 @@ export class ClientsController {
 
   @Post()
   @Action('client.create')
+  @Refuses('identity.organisation-unknown', 'identity.organisation-kind', 'identity.client-unknown')
   @ApiOperation({
     summary: 'Register a machine by its public keys',
     description:
-      'Its id is its client id at /api/auth/token. It is an account: /api/accounts/{id}/disable ends it, its tokens within half a minute.',
+      'Its id is the client id with which it signs in at `/api/auth/token`. `/api/accounts/{id}/disable` ends it.',
   })
   @ApiCreatedResponse({ standardSchema: client })
-  async create(
-    @CurrentActor() actor: Actor,
-    @IdempotencyKey() key: string | undefined,
-    @Body({ schema: newClient }) body: NewClient,
-  ): Promise<Client> {
-    const request = idempotency(actor, key, 'POST /api/clients', [], body);
-    return this.made(await this.clients.create(body, request));
+  async create(@By() by: By, @Body({ schema: newClient }) body: NewClient): Promise<Client> {
+    return this.find(refOf(await this.clients.create(body, by.idempotency)));
   }
 
   @Get()
   @Action('client.create')
-  @ApiOperation({ summary: 'The machines that are registered, disabled ones too' })
+  @ApiOperation({ summary: 'List the registered machines, disabled ones too' })
   @ApiOkResponse({ standardSchema: clientPage })
   async list(
     @Query({ schema: directory }) { after, limit }: z.output<typeof directory>,
@@ -54,25 +52,23 @@ export class ClientsController {
   @Post(':id/keys')
   @HttpCode(200)
   @Action('client.create')
+  @Refuses('identity.client-unknown')
   @ApiOperation({
     summary: 'Replace all public keys of a machine',
     description:
-      'The keys before sign in no more. Tokens that they were given run out (15 minutes): to end these too, disable the client.',
+      'Nobody can sign in with the previous keys any more. Tokens that they obtained end after 15 minutes; to end them at once, disable the machine.',
   })
   @ApiOkResponse({ standardSchema: client })
   async replaceKeys(
-    @CurrentActor() actor: Actor,
-    @IdempotencyKey() key: string | undefined,
+    @By() by: By,
     @Param('id', { schema: uuid }) id: string,
     @Body({ schema: newJwks }) body: NewJwks,
   ): Promise<Client> {
-    const request = idempotency(actor, key, 'POST /api/clients/{id}/keys', [id], body);
-    return this.made(await this.clients.replaceKeys(id, body, request));
+    return this.find(refOf(await this.clients.replaceKeys(id, body, by.idempotency)));
   }
 
-  private async made(result: Made): Promise<Client> {
-    if ('refusal' in result) throw new RefusalException(result.refusal);
-    const found = await this.clients.find(result.ref);
+  private async find(id: string): Promise<Client> {
+    const found = await this.clients.find(id);
     if (found === null) throw refuseRequest('identity.client-unknown');
     return found;
   }

@@ -8,7 +8,7 @@ import { LedgerWriter } from '../../ledger/ledger.writer.js';
 import type { Idempotency } from '../../ledger/model.js';
 import { Vault } from '../../ledger/keys/vault.js';
 import { insertAccount, LIVING_ACCOUNT } from '../accounts/accounts.js';
-import { type Jwks, jwks, type NewJwks, newJwks, withKeyIds } from './client-keys.js';
+import { EXAMPLE_JWKS, type Jwks, jwks, type NewJwks, newJwks, withKeyIds } from './client-keys.js';
 import { type Made, once, sideJob } from '../once.js';
 import { account, name, organisationId } from '../people.js';
 
@@ -19,14 +19,23 @@ const system = { name: name.describe('as others see it; stored encrypted'), jwks
  * organisation answers for. A patient acts in person, and so does an administrator: a key that lies on a server
  * must not be able to make accounts.
  */
-export const newClient = z.discriminatedUnion('role', [
-  z.strictObject({ ...system, role: z.literal('auditor') }),
-  z.strictObject({ ...system, role: z.literal('prescriber'), org: organisationId.describe('a practice') }),
-  z.strictObject({ ...system, role: z.literal('pharmacist'), org: organisationId.describe('a pharmacy') }),
-]);
+export const newClient = z
+  .discriminatedUnion('role', [
+    z.strictObject({ ...system, role: z.literal('auditor') }),
+    z.strictObject({ ...system, role: z.literal('prescriber'), org: organisationId.describe('a practice') }),
+    z.strictObject({ ...system, role: z.literal('pharmacist'), org: organisationId.describe('a pharmacy') }),
+  ])
+  .meta({
+    id: 'NewClient',
+    title: 'NewClient',
+    example: { role: 'auditor', name: 'Follower of the state board', jwks: EXAMPLE_JWKS },
+  });
 export type NewClient = z.output<typeof newClient>;
 
-export const client = account.pick({ id: true, name: true, role: true, org: true, disabled: true }).extend({ jwks });
+export const client = account
+  .pick({ id: true, name: true, role: true, org: true, disabled: true })
+  .extend({ jwks })
+  .meta({ id: 'Client', title: 'Client' });
 export type Client = z.output<typeof client>;
 
 interface ClientRow {

@@ -1,11 +1,13 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { IdempotencyKey, idempotency } from '../../http/write/idempotency.js';
-import { answer, refuseRequest } from '../../http/problem/problem.js';
+import { Refuses } from '../../http/openapi/refuses.js';
+import { refuseRequest } from '../../http/problem/problem.js';
+import { By } from '../../http/write/by.js';
 import { receipts, receiptsOf } from '../../http/write/receipt-schema.js';
 import { signature } from '../../http/write/signature-schema.js';
 import { Action, CurrentActor } from '../guard/access.js';
+import { EXAMPLE_JWKS } from '../machines/client-keys.js';
 import { uuid } from '../people.js';
 import { may } from '../guard/policy.js';
 import { type KeyEnrolled, type KeyRevoked, REVOCATION_REASONS } from '../../ledger/log-chain/actor-keys.js';
@@ -20,19 +22,35 @@ const publicJwk: z.ZodType<PublicJwk> = z
     z.strictObject({ kty: z.literal('EC'), crv: z.literal('P-256'), x: coordinate, y: coordinate }),
   ])
   .refine(isPublicJwk, 'must be a public key of Ed25519 or P-256')
-  .meta({ title: 'ActorPublicKey', description: 'JWK (RFC 7517), its required members alone' });
+  .meta({ id: 'ActorPublicKey', title: 'ActorPublicKey', description: 'JWK (RFC 7517), its required members only.' });
 const thumbprint = z
   .string()
   .regex(/^[\w-]{43}$/, 'must be the thumbprint of a key (RFC 7638): 43 characters of base64url');
 
-const newKey = z.strictObject({ jwk: publicJwk, signature: signature.optional() }).meta({ title: 'NewActorKey' });
-const revocation = z.strictObject({ reason: z.enum(REVOCATION_REASONS), signature: signature.optional() });
-const enrolled = z.object({ kid: thumbprint, account: uuid, ...receipts });
-const revoked = z.object({ kid: thumbprint, account: uuid, by: z.enum(['self', 'administrator']), ...receipts });
-const keyPage = z.object({
-  items: z.array(z.object({ kid: thumbprint, jwk: publicJwk.nullable().describe('null: revoked') })),
+const newKey = z.strictObject({ jwk: publicJwk, signature: signature.optional() }).meta({
+  id: 'NewActorKey',
+  title: 'NewActorKey',
+  example: {
+    jwk: EXAMPLE_JWKS.keys[0],
+    signature: { jws: 'paste-the-signature-of-the-statement', occurredAt: '2026-01-15T09:30:00.000Z' },
+  },
 });
-const listQuery = z.strictObject({ account: uuid.optional().describe('for administrators; absent: the own') });
+const revocation = z
+  .strictObject({ reason: z.enum(REVOCATION_REASONS), signature: signature.optional() })
+  .meta({ id: 'KeyRevocation', title: 'KeyRevocation', example: { reason: 'lost' } });
+const enrolled = z
+  .object({ kid: thumbprint, account: uuid, ...receipts })
+  .meta({ id: 'EnrolledKey', title: 'EnrolledKey' });
+const revoked = enrolled
+  .extend({ by: z.enum(['self', 'administrator']) })
+  .meta({ id: 'RevokedKey', title: 'RevokedKey' });
+const actorKey = z
+  .object({ kid: thumbprint, jwk: publicJwk.nullable().describe('null: revoked') })
+  .meta({ id: 'ActorKey', title: 'ActorKey' });
+const keyPage = z.object({ items: z.array(actorKey) }).meta({ id: 'ActorKeys', title: 'ActorKeys' });
+const listQuery = z.strictObject({
+  account: uuid.optional().describe('of this account, for administrators; left out: your own'),
+});
 
 /** Keys with which prescribers and pharmacists sign what they record. */
 @ApiTags('people')
@@ -42,26 +60,25 @@ export class ActorKeysController {
 
   @Post()
   @Action('actor-key.enrol')
+  @Refuses('actor-key.taken', 'actor-key.revoked', 'actor-key.too-many', 'signature.possession-missing')
   @ApiOperation({
-    summary: 'Enrol a public key: from the first on, everything that must be signed is signed, until all are revoked',
+    summary: 'Enrol a public key with which you sign what you record',
     description:
-      'Without `signature` it is refused `signature.required` with the statement that the new key signs as proof of possession. A further key is signed for with a key in force (`jws`) and by itself (`possession`).',
+      'From then on the service takes nothing from you unsigned, until all your keys are revoked. Sent without `signature` it is refused `signature.required`, with the statement that the new key must sign. A further key is signed for with a key that you use already (`jws`) and with itself (`possession`).',
   })
   @ApiCreatedResponse({ standardSchema: enrolled })
   async enrol(
-    @CurrentActor() actor: Actor,
-    @IdempotencyKey() key: string | undefined,
-    @Body({ schema: newKey }) body: z.output<typeof newKey>,
+    @By() by: By,
+    @Body({ schema: newKey }) { jwk }: z.output<typeof newKey>,
   ): Promise<z.output<typeof enrolled>> {
-    const request = idempotency(actor, key, 'POST /api/actor-keys', [], body);
-    const outcome = answer(await this.keys.enrol(actor, body, request, body.signature));
-    const { data } = outcome.events[0] as unknown as KeyEnrolled;
-    return { kid: data.kid, account: data.account, ...receiptsOf(outcome.receipts) };
+    const { events, receipts: all } = await this.keys.enrol(by, { jwk });
+    const { data } = events[0] as unknown as KeyEnrolled;
+    return { kid: data.kid, account: data.account, ...receiptsOf(all) };
   }
 
   @Get()
   @Action('actor-key.read')
-  @ApiOperation({ summary: 'The keys that an account has enrolled, revoked ones too' })
+  @ApiOperation({ summary: 'List the keys of an account, revoked ones too' })
   @ApiOkResponse({ standardSchema: keyPage })
   async list(
     @CurrentActor() actor: Actor,
@@ -75,26 +92,25 @@ export class ActorKeysController {
   @Post(':kid/revoke')
   @HttpCode(200)
   @Action('actor-key.revoke')
+  @Refuses('actor-key.unknown', 'actor-key.revoked')
   @ApiOperation({
-    summary: 'Revoke a key: it signs nothing more, and is never enrolled again',
+    summary: 'Revoke a key for good',
     description:
-      'By its owner, signed with a key in force, this one or another; by an administrator without, which the log chain says.',
+      'Its owner signs the revocation, with this key or with another that is not revoked. An administrator revokes without a signature, and the log says so.',
   })
   @ApiOkResponse({ standardSchema: revoked })
   async revoke(
-    @CurrentActor() actor: Actor,
-    @IdempotencyKey() key: string | undefined,
+    @By() by: By,
     @Param('kid', { schema: thumbprint }) kid: string,
-    @Body({ schema: revocation }) body: z.output<typeof revocation>,
+    @Body({ schema: revocation }) { reason }: z.output<typeof revocation>,
   ): Promise<z.output<typeof revoked>> {
-    const request = idempotency(actor, key, 'POST /api/actor-keys/{kid}/revoke', [kid], body);
-    const outcome = answer(await this.keys.revoke(actor, { kid, reason: body.reason }, request, body.signature));
-    const { data, derived } = outcome.events[0] as unknown as KeyRevoked;
+    const { events, receipts: all } = await this.keys.revoke(by, { kid, reason });
+    const { data, derived } = events[0] as unknown as KeyRevoked;
     return {
       kid,
       account: data.account,
       by: derived.by === 'self' ? 'self' : 'administrator',
-      ...receiptsOf(outcome.receipts),
+      ...receiptsOf(all),
     };
   }
 }

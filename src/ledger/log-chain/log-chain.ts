@@ -61,7 +61,7 @@ export const logModel: ChainModel<LogChain> = {
 };
 
 /** How a command names the log chain, which its first event opens: `decide` sees null before. */
-export const LOG_REF: ChainRef = {
+export const LOG_REF: ChainRef<LogChain> = {
   id: LOG_CHAIN,
   model: logModel,
   mode: 'either',

@@ -1,6 +1,7 @@
 import { Controller, Get, Param } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
+import { Refuses } from '../../http/openapi/refuses.js';
 import { Action, CurrentActor } from '../../identity/guard/access.js';
 import type { Actor } from '../../ledger/model.js';
 import { ChainsService } from './chains.service.js';
@@ -16,27 +17,36 @@ const chainHead = z
     note: z.string().describe('signed note of `rxledger/chain-head/v1`: what `rxledger audit proof` checks'),
   })
   .meta({
+    id: 'ChainHead',
     title: 'ChainHead',
     description:
-      'The last entry of a chain. Compare it with your receipts: it shows whether an entry is kept from you.',
+      'The last entry of a record. Compare it with your receipts: it shows whether an entry is kept from you.',
   });
 
-@ApiTags('chains')
+const verifierKey = z
+  .object({ vkey: z.string().describe('C2SP signed-note verifier key') })
+  .meta({ id: 'VerifierKey', title: 'VerifierKey' });
+
+@ApiTags('log')
 @Controller('api/chains')
 export class ChainsController {
   constructor(private readonly chains: ChainsService) {}
 
   @Get('vkey')
   @Action('chain.head')
-  @ApiOperation({ summary: 'The verifier key of chain heads. Pin it once; do not ask for it with each head' })
-  @ApiOkResponse({ standardSchema: z.object({ vkey: z.string() }) })
+  @ApiOperation({
+    summary: 'Get the key that checks chain heads',
+    description: 'Keep it when you get it first; do not ask for it with each head.',
+  })
+  @ApiOkResponse({ standardSchema: verifierKey })
   vkey(): { vkey: string } {
     return { vkey: this.chains.vkey };
   }
 
   @Get(':id/head')
   @Action('chain.head')
-  @ApiOperation({ summary: 'The last entry of a chain, signed' })
+  @Refuses('ledger.chain-unknown')
+  @ApiOperation({ summary: 'Get the last entry of a record, signed: is an entry kept from me?' })
   @ApiOkResponse({ standardSchema: chainHead })
   async head(
     @CurrentActor() actor: Actor,

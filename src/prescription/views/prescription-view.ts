@@ -13,17 +13,33 @@ export const quantity = z
       .regex(
         /^\d{1,12}(\.\d{1,6})?$/,
         'must be a decimal number as text, with at most 12 digits before the point and 6 after it',
-      ),
+      )
+      .describe('a decimal number as text, for example "30" or "2.5"'),
   })
-  .meta({ title: 'Quantity' });
+  .meta({ id: 'Quantity', title: 'Quantity' });
 
+const product = {
+  code: z.string().min(1).max(40).describe('in RxNorm the RxCUI'),
+  display: z.string().trim().min(1).max(300).describe('name for people'),
+};
+
+/** A medicine as answers tell it. */
 export const medication = z
+  .strictObject({ ...product, system: z.string().describe('URI of the code system') })
+  .meta({ id: 'Medication', title: 'Medication' });
+
+/** A medicine as requests bring it. */
+export const givenMedication = z
   .strictObject({
-    code: z.string().min(1).max(40).describe('RxCUI'),
-    display: z.string().trim().min(1).max(300),
-    system: z.string().min(1).max(200).default('http://www.nlm.nih.gov/research/umls/rxnorm'),
+    ...product,
+    system: z
+      .string()
+      .min(1)
+      .max(200)
+      .default('http://www.nlm.nih.gov/research/umls/rxnorm')
+      .describe('URI of the code system; left out: RxNorm'),
   })
-  .meta({ title: 'Medication' });
+  .meta({ id: 'GivenMedication', title: 'GivenMedication' });
 
 const FOUR_DIGIT_YEAR = /^(?!0000)\d{4}-/;
 
@@ -36,77 +52,80 @@ export const instant = z.iso
   .refine((utc) => FOUR_DIGIT_YEAR.test(utc), 'must be in the years 0001 to 9999')
   .meta({ type: 'string', format: 'date-time' });
 
-const issueView = z.object({
-  number: z.number().int().describe('0 = original fill, then refills'),
-  status: z.enum([
-    'future',
-    'ready',
-    'claimed',
-    'part-dispensed',
-    'dispensed',
-    'not-dispensed',
-    'expired',
-    'cancelled',
-  ]),
-  earliestFillOn: z.string().nullable(),
-  holder: z.uuid().nullable().describe('pharmacy that holds the claim'),
-  claimedAt: z.string().nullable(),
-  dispensed: quantity.nullable().describe('handed over under claims of this issue'),
-});
+const issueView = z
+  .object({
+    number: z.number().int().describe('0 is the original fill, 1 the first refill'),
+    status: z.enum([
+      'future',
+      'ready',
+      'claimed',
+      'part-dispensed',
+      'dispensed',
+      'not-dispensed',
+      'expired',
+      'cancelled',
+    ]),
+    earliestFillOn: z.string().nullable().describe('first day on which it may be filled'),
+    holder: z.uuid().nullable().describe('the pharmacy that has claimed it'),
+    claimedAt: z.string().nullable(),
+    dispensed: quantity.nullable().describe('handed over so far'),
+  })
+  .meta({ id: 'Issue', title: 'Issue', description: 'One fill that a prescription authorises.' });
 
-export const dispenseView = z.object({
-  dispenseId: z.string(),
-  issue: z.number().int().nullable(),
-  pharmacy: z.uuid(),
-  medication,
-  quantity,
-  daysSupply: z.number(),
-  whenHandedOver: z.string(),
-  recordedAt: z.string(),
-  reported: z.boolean().describe('recorded after the fact, not under a claim'),
-  reversed: z.boolean(),
-});
+export const dispenseView = z
+  .object({
+    dispenseId: z.string(),
+    issue: z.number().int().nullable().describe('number of the issue; null: not known'),
+    pharmacy: z.uuid(),
+    medication,
+    quantity,
+    daysSupply: z.number(),
+    whenHandedOver: z.string(),
+    recordedAt: z.string(),
+    reported: z.boolean().describe('true: reported afterwards, without a claim'),
+    reversed: z.boolean().describe('true: taken back'),
+  })
+  .meta({ id: 'Dispense', title: 'Dispense', description: 'One handing-over.' });
 
 export const runOutView = z
-  .object({ date: z.string(), daysLeft: z.number().int() })
-  .nullable()
-  .describe('first day without supply');
+  .object({ date: z.string().describe('first day without supply'), daysLeft: z.number().int() })
+  .meta({ id: 'RunOut', title: 'RunOut' });
 
 export const prescriptionView = z
   .object({
     id: z.uuid(),
-    issuer: z.string().describe('organisation that issued it'),
-    number: z.string().describe("the issuer's order number"),
+    issuer: z.string().describe('the practice that issued it'),
+    number: z.string().describe("the practice's own order number"),
     status: z
       .enum(['active', 'on-hold', 'completed', 'cancelled', 'stopped', 'replaced', 'entered-in-error'])
       .nullable()
-      .describe('null: only a cancel or a report arrived so far'),
-    historical: z.boolean(),
+      .describe('null: the order itself has not arrived, only its cancellation or a report'),
+    historical: z.boolean().describe('true: imported history'),
     patient: z.uuid().nullable(),
-    prescriber: z.string().nullable().describe('account'),
+    prescriber: z.string().nullable().describe('id of their account'),
     medication: medication.nullable(),
     directions: z.string().nullable(),
     quantity: quantity.nullable().describe('of one issue'),
     daysSupply: z.number().nullable(),
-    refills: z.number().int().nullable(),
+    refills: z.number().int().nullable().describe('how many after the original fill'),
     substitutionAllowed: z.boolean().nullable(),
     schedule: z.enum(['II', 'III', 'IV', 'V']).nullable(),
     writtenOn: z.string().nullable(),
     earliestFillOn: z.string().nullable(),
-    validUntil: z.string().nullable().describe('last legal day on which it may be filled'),
-    zone: z.string().nullable().describe('IANA zone of its legal dates'),
+    validUntil: z.string().nullable().describe('last day on which it may be filled'),
+    zone: z.string().nullable().describe('IANA time zone in which its days count'),
     nominatedPharmacy: z.uuid().nullable(),
     note: z.string().nullable(),
     recordedAt: z.string(),
     cancel: z
       .object({ reason: z.string(), recordedAt: z.string(), effect: z.enum(['held', 'pending', 'applied']) })
       .nullable(),
-    refillHolder: z.uuid().nullable(),
+    refillHolder: z.uuid().nullable().describe('the pharmacy at which the refills stay'),
     issues: z.array(issueView),
     dispenses: z.array(dispenseView),
-    runOut: runOutView,
+    runOut: runOutView.nullable(),
   })
-  .meta({ title: 'Prescription' });
+  .meta({ id: 'Prescription', title: 'Prescription' });
 export type PrescriptionView = z.output<typeof prescriptionView>;
 
 /** @param now ms since 1970, for the days of supply that are left */

@@ -7,22 +7,26 @@ export const doseView = z
   .object({
     doseId: z.string(),
     outcome: z.enum(['taken', 'skipped', 'entered-in-error']),
-    at: z.string(),
-    quantity: quantity.nullable(),
+    at: z.string().describe('when it was taken or skipped'),
+    quantity: quantity.nullable().describe('null: as directed'),
   })
-  .meta({ title: 'Dose' });
+  .meta({ id: 'Dose', title: 'Dose' });
+
+const suppliedDose = doseView
+  .extend({ medication: medication.nullable() })
+  .meta({ id: 'SuppliedDose', title: 'SuppliedDose' });
 
 export const supplyView = z
   .object({
     id: z.uuid(),
     patient: z.uuid().nullable().describe('null: not known when it was recorded'),
-    pharmacy: z.uuid().nullable().describe('that reported it; null: the patient did'),
+    pharmacy: z.uuid().nullable().describe('the pharmacy that reported it; null: the patient did'),
     recordedAt: z.string(),
     matchedTo: z.uuid().nullable().describe('the prescription that it turned out to belong to'),
     dispenses: z.array(dispenseView),
-    doses: z.array(doseView.extend({ medication: medication.nullable() })),
+    doses: z.array(suppliedDose),
   })
-  .meta({ title: 'Supply' });
+  .meta({ id: 'Supply', title: 'Supply' });
 
 export function viewOfDose({ doseId, outcome, at, quantity: amount }: Dose): z.output<typeof doseView> {
   return { doseId, outcome, at, quantity: amount };
