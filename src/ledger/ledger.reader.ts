@@ -1,9 +1,9 @@
 import type { Receipt } from './core/record/receipt.js';
 import type { ChainKind } from './core/record/event.js';
 import { type Db, inPages, placeholders } from '../database/db.js';
-import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow, isErased, openState } from './store/chain-row.js';
+import { type ChainRow, isErased, STATE_COLUMNS, STATE_FROM, type StateRow } from './store/chain-row.js';
 import { inclusionProof } from './core/tlog/merkle.js';
-import { dataKeyOf, readEvents, readEventsAt, refold, type StoredEvent } from './read/chain-events.js';
+import { readEvents, readEventsAt, refold, stateOf, type StoredEvent } from './read/chain-events.js';
 import {
   type ChainModel,
   type Command,
@@ -114,7 +114,7 @@ export class LedgerReader {
     return this.unlessErased(rows, ERASED, () => this.rebuild(rows, command, remembered));
   }
 
-  private async rebuild(rows: readonly ChainRow[], command: Command, remembered: RememberedRequest): Promise<Outcome> {
+  private async rebuild(rows: readonly StateRow[], command: Command, remembered: RememberedRequest): Promise<Outcome> {
     const byNumber = new Map(rows.map((row) => [row.num, row]));
     const indexes = Array.from({ length: remembered.count }, (_, at) => remembered.first + at);
     const events = await readEventsAt(this.db, this.vault, indexes, byNumber);
@@ -165,17 +165,14 @@ export class LedgerReader {
     };
   }
 
-  private rows(column: 'c.id' | 'c.num', values: readonly (string | number)[]): Promise<ChainRow[]> {
+  private rows(column: 'c.id' | 'c.num', values: readonly (string | number)[]): Promise<StateRow[]> {
     return inPages(values, (page) =>
-      this.db.query<ChainRow>(`SELECT ${CHAIN_COLUMNS} ${CHAIN_FROM} WHERE ${column} IN ${placeholders(page)}`, page),
+      this.db.query<StateRow>(`SELECT ${STATE_COLUMNS} ${STATE_FROM} WHERE ${column} IN ${placeholders(page)}`, page),
     );
   }
 
-  private async view<S>(row: ChainRow, model: ChainModel<S>): Promise<ChainView<S>> {
-    const state =
-      row.state_version === model.stateVersion
-        ? openState(this.vault, row, dataKeyOf(this.vault, row))
-        : await refold(this.db, this.vault, row, model);
+  private async view<S>(row: StateRow, model: ChainModel<S>): Promise<ChainView<S>> {
+    const state = await stateOf(this.db, this.vault, row, model);
     return {
       id: row.id,
       kind: row.kind,

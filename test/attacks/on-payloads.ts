@@ -4,6 +4,7 @@ import type { JsonObject } from '../../src/ledger/core/record/event.js';
 import { erasureSeal, openState, type ChainRow } from '../../src/ledger/store/chain-row.js';
 import { dataKeyOf } from '../../src/ledger/read/chain-events.js';
 import { jcs } from '../../src/ledger/core/jcs.js';
+import { nodeHasher } from '../../src/ledger/crypto/node-hasher.js';
 import { type Attack, MEMORY, payloadAt } from './attack.js';
 import { asOperator, asStored, at, instantOf, itemAt, replaced, reworded, rewriting, sql } from './forging.js';
 import type { Item, Operator } from './operator.js';
@@ -178,6 +179,29 @@ export const ON_PAYLOADS: readonly Attack[] = [
     line: 'payloads',
     mutate: sql(({ target: [num] }) => `UPDATE chain SET state = zeroblob(length(state)) WHERE num = ${num}`),
     caughtBy: ['verify'],
+    blames: () => ({ table: 'chain' }),
+  },
+  {
+    name: 'delete a snapshot',
+    form: 'naive',
+    line: 'payloads',
+    mutate: sql(({ target: [num] }) => `UPDATE chain SET state = x'' WHERE num = ${num}`),
+    caughtBy: ['verify'],
+    blames: () => ({ table: 'chain' }),
+  },
+  {
+    name: 'delete a snapshot, as if the chain had no entry but its first',
+    form: 'clever',
+    line: 'payloads',
+    mutate: (folder, { target: [num] }) =>
+      asOperator(folder, async (op) => {
+        const [first] = await op.db.query<{ entry: Buffer }>('SELECT entry FROM entry WHERE idx = ?', [num]);
+        await op.db.query("UPDATE chain SET seq = 0, leaf = ?, state_version = 0, state = x'' WHERE num = ?", [
+          nodeHasher.leaf(first?.entry ?? Buffer.alloc(0)),
+          num,
+        ]);
+      }),
+    caughtBy: ['verify', 'chain head'],
     blames: () => ({ table: 'chain' }),
   },
   {

@@ -17,6 +17,8 @@ import {
   type ChainRow,
   namesOf,
   rowsOf,
+  needsNoSnapshot,
+  NO_SNAPSHOT,
   stateColumn,
   subjectOf,
 } from '../../src/ledger/store/chain-row.js';
@@ -206,6 +208,7 @@ export class Operator {
   private async closeChain({ num, row, dataKey, seq, leaf, state }: Growing): Promise<void> {
     const model = modelOf(row);
     const aad = this.vault.aad('state', row.id, seq, stateColumn(model));
+    const sole = needsNoSnapshot({ seq, kind: row.kind });
     await this.db.query(
       'INSERT INTO chain (num, id, kind, subject, seq, leaf, data_key, state_version, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
       [
@@ -216,8 +219,8 @@ export class Operator {
         seq,
         Buffer.from(leaf),
         row.data_key,
-        model.stateVersion,
-        encrypt(dataKey, aad, Buffer.from(JSON.stringify(state))),
+        sole ? 0 : model.stateVersion,
+        sole ? NO_SNAPSHOT : encrypt(dataKey, aad, Buffer.from(JSON.stringify(state))),
       ],
     );
     for (const { table, values } of rowsOf(model, state, num, row.subject).values()) {

@@ -18,9 +18,11 @@ import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vites
 import { runRotateEncryption } from '../../src/cli/keys/rotate-encryption.js';
 import type { Terminal } from '../../src/cli/terminal.js';
 import type { Config } from '../../src/config/config.js';
+import type { Db } from '../../src/database/db.js';
 import { createKey, KeyFileError, loadKey, loadOrCreateKey } from '../../src/ledger/crypto/key-files.js';
 import type { Ledger } from '../../src/ledger/start/open-ledger.js';
 import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
+import { LedgerReader } from '../../src/ledger/ledger.reader.js';
 import { Vault } from '../../src/ledger/keys/vault.js';
 import { verified } from '../faults/verified.js';
 import { sharedPostgres } from '../support/engines.js';
@@ -201,6 +203,81 @@ describe('rows of the ledger', () => {
     await expect(ledger.reader.chain(a, counterModel)).rejects.toThrow(VaultError);
     await rewrite('UPDATE chain SET state = ? WHERE num = 0', [state]);
     expect(await tables()).toEqual([]);
+  });
+
+  it('of a chain of one entry hold no snapshot: its payload says the state, and nothing else is believed', async () => {
+    const [one, more, other] = [randomUUID(), randomUUID(), randomUUID()];
+    for (const id of [one, more, other, more]) await ledger.writer.commit(count(id, id === one ? 7 : 1));
+    const { db } = ledger.reader;
+    const stored = (num: number) =>
+      db.query('SELECT seq, state_version, length(state) AS n FROM chain WHERE num = ?', [num]);
+    expect(await stored(0)).toEqual([{ seq: 0, state_version: 0, n: 0 }]);
+    expect(await stored(1)).toEqual([
+      { seq: 1, state_version: counterModel.stateVersion, n: expect.any(Number) as number },
+    ]);
+    const total = async (id: string) => (await ledger.reader.chain(id, counterModel))?.state.total;
+    expect(await Promise.all([one, more, other].map(total))).toEqual([7, 2, 1]);
+
+    const kept = await db.query('SELECT num, seq, leaf, state_version, state FROM chain WHERE num IN (0, 1)');
+    const bodies = await db.query('SELECT idx, body FROM payload WHERE idx IN (0, 1, 2)');
+    const restore = async () => {
+      for (const { num, seq, leaf, state_version: version, state } of kept)
+        await rewrite('UPDATE chain SET seq = ?, leaf = ?, state_version = ?, state = ? WHERE num = ?', [
+          seq,
+          leaf,
+          version,
+          state,
+          num,
+        ]);
+      for (const { idx, body } of bodies)
+        await rewrite(
+          'INSERT INTO payload (idx, body) VALUES (?, ?) ON CONFLICT (idx) DO UPDATE SET body = excluded.body',
+          [idx, body],
+        );
+    };
+    for (const [id, table, statement] of [
+      [more, 'chain', "UPDATE chain SET state = x'' WHERE num = 1"],
+      [more, 'chain', "UPDATE chain SET state = x'', state_version = 0 WHERE num = 1"],
+      [
+        more,
+        'chain',
+        "UPDATE chain SET seq = 0, state = x'', state_version = 0, leaf = (SELECT leaf FROM chain WHERE num = 0) WHERE num = 1",
+      ],
+      [one, 'chain', 'UPDATE chain SET seq = 1 WHERE num = 0'],
+      [one, 'payload', 'DELETE FROM payload WHERE idx = 0'],
+      [one, 'payload', 'UPDATE payload SET body = (SELECT body FROM payload WHERE idx = 2) WHERE idx = 0'],
+    ] as const) {
+      await rewrite(statement);
+      await expect(ledger.reader.chain(id, counterModel)).rejects.toThrow(VaultError);
+      expect(await tables()).toContain(table);
+      await restore();
+    }
+    // A snapshot of another version is not read; that nothing belongs there, verify says.
+    for (const column of ['state_version = 1', "state = x'00'"]) {
+      await rewrite(`UPDATE chain SET ${column} WHERE num = 0`);
+      expect(await total(one)).toBe(7);
+      expect(await tables()).toContain('chain');
+      await restore();
+    }
+    expect(await tables()).toEqual([]);
+  });
+
+  it('of many chains are read in one query, with snapshots and without', async () => {
+    const ids = Array.from({ length: 6 }, () => randomUUID());
+    for (const id of [...ids, ...ids.slice(0, 3)]) await ledger.writer.commit(count(id, 1));
+    const { db, origin } = ledger.reader;
+    let queries = 0;
+    const counted: Db = {
+      dialect: db.dialect,
+      query: (sql, params) => {
+        queries++;
+        return db.query(sql, params);
+      },
+    };
+    const reader = new LedgerReader(counted, ledger.vault, origin);
+    const read = await reader.chains([0, 1, 2, 3, 4, 5], counterModel);
+    expect(read.map(({ state }) => state.total)).toEqual([2, 2, 2, 1, 1, 1]);
+    expect(queries).toBe(1);
   });
 
   it('stay readable through a change of the key-encryption key', async () => {

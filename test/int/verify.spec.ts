@@ -106,7 +106,7 @@ const middle = (table: string): string => `(SELECT count(*) / 2 FROM ${table})`;
 /** What an erased payload said of its request is gone with it: such a row may go, too. */
 const binding = (table: string): string =>
   table === 'idempotency'
-    ? 'first NOT IN (SELECT e.idx FROM entry e JOIN chain c ON c.num = e.chain WHERE c.state_version = 0)'
+    ? 'first NOT IN (SELECT e.idx FROM entry e JOIN chain c ON c.num = e.chain WHERE length(c.data_key) = 0)'
     : 'true';
 
 const blames = (report: VerifyReport, table: string): boolean =>

@@ -1,7 +1,18 @@
 import type { Changed } from './batch-state.js';
 import type { SubjectKey } from '../keys/subject-cache.js';
+import type { ChainModel } from '../model.js';
+import type { Secret } from '../crypto/sealer.js';
 import { BatchRows, type BatchTable } from '../store/batch-statement.js';
-import { erasureSeal, nameText, rowsOf, sameRow, stateColumn } from '../store/chain-row.js';
+import {
+  type ChainHead,
+  erasureSeal,
+  nameText,
+  needsNoSnapshot,
+  NO_SNAPSHOT,
+  rowsOf,
+  sameRow,
+  stateColumn,
+} from '../store/chain-row.js';
 import { type RememberedRequest, requestRow } from '../store/remembered-requests.js';
 import type { StagedEvent } from './staging.js';
 import { T } from '../store/tables.js';
@@ -37,6 +48,15 @@ export function contentOf(content: BatchContent, vault: Vault, tables: readonly 
   return rows;
 }
 
+/** What columns `state_version` and `state` of a chain hold. */
+function snapshotOf(vault: Vault, head: ChainHead, model: ChainModel): { version: number; state: Uint8Array | Secret } {
+  const { id, kind, subject, seq, dataKey } = head;
+  if (head.erased) return { version: 0, state: erasureSeal(vault, id, kind, subject.num) };
+  if (needsNoSnapshot(head)) return { version: 0, state: NO_SNAPSHOT };
+  const aad = vault.aad('state', id, seq, stateColumn(model));
+  return { version: model.stateVersion, state: { key: dataKey, aad, plain: Buffer.from(JSON.stringify(head.state)) } };
+}
+
 function addChain(
   rows: BatchRows,
   position: ReadonlyMap<string, number>,
@@ -44,14 +64,7 @@ function addChain(
   { head, before, model, rows: readModel, names }: Changed,
 ): void {
   const { num, id, kind, subject, seq, leaf, wrappedKey, erased } = head;
-  const state = erased
-    ? erasureSeal(vault, id, kind, subject.num)
-    : {
-        key: head.dataKey,
-        aad: vault.aad('state', id, seq, stateColumn(model)),
-        plain: Buffer.from(JSON.stringify(head.state)),
-      };
-  const version = erased ? 0 : model.stateVersion;
+  const { version, state } = snapshotOf(vault, head, model);
   rows.add(T.chain, [num, id, kind, subject.num, seq, leaf, wrappedKey, version, state]);
   // An erased chain gives no rows and no names; what it had is deleted, not compared.
   if (erased) return;

@@ -2,11 +2,19 @@ import { readModelsOf } from '../store/tables.js';
 import { tableName } from '../../database/declare.js';
 import type { JsonObject } from '../core/record/event.js';
 import { type Db, inPages, placeholders } from '../../database/db.js';
-import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow, isErased, openState } from '../store/chain-row.js';
+import {
+  CHAIN_COLUMNS,
+  CHAIN_FROM,
+  type ChainRow,
+  isErased,
+  STATE_COLUMNS,
+  STATE_FROM,
+  type StateRow,
+} from '../store/chain-row.js';
 import { type BatchTools, closeBatch, type DecidedBatch, openBatch } from './decided-batch.js';
 import { closedHead } from './head-cache.js';
 import type { Locked } from './log-tail.js';
-import { dataKeyOf, refold } from '../read/chain-events.js';
+import { stateOf } from '../read/chain-events.js';
 import type { Actor, ChainModel, Refusal } from '../model.js';
 
 /** What may come with an erasure. */
@@ -70,15 +78,11 @@ async function ownState(
   models: readonly ChainModel[],
   subject: string,
 ): Promise<unknown> {
-  const [row] = await db.query<ChainRow>(`SELECT ${CHAIN_COLUMNS} ${CHAIN_FROM} WHERE c.id = ? AND s.id = ?`, [
+  const [row] = await db.query<StateRow>(`SELECT ${STATE_COLUMNS} ${STATE_FROM} WHERE c.id = ? AND s.id = ?`, [
     subject,
     subject,
   ]);
-  if (!row) return null;
-  const model = modelOf(models, row);
-  return row.state_version === model.stateVersion
-    ? openState(vault, row, dataKeyOf(vault, row))
-    : refold(db, vault, row, model);
+  return row ? stateOf(db, vault, row, modelOf(models, row)) : null;
 }
 
 /**

@@ -3,13 +3,13 @@ import type { SubjectKey } from '../keys/subject-cache.js';
 import { freshKey, VaultError } from '../crypto/aes-gcm.js';
 import { type Db, inPages, placeholders } from '../../database/db.js';
 import {
-  CHAIN_COLUMNS,
-  CHAIN_FROM,
   type ChainHead,
   type ChainRow,
   isErased,
   blindOf,
-  openState,
+  STATE_COLUMNS,
+  STATE_FROM,
+  type StateRow,
   subjectOf,
 } from '../store/chain-row.js';
 import { LOG_CHAIN } from '../core/record/entry.js';
@@ -19,7 +19,7 @@ import { idempotencyKey, type RememberedRequest, requestOf } from '../store/reme
 import type { Staging } from './staging.js';
 import { Recent } from '../core/recently-used.js';
 import { type SubjectRow, type Vault } from '../keys/vault.js';
-import { refold } from '../read/chain-events.js';
+import { stateOf } from '../read/chain-events.js';
 
 /** Reads what a batch of commands needs, and keeps decrypted chain heads from batch to batch. */
 export class HeadCache {
@@ -179,7 +179,7 @@ export class HeadCache {
     }
     // A book that is judged names all its chains.
     const rows = await inPages(missing, (page) =>
-      this.db.query<ChainRow>(`SELECT ${CHAIN_COLUMNS} ${CHAIN_FROM} WHERE c.id IN ${placeholders(page)}`, page),
+      this.db.query<StateRow>(`SELECT ${STATE_COLUMNS} ${STATE_FROM} WHERE c.id IN ${placeholders(page)}`, page),
     );
     for (const row of rows) {
       const model = models.get(row.id) as ChainModel;
@@ -190,13 +190,10 @@ export class HeadCache {
     return found;
   }
 
-  private async headOf(row: ChainRow, model: ChainModel): Promise<ChainHead> {
+  private async headOf(row: StateRow, model: ChainModel): Promise<ChainHead> {
     const subject = subjectOf(this.vault, row);
     const dataKey = this.vault.unwrapDataKey(subject, row.id, row.data_key);
-    const state =
-      row.state_version === model.stateVersion
-        ? openState(this.vault, row, dataKey)
-        : await refold(this.db, this.vault, row, model);
+    const state = await stateOf(this.db, this.vault, row, model, dataKey);
     return {
       num: row.num,
       id: row.id,

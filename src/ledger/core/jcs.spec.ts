@@ -14,6 +14,41 @@ describe('canonical JSON', () => {
     );
   });
 
+  it('is what canonicalize writes where no object can hold the names in order', () => {
+    const name = fc.constantFrom(
+      '0',
+      '1',
+      '10',
+      '9',
+      '-1',
+      '1.5',
+      '__proto__',
+      'a',
+      'Z',
+      'ö',
+      '\u{1f600}',
+      '\ufb33',
+      '',
+    );
+    const { value: any } = fc.letrec((tie) => ({
+      value: fc.oneof(
+        { maxDepth: 4 },
+        fc.oneof(fc.string(), fc.double({ noNaN: true, noDefaultInfinity: true }), fc.boolean(), fc.constant(null)),
+        fc.array(tie('value'), { maxLength: 3 }),
+        fc.uniqueArray(fc.tuple(name, tie('value')), { selector: ([key]) => key, maxLength: 6 }).map((members) => {
+          const text = members.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`);
+          return JSON.parse(`{${text.join()}}`) as unknown;
+        }),
+      ),
+    }));
+    fc.assert(
+      fc.property(any, (value) => {
+        expect(jcs(value)).toBe(canonicalize(value));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
   it('is the same for its own reading, which is in order already, and leaves its input alone', () => {
     fc.assert(
       fc.property(jsonValue, (value) => {

@@ -1,7 +1,8 @@
-import { decrypt } from '../crypto/aes-gcm.js';
+import { decrypt, VaultError } from '../crypto/aes-gcm.js';
 import { type Db, inPages, placeholders } from '../../database/db.js';
-import { type ChainRow, subjectOf } from '../store/chain-row.js';
+import { type ChainRow, needsNoSnapshot, openState, type StateRow, subjectOf } from '../store/chain-row.js';
 import { LOG_CHAIN } from '../core/record/entry.js';
+import type { LedgerEvent } from '../core/record/event.js';
 import type { ChainModel, CommittedEvent } from '../model.js';
 import { openClear, openEvent, splitPayload } from '../store/payload.js';
 import { type Vault } from '../keys/vault.js';
@@ -67,6 +68,31 @@ export async function readEventsAt(
     const chain = chains.get(row.chain);
     return chain ? openEvents(vault, chain, [row]) : [];
   });
+}
+
+/**
+ * The newest state of a chain that is not erased: from its snapshot, from the payload of its only entry, or refolded
+ * where the snapshot is of another version of the model.
+ * @throws {VaultError} when snapshot or payload were tampered with, or are not there
+ */
+export async function stateOf(
+  db: Db,
+  vault: Vault,
+  row: StateRow,
+  model: ChainModel,
+  dataKey = dataKeyOf(vault, row),
+): Promise<unknown> {
+  if (row.state.length === 0) return model.evolve(null, soleEvent(vault, row, dataKey));
+  return row.state_version === model.stateVersion ? openState(vault, row, dataKey) : refold(db, vault, row, model);
+}
+
+/** @throws {VaultError} when the chain has more entries than one, or its payload is not there or of another kind */
+function soleEvent(vault: Vault, row: StateRow, dataKey: Uint8Array): LedgerEvent {
+  if (!needsNoSnapshot(row) || row.sole_body === null) throw new VaultError('a chain has no state');
+  const { text } = splitPayload(decrypt(dataKey, vault.aad('payload', row.id, 0, 'payload'), row.sole_body));
+  const event = openEvent(text, row.id, 0);
+  if (event.kind !== row.kind) throw new VaultError('a chain is of another kind than its event');
+  return event;
 }
 
 /** The state that the chain's events give, up to a log index. */

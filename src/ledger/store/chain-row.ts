@@ -54,7 +54,9 @@ export interface ChainRow {
   seq: number;
   leaf: Buffer;
   data_key: Buffer;
+  /** Of the model that made the snapshot; 0 where there is none. */
   state_version: number;
+  /** Snapshot, encrypted; {@link NO_SNAPSHOT} of a chain of one entry, {@link erasureSeal} of an erased one. */
   state: Buffer;
   /** Null, like the key: the subject was erased. */
   subject_id: string | null;
@@ -65,9 +67,30 @@ export interface ChainRow {
 /** An erased chain has no data key. Whether it was erased rightly is for `verify`, by its last event. */
 export const isErased = (row: Pick<ChainRow, 'data_key'>): boolean => row.data_key.length === 0;
 
+/** Most chains have one entry for long: its payload says the state already. It is bound to the chain and to seq 0. */
+export const NO_SNAPSHOT = Buffer.alloc(0);
+
+/** Whether a chain is stored without snapshot. The log chain, whose payloads stand in the clear, never is. */
+export const needsNoSnapshot = ({ seq, kind }: Pick<ChainHead, 'seq' | 'kind'>): boolean => seq === 0 && kind !== 'log';
+
 export const CHAIN_COLUMNS =
   'c.num, c.id, c.kind, c.subject, c.seq, c.leaf, c.data_key, c.state_version, c.state, s.id AS subject_id, s.kek, s.wrapped_key';
 export const CHAIN_FROM = 'FROM chain c LEFT JOIN subject s ON s.num = c.subject';
+
+/** A chain with all that its state is read from. */
+export interface StateRow extends ChainRow {
+  /** Payload of the only entry of a chain without snapshot, encrypted; null of every other chain. */
+  sole_body: Buffer | null;
+}
+
+export const STATE_COLUMNS = `${CHAIN_COLUMNS}, CASE WHEN later.idx IS NULL THEN sole.body END AS sole_body`;
+/**
+ * A chain's number is the log index of its first entry. Where a second entry exists, the first is not the only one,
+ * whatever the chain's row says: a row that was set back gives no state.
+ */
+export const STATE_FROM = `${CHAIN_FROM}
+  LEFT JOIN payload sole ON sole.idx = c.num AND c.seq = 0 AND length(c.state) = 0
+  LEFT JOIN entry later ON later.chain = c.num AND later.seq = 1 AND c.seq = 0 AND length(c.state) = 0`;
 
 export function stateColumn(model: ChainModel, version = model.stateVersion): string {
   return `${model.kind}/${version}`;

@@ -8,6 +8,7 @@ import {
   erasureSeal,
   isErased,
   namesOf,
+  needsNoSnapshot,
   openState,
   rowKey,
   rowsOf,
@@ -294,6 +295,8 @@ export class ChainAudit {
   /** @param state undefined where it could not be refolded */
   private snapshot(row: ChainRow, model: ChainModel, dataKey: Uint8Array, state: unknown): void {
     const where = { chain: row.id, num: row.num };
+    // Then its only payload says the state, and that is checked already.
+    if (row.state.length === 0 && row.state_version === 0 && needsNoSnapshot(row)) return;
     try {
       const stored = openState(this.vault, row, dataKey);
       if (state === undefined || row.state_version !== model.stateVersion) return;
