@@ -20,7 +20,13 @@ import type { Terminal } from '../../src/cli/terminal.js';
 import type { Config } from '../../src/config/config.js';
 import type { Db } from '../../src/database/db.js';
 import { createKey, KeyFileError, loadKey, loadOrCreateKey } from '../../src/ledger/crypto/key-files.js';
-import type { Ledger } from '../../src/ledger/start/open-ledger.js';
+import { type Ledger, openLedger } from '../../src/ledger/start/open-ledger.js';
+import { CHAIN_MODELS } from '../../src/chain-models.js';
+import type { ChainModel, Command } from '../../src/ledger/model.js';
+import { patientModel } from '../../src/patient/chain-model.js';
+import { decideEnrol } from '../../src/patient/decide.js';
+import { Clock } from '../../src/time/clock.js';
+import { DOCTOR } from '../support/domain.js';
 import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
 import { LedgerReader } from '../../src/ledger/ledger.reader.js';
 import { Vault } from '../../src/ledger/keys/vault.js';
@@ -384,6 +390,22 @@ describe('rows of the ledger', () => {
 });
 
 const postgres = await sharedPostgres();
+
+/** What a ledger with the service's own models records: a command opens it with these. */
+function enrolment(id: string): Command {
+  const patient = {
+    name: 'Pat',
+    birthDate: '1970-02-28',
+    address: null,
+    identifiers: [{ system: 'x', value: id }],
+    source: null,
+  };
+  return {
+    actor: DOCTOR,
+    chains: [{ id, model: patientModel, mode: 'new', subject: { newSubject: id } }],
+    decide: ({ now }) => decideEnrol(null, patient, { chain: id, now, actor: DOCTOR }),
+  };
+}
 const WAITING = `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
 
 describe.each([
@@ -395,8 +417,8 @@ describe.each([
     for (const ledger of open.splice(0)) await ledger.close();
   });
   /** A ledger of its own memory, as another process has. */
-  async function start(config: Config): Promise<Ledger> {
-    const ledger = await openTestLedger(config);
+  async function start(config: Config, models: readonly ChainModel[] = [counterModel]): Promise<Ledger> {
+    const ledger = await openLedger(config, new Clock(), models);
     open.push(ledger);
     return ledger;
   }
@@ -434,12 +456,12 @@ describe.each([
 
   it.skipIf(missing)('the command rotates and destroys, and others do not notice', async () => {
     const config = await settings();
-    const other = await start(config);
+    const other = await start(config, CHAIN_MODELS);
     const ids = Array.from({ length: 30 }, () => randomUUID());
     const writing = (async () => {
-      for (const id of ids) await other.writer.commit(count(id, 1));
+      for (const id of ids) await other.writer.commit(enrolment(id));
     })();
-    await other.writer.commit(count(randomUUID(), 1));
+    await other.writer.commit(enrolment(randomUUID()));
     const said: string[] = [];
     const terminal: Terminal = {
       out: (line) => said.push(line),
@@ -456,9 +478,9 @@ describe.each([
     expect(await runRotateEncryption({ json: true, destroyOld: true }, terminal)).toBe(0);
     await writing;
     expect(JSON.parse(said.join(''))).toMatchObject({ kek: '0002', destroyed: ['0001'] });
-    const third = await start(config);
-    for (const id of ids) expect(await third.reader.chain(id, counterModel)).not.toBeNull();
-    expect((await verified(config, [counterModel])).findings).toEqual([]);
+    const third = await start(config, CHAIN_MODELS);
+    for (const id of ids) expect(await third.reader.chain(id, patientModel)).not.toBeNull();
+    expect((await verified(config, CHAIN_MODELS)).findings).toEqual([]);
   });
 
   it.skipIf(missing)('two that rotate at once lose nothing', async () => {
