@@ -1,6 +1,6 @@
 /** What the document says of every operation beyond its schemas: who may call it, how it refuses, an example. */
 import type { OpenAPIObject } from '@nestjs/swagger';
-import { PROBLEM_TYPE } from '../problem/problem.js';
+import { PROBLEM_TYPE, problemOf } from '../problem/problem.js';
 import { type RefusalCode, REFUSALS } from '../../refusals/refusals.js';
 import { REFUSES } from './refuses.js';
 
@@ -145,6 +145,7 @@ function addRefusals(operation: Operation, own: readonly RefusalCode[], implied:
   const codes = [...new Set([...own, ...implied])];
   for (const status of new Set(codes.map((code) => REFUSALS[code].status))) {
     const here = codes.filter((code) => REFUSALS[code].status === status);
+    const [first] = here;
     const explained = here.filter((code) => own.includes(code));
     const named = here.filter((code) => !own.includes(code)).map((code) => `\`${code}\``);
     const known = responses[status];
@@ -160,6 +161,7 @@ function addRefusals(operation: Operation, own: readonly RefusalCode[], implied:
         ...described?.content,
         [PROBLEM_TYPE]: {
           schema: { allOf: [PROBLEM, { properties: { code: { enum: here } } }] },
+          example: first && problemOf({ code: first, facts: {} }),
         },
       },
     };

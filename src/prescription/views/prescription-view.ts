@@ -6,7 +6,7 @@ import { runOut } from '../run-out.js';
 
 export const quantity = z
   .strictObject({
-    unit: z.string().min(1).max(40).describe('UCUM, for example {tablet} or mL'),
+    unit: z.string().min(1).max(40).describe('UCUM, for example {tablet} or mL').meta({ example: '{tablet}' }),
     value: z
       .string()
       .max(20)
@@ -14,7 +14,8 @@ export const quantity = z
         /^\d{1,12}(\.\d{1,6})?$/,
         'must be a decimal number as text, with at most 12 digits before the point and 6 after it',
       )
-      .describe('a decimal number as text, for example "30" or "2.5"'),
+      .describe('a decimal number as text, for example "30" or "2.5"')
+      .meta({ example: '30' }),
   })
   .meta({ id: 'Quantity', title: 'Quantity' });
 
