@@ -35,7 +35,7 @@ export function addServiceCommands(program: Command, terminal: Terminal, done: D
     .addHelpText(
       'after',
       `
-Each demo has a new folder in DATA_DIR.
+Each demo has a new folder in DATA_DIR, and removes the folders of earlier demos that run no more.
 Where no Redis is found, root on Debian or Ubuntu gets one through apt-get; the demo says so first.`,
     )
     .action(async (options: DemoOptions) => done(await (await import('./service/demo.js')).runDemo(options, terminal)));

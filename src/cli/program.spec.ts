@@ -20,6 +20,11 @@ const COMMANDS = [
   'demo',
   'import',
   'admin first',
+  'admin create',
+  'admin list',
+  'admin reset',
+  'admin disable',
+  'admin enable',
   'log verify',
   'log export',
   'log vkey',
@@ -35,6 +40,12 @@ const COMMANDS = [
   'audit evidence',
   'witness run',
 ];
+const NONE = '/nowhere/none';
+const SELF = fileURLToPath(import.meta.url);
+/** Stands for a folder that may be written to. */
+const DIR = '<folder>';
+/** The example of the signed note's specification. */
+const VKEY = 'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW';
 const silent = { out: () => undefined, err: () => undefined } as unknown as Terminal;
 const ALL = commandsOf(buildProgram(silent, () => undefined)).map(({ words }) => words);
 
@@ -122,6 +133,50 @@ describe('rxledger', () => {
     expect(out).toBe('');
     expect(err).toMatch(expected);
     expect(err.split('\n')).toHaveLength(1);
+  });
+
+  it.each([
+    ['import', NONE],
+    ['import', SELF, NONE],
+    ['log', 'verify', NONE],
+    ['log', 'export', '--out', join(NONE, 'log.ndjson')],
+    ['log', 'restore', '--payloads', NONE],
+    ['log', 'restore', '--replica', NONE],
+    ['log', 'restore', '--replica', 'http://127.0.0.1:1', '--token', NONE],
+    ['keys', 'sign', NONE, '--key', NONE],
+    ['keys', 'sign', SELF, '--key', NONE],
+    ['audit', 'proof', NONE, '--vkey', VKEY],
+    ['audit', 'proof', SELF, '--policy', NONE],
+    ['audit', 'proof', SELF, '--vkey', VKEY, '--rotations', NONE],
+    ['audit', 'proof', SELF, '--vkey', VKEY, '--continued', NONE],
+    ['audit', 'proof', SELF, '--vkey', VKEY, '--actor-key', NONE],
+    ['audit', 'evidence', NONE, '--vkey', VKEY],
+    ['audit', 'evidence', SELF, '--policy', NONE],
+    ['audit', 'follow', 'http://127.0.0.1:1', '--dir', DIR, '--once', '--policy', NONE],
+    [
+      'audit',
+      'follow',
+      'http://127.0.0.1:1',
+      '--dir',
+      DIR,
+      '--once',
+      '--vkey',
+      VKEY,
+      '--client-id',
+      'x',
+      '--key',
+      NONE,
+    ],
+    ['witness', 'run', '--dir', DIR, '--name', 'w1.example', '--logs', NONE],
+  ])('says 3 to a file that is missing: %s %s %s %s %s %s', async (...args) => {
+    const there = { DATA_DIR: join(folder, 'there') };
+    await rx(['import', source], there);
+    const { code, err } = await rx(
+      args.map((arg) => (arg === DIR ? join(folder, 'auditor') : arg)),
+      there,
+    );
+    expect({ code, err }).toEqual({ code: 3, err: expect.not.stringMatching(/internal error/) });
+    expect(err).not.toMatch(/^\s+at /m);
   });
 
   it('imports, once, and tells what it refused', async () => {

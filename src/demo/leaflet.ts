@@ -66,6 +66,20 @@ export function conclude(transcript: Transcript, summary: Summary, report: Verif
   transcript.line(`  yourself: npx rxledger log verify ${shortened(summary.dataDir)}`);
 }
 
+/** @param names of organisations and patients, by id  @returns a head and a line for each sign-in, in columns */
+export function signInTable(signIns: readonly DemoSignIn[], names: ReadonlyMap<string, string>): string[] {
+  const width = Math.max(...signIns.map(({ password }) => password.length));
+  const row = (username: string, password: string, role: string) =>
+    `  ${username.padEnd(13)}${password.padEnd(width + 2)}${role}`;
+  return [
+    row('username', 'password', 'role'),
+    ...signIns.map(({ username, password, role, org, patient }) => {
+      const name = names.get(org ?? patient ?? '');
+      return row(username, password, name ? `${role}, ${name}` : role);
+    }),
+  ];
+}
+
 /** Address, sign-ins and a first request to try. */
 export function invite(
   transcript: Transcript,
@@ -74,18 +88,13 @@ export function invite(
   { pat, sam }: Cast,
 ): void {
   const names = new Map([...Object.values(DEMO_ORGANISATIONS), pat, sam].map(({ id, name }) => [id, name]));
-  const width = Math.max(...signIns.map(({ password }) => password.length));
-  const row = (username: string, password: string, role: string) =>
-    `  ${username.padEnd(13)}${password.padEnd(width + 2)}${role}`;
   transcript.line();
   transcript.line(`RxLedger serves this ledger on ${address}  (Ctrl-C ends it)`, 'bold');
   transcript.line(`  API page: ${address}${PAGE_PATH}`);
   transcript.line();
-  transcript.line(row('username', 'password', 'role'), 'dim');
-  for (const { username, password, role, org, patient } of signIns) {
-    const name = names.get(org ?? patient ?? '');
-    transcript.line(row(username, password, name ? `${role}, ${name}` : role));
-  }
+  const [head = '', ...rows] = signInTable(signIns, names);
+  transcript.line(head, 'dim');
+  for (const row of rows) transcript.line(row);
   const pharmacist = signIns.find(({ role }) => role === 'pharmacist');
   const credentials = JSON.stringify({ username: pharmacist?.username, password: pharmacist?.password });
   transcript.line();

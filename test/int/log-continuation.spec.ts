@@ -292,7 +292,9 @@ describe.each([
       return [before, next.vkey];
     });
     await setBack();
-    await expect(opened(config, () => Promise.resolve())).rejects.toThrow(/older key.*rxledger log restart/);
+    await expect(opened(config, () => Promise.resolve())).rejects.toThrow(
+      /older key.*rxledger log restore.*rxledger log restart/,
+    );
     const { said, oldKeys } = await goOn(config);
     expect(said).toMatchObject({ from: vkey, size: BEFORE, bothSigned: true, remembered: { size: BEFORE + 6 } });
     const files = [vkey, later].map((old) => `log.key.old-${old?.split('+')[1]}`);

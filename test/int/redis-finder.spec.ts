@@ -126,7 +126,7 @@ describe.skipIf(program.missing)('findRedis', () => {
 
   it('starts none where that is not wanted, but takes one that runs', async () => {
     const [port, own] = [await freePort(), await mkdtemp(join(tmpdir(), 'rxledger-finder-'))];
-    const search = { dataDir, log, standardPort: port, mayStart: false };
+    const search = { dataDir, log, standardPort: port, upTo: 'find' as const };
     await expect(findRedis(search)).rejects.toThrow(
       new RedisMissing(`No Redis found at redis://127.0.0.1:${port}: name one in REDIS_URL.`),
     );

@@ -41,9 +41,9 @@ export interface SignOptions extends CommonOptions {
  * meant; on a terminal it asks, unless `--yes` is given.
  */
 export async function runSign(file: string, { key, json, yes }: SignOptions, terminal: Terminal): Promise<ExitCode> {
-  const asked = statementIn(await contentOf(file), file);
   const seed = loadKey(dirname(key), basename(key));
   if (!seed) throw new EnvironmentError(`there is no key ${key}; \`rxledger keys new person\` makes one`);
+  const asked = statementIn(await contentOf(file), file);
   for (const line of shown(asked)) terminal.err(line);
   if (terminal.ask && !yes && !(await agrees(terminal.ask, 'Sign this statement?'))) {
     terminal.err('Nothing was signed.');

@@ -1,6 +1,6 @@
 import { createWriteStream } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
-import { finished } from 'node:stream/promises';
+import { pipeline } from 'node:stream/promises';
 import { once } from 'node:events';
 import { Config } from '../../config/config.js';
 import { dbOf } from '../../database/db.js';
@@ -53,25 +53,25 @@ async function* counted(
 async function writeFile(lines: AsyncGenerator<string>, path: string): Promise<number> {
   // An export that was cut off must not be taken for a whole one.
   const draft = `${path}.part`;
-  const stream = createWriteStream(draft, { mode: 0o600 });
+  let written = -1;
+  async function* text(): AsyncGenerator<string> {
+    for await (const line of lines) {
+      written += 1;
+      yield `${line}\n`;
+    }
+  }
   try {
-    const size = await write(lines, stream);
-    stream.end();
-    await finished(stream);
+    await pipeline(text, createWriteStream(draft, { mode: 0o600 }));
     await rename(draft, path);
-    return size;
+    return written;
   } catch (error) {
-    stream.destroy();
     await rm(draft, { force: true });
     throw error;
   }
 }
 
-async function write(lines: AsyncGenerator<string>, stream: NodeJS.WritableStream): Promise<number> {
-  let written = -1;
+async function write(lines: AsyncGenerator<string>, stream: NodeJS.WritableStream): Promise<void> {
   for await (const line of lines) {
-    written += 1;
     if (!stream.write(`${line}\n`)) await once(stream, 'drain');
   }
-  return written;
 }

@@ -36,8 +36,10 @@ export async function runRestore(options: RestoreOptions, terminal: Terminal): P
   const config = Config.parse(terminal.env);
   if (!config.postgresUrl && !existsSync(config.sqliteFile))
     throw new EnvironmentError(`there is no ledger at ${config.sqliteFile}`);
-  for (const file of options.payloads) if (!existsSync(file)) throw new EnvironmentError(`there is no ${file}`);
-  const sources = { replica: await filesOf(options), payloads: payloadsIn(options.payloads) };
+  const { payloads, token } = options;
+  for (const file of token === undefined ? payloads : [...payloads, token])
+    if (!existsSync(file)) throw new EnvironmentError(`there is no ${file}`);
+  const sources = { replica: await filesOf(options), payloads: payloadsIn(payloads) };
   const line = new ProgressLine(terminal, options);
   try {
     const restored = await restoreLog(config, new Clock(), CHAIN_MODELS, sources, {

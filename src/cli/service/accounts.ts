@@ -1,36 +1,160 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { CHAIN_MODELS } from '../../chain-models.js';
-import { Clock } from '../../time/clock.js';
 import { Config } from '../../config/config.js';
 import { Accounts } from '../../identity/accounts/accounts.js';
-import { newAccount } from '../../identity/people.js';
+import type { Made } from '../../identity/once.js';
+import { type Account, newAccount, type NewAccount } from '../../identity/people.js';
 import { openLedger } from '../../ledger/start/open-ledger.js';
-import { type CommonOptions, EXIT, type ExitCode, type Terminal, UsageError } from '../terminal.js';
+import { REFUSALS } from '../../refusals/refusals.js';
+import { Clock } from '../../time/clock.js';
+import { type CommonOptions, EnvironmentError, EXIT, type ExitCode, type Terminal, UsageError } from '../terminal.js';
 
 export interface FirstOptions extends CommonOptions {
   readonly name?: string;
 }
 
-/** `rxledger admin first <username>`: the first account of a new installation, with a random password said once. */
-export async function runFirst(
+export interface CreateOptions extends FirstOptions {
+  readonly role: NewAccount['role'];
+  /** Id of an organisation, for a prescriber or a pharmacist. */
+  readonly org?: string;
+  /** Id of a patient, for a patient. */
+  readonly patient?: string;
+}
+
+/** Accounts that are read at a time. */
+const PAGE = 200;
+
+/** `rxledger admin first <username>`: the first account of a new installation, with a random password shown once. */
+export function runFirst(username: string, options: FirstOptions, terminal: Terminal): Promise<ExitCode> {
+  return create(username, { ...options, role: 'administrator' }, terminal);
+}
+
+/** `rxledger admin create <username>`: an account of a person, with a random password shown once. */
+export function runCreate(username: string, options: CreateOptions, terminal: Terminal): Promise<ExitCode> {
+  mustExist(terminal);
+  return create(username, options, terminal);
+}
+
+async function create(
   username: string,
-  { name = username, json }: FirstOptions,
+  { name = username, role, org, patient, json }: CreateOptions,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const password = randomBytes(18).toString('base64url');
-  const account = newAccount.safeParse({ username, name, password, role: 'administrator' });
-  if (!account.success) throw new UsageError(`username ${account.error.issues[0]?.message ?? 'does not fit'}`);
-  const clock = new Clock();
-  const ledger = await openLedger(Config.parse(terminal.env), clock, CHAIN_MODELS);
-  try {
-    const made = await new Accounts(ledger.writer, ledger.reader, ledger.vault, clock).create(account.data);
-    if ('refusal' in made) {
-      terminal.err(`rxledger: ${made.refusal.code}`);
-      return EXIT.finding;
-    }
-    if (json) terminal.out(JSON.stringify({ id: made.ref, username: account.data.username, password }));
-    else terminal.out(`${account.data.username}  ${password}`);
+  const password = newPassword();
+  const place = { ...(org !== undefined && { org }), ...(patient !== undefined && { patient }) };
+  const account = newAccount.safeParse({ username, name, password, role, ...place });
+  if (!account.success) {
+    const { path, message } = account.error.issues[0] ?? { path: [], message: 'it does not fit' };
+    const which = path[0] === 'org' || path[0] === 'patient' ? `--${path[0]}` : path.join('.');
+    throw new UsageError(`${which === '' ? 'account' : which}: ${message}`);
+  }
+  return withAccounts(terminal, async (accounts) => {
+    const made = await accounts.create(account.data);
+    if ('refusal' in made) return refused(made, terminal);
+    shown({ id: made.ref, username: account.data.username, password }, json, terminal);
     return EXIT.ok;
+  });
+}
+
+/** `rxledger admin list`: people's accounts; never machines, and never a patient's name. */
+export function runList({ json }: CommonOptions, terminal: Terminal): Promise<ExitCode> {
+  mustExist(terminal);
+  return withAccounts(terminal, async (accounts) => {
+    const told: object[] = [];
+    let after: string | null = null;
+    for (;;) {
+      const page: Account[] = await accounts.list(after, PAGE);
+      for (const { name, ...account } of page) {
+        if (json) told.push({ ...account, name: account.patient === null ? name : null });
+        else terminal.out(inWords({ name, ...account }));
+      }
+      after = page.at(-1)?.id ?? null;
+      if (page.length < PAGE) break;
+    }
+    if (json) terminal.out(JSON.stringify({ accounts: told }));
+    return EXIT.ok;
+  });
+}
+
+function inWords({ id, username, name, role, org, patient, disabled }: Account): string {
+  const place = org === null ? '' : `  organisation ${org}`;
+  const who = patient === null ? `  ${JSON.stringify(name)}` : `  patient ${patient}`;
+  return `${username.padEnd(24)}${role.padEnd(15)}${id}${who}${place}${disabled ? '  DISABLED' : ''}`;
+}
+
+/** `rxledger admin reset <username>`: a new random password, shown once; a lock by failed sign-ins ends. */
+export function runReset(username: string, { json }: CommonOptions, terminal: Terminal): Promise<ExitCode> {
+  const password = newPassword();
+  return change(username, terminal, async (accounts, { id, username: known }) => {
+    const made = await accounts.resetPassword(id, password);
+    if ('ref' in made) shown({ id, username: known, password }, json, terminal);
+    return made;
+  });
+}
+
+/** `rxledger admin disable|enable <username>`: ends an account, or lifts that. */
+export function runSwitch(
+  how: 'disable' | 'enable',
+  username: string,
+  { json }: CommonOptions,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  return change(username, terminal, async (accounts, { id, username: known }) => {
+    const made = await (how === 'disable' ? accounts.disable(id) : accounts.enable(id));
+    const disabled = how === 'disable';
+    if ('ref' in made) {
+      if (json) terminal.out(JSON.stringify({ id, username: known, disabled }));
+      else terminal.out(`${known} is ${disabled ? 'disabled; its tokens stop within half a minute' : 'enabled'}`);
+    }
+    return made;
+  });
+}
+
+function change(
+  username: string,
+  terminal: Terminal,
+  work: (accounts: Accounts, account: Account) => Promise<Made>,
+): Promise<ExitCode> {
+  mustExist(terminal);
+  return withAccounts(terminal, async (accounts) => {
+    const account = await accounts.byUsername(username);
+    const made: Made = account
+      ? await work(accounts, account)
+      : { refusal: { code: 'identity.account-unknown', facts: {} } };
+    return 'refusal' in made ? refused(made, terminal) : EXIT.ok;
+  });
+}
+
+const newPassword = (): string => randomBytes(18).toString('base64url');
+
+function shown(
+  account: { readonly id: string; readonly username: string; readonly password: string },
+  json: boolean | undefined,
+  terminal: Terminal,
+): void {
+  terminal.out(json ? JSON.stringify(account) : `${account.username}  ${account.password}`);
+}
+
+function refused({ refusal: { code } }: Extract<Made, { refusal: unknown }>, terminal: Terminal): ExitCode {
+  const titles: Readonly<Record<string, { title: string }>> = REFUSALS;
+  terminal.err(`rxledger: ${titles[code]?.title ?? 'Refused'} (${code})`);
+  return EXIT.finding;
+}
+
+/** @throws {EnvironmentError} where `admin first` has not made a ledger yet */
+function mustExist({ env }: Terminal): void {
+  const { postgresUrl, sqliteFile } = Config.parse(env);
+  if (!postgresUrl && !existsSync(sqliteFile)) throw new EnvironmentError(`there is no ledger at ${sqliteFile}`);
+}
+
+async function withAccounts(terminal: Terminal, work: (accounts: Accounts) => Promise<ExitCode>): Promise<ExitCode> {
+  const clock = new Clock();
+  const ledger = await openLedger(Config.parse(terminal.env), clock, CHAIN_MODELS, (event, detail) =>
+    terminal.err(`${event} ${JSON.stringify(detail)}`),
+  );
+  try {
+    return await work(new Accounts(ledger.writer, ledger.reader, ledger.vault, clock));
   } finally {
     await ledger.close();
   }

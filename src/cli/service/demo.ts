@@ -1,4 +1,3 @@
-import { mkdir, mkdtemp } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -19,6 +18,7 @@ import type { VerifyReport } from '../../ledger/verify/report.js';
 import { type Service, serve } from '../../main.js';
 import { forgetQueues } from '../../queue/forget-queues.js';
 import { Queues } from '../../queue/queues.js';
+import { newDemoFolder } from './demo-folders.js';
 import { findRedis } from './redis-finder.js';
 import { Signals } from '../signals.js';
 import { type CommonOptions, EXIT, type ExitCode, type Terminal } from '../terminal.js';
@@ -28,7 +28,7 @@ export interface DemoOptions extends CommonOptions {
   readonly once?: boolean;
 }
 
-/** What the demo takes over of the caller's settings. Its ledger is always new, in SQLite, and for this machine only. */
+/** The caller's settings that the demo takes over. Its ledger is always new, in SQLite, and for this machine only. */
 const TAKEN_OVER = ['DATA_DIR', 'PORT', 'REDIS_URL', 'DEMO_PASSWORD', 'LOG_LEVEL'] as const;
 
 /**
@@ -38,8 +38,13 @@ const TAKEN_OVER = ['DATA_DIR', 'PORT', 'REDIS_URL', 'DEMO_PASSWORD', 'LOG_LEVEL
 export async function runDemo(options: DemoOptions, terminal: Terminal): Promise<ExitCode> {
   const taken = Object.fromEntries(TAKEN_OVER.map((name) => [name, terminal.env[name]]));
   const asked = Config.parse(taken);
-  const folder = await newFolder(asked.dataDir);
-  const redis = await findRedis({ url: asked.env.REDIS_URL, dataDir: folder, log: (line) => terminal.err(line) });
+  const folder = await newDemoFolder(asked.dataDir);
+  const redis = await findRedis({
+    url: asked.env.REDIS_URL,
+    dataDir: folder,
+    log: (line) => terminal.err(line),
+    upTo: 'install',
+  });
   try {
     const anyPort = !taken['PORT'] && (options.once || !(await isFree(asked.env.PORT)));
     const config = Config.parse({
@@ -96,7 +101,7 @@ async function demonstrate(config: Config, { once, json }: DemoOptions, terminal
   }
 }
 
-/** As `rxledger log verify <folder>` does it: read-only, while the service runs. */
+/** Verifies as `rxledger log verify <folder>` does: read-only, while the service runs. */
 async function verify({ dataDir }: Config, terminal: Terminal, progress: boolean): Promise<VerifyReport> {
   let said = '';
   await runVerify(dataDir, { json: true, progress }, { ...terminal, out: (line) => (said += line) });
@@ -126,11 +131,6 @@ async function summaryOf(
 }
 
 const told = ({ username, password, role }: Service['signIns'][number]) => ({ username, password, role });
-
-async function newFolder(dataDir: string): Promise<string> {
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
-  return mkdtemp(join(dataDir, `demo-${new Date().toISOString().slice(0, 10)}-`));
-}
 
 function isColoured({ stdout, env }: Terminal): boolean {
   return 'isTTY' in stdout && stdout.isTTY === true && !env['NO_COLOR'];

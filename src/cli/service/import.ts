@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { CHAIN_MODELS } from '../../chain-models.js';
 import { Clock } from '../../time/clock.js';
 import { Config } from '../../config/config.js';
@@ -6,7 +7,15 @@ import { IMPORT_REASONS } from '../../import/reasons.js';
 import { openLedger } from '../../ledger/start/open-ledger.js';
 import { isZone } from '../../time/legal-days.js';
 import { REFUSALS } from '../../refusals/refusals.js';
-import { type CommonOptions, EXIT, type ExitCode, ProgressLine, type Terminal, UsageError } from '../terminal.js';
+import {
+  type CommonOptions,
+  EnvironmentError,
+  EXIT,
+  type ExitCode,
+  ProgressLine,
+  type Terminal,
+  UsageError,
+} from '../terminal.js';
 
 export interface ImportCommandOptions extends CommonOptions {
   readonly zone: string;
@@ -22,6 +31,7 @@ export async function runImport(
   terminal: Terminal,
 ): Promise<ExitCode> {
   if (!isZone(options.zone)) throw new UsageError(`--zone: ${options.zone} is no IANA time zone`);
+  for (const file of files) if (!existsSync(file)) throw new EnvironmentError(`there is no ${file}`);
   const progress = new ProgressLine(terminal, options);
   const ledger = await openLedger(Config.parse(terminal.env), new Clock(), CHAIN_MODELS, (event, detail) =>
     terminal.err(`${event} ${JSON.stringify(detail)}`),

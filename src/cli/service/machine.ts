@@ -43,6 +43,16 @@ export function hasCode(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code;
 }
 
+/** Whether a process with this id runs, whoever owns it. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return hasCode(error, 'EPERM');
+  }
+}
+
 /**
  * A command line whose process the kernel ends when this process dies, kill -9 included
  * (`setpriv --pdeathsig`, util-linux). Where `setpriv` is missing the command is given back as it is.

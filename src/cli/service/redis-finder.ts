@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
 import { probingConnection } from '../../queue/redis.js';
-import { canInstall, freePort, hasCode, installPackages, type Say, tethered, which } from './machine.js';
+import { canInstall, freePort, installPackages, isAlive, type Say, tethered, which } from './machine.js';
 
 /** A Redis that queues can use, and how to let go of it: `stop` ends it only when it belongs to this process. */
 export interface FoundRedis {
@@ -20,22 +20,22 @@ export interface RedisSearch {
   /** `DATA_DIR`; a Redis of our own lives in its folder `redis`. */
   readonly dataDir: string;
   readonly log: Say;
-  /** False: only one that is named or found is taken; none is started or installed (default true). */
-  readonly mayStart?: boolean;
+  /** How far the search goes: take one that runs, else start one, else install it first (default `start`). */
+  readonly upTo?: 'find' | 'start' | 'install';
   /** Where an unnamed Redis is looked for. */
   readonly standardPort?: number;
 }
 
-/** No Redis is named, found or startable. The message says in one line what to install. */
+/** No Redis is named, found or startable. The message says in one line what to do. */
 export class RedisMissing extends Error {}
 
 /** BullMQ needs streams and Lua as of Redis 6. */
 const OLDEST_REDIS = 6;
 
 /**
- * The Redis of this process, in this order: the one that is named; the one that runs in this data folder;
- * one on the standard port that is fit for queues; a `redis-server` started as a child; the same after
- * installing it (root on Debian or Ubuntu). In production the operator sees to it: none is started.
+ * The Redis of this process, in this order: the one that is named; the one that runs in this data folder; one on the
+ * standard port that is fit for queues; a `redis-server` started as a child; the same after installing it (root on
+ * Debian or Ubuntu). Only the demo and tests install; in production none is started either.
  * @throws {RedisMissing} when there is none to be had.
  */
 export async function findRedis({
@@ -43,7 +43,7 @@ export async function findRedis({
   dataDir,
   log,
   standardPort = 6379,
-  mayStart = true,
+  upTo = 'start',
 }: RedisSearch): Promise<FoundRedis> {
   if (url) return { url, stop: async () => {} };
 
@@ -60,8 +60,10 @@ export async function findRedis({
     return { url: standard, stop: async () => {} };
   }
 
-  if (!mayStart) throw new RedisMissing(`No Redis found at ${standard}: name one in REDIS_URL.`);
-  return startIn(dir, which('redis-server') ?? (await install(log)), log);
+  if (upTo === 'find') throw new RedisMissing(`No Redis found at ${standard}: name one in REDIS_URL.`);
+  const binary = which('redis-server') ?? (upTo === 'install' ? await install(log) : null);
+  if (binary === null) throw new RedisMissing(MISSING);
+  return startIn(dir, binary, log);
 }
 
 /** What this process needs to know about a Redis that an earlier or another process of this data folder started. */
@@ -114,17 +116,19 @@ async function startIn(dir: string, binary: string, log: Say): Promise<FoundRedi
   };
 }
 
+const MISSING =
+  'No Redis found: install redis-server 6 or later (Debian, Ubuntu: apt-get install redis-server), or name one in REDIS_URL.';
+
 async function install(log: Say): Promise<string> {
-  const help = 'No Redis found: install redis-server (6 or later), or name one in REDIS_URL.';
-  if (!canInstall()) throw new RedisMissing(help);
-  log('No Redis found: installing Debian package redis-server (its service is not started).');
+  if (!canInstall()) throw new RedisMissing(MISSING);
+  log('No Redis found: installing one with `apt-get install redis-server`. Its service is not started.');
   try {
     await installPackages(['redis-server']);
   } catch (error) {
-    throw new RedisMissing(`${help} (${error instanceof Error ? error.message : 'the installation failed'})`);
+    throw new RedisMissing(`${MISSING} (${error instanceof Error ? error.message : 'the installation failed'})`);
   }
   const binary = which('redis-server');
-  if (!binary) throw new RedisMissing(help);
+  if (!binary) throw new RedisMissing(MISSING);
   return binary;
 }
 
@@ -237,13 +241,4 @@ async function readServer(dir: string): Promise<Server | null> {
 
 function writeServer(dir: string, server: Server): Promise<void> {
   return writeFile(serverFile(dir), JSON.stringify(server), { mode: 0o600 });
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return hasCode(error, 'EPERM');
-  }
 }

@@ -59,34 +59,66 @@ export class Accounts {
 
   /** Ends an account: it cannot sign in, and its tokens stop within half a minute. Twice is as good as once. */
   disable(id: string, request?: Idempotency): Promise<Made> {
+    return this.change(id, request, 'disabled = 1');
+  }
+
+  /** Lifts {@link disable}. Twice is as good as once. */
+  enable(id: string): Promise<Made> {
+    return this.change(id, undefined, 'disabled = 0');
+  }
+
+  /** Replaces a person's password and ends the lock of failed sign-ins. Tokens that are out end by themselves. */
+  async resetPassword(id: string, password: string): Promise<Made> {
+    return this.change(id, undefined, 'password = ?, failed = 0, locked_until = NULL', [await hashPassword(password)]);
+  }
+
+  private change(id: string, request: Idempotency | undefined, set: string, values: string[] = []): Promise<Made> {
     return sideJob(this.writer, (db) =>
       once(db, this.vault, request, this.clock.now(), async () => {
         const [known] = await db.query(`SELECT a.id FROM ${LIVING_ACCOUNT} WHERE a.id = ?`, [id]);
         if (!known) return { refusal: { code: 'identity.account-unknown', facts: {} } };
-        await db.query('UPDATE account SET disabled = 1 WHERE id = ?', [id]);
+        await db.query(`UPDATE account SET ${set} WHERE id = ?`, [...values, id]);
         return { ref: id };
       }),
     );
   }
 
   async find(id: string): Promise<Account | null> {
+    const [found] = await this.select('a.id = ?', [id]);
+    return found ?? null;
+  }
+
+  /** A person's account by user name; never a machine's. */
+  async byUsername(username: string): Promise<Account | null> {
+    const [found] = await this.select('a.username_index = ? AND a.password IS NOT NULL', [
+      usernameIndex(this.vault, username.toLowerCase()),
+    ]);
+    return found ?? null;
+  }
+
+  /** People's accounts, disabled ones too, by id. @param after the last id of the previous page */
+  list(after: string | null, limit: number): Promise<Account[]> {
+    return this.select('a.id > ? AND a.password IS NOT NULL ORDER BY a.id LIMIT ?', [after ?? '', limit]);
+  }
+
+  private async select(where: string, values: (string | number | Buffer)[]): Promise<Account[]> {
     // With its key at once: a patient who is erased in between has none any more.
-    const [row] = await this.reader.db.query<AccountRow>(
+    const rows = await this.reader.db.query<AccountRow>(
       `SELECT a.id, a.username, a.name, a.role, a.org, a.patient, a.disabled, s.num, s.id AS subject, s.kek, s.wrapped_key
-       FROM ${LIVING_ACCOUNT} WHERE a.id = ?`,
-      [id],
+       FROM ${LIVING_ACCOUNT} WHERE ${where}`,
+      values,
     );
-    if (!row) return null;
-    const { num, subject, kek, wrapped_key, ...account } = row;
-    // Nor is the key kept in memory then.
-    const key =
-      this.vault.subjects.byId(subject) ?? this.vault.unwrapSubjectKey({ num, id: subject, kek, wrapped_key });
-    return {
-      ...account,
-      username: this.vault.open(key, row.id, 'username', row.username),
-      name: this.vault.open(key, row.id, 'name', row.name),
-      disabled: row.disabled !== 0,
-    };
+    return rows.map(({ num, subject, kek, wrapped_key, ...account }) => {
+      // The key of an erased patient is not kept in memory either.
+      const key =
+        this.vault.subjects.byId(subject) ?? this.vault.unwrapSubjectKey({ num, id: subject, kek, wrapped_key });
+      return {
+        ...account,
+        username: this.vault.open(key, account.id, 'username', account.username),
+        name: this.vault.open(key, account.id, 'name', account.name),
+        disabled: account.disabled !== 0,
+      };
+    });
   }
 
   async isActive(id: string): Promise<boolean> {
