@@ -87,7 +87,12 @@ export interface ChainModel<S = unknown> {
   /** Types of events that the server adds unsigned, in the same command and name, each with those beside one of which it does. */
   readonly consequences?: Readonly<Record<string, readonly string[]>>;
   evolve(state: S | null, event: LedgerEvent): S;
-  /** All read-model rows of this state. The writer stores those that changed. Rows are never taken back: express an end as a column. */
+  /**
+   * All read-model rows of this state. The writer stores those that changed. Rows are never taken back: express an end
+   * as a column. A row that a later state does not give any more stays as the last state that gave it left it. Such a row
+   * MUST NOT depend on the subject, and may leave only with an event that was recorded later than the one that changed
+   * it last: the writer compares states batch by batch, and a batch has one instant.
+   */
   rows(state: S, numbers: ChainNumbers): readonly Row[];
   /** All outside names of this state. A name once given stays. */
   names(state: S): readonly OutsideName[];

@@ -11,10 +11,10 @@ export function patientIdentifier({ system, value }: Identifier): OutsideName {
 
 export const patientModel: ChainModel<Patient> = {
   kind: 'patient',
-  // 2: discrepancies have reporters. 3: clearances, holds. 4: recent reads.
-  stateVersion: 4,
+  // 2: discrepancies have reporters. 3: clearances, holds. 4: recent reads. 5: resolved discrepancies leave.
+  stateVersion: 5,
   // 2: an index for counting open discrepancies.
-  rowsVersion: 2,
+  rowsVersion: 3,
   readModels: [patientRow, discrepancyRow, discrepancyOrg],
   evolve: evolvePatient,
   rows: (patient, { chain }) => [
@@ -22,26 +22,22 @@ export const patientModel: ChainModel<Patient> = {
       ? []
       : [{ table: 'patient_row', values: { chain, enrolled_at: Date.parse(patient.enrolledAt) } }]),
     ...patient.discrepancies.flatMap(
-      ({ id, chain: about, class: kind, status, side, openedAt, resolvedAt, ...told }) => [
-        {
-          table: 'discrepancy_row',
-          values: {
-            chain,
-            id,
-            about,
-            class: kind,
-            status,
-            side,
-            opened_at: Date.parse(openedAt),
-            resolved_at: resolvedAt === null ? null : Date.parse(resolvedAt),
+      ({ id, chain: about, class: kind, side, status, seq, openedAt, resolvedAt, ...told }) => {
+        const { resolution } = told;
+        const opened_at = Date.parse(openedAt);
+        const resolved_at = resolvedAt === null ? null : Date.parse(resolvedAt);
+        return [
+          {
+            table: 'discrepancy_row',
+            values: { chain, id, about, class: kind, status, side, opened_at, resolved_at, resolution },
           },
-        },
-        // Whoever finds it in their list; how much of it they see, the state says.
-        ...[...told.orgs, ...told.reporters.map(({ org }) => org)].map((org) => ({
-          table: 'discrepancy_org',
-          values: { chain, id, org },
-        })),
-      ],
+          // Whoever finds it in their list; how much of it they see, the state and the event say.
+          ...[...told.orgs, ...told.reporters.map(({ org }) => org)].map((org) => ({
+            table: 'discrepancy_org',
+            values: { chain, id, org, status, seq, opened_at, resolved_at, resolution },
+          })),
+        ];
+      },
     ),
   ],
   names: (patient) => patient.identifiers.map(patientIdentifier),

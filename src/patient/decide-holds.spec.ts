@@ -33,6 +33,7 @@ const patient = (...holds: Hold[]): Patient => ({
   clearances: [],
   holds,
   reads: [],
+  discrepanciesLeft: 0,
 });
 const provisional: Patient = { ...patient(), enrolledAt: null };
 const codeOf = (answer: object | null): string =>

@@ -151,6 +151,8 @@ const ROWS: [name: string, given: Step[], when: Step, then: string | string[]][]
   ['resolved by the worker', open, resolve('a', SYSTEM), 'access.forbidden'],
 ];
 
+const minutesLater = (minutes: number): string => new Date(Date.parse(NOON) + minutes * 60_000).toISOString();
+
 describe('a patient chain', () => {
   it.each(ROWS)('%s', (_, before, when, then) => {
     const told = tell(given(...before), when);
@@ -182,7 +184,7 @@ describe('a patient chain', () => {
   it('a discrepancy comes, goes and comes back; who once saw it still does', () => {
     const [id, at] = ['a', '2026-01-16T17:00:00.000Z'];
     expect(stateOf(...open).discrepancies).toEqual([
-      { ...found(id), status: 'open', openedAt: NOON, resolvedAt: null, resolution: null },
+      { ...found(id), status: 'open', seq: 1, openedAt: NOON, resolvedAt: null, resolution: null },
     ]);
     expect(stateOf(...gone).discrepancies).toMatchObject([
       { status: 'resolved', resolvedAt: NOON, resolution: 'gone' },
@@ -209,15 +211,33 @@ describe('a patient chain', () => {
     ]);
   });
 
+  it('resolved discrepancies leave the state after a hundred, earliest first, open ones never', () => {
+    const ids = Array.from({ length: 105 }, (_, n) => `d${n}`);
+    const opened = [enrol(), reconcile({ opened: ['still-open', ...ids].map((id) => found(id)) })];
+    const all = stateOf(...opened, ...ids.map((id, n) => reconcile({ gone: [id] }, SYSTEM, minutesLater(n))));
+    expect(all.discrepanciesLeft).toBe(5);
+    expect(all.discrepancies.map(({ id }) => id)).toEqual(['still-open', ...ids.slice(5)]);
+    // At one instant nothing leaves that was resolved at that instant: its row does not say so yet.
+    const atOnce = stateOf(...opened, reconcile({ gone: ids }));
+    expect([atOnce.discrepanciesLeft, atOnce.discrepancies.length]).toEqual([0, 106]);
+    const next = stateOf(
+      ...opened,
+      reconcile({ gone: ids }),
+      reconcile({ opened: [found('x')] }, SYSTEM, minutesLater(1)),
+    );
+    expect([next.discrepanciesLeft, next.discrepancies.length]).toEqual([5, 102]);
+  });
+
   it('rows and names', () => {
     const patient = stateOf(...open, resolve('a', DOCTOR, 'rejected'));
     const at = Date.parse(NOON);
+    const listed = { status: 'resolved', opened_at: at, resolved_at: at, resolution: 'rejected' };
     const about = { chain: 5, id: 'a', about: 'rx', class: 'D07', side: 'both' };
     expect(patientModel.rows(patient, { chain: 5, subject: 5 })).toEqual([
       { table: 'patient_row', values: { chain: 5, enrolled_at: at } },
-      { table: 'discrepancy_row', values: { ...about, status: 'resolved', opened_at: at, resolved_at: at } },
-      { table: 'discrepancy_org', values: { chain: 5, id: 'a', org: 'practice' } },
-      { table: 'discrepancy_org', values: { chain: 5, id: 'a', org: 'pharmacy-a' } },
+      { table: 'discrepancy_row', values: { ...about, ...listed } },
+      { table: 'discrepancy_org', values: { chain: 5, id: 'a', org: 'practice', seq: 1, ...listed } },
+      { table: 'discrepancy_org', values: { chain: 5, id: 'a', org: 'pharmacy-a', seq: 1, ...listed } },
     ]);
     expect(patientModel.names(patient)).toEqual([{ domain: 'patient-identifier', parts: ['urn:mrn', '7'] }]);
   });

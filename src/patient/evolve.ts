@@ -2,7 +2,7 @@
 import type { LedgerEvent } from '../ledger/core/record/event.js';
 import { unhandled } from '../prescription/evolve-supply.js';
 import { withReads } from './recent-reads.js';
-import type { Patient, PatientEvent, Reporter } from './state.js';
+import { MOST_RESOLVED, type Patient, type PatientEvent, type Reporter } from './state.js';
 
 /** Every type and version that a patient chain may have; a compile error here means one was forgotten. */
 const PATIENT_EVENTS: Readonly<Record<PatientEvent['type'], true>> = {
@@ -60,21 +60,20 @@ export function evolvePatient(before: Patient | null, event: LedgerEvent): Patie
         orgs,
         reporters,
         status: 'open' as const,
+        seq: event.seq,
         openedAt,
         resolvedAt: null,
         resolution: null,
       };
-      return { ...state, discrepancies: [...others, opened] };
+      return withoutOldest({ ...state, discrepancies: [...others, opened] }, event.recordedAt);
     }
     case 'discrepancy.resolved/1': {
       const { id, resolution } = event.data;
       const resolvedAt = event.recordedAt;
-      return {
-        ...state,
-        discrepancies: state.discrepancies.map((discrepancy) =>
-          discrepancy.id === id ? { ...discrepancy, status: 'resolved', resolvedAt, resolution } : discrepancy,
-        ),
-      };
+      const discrepancies = state.discrepancies.map((discrepancy) =>
+        discrepancy.id === id ? { ...discrepancy, status: 'resolved' as const, resolvedAt, resolution } : discrepancy,
+      );
+      return withoutOldest({ ...state, discrepancies }, resolvedAt);
     }
     case 'hold.placed/1':
       return { ...state, holds: [...state.holds, { ...event.data, placedAt: event.recordedAt, releasedAt: null }] };
@@ -87,6 +86,29 @@ export function evolvePatient(before: Patient | null, event: LedgerEvent): Patie
     default:
       return unhandled(event);
   }
+}
+
+/**
+ * The resolved ones that are too many leave, earliest first. One leaves only with an event of a later instant than its
+ * resolution: by then its row says that it is resolved.
+ */
+function withoutOldest(state: Patient, recordedAt: string): Patient {
+  const resolved = state.discrepancies.flatMap(({ id, resolvedAt }) =>
+    resolvedAt === null ? [] : [{ id, resolvedAt }],
+  );
+  if (resolved.length <= MOST_RESOLVED) return state;
+  const leaving = new Set(
+    resolved
+      .toSorted((a, b) => Date.parse(a.resolvedAt) - Date.parse(b.resolvedAt))
+      .slice(0, resolved.length - MOST_RESOLVED)
+      .filter(({ resolvedAt }) => resolvedAt < recordedAt)
+      .map(({ id }) => id),
+  );
+  return {
+    ...state,
+    discrepancies: state.discrepancies.filter(({ id }) => !leaving.has(id)),
+    discrepanciesLeft: state.discrepanciesLeft + leaving.size,
+  };
 }
 
 /** Each once, and none that may see all of it. */
@@ -105,6 +127,7 @@ function provisional(id: string): Patient {
     identifiers: [],
     address: null,
     discrepancies: [],
+    discrepanciesLeft: 0,
     grants: [],
     clearances: [],
     holds: [],

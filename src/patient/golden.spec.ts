@@ -25,6 +25,7 @@ const FOUND = {
     dispensed: '70.5',
     unit: '{tablet}',
   },
+  seq: 0,
   openedAt: '2026-01-21T20:00:01.000Z',
 };
 
@@ -71,6 +72,7 @@ describe('patients told by golden payloads', () => {
           releasedAt: '2026-03-01T10:00:00.000Z',
         },
       ],
+      discrepanciesLeft: 0,
       reads: [
         {
           reader: 'a5e0c3d2-1b4f-4e6d-9c8b-7a6f5e4d3c02',
@@ -78,7 +80,9 @@ describe('patients told by golden payloads', () => {
           chains: ['7c1f0b64-2d3a-4c5e-8f6a-9b0c1d2e3f02'],
         },
       ],
-      discrepancies: [{ ...FOUND, status: 'resolved', resolvedAt: '2026-01-22T09:00:00.000Z', resolution: 'accepted' }],
+      discrepancies: [
+        { ...FOUND, seq: 5, status: 'resolved', resolvedAt: '2026-01-22T09:00:00.000Z', resolution: 'accepted' },
+      ],
     });
   });
 

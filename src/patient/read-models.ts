@@ -20,6 +20,7 @@ export const discrepancyRow = new EntitySchema({
     side: text,
     opened_at: bigint,
     resolved_at: nullable(bigint),
+    resolution: nullable(text),
   },
   indices: [
     { name: 'discrepancy_row_about', columns: ['about'] },
@@ -28,9 +29,24 @@ export const discrepancyRow = new EntitySchema({
   ],
 });
 
-/** Organisations that find a discrepancy in their list. */
+/**
+ * Organisations that find a discrepancy in their list, with what the list is sorted and filtered by. `seq`: position on
+ * the patient's chain of the event that opened it. What is evidence stands in that event alone.
+ */
 export const discrepancyOrg = new EntitySchema({
   name: 'discrepancy_org',
-  columns: { chain: key(bigint), id: key(text), org: key(text) },
-  indices: [{ name: 'discrepancy_org_org', columns: ['org', 'chain', 'id'] }],
+  columns: {
+    chain: key(bigint),
+    id: key(text),
+    org: key(text),
+    status: text,
+    seq: bigint,
+    opened_at: bigint,
+    resolved_at: nullable(bigint),
+    resolution: nullable(text),
+  },
+  indices: [
+    { name: 'discrepancy_org_opened', columns: ['org', 'opened_at', 'chain', 'id'] },
+    { name: 'discrepancy_org_status', columns: ['org', 'status', 'opened_at', 'chain', 'id'] },
+  ],
 });

@@ -136,8 +136,13 @@ export type PatientEvent =
   | HoldPlaced
   | HoldReleased;
 
+/** Resolved discrepancies that stay in the state. Older ones leave it, so that it does not grow for ever. */
+export const MOST_RESOLVED = 100;
+
 export type DiscrepancyState = Discrepancy & {
   status: 'open' | 'resolved';
+  /** Position on the patient's chain of the event that opened it. */
+  seq: number;
   openedAt: string;
   resolvedAt: string | null;
   resolution: DiscrepancyResolved['data']['resolution'] | null;
@@ -151,7 +156,10 @@ export type Patient = {
   birthDate: string | null;
   identifiers: Identifier[];
   address: string | null;
+  /** All that are open, and the latest that were resolved: see {@link MOST_RESOLVED}. */
   discrepancies: DiscrepancyState[];
+  /** How many resolved ones have left the state. The read models keep them. */
+  discrepanciesLeft: number;
   /** Break-glass grants that may still run. */
   grants: { actor: string; until: string }[];
   /** What auditors may have, while it may still run. */

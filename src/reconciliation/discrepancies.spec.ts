@@ -340,6 +340,7 @@ describe('the same facts in any order', () => {
         const opened = find(before).map((found) => ({
           ...found,
           status: 'open' as const,
+          seq: 1,
           openedAt: '2026-03-01T00:00:00.000Z',
           resolvedAt: null,
           resolution: null,
@@ -357,7 +358,7 @@ describe('diff', () => {
   const [found] = find(book(supply('s', [dispense('d1')])));
   if (found === undefined) throw new Error('the fixture shows no discrepancy');
   const known = (status: 'open' | 'resolved', resolution: 'gone' | 'accepted' | null) => ({
-    discrepancies: [{ ...found, status, openedAt: '', resolvedAt: null, resolution }],
+    discrepancies: [{ ...found, status, seq: 1, openedAt: '', resolvedAt: null, resolution }],
   });
 
   it('opens what is not known', () => {
@@ -365,6 +366,8 @@ describe('diff', () => {
   });
   it('lets a person’s word stand while the evidence is the same', () => {
     expect(diff([found], known('resolved', 'accepted'))).toEqual({ open: [], gone: [] });
+    // Also when it has left the patient's state since.
+    expect(diff([found], { discrepancies: [] }, new Set([found.id]))).toEqual({ open: [], gone: [] });
   });
   it('opens again what was gone and shows again', () => {
     expect(diff([found], known('resolved', 'gone'))).toEqual({ open: [found], gone: [] });

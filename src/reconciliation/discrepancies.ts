@@ -38,14 +38,20 @@ export type Difference = {
  * resolved for as long as the evidence is the same (other evidence has another id); what was `gone`
  * and shows again is opened again.
  * @param patient null when the patient chain does not exist yet
+ * @param settled ids that a person has resolved and that have left the patient's state since
  */
-export function diff(found: readonly Discrepancy[], patient: Pick<Patient, 'discrepancies'> | null): Difference {
+export function diff(
+  found: readonly Discrepancy[],
+  patient: Pick<Patient, 'discrepancies'> | null,
+  settled: ReadonlySet<string> = new Set(),
+): Difference {
   const known = new Map(patient?.discrepancies.map((discrepancy) => [discrepancy.id, discrepancy]));
   const shown = new Set(found.map((discrepancy) => discrepancy.id));
   return {
     open: found.filter(({ id }) => {
       const state = known.get(id);
-      return state === undefined || (state.status === 'resolved' && state.resolution === 'gone');
+      if (state === undefined) return !settled.has(id);
+      return state.status === 'resolved' && state.resolution === 'gone';
     }),
     gone: [...known.values()].filter(({ id, status }) => status === 'open' && !shown.has(id)).map(({ id }) => id),
   };

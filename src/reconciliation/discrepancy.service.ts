@@ -10,7 +10,8 @@ import { may } from '../identity/guard/policy.js';
 import { AccessLog } from '../patient/access-log.js';
 import { decideResolve, type ResolveDiscrepancy } from '../patient/decide.js';
 import { patientModel } from '../patient/chain-model.js';
-import type { Discrepancy, DiscrepancyState, Patient } from '../patient/state.js';
+import { isPatientEvent } from '../patient/evolve.js';
+import type { Discrepancy, DiscrepancyOpened, DiscrepancyState, Patient } from '../patient/state.js';
 
 /** A discrepancy as one organisation sees it. */
 export type DiscrepancyView = {
@@ -33,12 +34,24 @@ export type DiscrepancyPage = { items: DiscrepancyView[]; next: string | null };
 
 export type ListDiscrepancies = {
   readonly status?: DiscrepancyState['status'];
-  /** `next` of the page before. */
+  /** `next` of the previous page. */
   readonly after?: string;
   readonly limit: number;
 };
 
-type Found = { chain: number; id: string; opened_at: number };
+type Found = {
+  chain: number;
+  id: string;
+  status: DiscrepancyState['status'];
+  opened_at: number;
+  resolved_at: number | null;
+  resolution: DiscrepancyState['resolution'];
+  about: string;
+  class: Discrepancy['class'];
+  side: Discrepancy['side'];
+  /** Log index of the event that opened it. */
+  idx: number;
+};
 
 @Injectable()
 export class DiscrepancyService {
@@ -54,23 +67,51 @@ export class DiscrepancyService {
     if (org === null || !may(actor.role, 'discrepancy.list', ['concerned'])) return { items: [], next: null };
     const position = after === undefined ? null : parsePosition(after);
     const found = await this.reader.db.query<Found>(
-      `SELECT d.chain, d.id, d.opened_at FROM discrepancy_org o JOIN discrepancy_row d ON d.chain = o.chain AND d.id = o.id
-       WHERE o.org = ? ${status === undefined ? '' : 'AND d.status = ?'}
-         ${position === null ? '' : 'AND (d.opened_at, d.chain, d.id) < (?, ?, ?)'}
-       ORDER BY d.opened_at DESC, d.chain DESC, d.id DESC LIMIT ?`,
+      `SELECT o.chain, o.id, o.status, o.opened_at, o.resolved_at, o.resolution, d.about, d.class, d.side, e.idx
+       FROM discrepancy_org o JOIN discrepancy_row d ON d.chain = o.chain AND d.id = o.id
+       JOIN entry e ON e.chain = o.chain AND e.seq = o.seq
+       WHERE o.org = ? ${status === undefined ? '' : 'AND o.status = ?'}
+         ${position === null ? '' : 'AND (o.opened_at, o.chain, o.id) < (?, ?, ?)'}
+       ORDER BY o.opened_at DESC, o.chain DESC, o.id DESC LIMIT ?`,
       [org, ...(status === undefined ? [] : [status]), ...(position ?? []), limit],
     );
     const chains = await this.reader.chains([...new Set(found.map(({ chain }) => chain))], patientModel);
     const patients = new Map(chains.map(({ number, state }) => [number, state]));
-    const items = found.flatMap(({ chain, id }) => {
-      const patient = patients.get(chain);
-      const view = patient && viewOf(patient, id, org);
+    const past = await this.past(found.filter(({ chain, id }) => !isInState(patients.get(chain), id, org)));
+    const items = found.flatMap((row) => {
+      const patient = patients.get(row.chain);
+      if (!patient) return [];
+      const event = past.get(row.idx);
+      const view = viewOf(patient, row.id, org) ?? (event ? viewOfPast(row, event, org) : null);
       if (!view) return [];
       this.accessLog.record(actor, 'discrepancy.list', patient.id, [view.about]);
       return [view];
     });
     const last = found.length === limit ? found.at(-1) : undefined;
     return { items, next: last ? `${last.opened_at}.${last.chain}.${last.id}` : null };
+  }
+
+  /** By log index, the events that opened what has left its patient's state since. */
+  private async past(rows: readonly Found[]): Promise<Map<number, DiscrepancyOpened>> {
+    const events = await this.reader.eventsAt(
+      rows.map(({ idx }) => idx),
+      [...new Set(rows.map(({ chain }) => chain))],
+    );
+    return new Map(
+      events.flatMap((event) =>
+        isPatientEvent(event) && event.type === 'discrepancy.opened/1' ? [[event.index, event] as const] : [],
+      ),
+    );
+  }
+
+  /** What became of one that has left its patient's state; null when the actor's organisation finds none in its list. */
+  private async pastResolution({ org }: Actor, patient: string, id: string): Promise<string | null> {
+    const [row] = await this.reader.db.query<{ resolution: string | null }>(
+      `SELECT o.resolution FROM chain c JOIN discrepancy_org o ON o.chain = c.num
+       WHERE c.id = ? AND o.id = ? AND o.org = ? AND o.status = 'resolved'`,
+      [patient, id, org],
+    );
+    return row?.resolution ?? null;
   }
 
   /** What a person of a side that it concerns says became of it. */
@@ -81,8 +122,11 @@ export class DiscrepancyService {
       );
     } catch (error) {
       // Whether there is such a patient is nobody's business whom it does not concern.
-      if (error instanceof RefusalException && error.refusal.code === AS_IF_ABSENT.code)
-        throw new RefusalException({ code: 'discrepancy.unknown', facts: {} });
+      const code = error instanceof RefusalException ? error.refusal.code : null;
+      if (code === AS_IF_ABSENT.code) throw new RefusalException({ code: 'discrepancy.unknown', facts: {} });
+      const resolution =
+        code === 'discrepancy.unknown' ? await this.pastResolution(by.actor, patient, command.id) : null;
+      if (resolution) throw new RefusalException({ code: 'discrepancy.already-resolved', facts: { resolution } });
       throw error;
     }
   }
@@ -98,6 +142,22 @@ export function viewOf(patient: Patient, id: string, org: string): DiscrepancyVi
   const own = found.reporters.find((reporter) => reporter.org === org);
   return own ? { ...seen, patient: null, evidence: { dispenses: own.dispenses } } : null;
 }
+
+const isInState = (patient: Patient | undefined, id: string, org: string): boolean =>
+  patient !== undefined && viewOf(patient, id, org) !== null;
+
+/** The same of one that has left the patient's state: from its row and the event that opened it. */
+function viewOfPast(row: Found, { chain, data }: DiscrepancyOpened, org: string): DiscrepancyView {
+  const { id, about, class: kind, side, status, resolution } = row;
+  const resolvedAt = row.resolved_at === null ? null : instant(row.resolved_at);
+  const seen = { id, about, class: kind, side, status, openedAt: instant(row.opened_at), resolvedAt, resolution };
+  if (data.orgs.includes(org)) return { ...seen, patient: chain, evidence: data.evidence };
+  const own = data.reporters?.find((reporter) => reporter.org === org);
+  // Whom an earlier opening named keeps the row, without what the later one compared.
+  return { ...seen, patient: null, evidence: own ? { dispenses: own.dispenses } : {} };
+}
+
+const instant = (at: number): string => new Date(at).toISOString();
 
 /** `<opened at>.<chain number>.<id>`; a position that is none starts at the beginning. */
 export const POSITION = /^(\d{1,15})\.(\d{1,15})\.(.{1,60})$/;

@@ -4,10 +4,10 @@ import { Config } from '../config/config.js';
 import { inPages, placeholders } from '../database/db.js';
 import { type ChainView, LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
-import { type ChainRef, type Decision, SYSTEM, type View } from '../ledger/model.js';
+import { accept, type ChainRef, type Decision, SYSTEM, type View } from '../ledger/model.js';
 import { decideReconcile } from '../patient/decide.js';
 import { patientModel } from '../patient/chain-model.js';
-import type { Patient } from '../patient/state.js';
+import type { Discrepancy, Patient } from '../patient/state.js';
 import { prescriptionModel, supplyModel } from '../prescription/chain-models.js';
 import type { Prescription, Supply } from '../prescription/state.js';
 import type { Book } from './book.js';
@@ -19,6 +19,16 @@ type Loaded = {
   readonly prescriptions: readonly ChainView<Prescription>[];
   readonly supplies: readonly ChainView<Supply>[];
 };
+
+/** What has left the patient's state, as far as a book concerns it. */
+interface Past {
+  /** How many had left when it was asked. */
+  readonly left: number;
+  /** Ids that were asked about. */
+  readonly asked: ReadonlySet<string>;
+  /** Those of them that a person has resolved. */
+  readonly settled: ReadonlySet<string>;
+}
 
 /**
  * Judges a subject's book and records what changed on the subject's patient chain. Running it twice, or in
@@ -71,12 +81,33 @@ export class Reconciler {
       prescriptions: loaded.prescriptions.map(({ state }) => state),
       supplies: loaded.supplies.map(({ state }) => state),
     };
-    const { open, gone } = diff(findDiscrepancies(book, this.clock.now(), this.settings), patient?.state ?? null);
-    if (open.length > 0 || gone.length > 0) await this.record(owner.id, loaded);
+    const found = findDiscrepancies(book, this.clock.now(), this.settings);
+    const past = await this.past(patient, found);
+    const { open, gone } = diff(found, patient?.state ?? null, past.settled);
+    if ((open.length > 0 || gone.length > 0) && !(await this.record(owner.id, loaded, past)))
+      return this.judge(subject);
     return marks;
   }
 
-  private async record(owner: string, { prescriptions, supplies }: Loaded): Promise<void> {
+  /** Asked after the state was read: rows may know of more that has left it, never of less. */
+  private async past(patient: ChainView<Patient> | null, found: readonly Discrepancy[]): Promise<Past> {
+    const left = patient?.state.discrepanciesLeft ?? 0;
+    if (!patient || left === 0) return { left, asked: new Set(), settled: new Set() };
+    const known = new Set(patient.state.discrepancies.map(({ id }) => id));
+    const asked = found.map(({ id }) => id).filter((id) => !known.has(id));
+    const rows = await inPages(asked, (page) =>
+      this.reader.db.query<{ id: string }>(
+        `SELECT id FROM discrepancy_row WHERE chain = ? AND id IN ${placeholders(page)}
+           AND status = 'resolved' AND resolution <> 'gone'`,
+        [patient.number, ...page],
+      ),
+    );
+    return { left, asked: new Set(asked), settled: new Set(rows.map(({ id }) => id)) };
+  }
+
+  /** @returns false when more has left the patient's state meanwhile: then the book is to be judged again */
+  private async record(owner: string, { prescriptions, supplies }: Loaded, past: Past): Promise<boolean> {
+    let current = true;
     const patient: ChainRef = { id: owner, model: patientModel, mode: 'either', subject: { subject: owner } };
     const outcome = await this.writer.commit({
       actor: SYSTEM,
@@ -85,21 +116,36 @@ export class Reconciler {
         ...prescriptions.map(({ id }): ChainRef => ({ id, model: prescriptionModel, mode: 'existing' })),
         ...supplies.map(({ id }): ChainRef => ({ id, model: supplyModel, mode: 'existing' })),
       ],
-      decide: (view) => this.decide(owner, prescriptions.length, view),
+      decide: (view) => {
+        const decision = this.decide(owner, prescriptions.length, view, past);
+        current = decision !== null;
+        return decision ?? accept();
+      },
     });
     if (!outcome.ok && !ERASED_MEANWHILE.includes(outcome.refusal.code)) {
       throw new ReconciliationRefused(outcome.refusal.code);
     }
+    return current;
   }
 
-  private decide(owner: string, prescriptionCount: number, { states, ids, now }: View): Decision {
+  /** @returns null when it takes what was not asked about: what has left the state */
+  private decide(
+    owner: string,
+    prescriptionCount: number,
+    { states, ids, now }: View,
+    { left, asked, settled }: Past,
+  ): Decision | null {
     const [patient, ...others] = states as [Patient | null, ...(Prescription | Supply)[]];
     const book: Book = {
       patient: owner,
       prescriptions: others.slice(0, prescriptionCount) as Prescription[],
       supplies: others.slice(prescriptionCount) as Supply[],
     };
-    const { open, gone } = diff(findDiscrepancies(book, now, this.settings), patient);
+    const { open, gone } = diff(findDiscrepancies(book, now, this.settings), patient, settled);
+    if (patient && patient.discrepanciesLeft > 0) {
+      const known = new Set(patient.discrepancies.map(({ id }) => id));
+      if (patient.discrepanciesLeft !== left || open.some(({ id }) => !known.has(id) && !asked.has(id))) return null;
+    }
     return decideReconcile(patient, { opened: open, gone }, { chain: ids[0] ?? owner, now, actor: SYSTEM });
   }
 

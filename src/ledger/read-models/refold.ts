@@ -3,7 +3,7 @@ import { groupBy } from '../core/group-by.js';
 import type { Vault } from '../keys/vault.js';
 import type { ChainModel } from '../model.js';
 import { openEvents, type StoredPayload } from '../read/chain-events.js';
-import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow, isErased, rowsOf, type StoredRow } from '../store/chain-row.js';
+import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow, isErased, keepRows, type StoredRow } from '../store/chain-row.js';
 
 /** A chain of which no rows can be made as things are. The message names it by its number, for an operator. */
 export class Unfoldable extends Error {
@@ -38,7 +38,7 @@ export async function chainsBetween(db: Db, from: number, to: number): Promise<n
 }
 
 /**
- * Folds chains from their first event on, whatever their stored snapshots say, and asks each for its rows. An erased
+ * Folds chains from their first event on, whatever their stored snapshots say, and asks each state for its rows. An erased
  * chain gives none.
  * @param numbers of a page of chains
  */
@@ -83,9 +83,11 @@ function refoldChain(
 ): Iterable<StoredRow> {
   const model = models.get(chain.kind);
   if (!model || payloads.length !== chain.seq + 1) throw new Unfoldable(chain.num);
-  const state = openEvents(vault, chain, payloads).reduce<unknown>(
-    (before, event) => model.evolve(before, event),
-    null,
-  );
-  return rowsOf(model, state, chain.num, chain.subject).values();
+  const rows = new Map<string, StoredRow>();
+  openEvents(vault, chain, payloads).reduce<unknown>((before, event) => {
+    const state = model.evolve(before, event);
+    keepRows(rows, model, state, chain.num, chain.subject);
+    return state;
+  }, null);
+  return rows.values();
 }

@@ -119,6 +119,17 @@ export function rowsOf(model: ChainModel, state: unknown, num: number, subject: 
   return rows;
 }
 
+/** Takes up the rows of the next state in a chain's life. What an earlier state gave, and this one does not, stays. */
+export function keepRows(
+  kept: Map<string, StoredRow>,
+  model: ChainModel,
+  state: unknown,
+  num: number,
+  subject: number,
+): void {
+  for (const [key, row] of rowsOf(model, state, num, subject)) kept.set(key, row);
+}
+
 /** Table and key of a row in one text. */
 export function rowKey({ table, key }: TableShape, values: Row['values']): string {
   return key.reduce((text, name) => `${text}\n${values[name]}`, table);

@@ -10,7 +10,8 @@ import {
   type ChainRow,
   freshHead,
   nameText,
-  rowsOf,
+  keepRows,
+  type StoredRow,
   subjectOf,
 } from '../store/chain-row.js';
 import { LOG_CHAIN, ZERO32 } from '../core/record/entry.js';
@@ -41,6 +42,8 @@ export class RestoredBatch implements BatchContent {
   /** Requests are in no export: those of lost entries stay forgotten. */
   readonly remembered = [];
   private readonly heads = new Map<string, ChainHead>();
+  /** By chain id. */
+  private readonly rows = new Map<string, Map<string, StoredRow>>();
   private readonly before = new Map<string, ChainHead>();
 
   private constructor(
@@ -85,6 +88,9 @@ export class RestoredBatch implements BatchContent {
     const said = model.subject?.(state, event) ?? null;
     const placed = head ? await this.moved(head, said) : await this.opened(event, said);
     this.heads.set(chain, { ...placed, seq: event.seq, leaf, state });
+    const rows = this.rows.get(chain) ?? new Map<string, StoredRow>();
+    keepRows(rows, model, state, placed.num, placed.subject.num);
+    this.rows.set(chain, rows);
     this.entries.push({ event, entry, body: payloadBytes(salt, text, false), clear: chain === LOG_CHAIN });
   }
 
@@ -134,7 +140,7 @@ export class RestoredBatch implements BatchContent {
       head,
       before: this.before.get(head.id) ?? null,
       model,
-      rows: rowsOf(model, head.state, head.num, head.subject.num),
+      rows: this.rows.get(head.id) ?? new Map(),
       names: new Map(
         model.names(head.state).map((name) => [nameText(name), this.tools.vault.index.of(name.domain, name.parts)]),
       ),

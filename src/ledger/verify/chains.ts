@@ -11,7 +11,7 @@ import {
   needsNoSnapshot,
   openState,
   rowKey,
-  rowsOf,
+  keepRows,
   sameRow,
   type StoredRow,
 } from '../store/chain-row.js';
@@ -181,6 +181,7 @@ export class ChainAudit {
       return wrong('chain', 'its data key does not open under its subject');
     }
     let state: unknown = null;
+    let rows: Map<string, StoredRow> | null = new Map();
     let whole = events.length > 0;
     for (const event of events) {
       const opened = this.event(row, event, dataKey);
@@ -195,6 +196,7 @@ export class ChainAudit {
       if (whole) {
         try {
           state = model.evolve(state, opened);
+          rows = this.kept(rows, row, model, state);
         } catch {
           whole = false;
           this.findings.add('tampered', 'payload', { index: event.idx }, 'cannot follow the events before it');
@@ -202,7 +204,7 @@ export class ChainAudit {
       }
     }
     this.snapshot(row, model, dataKey, whole ? state : undefined);
-    if (whole) this.readModel(row, model, state, stored, names);
+    if (whole) this.readModel(row, model, rows, state, stored, names);
     if (this.findings.tampered + this.findings.missing === before) this.chains++;
   }
 
@@ -307,19 +309,38 @@ export class ChainAudit {
     }
   }
 
+  /** @returns null when one of the chain's states gives no rows */
+  private kept(
+    rows: Map<string, StoredRow> | null,
+    { num, subject }: ChainRow,
+    model: ChainModel,
+    state: unknown,
+  ): Map<string, StoredRow> | null {
+    try {
+      if (rows) keepRows(rows, model, state, num, subject);
+      return rows;
+    } catch {
+      return null;
+    }
+  }
+
+  /** @param expected the rows of all states of the chain, as the last that gave each left it */
   private readModel(
     row: ChainRow,
     model: ChainModel,
+    expected: ReadonlyMap<string, StoredRow> | null,
     state: unknown,
     stored: StoredRows,
     names: ReadonlySet<string>,
   ): void {
-    let expected: ReadonlyMap<string, StoredRow>;
     let given: ReadonlySet<string>;
     try {
-      expected = rowsOf(model, state, row.num, row.subject);
       given = new Set(namesOf(this.vault, model.names(state)).values());
     } catch {
+      given = new Set();
+      expected = null;
+    }
+    if (!expected) {
       this.findings.add('tampered', 'chain', { chain: row.id, num: row.num }, 'its events give no rows');
       return;
     }

@@ -44,6 +44,7 @@ const blank: Patient = {
   clearances: [],
   holds: [],
   reads: [],
+  discrepanciesLeft: 0,
 };
 
 const wish = (members: string[], recipient: string | null = null, fault: DisclosureFault | null = null) => ({
