@@ -16,7 +16,7 @@ export interface Waiting extends Item {
   readonly reject: (error: unknown) => void;
 }
 
-/** Answers what was committed, in the order of the batches, each behind its checkpoint in the head file. */
+/** Answers what was committed, batch by batch, each once its checkpoint is in the head file. */
 export class Answers {
   private readonly listeners: ((size: number) => void)[] = [];
   /** Never rejects. */
@@ -110,7 +110,7 @@ export class Answers {
     }
   }
 
-  /** @param tree that the checkpoint signs */
+  /** @param tree the one that the checkpoint signs */
   receipt({ event, entry, body }: StagedEvent, tree: GrowingTree, checkpoint: string): Receipt {
     return {
       v: 1,

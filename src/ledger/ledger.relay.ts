@@ -3,7 +3,7 @@ import type { ChainKind } from './core/record/event.js';
 import type { LedgerReader } from './ledger.reader.js';
 import type { LedgerWriter } from './ledger.writer.js';
 
-/** What a follower learns of an entry: where it stands and whose it is. Nothing of its payload. */
+/** What a follower learns about an entry: where it stands and whose it is, and nothing about its payload. */
 export interface FollowedEntry {
   /** Log index. */
   readonly idx: number;
@@ -17,28 +17,27 @@ export interface FollowedEntry {
 export interface RelayOptions {
   /** Name of the cursor. */
   readonly name: string;
-  /** How often entries of other processes are looked for, ms. */
+  /** How often the relay looks for entries of other processes, ms. */
   readonly pollMs: number;
   /**
    * Takes entries over, in log order. It MUST resolve only once they are safe there, and MUST bear taking the
    * same entries again: a process that dies before its cursor moved hands them over once more.
    */
   hand(entries: readonly FollowedEntry[]): Promise<void>;
-  /** Told of a fault and how long the relay waits before it tries again, ms. */
+  /** Called on a fault, with the time that the relay waits before it tries again, ms. */
   report(error: unknown, waitMs: number): void;
 }
 
 /** Most entries handed over at once. */
 const PAGE = 1000;
-/** Entries are gathered for so long, ms: under load one hand-over and one cursor move serve many commits. */
+/** How long entries are gathered, ms: under load one hand-over and one cursor move serve many commits. */
 const GATHER_MS = 50;
 /** Longest wait after repeated faults, ms. */
 const LONGEST_WAIT_MS = 15_000;
 
 /**
- * Follows the ledger from a stored cursor: the ledger is the outbox (design 5). The cursor moves by
- * compare-and-set, and only after the entries were taken over, so that with the other side down or emptied
- * nothing is lost. Several processes may follow under one name: each hands over what it sees, one moves the
+ * Follows the ledger from a stored cursor: the ledger is the outbox (design 5). The cursor moves by compare-and-set, and
+ * only after the entries were taken over. So nothing is lost while the other side is down or was emptied. Several processes may follow under one name: each hands over what it sees, one moves the
  * cursor. It runs beside the requests and never makes one wait.
  */
 export class LedgerRelay {
@@ -55,7 +54,7 @@ export class LedgerRelay {
   ) {
     writer.onCommit(() => {
       this.woken = true;
-      // A fault is waited out: commits must not turn its back-off into a storm.
+      // Commits must not cut the wait after a fault short, or the retries become a storm.
       if (this.failures === 0) this.interrupt();
     });
   }

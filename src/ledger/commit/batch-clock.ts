@@ -7,7 +7,7 @@ import { LedgerUnavailable } from '../unavailable.js';
 /** How often the offset to the database's clock is measured. */
 const CHECK_MS = 60_000;
 
-/** The instant of a batch: by the database's clock where it has one, never before the entry that came last. */
+/** Gives each batch its instant: by the database's clock where it has one, never before the last entry. */
 export class BatchClock {
   private offset = 0;
   private checked = Number.NEGATIVE_INFINITY;
@@ -22,12 +22,12 @@ export class BatchClock {
     return this.clock.now() - this.checked >= CHECK_MS;
   }
 
-  /** The next {@link check} asks, however short ago it was. */
+  /** The next {@link check} asks the database, however recent the last one was. */
   doubt(): void {
     this.checked = Number.NEGATIVE_INFINITY;
   }
 
-  /** @throws {LedgerUnavailable} when the two clocks are further apart than may be */
+  /** Compares the two clocks from time to time. @throws {LedgerUnavailable} when they differ too much */
   async check(): Promise<void> {
     if (!this.isDue) return;
     const started = this.clock.now();
@@ -40,7 +40,7 @@ export class BatchClock {
     this.checked = started;
   }
 
-  /** @returns ms since 1970; null when the log is ahead of the clock by more than may be: it is never clamped */
+  /** @returns ms since 1970; null when the log is too far ahead of the clock: it is never clamped */
   behind(tip: Tip): number | null {
     const now = this.clock.now() + this.offset;
     return tip.time > now + CLOCK_TOLERANCE_MS ? null : Math.max(now, tip.time);

@@ -19,23 +19,23 @@ import type { Actor, ChainModel, Refusal } from '../model.js';
 
 /** What may come with an erasure. */
 export interface ErasureOptions {
-  /** Why, in a code that says nothing about the person: it stands in the clear in each chain's last event. */
+  /** Why: a code that says nothing about the person, since each chain's last event shows it in the clear. */
   readonly reason?: string;
   /**
-   * Asked while the head's lock is held, before anything is written: what it sees, nobody changes meanwhile. It may be
-   * asked again for another attempt.
+   * Decides while the head's lock is held, before anything is written: nobody changes what it sees. Another attempt asks
+   * it again.
    * @param own state of the subject's own chain, whose id is the subject's; null when there is none, or none any more
    * @param now instant of the erasure, ms since 1970
-   * @returns why it may not be, or further subjects that go with it
+   * @returns why the subject may not be erased, or further subjects to erase
    */
   readonly decide?: (db: Db, own: unknown, now: number) => Promise<{ refusal: Refusal } | { also: readonly string[] }>;
-  /** Writes in the same transaction what else is to be remembered. */
+  /** Writes, in the same transaction, what else must be remembered. */
   readonly remember?: (db: Db) => Promise<void>;
 }
 
 /**
- * Who was forgotten: entries `first … first + chains - 1` ended their chains. No chains and `first` -1 where the
- * ledger never knew them.
+ * Who was erased: entries `first … first + chains - 1` ended their chains. `chains` is 0 and `first` -1 where the ledger
+ * never knew them.
  */
 export interface Erased {
   readonly ok: true;
@@ -71,7 +71,7 @@ export async function eraseSubject(
   return { outcome: await erasureOf(db, subject), batch };
 }
 
-/** State of the subject's own chain; null when there is none, or none any more. */
+/** State of the subject's own chain; null when there is none, or it is erased. */
 async function ownState(
   db: Db,
   { vault }: BatchTools,
@@ -153,10 +153,10 @@ async function deleteErased(
     );
 }
 
-/** A patient's account is found by their user name, and the request that made it is known again by its MAC. */
+/** A patient's user name finds the account, and the MAC of the request that made it would confirm a guess. */
 async function deleteAccounts(db: Db, subjects: readonly string[]): Promise<void> {
   for (const subject of subjects) {
-    // A repeat of the request still makes no second account; it finds none, since no account has the patient's id.
+    // A repeat of the request still makes no second account: it finds none that has the patient's id.
     await db.query(
       `UPDATE idempotent_request SET request = ?, ref = ?
        WHERE ref IN (SELECT CAST(id AS text) FROM account WHERE patient = ?)`,
@@ -166,20 +166,20 @@ async function deleteAccounts(db: Db, subjects: readonly string[]): Promise<void
   }
 }
 
-/** Until the transaction ends nobody is erased: a row that names a subject which is there now is not left over. */
+/** Keeps everybody from being erased until the transaction ends, so that no row outlives the subject that it names. */
 export async function holdErasures(db: Db): Promise<void> {
   // On SQLite the transaction has the database to itself.
   if (db.dialect === 'postgres') await db.query('SELECT 1 FROM log_head WHERE id = 1 FOR SHARE');
 }
 
-/** The erasure in which this subject was forgotten; of nobody when it was not. */
+/** The erasure in which this subject was erased; one of nobody when it was not. */
 export async function erasureOf(db: Db, subject: string): Promise<Erased> {
   const [row] = await db.query<{ first: number; count: number }>('SELECT first, count FROM erasure WHERE subject = ?', [
     subject,
   ]);
   if (!row) return { ok: true, first: -1, chains: 0, ids: [] };
   const { first, count } = row;
-  // A chain that was matched to the subject was another's before.
+  // A chain that was matched to the subject belonged to another one earlier.
   const known = await db.query<{ id: string }>(
     `SELECT subject AS id FROM erasure WHERE first = ? UNION
      SELECT c.id FROM entry e JOIN chain c ON c.num = e.chain WHERE e.idx >= ? AND e.idx < ?`,

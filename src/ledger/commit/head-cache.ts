@@ -25,7 +25,7 @@ import { stateOf } from '../read/chain-events.js';
 export class HeadCache {
   /** By chain id. */
   private readonly heads: Recent<string, ChainHead>;
-  /** See {@link log}; undefined: not known. */
+  /** As {@link log}; undefined: not read yet. */
   private logHead: ChainHead | null | undefined;
   /** The number that the next new subject gets. */
   nextSubject = 1;
@@ -48,8 +48,8 @@ export class HeadCache {
   }
 
   /**
-   * The head of the log chain, by which each batch knows who signs: never dropped for room, and always as it is where
-   * the next batch begins, like every head here. Null before its first event.
+   * The head of the log chain, by which each batch knows who signs. It is never dropped for room. Like every head here
+   * it is as it is where the next batch begins. Null before its first event.
    */
   get log(): ChainHead | null {
     if (this.logHead === undefined) throw new Error('the log chain was not read');
@@ -262,7 +262,7 @@ export class HeadCache {
   }
 }
 
-/** A chain that exists but is not to be read: erased, being erased, or of another kind than the command expects. */
+/** A chain that exists but must not be read: erased, being erased, or of another kind than the command expects. */
 export function closedHead(row: ChainRow, erased: boolean): ChainHead {
   const key = freshKey();
   const subject = { num: row.subject, id: row.subject_id ?? '', key };

@@ -16,7 +16,7 @@ import type { Vault } from '../keys/vault.js';
 
 /** One event that the batch adds to the log. */
 export interface StagedEvent {
-  /** Stored in the clear: of the log chain, or the last payload of an erased chain. */
+  /** Whether the payload is stored in the clear: the log chain's are, and the last one of an erased chain. */
   readonly clear: boolean;
   readonly event: CommittedEvent;
   readonly entry: Uint8Array;
@@ -113,10 +113,10 @@ export class Staging {
   }
 
   /**
-   * What `decide` accepted, with the actor's signature, or why it is refused for want of one. No command has to name
-   * the log chain for that: its head is always known, exactly as it is where this batch begins ({@link HeadCache}),
-   * and earlier commands of the batch have changed it here. The batch is written only if the log's head has not moved
-   * since, so that an enrolment or a revocation by another process binds the next entry of the log, whoever writes it.
+   * What `decide` accepted, with the actor's signature, or why it is refused for want of one. No command has to name the
+   * log chain for that: its head is always known as it is where this batch begins ({@link HeadCache}). Earlier commands of
+   * the batch have changed it here. The batch is written only if the log's head has not moved since. So a key that another
+   * process enrols or revokes binds the next entry of the log, whoever writes it.
    */
   private signed(command: Command, slots: readonly Slot[], accepted: Accepted): Decision {
     const log = this.state.head(LOG_CHAIN)?.state as LogChain | null | undefined;
@@ -197,7 +197,7 @@ export class Staging {
     const { body, entry, leaf } = this.enter(recorded, head, keyed);
     const state = model.evolve(head.state, recorded);
     const next: ChainHead = { ...head, seq: recorded.seq, leaf, state };
-    // New members before what is spread: behind it they cost ten times as much.
+    // `index` goes before the spread: after it, V8 is about ten times slower.
     return { next, leaf, item: { event: { index, ...recorded }, entry, body, clear: head.id === LOG_CHAIN } };
   }
 

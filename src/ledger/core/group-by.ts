@@ -1,4 +1,4 @@
-/** Rows by a number of theirs, groups and rows in the order in which they come. */
+/** Groups rows by one of their numbers; groups and rows keep their order. */
 export function groupBy<T>(rows: readonly T[], keyOf: (row: T) => number): Map<number, T[]> {
   const groups = new Map<number, T[]>();
   for (const row of rows) {

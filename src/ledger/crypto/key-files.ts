@@ -61,13 +61,13 @@ export function writeKey(dir: string, name: string, key: Uint8Array): void {
     throw new KeyFileError(`${file} cannot be made (${(error as NodeJS.ErrnoException).code})`);
   } finally {
     closeSync(descriptor);
-    // Who destroys this key's elders at this moment may take the draft for a copy of one.
+    // Whoever destroys older keys at this moment may take the half-made file for a copy of one.
     rmSync(draft, { force: true });
   }
   syncKeys(dir);
 }
 
-/** What was made, renamed or removed in the folder is on the disk when this returns. */
+/** Puts on the disk whatever was made, renamed or removed in the folder. */
 export function syncKeys(dir: string): void {
   const folder = openSync(dir, 'r');
   try {

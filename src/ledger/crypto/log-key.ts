@@ -40,7 +40,7 @@ export class LogKey {
   }
 }
 
-/** What the event says by which `next` takes over from `old` behind this tree. @param root 32 bytes */
+/** Data of the event by which `next` takes over from `old` behind this tree. @param root 32 bytes */
 export function rotationData(old: LogKey, next: LogKey, size: number, root: Uint8Array) {
   const [from, to] = [old.vkey, next.vkey];
   const text = formatRotation({ origin: old.origin, from, to, size, root });

@@ -19,7 +19,7 @@ function keyOf(jwk: PublicJwk): KeyObject {
 export const nodeCheck: CheckSignature = (jwk, message, signature) => {
   try {
     const key = keyOf(jwk);
-    // A signature is 64 bytes here: DER, of which ECDSA has many spellings, is not taken.
+    // A signature is 64 bytes here. DER is refused, since it spells one ECDSA signature in many ways.
     if (jwk.crv === 'Ed25519') return verify(null, message, key, signature);
     return verify('sha256', message, { key, dsaEncoding: 'ieee-p1363' }, signature);
   } catch {

@@ -7,7 +7,7 @@ export interface Secret {
   readonly key: Uint8Array;
   readonly aad: string;
   readonly plain: Uint8Array;
-  /** Of what later batches store again: what it was sealed to; null before. */
+  /** For bytes that later batches store again: their ciphertext once there is one, null until then. */
   sealed?: Buffer | null;
 }
 
@@ -16,27 +16,27 @@ export type Part = Uint8Array | Secret;
 /** Fewer secrets than this are sealed on the spot: to hand them to the thread would take longer. */
 const ENOUGH = 32;
 const THREAD = new URL('./seal-in-place.js', import.meta.url);
-/** Of the thread's young objects, MiB: none lives longer than a batch. */
+/** Memory for the thread's young objects, MiB: none lives longer than a batch. */
 const YOUNG = 16;
 
 /**
- * Encrypts what batches store, of large batches in a thread of its own: a sixth of what a write costs the event loop,
- * a good part of it for collecting the cipher objects that OpenSSL wants, one for each ciphertext.
+ * Encrypts what batches store, and large batches in a thread of its own. That takes a sixth of a write's cost off the
+ * event loop. A good part of it is the garbage collection of cipher objects: OpenSSL wants one for each ciphertext.
  */
 export class Sealer {
   private thread: Worker | null = null;
   private online = false;
   private ended = false;
-  /** Who waits for the thread; null while it rests. */
+  /** Whoever waits for the thread; null while it rests. */
   private waiter: ((done: boolean) => void) | null = null;
-  /** Where batches are sealed, one after the other; it grows with them. */
+  /** Memory in which batches are sealed, one after the other; it grows with them. */
   private memory = Buffer.from(new SharedArrayBuffer(0));
 
   /** @param report told once, without values, when the thread is lost: all is sealed on the spot from then on */
   constructor(private readonly report: (event: string, detail: Record<string, string>) => void) {}
 
   /**
-   * Not to be called before the call before it is done with.
+   * Call it only when the result of the previous call is no longer used.
    * @param parts what a batch stores, in turn
    * @param length of all of it, bytes: the sum of {@link lengthOf}
    * @returns the parts one behind the other, each secret as nonce || ciphertext || tag; good until the next call
@@ -45,7 +45,7 @@ export class Sealer {
     const order = this.pack(parts, length);
     const thread = order.count < ENOUGH ? null : this.ready();
     if (!thread) sealAll(this.memory, order.records, order.count);
-    // Whatever the lost thread had done by then is done anew.
+    // Whatever the lost thread had done by then is repeated.
     else if (!(await this.handOver(thread, order))) return this.seal(parts, length);
     const bytes = this.memory.subarray(0, length);
     let at = 0;
@@ -62,7 +62,7 @@ export class Sealer {
     await this.thread?.terminate();
   }
 
-  /** Writes plaintexts where their ciphertexts will be, and behind all the parts what is to be done. */
+  /** Writes plaintexts where their ciphertexts will be, and the orders for the thread behind all parts. */
   private pack(parts: readonly Part[], length: number): Order {
     const needed = parts.reduce((sum, part) => sum + (isOpen(part) ? RECORD + 3 * part.aad.length : 0), length);
     if (this.memory.length < needed) this.memory = Buffer.from(new SharedArrayBuffer(2 * needed));
@@ -93,7 +93,7 @@ export class Sealer {
   private handOver(thread: Worker, order: Order): Promise<boolean> {
     return new Promise((resolve) => {
       this.waiter = resolve;
-      // As long as something is on its way the process does not end.
+      // The process must not end while the thread has a batch.
       thread.ref();
       // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
       thread.postMessage(order);
@@ -105,7 +105,7 @@ export class Sealer {
     this.waiter = null;
   }
 
-  /** The thread, once it runs; until then nobody waits for it. */
+  /** The thread; null until it runs, since nobody waits for it to start. */
   private ready(): Worker | null {
     if (!this.thread && !this.ended) {
       try {

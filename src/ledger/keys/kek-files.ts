@@ -5,12 +5,12 @@ import { syncKeys } from '../crypto/key-files.js';
 import { KEY } from '../crypto/seal-in-place.js';
 
 const KEK_FILE = /^kek-\d{4}$/;
-/** A file that by its name is a KEK or a copy of it: of a KEK that is gone nothing else tells. */
+/** The name of a file that is a KEK or a copy of one. Once a KEK is gone, only the name tells. */
 const KEK_OR_COPY = /^kek-(\d{4})(?!\d)/;
 
 /** A KEK or a copy of it. */
 export interface KekFile {
-  /** Of the KEK. */
+  /** Id of the KEK. */
   readonly id: string;
   readonly name: string;
 }
@@ -25,7 +25,7 @@ export function kekIds(dir: string): string[] {
 
 /**
  * Files of the KEKs in the folder and of copies of them, by what they hold or else by their names, oldest first.
- * @param keks those that are known, by id
+ * @param keks the known ones, by id
  */
 export function kekFiles(dir: string, keks: ReadonlyMap<string, Uint8Array>): KekFile[] {
   const found: KekFile[] = [];
@@ -55,8 +55,9 @@ function contentOf(path: string): Buffer | null {
 }
 
 /**
- * Removes files of KEKs, copies first and on the disk before the KEK itself goes: by that one whoever runs this again
- * knows those that are left. What was removed a power cut does not bring back when this returns or throws.
+ * Removes files of KEKs: first the copies, and the KEK itself once that is on the disk. As long as the KEK is there,
+ * whoever runs this again recognises the copies that are left. When this returns or throws, no power cut brings back what
+ * was removed.
  */
 export function removeKeks(dir: string, files: readonly KekFile[]): void {
   for (const isKek of [false, true]) {

@@ -6,8 +6,8 @@ import { LedgerUnavailable } from '../unavailable.js';
 import { kekFiles, kekIds, removeKeks } from './kek-files.js';
 
 /**
- * Key-encryption keys (KEKs): files `kek-<id>` in the keys folder, never in the database (design 3). The newest, that is
- * the one with the highest id, wraps. All of them unwrap, until the old ones are destroyed.
+ * Key-encryption keys (KEKs): files `kek-<id>` in the keys folder, never in the database (design 3). The newest wraps: the
+ * one with the highest id. All of them unwrap, until the old ones are destroyed.
  */
 export class Keks {
   private keks = new Map<string, Uint8Array>();
@@ -44,8 +44,8 @@ export class Keks {
   }
 
   /**
-   * Whether that names a KEK older than the newest in the keys folder, which did not hold it when it was last looked at.
-   * One that is newer than all there never was, as far as anybody knows here.
+   * Whether a KEK of that id is missing: it is older than the newest, and the keys folder did not hold it when it was last
+   * looked at. One that is newer than all never existed, as far as this process knows.
    */
   lacks(id: string): boolean {
     return isKekId(id) && id < this.newestId && !this.keks.has(id);

@@ -8,10 +8,10 @@ import { LedgerUnavailable } from '../unavailable.js';
 
 /** The file of the key that signs. */
 export const LOG_KEY_FILE = 'log.key';
-/** Files of a key that is to sign next, and of one that signed before; the key id follows. */
+/** Files of a key that will sign next, and of one that signed earlier; the key id follows. */
 const NEXT = `${LOG_KEY_FILE}.next-`;
 const OLD = `${LOG_KEY_FILE}.old-`;
-/** Names of whole keys: what a crash left of the making of one has a longer name, and may be half a key. */
+/** Names of whole keys. What a crash leaves of a key in the making has a longer name, and may be half a key. */
 const HELD = /^log\.key(?:\.(?:next|old)-[0-9a-f]{8})?$/;
 /** Name of a {@link NEXT}. */
 const PREPARED = /^log\.key\.next-[0-9a-f]{8}$/;
@@ -19,11 +19,11 @@ const PREPARED = /^log\.key\.next-[0-9a-f]{8}$/;
 const SIGNED = /^log\.key\.old-[0-9a-f]{8}$/;
 
 /**
- * The keys by which this process signs. Which one that is the head of the log says: another process may have replaced
- * it since the last batch, and nothing is signed behind that with the old one.
+ * The keys with which this process signs. The head of the log says which one: another process may have replaced it since
+ * the last batch, and from then on the old one signs nothing.
  */
 export class LogKeys {
-  /** Every key that the log had, as far as is known here: the head file may hold checkpoints by all of them. */
+  /** Every key of the log that this process knows of: the head file may hold checkpoints by all of them. */
   readonly vkeys: string[];
 
   private constructor(
@@ -70,7 +70,7 @@ export class LogKeys {
 }
 
 /**
- * Looks for the key that the log's head names: the one that signs, or one that was to be next and signs already.
+ * Looks for the key that the log's head names: the one that signs, or one that was made to sign next and does already.
  * @throws {KeyFileError} when a file cannot be used
  */
 function findLogKey(dir: string, origin: string, vkey: string): LogKey | null {
@@ -84,8 +84,8 @@ function findLogKey(dir: string, origin: string, vkey: string): LogKey | null {
 }
 
 /**
- * The key that is to be the log's next one; null when none is prepared. One that was prepared for a log of another name
- * would not be found again under this one's key id.
+ * The key that was prepared as the log's next one; null when there is none. One that was prepared for a log of another
+ * name would not be found under this log's key id.
  * @throws {KeyFileError}
  */
 export function preparedKey(dir: string, origin: string): LogKey | null {
@@ -108,7 +108,7 @@ export function prepareKey(dir: string, origin: string): LogKey {
 }
 
 /**
- * The key that signs, where a rotation to it was not ended: the file under which it was prepared is still there.
+ * The key that signs, where its rotation was not finished: the file under which it was prepared is still there.
  * @param vkey what the head of the log names
  * @throws {KeyFileError}
  */
@@ -119,10 +119,10 @@ export function begunKey(dir: string, origin: string, vkey: string): LogKey | nu
 }
 
 /**
- * Gives the key that has begun to sign the name of the one that signs; at no moment is there none. Done already, or by
- * another process at the same time: nothing changes. The file under which it was prepared stays: until {@link endRotation}
- * it says that whoever rotates has not finished.
- * @param from verifier key of the one that signed before
+ * Renames the key that has begun to sign to the name of the one that signs; at no moment is there none. Where it is done
+ * already, or another process does it at the same time, nothing changes. The file under which the key was prepared stays:
+ * until {@link endRotation} it says that the rotation is not finished.
+ * @param from verifier key of the previous one
  * @param keep whether the key that had the name stays, in a file of its own
  */
 export function installKey(dir: string, { origin, vkey }: LogKey, from: string | null, keep: boolean): void {
@@ -144,8 +144,8 @@ export function installKey(dir: string, { origin, vkey }: LogKey, from: string |
 }
 
 /**
- * Destroys a key that signs no more: every file of the folder that holds it, whatever its name, copies that a crash left
- * among them; on the disk, too, when this returns.
+ * Destroys a key that signs no more: every file in the folder that holds it, whatever its name, also copies that a crash
+ * left. When this returns they are gone from the disk, too.
  */
 export function destroyLogKey(dir: string, vkey: string): void {
   const named = [OLD, NEXT].map((start) => `${start}${keyIdOf(vkey)}`);
@@ -163,7 +163,7 @@ export function endRotation(dir: string, { vkey }: LogKey): void {
   syncKeys(dir);
 }
 
-/** All of a rotation that comes after the log has taken the key. @param keep whether the key of before stays */
+/** Finishes a rotation once the log has taken the new key. @param keep whether the previous key stays in a file */
 export function settleKey(dir: string, key: LogKey, from: string | null, keep: boolean): void {
   installKey(dir, key, from, keep);
   if (from !== null && !keep) destroyLogKey(dir, from);
@@ -174,7 +174,7 @@ export function settleKey(dir: string, key: LogKey, from: string | null, keep: b
 export const oldKeyFile = (vkey: string): string => `${OLD}${keyIdOf(vkey)}`;
 
 /**
- * Files of keys that signed before, and of copies of them.
+ * Files of keys that signed earlier, and of copies of them.
  * @param earlier verifier keys of the log's past, also under other names
  */
 export function oldKeyFiles(dir: string, earlier: readonly string[]): string[] {
@@ -204,7 +204,7 @@ function holdsAny(dir: string, name: string, vkeys: readonly string[]): boolean 
   return vkeys.some((vkey) => publicKey.equals(parseVerifierKey(vkey).publicKey));
 }
 
-/** All keys of a log of that name that the folder holds: the one that signs, one that is to, those that did. */
+/** All keys of a log of that name in the folder: the one that signs, one that will, those that did. */
 export function heldKeys(dir: string, origin: string): LogKey[] {
   return readdirSync(dir)
     .filter((name) => HELD.test(name))
@@ -232,7 +232,7 @@ function unlessGone(rename: () => void): void {
   }
 }
 
-/** A file that another process has at that moment, or that cannot be used, is none that signs here. */
+/** A file that another process is changing, or that cannot be used, holds no key that signs here. */
 function attempt(find: () => LogKey | null): LogKey | null {
   try {
     return find();

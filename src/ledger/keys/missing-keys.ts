@@ -4,8 +4,8 @@ import { kekIds } from './kek-files.js';
 import { loadKey } from '../crypto/key-files.js';
 
 /**
- * Files that the keys folder lacks of those with which the database was written: what is encrypted does not open without
- * them, and names are not found again. So it is of every backup from before `keys rotate-encryption --destroy-old`.
+ * Key files with which the database was written and that the keys folder lacks. Without them nothing encrypted opens, and
+ * names are not found again. That is so for every backup from before `keys rotate-encryption --destroy-old`.
  * @returns their names, `index.key` first; none for a database in which nothing was written
  * @throws {KeyFileError} when `index.key` cannot be used; DbError
  */
@@ -22,12 +22,12 @@ async function missingKeks(db: Db, dir: string): Promise<string[]> {
   const held = new Set(heldKeks(dir));
   const lacking = named.filter((id) => !held.has(id));
   if (lacking.length === 0) return [];
-  // One that was destroyed between the two looks wraps nothing any more.
+  // A key that was destroyed between the two looks wraps nothing any more.
   const still = new Set(await namedKeks(db));
   return lacking.filter((id) => still.has(id));
 }
 
-/** A folder that is not there holds none. */
+/** Ids of the key-encryption keys in the folder; none where there is no folder. */
 function heldKeks(dir: string): string[] {
   try {
     return kekIds(dir);
@@ -48,7 +48,7 @@ export function lackOf(files: readonly string[], folder?: string): string {
   return `${where} lacks ${files.join(', ')}, with which the database was written`;
 }
 
-/** Why nothing goes on without them, for whoever runs the log. */
+/** Why nothing starts without them, for whoever runs the log. */
 function lackInWords(files: readonly string[]): string {
   const destroyed = files.some((name) => name.startsWith('kek-'))
     ? ' (a database from before `keys rotate-encryption --destroy-old` needs the key-encryption keys of then)'
@@ -57,8 +57,8 @@ function lackInWords(files: readonly string[]): string {
 }
 
 /**
- * Keys are made at first use, and never beside what others have encrypted or hashed: names would not be found again, and
- * be given twice.
+ * Keys are made at first use, but never beside data that other keys have encrypted or hashed: names would not be found
+ * again, and would be given twice.
  * @throws what `refused` makes of the reason, where one is missing
  */
 export async function mustHoldKeys(db: Db, dir: string, refused: (reason: string) => Error): Promise<void> {

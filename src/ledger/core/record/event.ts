@@ -1,4 +1,4 @@
-/** What happened, as a payload says it. Plain types, here and in the browser. */
+/** What happened, as a payload says it: plain types, here and in the browser. */
 
 export type Json = null | boolean | number | string | Json[] | { [member: string]: Json };
 export type JsonObject = { [member: string]: Json };
@@ -16,7 +16,7 @@ export interface EventSignature {
   readonly commandId: string;
   /** Detached JWS by a key in force; of the actor's first key, by the key that is enrolled. */
   readonly jws: string;
-  /** Of an enrolment signed with another key: the same by the key that is enrolled. */
+  /** Only for an enrolment that another key has signed: the same statement, signed by the key that is enrolled. */
   readonly possession?: string;
 }
 

@@ -53,7 +53,7 @@ export type ReceiptReason =
 export interface VerifiedReceipt {
   readonly ok: true;
   readonly state: ReceiptState;
-  /** The log that signs the checkpoint. An entry of before it went on under this name carries another. */
+  /** The log that signs the checkpoint. An entry from the time before it took this name carries the earlier name. */
   readonly log: string;
   readonly entry: Entry;
   readonly index: number;

@@ -1,7 +1,7 @@
 /**
- * A log that goes on under another name: its database was set back to fewer entries than it had signed, and to go on
+ * A log that goes on under another name. Its database was set back to fewer entries than it had signed, so that to go on
  * under the old name would be a fork (design 3, "The head file"). The new log's tree begins with the entries that are
- * left, byte for byte; the first entry that it adds says, on the log's own chain, what it continues and how much was lost.
+ * left, byte for byte. The first entry that it adds says, on the log's own chain, what it continues and how much was lost.
  */
 import { equal, fromBase64, fromUtf8, toBase64 } from '../bytes.js';
 import { type Checkpoint, openCheckpoint } from '../tlog/checkpoint.js';
@@ -40,7 +40,7 @@ export interface Continuation {
   readonly bothSigned: boolean;
 }
 
-/** What is no continuation as its key signs it. */
+/** Data that is no continuation, or not as its key signs it. */
 export class ContinuationError extends Error {
   override readonly name = 'ContinuationError';
 }

@@ -27,7 +27,7 @@ export interface Rotation {
   readonly root: Uint8Array;
 }
 
-/** What is no rotation by both keys. */
+/** Data that is no rotation, or not signed by both keys. */
 export class RotationError extends Error {
   override readonly name = 'RotationError';
 }
@@ -151,7 +151,7 @@ function bothSigned(note: string, keys: readonly VerifierKey[]): string {
   return text;
 }
 
-/** What was written by anybody is a {@link RotationError} where it is wrong. */
+/** Turns the faults of a text that anybody may have written into a {@link RotationError}. */
 function opened<T>(read: () => T): T {
   return refusing(read, (message) => new RotationError(message));
 }

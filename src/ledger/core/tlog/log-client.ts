@@ -45,8 +45,8 @@ export interface Bundle {
 }
 
 /**
- * A log as its files show it at one checkpoint, every tile authenticated to its parent and so to the signed root
- * before anything of it is used. It keeps one tile a level, whatever the size of the log.
+ * A log as its files show it at one checkpoint. Nothing of a tile is used before the tile is authenticated to its parent,
+ * and so to the signed root. It keeps one tile a level, whatever the size of the log.
  */
 export class LogClient {
   private readonly kept: { index: number; tile: Uint8Array }[] = [];

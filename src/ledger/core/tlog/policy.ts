@@ -11,7 +11,7 @@ export interface Policy {
   readonly groups: readonly PolicyGroup[];
   /** Name of the witness or group that must have witnessed; null: none is needed (`quorum none`). */
   readonly quorum: string | null;
-  /** Logs among them that go on under another name: their first entries carry the one before. */
+  /** Those logs that go on under another name: their first entries carry the previous one. */
   readonly continued?: readonly Renaming[];
 }
 
@@ -64,7 +64,7 @@ export type ReceiptState = 'committed' | 'witnessed';
 export class PolicyError extends Error {
   override readonly name = 'PolicyError';
 
-  /** @param line number from 1; null: of the whole file */
+  /** @param line number from 1; null: the whole file */
   constructor(
     what: string,
     readonly line: number | null,
