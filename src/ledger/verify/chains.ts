@@ -30,7 +30,7 @@ import { groupBy } from '../core/group-by.js';
 import { erasureOf, type EventRow, isMinuteOf, readable } from './chain-rows.js';
 import type { ChainEnd } from './entries.js';
 import type { Findings } from './report.js';
-import type { RequestMarks } from './requests.js';
+import type { RequestMarks } from './remembered-requests.js';
 import { SignatureAudit } from './signatures.js';
 
 /** Read-model rows as stored: table, chain number, key. */
