@@ -23,6 +23,7 @@ const LIVES: Readonly<Record<ChainModel['kind'], readonly (readonly LedgerEvent[
   patient: [
     goldenChain(CHAIN, 'patient.enrolled/1', 'discrepancy.opened/1'),
     goldenChain(CHAIN, 'patient.enrolled/1', 'discrepancy.opened/1', 'discrepancy.resolved/1'),
+    goldenChain(CHAIN, 'patient.enrolled/1', 'access.disclosed/1'),
   ],
 };
 

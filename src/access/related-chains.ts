@@ -126,10 +126,7 @@ export function pageOfChains(
 const PUBLIC = "c.kind = 'log'";
 
 /** Condition on chain `c`: whether the actor is related to it as the action needs. */
-export function relatedToChain(
-  actor: Actor,
-  action: 'chain.head' | 'receipt.read' | 'payload.disclose' | 'payload.clear',
-): Sql {
+export function relatedToChain(actor: Actor, action: 'chain.head' | 'receipt.read' | 'payload.disclose'): Sql {
   if (may(actor.role, action)) return { text: '1 = 1', values: [] };
   const sources = (['prescription', 'supply', 'patient'] as const).flatMap((kind) => sourcesOf(actor, action, kind));
   return {

@@ -90,3 +90,8 @@ export const account = z
   })
   .meta({ id: 'Account', title: 'Account' });
 export type Account = z.output<typeof account>;
+
+/** Whoever did something, as answers show them. */
+export const actorShape = z
+  .object({ id: z.string(), role: z.string(), org: z.string().nullable().describe('id of their organisation') })
+  .meta({ id: 'Actor', title: 'Actor' });

@@ -87,6 +87,20 @@ export class LedgerReader {
     return this.unlessErased([row], [], async () => (await readEvents(this.db, this.vault, row)).map(toCommitted));
   }
 
+  /** Events by log index, in the order of the log. Events of erased chains are left out. */
+  async eventsAt(indexes: readonly number[]): Promise<CommittedEvent[]> {
+    const entries = await inPages(indexes, (page) =>
+      this.db.query<{ chain: number }>(`SELECT DISTINCT chain FROM entry WHERE idx IN ${placeholders(page)}`, page),
+    );
+    const rows = await this.rows('c.num', [...new Set(entries.map(({ chain }) => chain))]);
+    const chains = rows.filter((row) => !isErased(row));
+    const byNumber = new Map(chains.map((row) => [row.num, row]));
+    return this.unlessErased(chains, [], async () => {
+      const sorted = indexes.toSorted((a, b) => a - b);
+      return (await readEventsAt(this.db, this.vault, sorted, byNumber)).map(toCommitted);
+    });
+  }
+
   /**
    * Events by log index; those of erased chains are left out.
    * @param indexes in their order

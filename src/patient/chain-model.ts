@@ -1,7 +1,7 @@
 /** Patient chains as the ledger sees them: evolve, read-model rows, outside names. */
 import type { ChainModel, OutsideName } from '../ledger/model.js';
 import { evolvePatient } from './evolve.js';
-import { discrepancyOrg, discrepancyRow, patientRow } from './read-models.js';
+import { disclosureRow, discrepancyOrg, discrepancyRow, patientRow } from './read-models.js';
 import type { Identifier, Patient } from './state.js';
 
 /** How the world outside names a patient; found again through a blind index. */
@@ -11,11 +11,11 @@ export function patientIdentifier({ system, value }: Identifier): OutsideName {
 
 export const patientModel: ChainModel<Patient> = {
   kind: 'patient',
-  // 2: discrepancies have reporters. 3: clearances, holds. 4: recent reads. 5: resolved discrepancies leave.
-  stateVersion: 5,
-  // 2: an index for counting open discrepancies.
-  rowsVersion: 3,
-  readModels: [patientRow, discrepancyRow, discrepancyOrg],
+  // 2: discrepancies have reporters. 3: holds. 4: recent reads. 5: resolved discrepancies leave. 6: disclosures.
+  stateVersion: 6,
+  // 2: an index for counting open discrepancies. 4: disclosures to auditors.
+  rowsVersion: 4,
+  readModels: [patientRow, discrepancyRow, discrepancyOrg, disclosureRow],
   evolve: evolvePatient,
   rows: (patient, { chain }) => [
     ...(patient.enrolledAt === null
@@ -39,6 +39,10 @@ export const patientModel: ChainModel<Patient> = {
         ];
       },
     ),
+    ...patient.disclosures.map(({ seq, auditor, at }) => ({
+      table: 'disclosure_row',
+      values: { chain, seq, auditor, disclosed_at: Date.parse(at) },
+    })),
   ],
   names: (patient) => patient.identifiers.map(patientIdentifier),
   subject: (_patient, { chain }) => ({ subject: chain }),

@@ -30,7 +30,7 @@ const patient = (...holds: Hold[]): Patient => ({
   address: null,
   discrepancies: [],
   grants: [],
-  clearances: [],
+  disclosures: [],
   holds,
   reads: [],
   discrepanciesLeft: 0,

@@ -9,7 +9,6 @@ const PATIENT_EVENTS: Readonly<Record<PatientEvent['type'], true>> = {
   'patient.enrolled/1': true,
   'access.recorded/1': true,
   'access.break-glass/1': true,
-  'access.cleared/1': true,
   'access.disclosed/1': true,
   'discrepancy.opened/1': true,
   'discrepancy.resolved/1': true,
@@ -37,12 +36,13 @@ export function evolvePatient(before: Patient | null, event: LedgerEvent): Patie
   switch (event.type) {
     case 'access.recorded/1':
       return { ...state, reads: withReads(state.reads, event.data.reads, event.recordedAt) };
-    case 'access.disclosed/1':
-      return state;
-    case 'access.cleared/1': {
-      const running = state.clearances.filter(({ until }) => until > event.recordedAt);
-      const { auditor, index, members } = event.data;
-      return { ...state, clearances: [...running, { auditor, index, members, until: event.derived.until }] };
+    case 'access.disclosed/1': {
+      const { auditor } = event.data;
+      if (auditor === null) return state;
+      const at = event.recordedAt;
+      // Earlier ones leave the state, so that it does not grow for ever. Their rows stay.
+      const latest = state.disclosures.filter((one) => one.at >= at);
+      return { ...state, disclosures: [...latest, { seq: event.seq, auditor, at }] };
     }
     case 'access.break-glass/1': {
       const running = state.grants.filter(({ until }) => until > event.recordedAt);
@@ -129,7 +129,7 @@ function provisional(id: string): Patient {
     discrepancies: [],
     discrepanciesLeft: 0,
     grants: [],
-    clearances: [],
+    disclosures: [],
     holds: [],
     reads: [],
   };

@@ -36,7 +36,6 @@ describe('patients told by golden payloads', () => {
       'patient.enrolled/1',
       'access.recorded/1',
       'access.break-glass/1',
-      'access.cleared/1',
       'access.disclosed/1',
       'discrepancy.opened/1',
       'discrepancy.resolved/1',
@@ -54,14 +53,7 @@ describe('patients told by golden payloads', () => {
       ],
       address: '1 Test Road, Springfield',
       grants: [{ actor: 'a5e0c3d2-1b4f-4e6d-9c8b-7a6f5e4d3c03', until: '2026-01-21T15:00:00.000Z' }],
-      clearances: [
-        {
-          auditor: 'a5e0c3d2-1b4f-4e6d-9c8b-7a6f5e4d3c06',
-          index: 41,
-          members: ['data', 'type'],
-          until: '2026-02-22T10:00:00.000Z',
-        },
-      ],
+      disclosures: [{ seq: 3, auditor: 'a5e0c3d2-1b4f-4e6d-9c8b-7a6f5e4d3c06', at: '2026-01-23T10:00:00.000Z' }],
       holds: [
         {
           holdId: '7c1f0b64-2d3a-4c5e-8f6a-9b0c1d2e3f09',

@@ -6,7 +6,7 @@ import { Refuses } from '../http/openapi/refuses.js';
 import { By } from '../http/write/by.js';
 import { receipts, receiptsOf } from '../http/write/receipt-schema.js';
 import { Action, CurrentActor } from '../identity/guard/access.js';
-import { patientId } from '../identity/people.js';
+import { actorShape, patientId } from '../identity/people.js';
 import type { Actor } from '../ledger/model.js';
 import { isPatientEvent } from './evolve.js';
 import { identifier, patientView, viewOf } from './patient-view.js';
@@ -51,9 +51,9 @@ const opened = z
 
 const accessView = z
   .object({
-    type: z.enum(['read', 'break-glass', 'disclosure', 'clearance']),
+    type: z.enum(['read', 'break-glass', 'disclosure']),
     at: z.string(),
-    reader: z.object({ id: z.string(), role: z.string(), org: z.string().nullable() }),
+    reader: actorShape,
     action: z.string().nullable(),
     chains: z.array(z.string()).describe('what was read'),
     reason: z.string().nullable(),
@@ -62,10 +62,11 @@ const accessView = z
       .object({
         index: z.number().int().describe('log index'),
         members: z.array(z.string()).describe('of its payload'),
-        recipient: z.string().nullable().describe('of a clearance the auditor’s id; null: the reader'),
+        recipient: z.string().nullable().describe('to whom, in words; null: to the auditor'),
+        auditor: z.string().nullable().describe('account or client id'),
       })
       .nullable()
-      .describe('what was given away or cleared'),
+      .describe('what was disclosed'),
   })
   .meta({ id: 'Access', title: 'Access' });
 
@@ -149,13 +150,8 @@ function accessesIn(event: LedgerEvent): z.output<typeof accessView>[] {
     case 'access.break-glass/1':
       return [{ ...told, type: 'break-glass', reason: event.data.reason, until: event.derived.until }];
     case 'access.disclosed/1': {
-      const { index, chain, members, recipient, reason } = event.data;
-      return [{ ...told, type: 'disclosure', chains: [chain], reason, entry: { index, members, recipient } }];
-    }
-    case 'access.cleared/1': {
-      const { index, chain, members, auditor, reason } = event.data;
-      const entry = { index, members, recipient: auditor };
-      return [{ ...told, type: 'clearance', chains: [chain], reason, until: event.derived.until, entry }];
+      const { index, chain, members, recipient, auditor, reason } = event.data;
+      return [{ ...told, type: 'disclosure', chains: [chain], reason, entry: { index, members, recipient, auditor } }];
     }
     default:
       return [];

@@ -50,3 +50,10 @@ export const discrepancyOrg = new EntitySchema({
     { name: 'discrepancy_org_status', columns: ['org', 'status', 'opened_at', 'chain', 'id'] },
   ],
 });
+
+/** What was disclosed to auditors. `seq`: of the event that says so. */
+export const disclosureRow = new EntitySchema({
+  name: 'disclosure_row',
+  columns: { chain: key(bigint), seq: key(bigint), auditor: text, disclosed_at: bigint },
+  indices: [{ name: 'disclosure_row_auditor', columns: ['auditor', 'disclosed_at', 'chain', 'seq'] }],
+});

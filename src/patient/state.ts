@@ -60,23 +60,14 @@ type MembersOfEntry = {
   members: string[];
 };
 
-/** An auditor may have these members of one entry until `derived.until`. */
-export type AccessCleared = LedgerEvent<
-  'access.cleared/1',
-  MembersOfEntry & {
-    /** Account or client id. */
-    auditor: string;
-    reason: string;
-  },
-  { until: string }
->;
-
-/** Members of one entry were given away, never their values here. Committed before the answer. */
+/** Members of one entry were given away. Their values never stand here. Committed before the answer. */
 export type AccessDisclosed = LedgerEvent<
   'access.disclosed/1',
   MembersOfEntry & {
-    /** To whom, in the words of who gave it; null: to the actor. */
+    /** To whom, in the words of whoever gave it; null: to the auditor. */
     recipient: string | null;
+    /** Account or client id of an auditor, who can read it here; null: to the recipient. */
+    auditor: string | null;
     reason: string;
   },
   Nothing
@@ -129,7 +120,6 @@ export type PatientEvent =
   | PatientEnrolled
   | AccessRecorded
   | AccessBreakGlass
-  | AccessCleared
   | AccessDisclosed
   | DiscrepancyOpened
   | DiscrepancyResolved
@@ -162,12 +152,10 @@ export type Patient = {
   discrepanciesLeft: number;
   /** Break-glass grants that may still run. */
   grants: { actor: string; until: string }[];
-  /** What auditors may have, while it may still run. */
-  clearances: Clearance[];
+  /** The latest disclosures to auditors: `seq` of the events that say so. The read models keep all. */
+  disclosures: { seq: number; auditor: string; at: string }[];
   /** Retention holds, those that are over among them. */
   holds: Hold[];
   /** Who is recorded to have read what within the last hour (bounded), the latest last. */
   reads: RecentRead[];
 };
-
-export type Clearance = { auditor: string; index: number; members: string[]; until: string };

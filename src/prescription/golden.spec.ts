@@ -34,7 +34,6 @@ type Type =
 /** Every type and version there ever was; a compile error here means that one was forgotten. */
 const EVERY_TYPE: Readonly<Record<Type, true>> = {
   'access.break-glass/1': true,
-  'access.cleared/1': true,
   'access.disclosed/1': true,
   'access.recorded/1': true,
   'actor-key.enrolled/1': true,

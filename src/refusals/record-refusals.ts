@@ -107,7 +107,8 @@ export const RECORD_REFUSALS = {
   },
   'disclosure.recipient-missing': {
     status: 422,
-    title: 'A disclosure names to whom it is given. Nothing was disclosed. Name the recipient.',
+    title:
+      'A disclosure names to whom it is given. Nothing was disclosed. Give either `recipient`, in words, or `auditor`.',
   },
   'disclosure.member-unknown': {
     status: 422,
@@ -121,10 +122,6 @@ export const RECORD_REFUSALS = {
   'disclosure.no-patient': {
     status: 409,
     title: 'This entry belongs to no enrolled patient, whose record must say who was shown it. Nothing was disclosed.',
-  },
-  'disclosure.not-cleared': {
-    status: 403,
-    title: 'Not all of these members were cleared for you: see `cleared`. Nothing was disclosed. Ask for those only.',
   },
   'disclosure.auditor-unknown': {
     status: 422,

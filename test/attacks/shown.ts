@@ -36,7 +36,7 @@ export interface Serving {
   readonly heads?: ReadonlyMap<string, string>;
 }
 
-/** What the log shows to the world: checkpoint, tiles, entries; payloads to whoever is cleared. */
+/** What the log shows to the world: checkpoint, tiles, entries; payloads to whoever they are disclosed to. */
 export interface Shown {
   readonly folder: string;
   readonly db: Db;
@@ -143,7 +143,7 @@ export interface ShownPayload {
 
 const opened = new WeakMap<Shown, Promise<ShownPayload[] | null>>();
 
-/** The payloads as they are shown to whoever is cleared; null where none can be opened. Read once. */
+/** The payloads as they are shown to whoever they are disclosed to; null where none can be opened. Read once. */
 export function payloads(shown: Shown): Promise<ShownPayload[] | null> {
   const read = opened.get(shown) ?? readPayloads(shown);
   opened.set(shown, read);

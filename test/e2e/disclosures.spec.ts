@@ -35,9 +35,6 @@ afterAll(async () => {
 const wish = (members: string[], more: object = {}) => ({ members, reason: 'claim 4711', ...more });
 const give = (who: string, index: number, members: string[], more: object = { recipient: 'Example Insurance' }) =>
   api.as(who).post(`/api/entries/${index}/disclosures`, wish(members, more));
-const clear = (who: string, index: number, members: string[], more: object = {}) =>
-  api.as(who).post(`/api/entries/${index}/clearances`, wish(members, { auditor, days: 1, ...more }));
-
 async function proofVerify(name: string, content: string, ...options: string[]) {
   const file = join(mine.path, name);
   writeFileSync(file, content);
@@ -87,6 +84,7 @@ describe('a disclosure', () => {
       members: ['data', 'type'],
       reason: 'claim 4711',
       recipient: 'Example Insurance',
+      auditor: null,
     });
   });
 
@@ -113,8 +111,7 @@ describe('a disclosure', () => {
 describe('who may give', () => {
   const absent = [404, 'ledger.chain-unknown'];
   it.each<[string, () => number, unknown[]]>([
-    // Before anybody has cleared anything.
-    ['auditor', () => order, absent],
+    ['auditor', () => order, [403, 'access.forbidden']],
     ['patient', () => order, [201]],
     ['patient', () => dispense, [201]],
     ['prescriber', () => order, [201]],
@@ -130,12 +127,9 @@ describe('who may give', () => {
     // The record of accesses itself, and what is not there.
     ['patient', () => dose + 1, absent],
     ['patient', () => 999_999, absent],
-    ['auditor', () => 999_999, absent],
   ])('%s (%#)', async (who, index, [status, code]) => {
     const given = await give(who, index(), ['type']);
     expect([given.status, given.body.code]).toEqual([status, code]);
-    const cleared = await clear(who, index(), ['type']);
-    expect([cleared.status, cleared.body.code]).toEqual(who === 'auditor' ? [403, 'access.forbidden'] : [status, code]);
   });
 
   it.each<[string, object, number, string]>([
@@ -152,30 +146,79 @@ describe('who may give', () => {
 });
 
 describe('an auditor', () => {
+  const auditors = () => api.as('auditor');
+  const listed = async (query = '') => accepted(await auditors().get(`/api/disclosures${query}`)).body;
+
   it('is somebody', async () => {
     for (const id of [api.patients.patient, '0b5a8f1e-1111-4111-8111-111111111111']) {
-      const answer = await clear('patient', order, ['type'], { auditor: id });
+      const answer = await give('patient', order, ['type'], { auditor: id });
       expect([answer.status, answer.body.code]).toEqual([422, 'disclosure.auditor-unknown']);
+    }
+    const both = await give('patient', order, ['type'], { auditor, recipient: 'X' });
+    expect([both.status, both.body.code]).toEqual([422, 'disclosure.recipient-missing']);
+  });
+
+  it('sees of payloads only what was disclosed to them, and the patient sees that they read it', async () => {
+    expect(await listed()).toEqual({ items: [], next: null });
+    const given = accepted(await give('patient', dispense, ['data', 'type'], { auditor })).body;
+    const { items } = await listed();
+    expect(items).toEqual([
+      {
+        id: given.receipt.index,
+        at: expect.any(String),
+        by: { id: expect.any(String), role: 'patient', org: null },
+        index: dispense,
+        members: ['data', 'type'],
+        reason: 'claim 4711',
+      },
+    ]);
+    const answer = accepted(await auditors().get(`/api/disclosures/${items[0].id}`));
+    expect(answer.body).toMatchObject({ disclosed: items[0], disclosure: { members: given.disclosure.members } });
+    const { code, out } = await proofVerify('taken.json', answer.text, '--json');
+    expect(code).toBe(0);
+    const [result] = JSON.parse(out).results;
+    expect(result.disclosed.data.quantity.value).toBe('30');
+    expect(result.withheld).toEqual(['actor', 'derived', 'kind', 'occurredAt', 'recordedAt']);
+    const accesses = accepted(await api.as('patient').get(`/api/patients/${api.patients.patient}/accesses`)).body.items;
+    expect(accesses.slice(0, 2)).toMatchObject([
+      { type: 'read', reader: { id: auditor, role: 'auditor' }, action: 'disclosure.read' },
+      { type: 'disclosure', entry: { index: dispense, members: ['data', 'type'], recipient: null, auditor } },
+    ]);
+  });
+
+  it('pages through them, newest first, and is refused what is no page', async () => {
+    for (const index of [order, dispense]) accepted(await give('patient', index, ['kind'], { auditor }));
+    const { items } = await listed();
+    expect(items.map(({ id }: { id: number }) => id)).toEqual(
+      items.map(({ id }: { id: number }) => id).toSorted((a: number, b: number) => b - a),
+    );
+    const paged: unknown[] = [];
+    for (let next: string | null = ''; next !== null;) {
+      const page: { items: unknown[]; next: string | null } = await listed(`?limit=1${next && `&after=${next}`}`);
+      expect(page.items.length).toBeLessThanOrEqual(1);
+      paged.push(...page.items);
+      ({ next } = page);
+    }
+    expect(paged).toEqual(items);
+    for (const query of ['limit=0', 'limit=201', 'after=x', 'after=1.2', 'page=2']) {
+      const answer = await auditors().get(`/api/disclosures?${query}`);
+      expect([answer.status, answer.body.code]).toEqual([400, 'request.invalid']);
     }
   });
 
-  it('takes what was cleared, while it is cleared, and the patient sees both', async () => {
-    const { until } = accepted(await clear('patient', dispense, ['data', 'type'], { days: 2 })).body;
-    expect(Date.parse(until) - api.clock.now()).toBe(2 * 24 * 60 * 60 * 1000);
-    const more = await give('auditor', dispense, ['actor', 'data'], {});
-    expect([more.status, more.body.code, more.body.cleared]).toEqual([403, 'disclosure.not-cleared', ['data', 'type']]);
-    const answer = accepted(await give('auditor', dispense, ['data'], {}));
-    const { code, out } = await proofVerify('taken.json', answer.text, '--json');
-    expect(code).toBe(0);
-    expect(JSON.parse(out).results[0].disclosed.data.quantity.value).toBe('30');
-    const { items } = accepted(await api.as('patient').get(`/api/patients/${api.patients.patient}/accesses`)).body;
-    expect(items.slice(0, 2)).toMatchObject([
-      { type: 'disclosure', reader: { id: auditor, role: 'auditor' }, entry: { members: ['data'], recipient: null } },
-      { type: 'clearance', until, entry: { index: dispense, members: ['data', 'type'], recipient: auditor } },
-    ]);
-    expect((await give('auditor', dose, ['data'], {})).status).toBe(404);
-    api.clock.set(Date.parse(until));
-    expect((await give('auditor', dispense, ['data'], {})).status).toBe(404);
+  it('finds nothing that is addressed to nobody or to somebody else', async () => {
+    const outside = accepted(await give('patient', order, ['type'])).body.receipt.index;
+    for (const id of [outside, order, 999_999]) {
+      const answer = await auditors().get(`/api/disclosures/${id}`);
+      expect([answer.status, answer.body.code]).toEqual([404, 'ledger.chain-unknown']);
+    }
+    const [{ id }] = (await listed()).items;
+    for (const who of ['patient', 'prescriber', 'pharmacist', 'admin']) {
+      for (const path of ['', `/${id}`]) {
+        const answer = await api.as(who).get(`/api/disclosures${path}`);
+        expect([answer.status, answer.body.code]).toEqual([403, 'access.forbidden']);
+      }
+    }
   });
 });
 

@@ -102,7 +102,6 @@ describe('the examples of the API document', () => {
     await expectDone('pharmacist', 'POST /api/prescriptions/{id}/dispenses/{dispenseId}/reverse', { id, dispenseId });
     await expectDone('pharmacist', 'POST /api/prescriptions/{id}/not-dispensed', { id }, { secret });
     await expectDone('prescriber', 'POST /api/entries/{index}/disclosures', { index: String(receipt.index) });
-    await expectDone('prescriber', 'POST /api/entries/{index}/clearances', { index: String(receipt.index) });
 
     const reported = await expectDone('pharmacist', 'POST /api/dispense-reports');
     await expectDone('pharmacist', 'POST /api/supplies/{id}/match', { id: reported.id }, { prescription: id });

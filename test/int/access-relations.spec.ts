@@ -162,7 +162,7 @@ async function askChains(asked: Asked, actor: Actor): Promise<void> {
   const all = idsOf(related(asked, actor));
   if (all.length === 0) return;
   const among = `c.id IN (${all.map(() => '?').join(', ')})`;
-  const actions = ['chain.head', 'receipt.read', 'payload.disclose', 'payload.clear'] as const;
+  const actions = ['chain.head', 'receipt.read', 'payload.disclose'] as const;
   for (const action of actions) {
     const { text, values } = relatedToChain(actor, action);
     const rows = await asked.app

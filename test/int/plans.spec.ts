@@ -18,6 +18,7 @@ import { LedgerReader } from '../../src/ledger/ledger.reader.js';
 import { ChainsService } from '../../src/log/chains/chains.service.js';
 import { ServedCheckpoint } from '../../src/log/checkpoints/served.js';
 import { LogFiles } from '../../src/log/log-files.js';
+import { DisclosureService } from '../../src/log/disclosure/disclosure.service.js';
 import { ReceiptsService } from '../../src/log/receipts.service.js';
 import { PatientService } from '../../src/patient/patient.service.js';
 import { DiscrepancyService } from '../../src/reconciliation/discrepancy.service.js';
@@ -143,6 +144,9 @@ describe.each([
       }
       for (const id of world.prescriptions) await app.get(ChainsService).head(actor, id).catch(absent);
       await app.get(ReceiptsService).read(actor, 3).catch(absent);
+      await app.get(DisclosureService).read(actor, 3).catch(absent);
+      await app.get(DisclosureService).list(actor, { limit: 10 });
+      await app.get(DisclosureService).list(actor, { limit: 10, after: '1.1.1' });
     }
     for (const kind of [undefined, 'pharmacy'] as const)
       for (const after of [undefined, world.pharmacies[0]]) await app.get(Organisations).list(kind, after, 10);

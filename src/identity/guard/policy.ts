@@ -9,7 +9,8 @@ import type { Role } from '../../ledger/core/record/event.js';
  * - `nominated`: the actor's pharmacy is nominated
  * - `token`: the actor showed a valid token
  * - `concerned`: the discrepancy concerns the actor's organisation
- * - `granted`: break-glass that still runs; for auditors a clearance
+ * - `granted`: break-glass that still runs
+ * - `addressed`: it was disclosed to the actor
  * - `author`: the actor, or somebody of the actor's organisation, said it
  * - `none`: no relation is needed
  */
@@ -21,6 +22,7 @@ export type Relation =
   | 'token'
   | 'concerned'
   | 'granted'
+  | 'addressed'
   | 'author'
   | 'none';
 
@@ -37,7 +39,7 @@ const ANYBODY: Cells = {
 /**
  * Actions and, role by role, the relations of which one is needed. A role that is not named may not.
  * `public` needs no token at all. The administrator enrols but reads no clinical data; an auditor reads
- * entries and proofs, and payloads only where cleared.
+ * entries and proofs, and of payloads only what was disclosed to them.
  */
 const TABLE = {
   public: ANYBODY,
@@ -97,9 +99,9 @@ const TABLE = {
     auditor: ['none'],
     administrator: ['author'],
   },
-  // Members of a payload, for whoever wrote it and whose it is; auditors only what they were cleared for.
-  'payload.disclose': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'], auditor: ['granted'] },
-  'payload.clear': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'] },
+  // Members of a payload: whoever wrote it and whose it is may disclose them, also to an auditor, who then reads them.
+  'payload.disclose': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'] },
+  'disclosure.read': { auditor: ['addressed'] },
 
   // Keys that actors sign with. Everybody sees them on the log chain.
   'actor-key.enrol': { prescriber: ['none'], pharmacist: ['none'] },

@@ -1,31 +1,27 @@
-import { Body, Controller, Param, Post } from '@nestjs/common';
-import { ApiCreatedResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Body, Controller, Get, Param, Post, Query } from '@nestjs/common';
+import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { wholeNumber } from '../../http/body/whole-number.js';
+import { wholeNumber, wholeNumberOr } from '../../http/body/whole-number.js';
 import { DEMO_ACCOUNT_IDS } from '../../http/openapi/demo-ids.js';
 import { Refuses } from '../../http/openapi/refuses.js';
 import { By } from '../../http/write/by.js';
-import { answer } from '../../http/problem/problem.js';
 import { receipt, receipts, receiptsOf } from '../../http/write/receipt-schema.js';
-import { Action } from '../../identity/guard/access.js';
-import { uuid } from '../../identity/people.js';
+import { Action, CurrentActor } from '../../identity/guard/access.js';
+import { actorShape, uuid } from '../../identity/people.js';
+import type { Actor } from '../../ledger/model.js';
 import { DisclosureService } from './disclosure.service.js';
 
 const logIndex = wholeNumber(0);
 
-const wanted = {
-  members: z
-    .array(z.enum(['actor', 'data', 'derived', 'kind', 'occurredAt', 'recordedAt', 'signature', 'type']))
-    .min(1)
-    .max(8)
-    .refine((names) => new Set(names).size === names.length, 'must name each member once')
-    .describe('members of the payload, each whole'),
-  reason: z.string().trim().min(1).max(1000).describe('the patient sees it'),
-};
-
 const wish = z
   .strictObject({
-    ...wanted,
+    members: z
+      .array(z.enum(['actor', 'data', 'derived', 'kind', 'occurredAt', 'recordedAt', 'signature', 'type']))
+      .min(1)
+      .max(8)
+      .refine((names) => new Set(names).size === names.length, 'must name each member once')
+      .describe('members of the payload, each whole'),
+    reason: z.string().trim().min(1).max(1000).describe('the patient sees it'),
     recipient: z
       .string()
       .trim()
@@ -33,23 +29,15 @@ const wish = z
       .max(300)
       .nullable()
       .default(null)
-      .describe('to whom it is given, in your words; left out by auditors, who take it for themselves'),
+      .describe('to whom it is given, in your words; null when it is addressed to an auditor'),
+    auditor: uuid
+      .nullable()
+      .default(null)
+      .describe('account or client id of an auditor, who can then read it here; null when a recipient is named'),
   })
   .meta({
     id: 'WantedDisclosure',
     title: 'WantedDisclosure',
-    example: { members: ['data', 'type'], reason: 'Insurance claim', recipient: 'Example Health Plan' },
-  });
-
-const clearance = z
-  .strictObject({
-    ...wanted,
-    auditor: uuid.describe('account or client id'),
-    days: z.number().int().min(1).max(365).default(30),
-  })
-  .meta({
-    id: 'NewClearance',
-    title: 'NewClearance',
     example: { members: ['data', 'type'], reason: 'Inspection', auditor: DEMO_ACCOUNT_IDS.auditor },
   });
 
@@ -68,30 +56,49 @@ const disclosure = receipt
     description: 'Stands alone: to be handed over as it is and checked with `rxledger audit proof`',
   });
 const disclosed = z.object({ disclosure, ...receipts }).meta({ id: 'WrittenDisclosure', title: 'WrittenDisclosure' });
-const cleared = z
-  .object({ until: z.iso.datetime(), ...receipts })
-  .meta({ id: 'WrittenClearance', title: 'WrittenClearance' });
 
-/** Why members of an entry are not shown. */
-const NOT_SHOWN = [
-  'ledger.chain-unknown',
-  'disclosure.member-unknown',
-  'disclosure.no-patient',
-  'disclosure.signature-alone',
-] as const;
+const addressed = z
+  .object({
+    id: z.number().int().describe('log index of the event that records the disclosure'),
+    at: z.iso.datetime().describe('when it was given'),
+    by: actorShape.describe('who gave it'),
+    index: z.number().int().describe('log index of the entry'),
+    members: z.array(z.string()).readonly().describe('members of its payload that are disclosed'),
+    reason: z.string(),
+  })
+  .meta({ id: 'AddressedDisclosure', title: 'AddressedDisclosure' });
+const page = z
+  .object({ items: z.array(addressed).readonly(), next: z.string().nullable() })
+  .meta({ id: 'AddressedDisclosures', title: 'AddressedDisclosures' });
+const shown = z.object({ disclosed: addressed, disclosure }).meta({ id: 'ReadDisclosure', title: 'ReadDisclosure' });
+const listQuery = z.strictObject({
+  after: z
+    .string()
+    .regex(/^\d{1,15}\.\d{1,15}\.\d{1,15}$/, 'must be `next` of the previous page')
+    .optional()
+    .describe('`next` of the previous page'),
+  limit: wholeNumberOr(50, 1, 200),
+});
 
 @ApiTags('log')
-@Controller('api/entries')
+@Controller('api')
 export class DisclosureController {
   constructor(private readonly disclosures: DisclosureService) {}
 
-  @Post(':index/disclosures')
+  @Post('entries/:index/disclosures')
   @Action('payload.disclose')
-  @Refuses(...NOT_SHOWN, 'disclosure.recipient-missing', 'disclosure.not-cleared')
+  @Refuses(
+    'ledger.chain-unknown',
+    'disclosure.auditor-unknown',
+    'disclosure.member-unknown',
+    'disclosure.no-patient',
+    'disclosure.recipient-missing',
+    'disclosure.signature-alone',
+  )
   @ApiOperation({
     summary: 'Show parts of what an entry records to somebody, who can check them',
     description:
-      'For who wrote the entry, their organisation and the patient whose order or supply it is about; for auditors, what they were cleared for. The patient sees that it was given, by whom and to whom.',
+      'For whoever wrote the entry, their organisation, and the patient whose order or supply it is about. The patient sees that it was given, by whom and to whom. An auditor to whom it is addressed finds it at `GET /api/disclosures`.',
   })
   @ApiCreatedResponse({ standardSchema: disclosed })
   async disclose(
@@ -103,20 +110,26 @@ export class DisclosureController {
     return { disclosure: made.disclosure, ...receiptsOf(made.receipts) };
   }
 
-  @Post(':index/clearances')
-  @Action('payload.clear')
-  @Refuses(...NOT_SHOWN, 'disclosure.auditor-unknown')
+  @Get('disclosures')
+  @Action('disclosure.read')
+  @ApiOperation({ summary: 'What was disclosed to the calling auditor, newest first' })
+  @ApiOkResponse({ standardSchema: page })
+  list(
+    @CurrentActor() actor: Actor,
+    @Query({ schema: listQuery }) { after, limit }: z.output<typeof listQuery>,
+  ): Promise<z.output<typeof page>> {
+    return this.disclosures.list(actor, { limit, ...(after !== undefined && { after }) });
+  }
+
+  @Get('disclosures/:id')
+  @Action('disclosure.read')
+  @Refuses('ledger.chain-unknown')
   @ApiOperation({
-    summary: 'Let an auditor take some members of an entry’s payload, for a while',
-    description: 'For the same people as disclosures. The patient sees it.',
+    summary: 'One disclosure to the calling auditor, with the document to check and keep',
+    description: 'The patient sees that it was read.',
   })
-  @ApiCreatedResponse({ standardSchema: cleared })
-  async clear(
-    @By() by: By,
-    @Param('index', { schema: logIndex }) index: number,
-    @Body({ schema: clearance }) body: z.output<typeof clearance>,
-  ): Promise<z.output<typeof cleared>> {
-    const outcome = answer(await this.disclosures.clear(by.actor, index, body, by.idempotency));
-    return { until: outcome.events[0]?.derived['until'] as string, ...receiptsOf(outcome.receipts) };
+  @ApiOkResponse({ standardSchema: shown })
+  read(@CurrentActor() actor: Actor, @Param('id', { schema: logIndex }) id: number): Promise<z.output<typeof shown>> {
+    return this.disclosures.read(actor, id);
   }
 }

@@ -1,36 +1,58 @@
-import type { Receipt } from '../../ledger/core/record/receipt.js';
 import { Injectable } from '@nestjs/common';
 import { relatedToChain } from '../../access/related-chains.js';
 import { AS_IF_ABSENT, answer, RefusalException } from '../../http/problem/problem.js';
 import { Accounts } from '../../identity/accounts/accounts.js';
+import { may } from '../../identity/guard/policy.js';
 import { type Disclosure, disclose } from '../../ledger/core/record/disclosure.js';
+import type { Receipt } from '../../ledger/core/record/receipt.js';
+import { nodeHasher } from '../../ledger/crypto/node-hasher.js';
 import { LedgerReader } from '../../ledger/ledger.reader.js';
 import { LedgerWriter } from '../../ledger/ledger.writer.js';
-import type { Actor, CommittedEvent, Idempotency, Outcome } from '../../ledger/model.js';
-import { nodeHasher } from '../../ledger/crypto/node-hasher.js';
-import { maySeePayload } from '../receipts.service.js';
-import { ServedCheckpoint } from '../checkpoints/served.js';
+import type { Actor, CommittedEvent, Idempotency } from '../../ledger/model.js';
+import { AccessLog } from '../../patient/access-log.js';
 import { patientModel } from '../../patient/chain-model.js';
-import type { Patient } from '../../patient/state.js';
-import { decideClear, decideDisclose } from './decide.js';
+import type { AccessDisclosed } from '../../patient/state.js';
+import { ServedCheckpoint } from '../checkpoints/served.js';
+import { maySeePayload } from '../receipts.service.js';
+import { decideDisclose } from './decide.js';
 
-export interface WantedMembers {
+export interface WantedDisclosure {
+  readonly members: readonly string[];
+  readonly reason: string;
+  /** To whom, in words; null: to the auditor. */
+  readonly recipient: string | null;
+  /** Account or client id; null: to the recipient. */
+  readonly auditor: string | null;
+}
+
+/** A disclosure that is addressed to an auditor. */
+export interface AddressedDisclosure {
+  /** Log index of the event that records it. */
+  readonly id: number;
+  readonly at: string;
+  readonly by: { readonly id: string; readonly role: string; readonly org: string | null };
+  /** Log index of the entry. */
+  readonly index: number;
   readonly members: readonly string[];
   readonly reason: string;
 }
 
-/** An entry about a patient, and the chain on which stands who was given what of it. */
+export interface DisclosurePage {
+  readonly items: readonly AddressedDisclosure[];
+  readonly next: string | null;
+}
+
+/** An entry about a patient, and the chain on which stands who was shown what of it. */
 interface AboutPatient {
   readonly chain: string;
   /** Id of the patient chain; null when the patient is not enrolled. */
   readonly patient: string | null;
 }
 
-type Action = 'payload.disclose' | 'payload.clear';
-
 /**
- * Gives members of a payload to whom they may be given. Who may have the payload in a receipt, may give parts of it
- * away or clear an auditor to take them. It is an event on the patient's chain before anything is answered (design 7).
+ * Discloses members of a payload. Whoever may have the payload in a receipt may give parts of it away: to somebody
+ * outside, or to an auditor, who lists and reads it here. An event on the patient's chain says so before anything is
+ * answered (design 7).
  */
 @Injectable()
 export class DisclosureService {
@@ -38,6 +60,7 @@ export class DisclosureService {
     private readonly writer: LedgerWriter,
     private readonly reader: LedgerReader,
     private readonly accounts: Accounts,
+    private readonly accessLog: AccessLog,
     private readonly served: ServedCheckpoint,
   ) {}
 
@@ -45,25 +68,23 @@ export class DisclosureService {
   async disclose(
     actor: Actor,
     index: number,
-    { members, recipient, reason }: WantedMembers & { recipient: string | null },
+    { members, recipient, auditor, reason }: WantedDisclosure,
     idempotency?: Idempotency,
   ): Promise<{ disclosure: Disclosure; receipts: readonly Receipt[] }> {
-    const { chain, patient } = await this.entry(actor, 'payload.disclose', index);
-    const receipt = await this.whole(actor, index);
-    if (patient === null)
-      throw new RefusalException(
-        actor.role === 'auditor' ? AS_IF_ABSENT : { code: 'disclosure.no-patient', facts: {} },
-      );
+    const { chain, patient } = await this.entry(actor, index);
+    const receipt = await this.whole(index, (event) => maySeePayload(actor, event));
+    if (patient === null) throw new RefusalException({ code: 'disclosure.no-patient', facts: {} });
+    if (auditor !== null && (await this.accounts.find(auditor))?.role !== 'auditor')
+      throw new RefusalException({ code: 'disclosure.auditor-unknown', facts: {} });
     const made = disclose(nodeHasher, receipt, members);
-    const data = { index, chain, members: [...members].toSorted(), recipient, reason };
+    const data = { index, chain, members: [...members].toSorted(), recipient, auditor, reason };
     const fault = 'fault' in made ? made.fault : null;
     const { receipts } = answer(
       await this.writer.commit({
         actor,
         chains: [{ id: patient, model: patientModel, mode: 'existing' }],
         ...(idempotency && { idempotency }),
-        decide: ({ states, now }) =>
-          decideDisclose(states[0] as Patient, { data, fault }, { chain: patient, now, actor }),
+        decide: () => decideDisclose({ data, fault }, { chain: patient }),
       }),
     );
     if ('fault' in made) throw new Error('a disclosure that cannot be made was recorded');
@@ -71,36 +92,52 @@ export class DisclosureService {
   }
 
   /**
-   * Lets an auditor take these members for so many days.
-   * @throws {RefusalException} as {@link disclose}; `disclosure.auditor-unknown`
+   * What is addressed to the actor, newest first. It tells nothing clinical: {@link read} shows the members.
+   * @param after `next` of the previous page
    */
-  async clear(
-    actor: Actor,
-    index: number,
-    { members, auditor, reason, days }: WantedMembers & { auditor: string; days: number },
-    idempotency?: Idempotency,
-  ): Promise<Outcome> {
-    const { chain, patient } = await this.entry(actor, 'payload.clear', index);
-    const made = disclose(nodeHasher, await this.whole(actor, index), members);
-    if (patient === null) throw new RefusalException({ code: 'disclosure.no-patient', facts: {} });
-    const found = await this.accounts.find(auditor);
-    if (found?.role !== 'auditor') throw new RefusalException({ code: 'disclosure.auditor-unknown', facts: {} });
-    const data = { index, chain, members: [...members].toSorted(), auditor, reason };
-    const fault = 'fault' in made ? made.fault : null;
-    return this.writer.commit({
-      actor,
-      chains: [{ id: patient, model: patientModel, mode: 'existing' }],
-      ...(idempotency && { idempotency }),
-      decide: ({ now }) => decideClear({ data, days, fault }, { chain: patient, now, actor }),
+  async list(actor: Actor, { after, limit }: { after?: string; limit: number }): Promise<DisclosurePage> {
+    if (!may(actor.role, 'disclosure.read', ['addressed'])) return { items: [], next: null };
+    const position = after === undefined ? [] : after.split('.').map(Number);
+    const rows = await this.reader.db.query<{ chain: number; seq: number; disclosed_at: number; idx: number }>(
+      `SELECT d.chain, d.seq, d.disclosed_at, e.idx FROM disclosure_row d
+       JOIN entry e ON e.chain = d.chain AND e.seq = d.seq
+       WHERE d.auditor = ? ${position.length === 0 ? '' : 'AND (d.disclosed_at, d.chain, d.seq) < (?, ?, ?)'}
+       ORDER BY d.disclosed_at DESC, d.chain DESC, d.seq DESC LIMIT ?`,
+      [actor.id, ...position, limit],
+    );
+    const events = await this.reader.eventsAt(rows.map(({ idx }) => idx));
+    const byIndex = new Map(events.map((event) => [event.index, event]));
+    const items = rows.flatMap(({ idx }) => {
+      const event = byIndex.get(idx);
+      return event ? [addressed(event)] : [];
     });
+    const last = rows.length === limit ? rows.at(-1) : undefined;
+    return { items, next: last ? `${last.disclosed_at}.${last.chain}.${last.seq}` : null };
   }
 
   /**
-   * Auditors are related to no chain: what they were cleared for, the decision says. A provisional patient may have a
-   * chain, but nobody who sees it: a patient chain of somebody enrolled has a row.
+   * A disclosure that is addressed to the actor. That it was read is recorded for the patient.
+   * @param id log index of the event that records it
+   * @throws {RefusalException} `ledger.chain-unknown` when there is none for the actor, or its patient was erased
    */
-  private async entry(actor: Actor, action: Action, index: number): Promise<AboutPatient> {
-    const related = actor.role === 'auditor' ? { text: '1 = 1', values: [] } : relatedToChain(actor, action);
+  async read(actor: Actor, id: number): Promise<{ disclosed: AddressedDisclosure; disclosure: Disclosure }> {
+    const [row] = await this.reader.db.query(
+      `SELECT d.seq FROM entry e JOIN disclosure_row d ON d.chain = e.chain AND d.seq = e.seq
+       WHERE e.idx = ? AND d.auditor = ?`,
+      [id, actor.id],
+    );
+    const [event] = row && may(actor.role, 'disclosure.read', ['addressed']) ? await this.reader.eventsAt([id]) : [];
+    if (!event) throw new RefusalException(AS_IF_ABSENT);
+    const disclosed = addressed(event);
+    const made = disclose(nodeHasher, await this.whole(disclosed.index, () => true), disclosed.members);
+    if ('fault' in made) throw new Error('a disclosure that cannot be made was recorded');
+    this.accessLog.record(actor, 'disclosure.read', event.chain, [dataOf(event).chain]);
+    return { disclosed, disclosure: made.disclosure };
+  }
+
+  /** A provisional patient may have a chain, but nobody who sees it: the chain of an enrolled patient has a row. */
+  private async entry(actor: Actor, index: number): Promise<AboutPatient> {
+    const related = relatedToChain(actor, 'payload.disclose');
     const [row] = await this.reader.db.query<AboutPatient>(
       `SELECT c.id AS chain, p.id AS patient FROM entry e JOIN chain c ON c.num = e.chain
        LEFT JOIN subject s ON s.num = c.subject
@@ -112,14 +149,21 @@ export class DisclosureService {
     return row;
   }
 
-  /** The receipt with payload and salt, in the newest witnessed tree that holds the entry, else in the tree of now. */
-  private async whole(actor: Actor, index: number): Promise<Receipt> {
+  /** The receipt with payload and salt, in the newest witnessed tree that holds the entry, else in the current tree. */
+  private async whole(index: number, mayHave: (event: CommittedEvent) => boolean): Promise<Receipt> {
     const witnessed = await this.served.newestWitnessed();
     const tree = witnessed && index < witnessed.size ? witnessed : undefined;
-    const mayHave = (event: CommittedEvent): boolean => actor.role === 'auditor' || maySeePayload(actor, event);
     const receipt = await this.reader.receipt(index, { tree, disclose: mayHave });
     // Erased, or written by others.
     if (receipt.payload === undefined) throw new RefusalException(AS_IF_ABSENT);
     return receipt;
   }
+}
+
+const dataOf = ({ data }: CommittedEvent): AccessDisclosed['data'] => data as AccessDisclosed['data'];
+
+function addressed(event: CommittedEvent): AddressedDisclosure {
+  const { index, members, reason } = dataOf(event);
+  const { id, role, org } = event.actor;
+  return { id: event.index, at: event.recordedAt, by: { id, role, org }, index, members, reason };
 }
