@@ -2,8 +2,9 @@ import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 const shared = {
-  testTimeout: 60_000,
-  hookTimeout: 120_000,
+  // Many times what they take: a busy machine fails no test.
+  testTimeout: 300_000,
+  hookTimeout: 300_000,
   pool: 'forks',
   restoreMocks: true,
   unstubEnvs: true,

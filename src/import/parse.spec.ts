@@ -10,6 +10,7 @@ import { isItem, parseImport } from './parse.js';
 import { toEnrolment } from './patient.js';
 import { readImport } from './read-file.js';
 import { IMPORT_REASONS } from './reasons.js';
+import { examples } from '../../test/support/length.js';
 
 const line = (value: unknown) => JSON.stringify(value);
 
@@ -206,7 +207,7 @@ describe('arbitrary input', () => {
           }
         },
       ),
-      { numRuns: 2000 },
+      { numRuns: examples(2000) },
     );
   });
 });

@@ -31,6 +31,7 @@ import { evolvePrescription, isPrescriptionEvent } from './evolve.js';
 import type { IssueStatus, OrderStatus, Prescription } from './state.js';
 import { heldIssue, nextTimer } from './queries.js';
 import { REFUSALS } from '../refusals/refusals.js';
+import { examples } from '../../test/support/length.js';
 
 const AUTHORISED = 30;
 const ORDER_STATES: OrderStatus[] = [
@@ -330,7 +331,7 @@ describe('lives of an order', () => {
   it('keep every promise', () => {
     fc.assert(
       fc.property(lives, (life) => live(life, () => undefined)),
-      { numRuns: 600 },
+      { numRuns: examples(600) },
     );
   });
 

@@ -21,6 +21,7 @@ import type { Patient } from '../patient/state.js';
 import { evolvePrescription } from '../prescription/evolve.js';
 import type { Prescription } from '../prescription/state.js';
 import { diff, findDiscrepancies } from './discrepancies.js';
+import { examples } from '../../test/support/length.js';
 
 const settings = { earlyRefillFactor: 0.75 };
 const NOW = Date.parse('2026-06-01T00:00:00.000Z');
@@ -135,7 +136,7 @@ it('late, repeated and reordered messages end in the same open discrepancies, ho
       seen += inOrder.open().length;
       expect(otherwise.open()).toEqual(inOrder.open());
     }),
-    { numRuns: 400 },
+    { numRuns: examples(400) },
   );
   expect(seen).toBeGreaterThan(400);
 });

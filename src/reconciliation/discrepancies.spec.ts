@@ -15,6 +15,7 @@ import {
 } from '../../test/int/reconciliation-book.js';
 import type { Book } from './book.js';
 import { diff, findDiscrepancies } from './discrepancies.js';
+import { examples } from '../../test/support/length.js';
 
 const NOW = Date.parse('2026-06-01T00:00:00.000Z');
 const settings = { earlyRefillFactor: 0.75 };
@@ -329,7 +330,7 @@ describe('the same facts in any order', () => {
         compared += found.length;
         expect(find(arrived(shown, shuffled))).toEqual(found);
       }),
-      { numRuns: 500 },
+      { numRuns: examples(500) },
     );
     expect(compared).toBeGreaterThan(500);
   });

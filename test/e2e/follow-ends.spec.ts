@@ -119,6 +119,6 @@ describe('rxledger audit follow', () => {
     await until(() => waiting.length > 0);
     const before = Date.now();
     expect(await follower.terminate()).toBe(0);
-    expect(Date.now() - before).toBeLessThan(4000);
+    expect(Date.now() - before).toBeLessThan(20_000);
   });
 });

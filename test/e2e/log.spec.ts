@@ -16,6 +16,7 @@ import { nodeHasher } from '../../src/ledger/crypto/node-hasher.js';
 import { type Api, issue, startApi } from '../support/api.js';
 import { temporaryFolder } from '../support/ledger.js';
 import { filesOf, fillLog } from '../support/log.js';
+import { examples } from '../support/length.js';
 
 /** Entries that are published; more are in the log, which is published once a day here. */
 const SIZE = 600;
@@ -288,7 +289,7 @@ describe('proofs', () => {
         const proof = parseHashes(await text(`consistency/${size1}/${size2}`));
         expect(verifyConsistency(nodeHasher, { size1, size2, root1, root2, proof })).toEqual({ ok: true });
       }),
-      { numRuns: 40 },
+      { numRuns: examples(40) },
     );
     for (const sizes of ['0/0', '0/600', '600/600', '3/3']) expect(await text(`consistency/${sizes}`)).toBe('');
   });
@@ -323,7 +324,7 @@ describe('our own verifier refuses a flipped bit', () => {
         fc.asyncProperty(bits, async (bit) => {
           expect([path, bit, await refuses(path, bit)]).toEqual([path, bit, true]);
         }),
-        { numRuns: 20 },
+        { numRuns: examples(20) },
       );
     }
   });

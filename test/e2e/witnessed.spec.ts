@@ -50,7 +50,7 @@ describe.skipIf(redis.missing)('a service with three witnesses as processes, two
     policy = parsePolicy(readFileSync(path));
     const env = { DATA_DIR: folder.path, LOG_ORIGIN: ORIGIN, WITNESS_POLICY: path, REDIS_URL: redis.url };
     api = await startApi({ ...env, PUBLISH_SECONDS: '0.1' });
-  }, 60_000);
+  });
   afterAll(async () => {
     await api.close();
     for (const one of witnesses.values()) await one.kill();

@@ -4,11 +4,14 @@ import { openReader } from '../../src/database/data-source.js';
 import { sharedRedis } from '../support/engines.js';
 import { temporaryFolder, testConfig } from '../support/ledger.js';
 import { startServer } from '../support/process.js';
+import { rounds } from '../support/length.js';
 import { until } from '../support/wait.js';
 import { type HttpClient, Issued, order, PASSWORD, patientOf, signIn } from './http-client.js';
 import { entriesOf, verified } from './verified.js';
 
-const ROUNDS = 20;
+const ROUNDS = rounds(4, 20);
+/** Generous: a round takes three seconds on an idle machine. */
+const ROUND_TIMEOUT_MS = 60_000;
 const CLIENTS = 16;
 /** A round's kill comes after so many acknowledged writes at most. */
 const MOST = 80;
@@ -58,39 +61,43 @@ describe.skipIf(redis.missing)('kill -9 under load', () => {
     }
   }
 
-  it(`loses no acknowledged write, verifies and starts again, ${ROUNDS} times`, async () => {
-    for (let round = 0; round < ROUNDS; round++) {
-      const server = await serve();
-      const prescriber = await signIn(server.address, 'prescriber');
-      const patient = await patientOf(await signIn(server.address, 'patient'));
-      // The answers that the last kill cut off: recorded or not, the same request is carried out once.
-      for (const key of open) await write(prescriber, patient, key);
-      const target = acknowledged.size + 1 + Math.floor(Math.random() * MOST);
-      const clients = Promise.all(Array.from({ length: CLIENTS }, () => load(prescriber, patient)));
-      await Promise.race([until(() => acknowledged.size >= target, { what: 'the load is written' }), clients]);
-      await server.kill();
-      await clients;
-      const report = await verified(config, CHAIN_MODELS);
-      expect(report.findings).toEqual([]);
-      const entries = await entriesOf(config);
-      const lost = [...acknowledged].filter(([, { index, entry }]) => !entries.get(index)?.equals(entry));
-      expect(lost.map(([key]) => key)).toEqual([]);
-    }
-    expect(acknowledged.size).toBeGreaterThan(ROUNDS);
-    expect(open.size).toBeGreaterThan(0);
+  it(
+    `loses no acknowledged write, verifies and starts again, ${ROUNDS} times`,
+    async () => {
+      for (let round = 0; round < ROUNDS; round++) {
+        const server = await serve();
+        const prescriber = await signIn(server.address, 'prescriber');
+        const patient = await patientOf(await signIn(server.address, 'patient'));
+        // The answers that the last kill cut off: recorded or not, the same request is carried out once.
+        for (const key of open) await write(prescriber, patient, key);
+        const target = acknowledged.size + 1 + Math.floor(Math.random() * MOST);
+        const clients = Promise.all(Array.from({ length: CLIENTS }, () => load(prescriber, patient)));
+        await Promise.race([until(() => acknowledged.size >= target, { what: 'the load is written' }), clients]);
+        await server.kill();
+        await clients;
+        const report = await verified(config, CHAIN_MODELS);
+        expect(report.findings).toEqual([]);
+        const entries = await entriesOf(config);
+        const lost = [...acknowledged].filter(([, { index, entry }]) => !entries.get(index)?.equals(entry));
+        expect(lost.map(([key]) => key)).toEqual([]);
+      }
+      expect(acknowledged.size).toBeGreaterThan(ROUNDS);
+      expect(open.size).toBeGreaterThan(0);
 
-    const last = await serve();
-    try {
-      const prescriber = await signIn(last.address, 'prescriber');
-      const patient = await patientOf(await signIn(last.address, 'patient'));
-      for (const key of open) await write(prescriber, patient, key);
-    } finally {
-      await last.kill();
-    }
-    expect(acknowledged.size).toBe(keys);
-    expect(new Set([...acknowledged.values()].map(({ index }) => index)).size).toBe(keys);
-    expect(await prescriptions()).toBe(keys);
-  }, 240_000);
+      const last = await serve();
+      try {
+        const prescriber = await signIn(last.address, 'prescriber');
+        const patient = await patientOf(await signIn(last.address, 'patient'));
+        for (const key of open) await write(prescriber, patient, key);
+      } finally {
+        await last.kill();
+      }
+      expect(acknowledged.size).toBe(keys);
+      expect(new Set([...acknowledged.values()].map(({ index }) => index)).size).toBe(keys);
+      expect(await prescriptions()).toBe(keys);
+    },
+    (ROUNDS + 1) * ROUND_TIMEOUT_MS,
+  );
 
   async function prescriptions(): Promise<number> {
     const source = await openReader(config);

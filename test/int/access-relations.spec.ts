@@ -23,6 +23,7 @@ import { DiscrepancyService, viewOf } from '../../src/reconciliation/discrepancy
 import { sharedPostgres } from '../support/engines.js';
 import { ALL_GOES_WELL, make, type Move, moves } from './access-moves.js';
 import { newWorld, type Running, startService, type World } from './access-world.js';
+import { rounds } from '../support/length.js';
 
 /** Short pages, so that most lists have several. */
 const LIMIT = 3;
@@ -197,8 +198,8 @@ const lives = fc.array(moves, { minLength: 5, maxLength: 50, size: 'max' });
 
 const postgres = await sharedPostgres();
 describe.each([
-  { engine: 'SQLite', missing: null, runs: 15, url: (): Promise<string | null> => Promise.resolve(null) },
-  { engine: 'PostgreSQL', missing: postgres.missing, runs: 6, url: () => postgres.createDatabase() },
+  { engine: 'SQLite', missing: null, runs: rounds(6, 15), url: (): Promise<string | null> => Promise.resolve(null) },
+  { engine: 'PostgreSQL', missing: postgres.missing, runs: rounds(3, 6), url: () => postgres.createDatabase() },
 ])('relations on $engine', ({ missing, runs, url }) => {
   let running: Running;
   beforeAll(async () => {
@@ -208,15 +209,11 @@ describe.each([
   });
   afterAll(() => running?.close());
 
-  it.skipIf(missing !== null)(
-    'are the same in SQL as on states, for every actor and chain',
-    async () => {
-      for (const outcome of await live(running, ALL_GOES_WELL)) expect(outcome).toMatch(/ ok$/);
-      await fc.assert(
-        fc.asyncProperty(lives, async (life) => void (await live(running, life))),
-        { numRuns: runs, endOnFailure: true },
-      );
-    },
-    120_000,
-  );
+  it.skipIf(missing !== null)('are the same in SQL as on states, for every actor and chain', async () => {
+    for (const outcome of await live(running, ALL_GOES_WELL)) expect(outcome).toMatch(/ ok$/);
+    await fc.assert(
+      fc.asyncProperty(lives, async (life) => void (await live(running, life))),
+      { numRuns: runs, endOnFailure: true },
+    );
+  });
 });

@@ -29,6 +29,7 @@ import {
   testActor,
   testConfig,
 } from '../support/ledger.js';
+import { examples } from '../support/length.js';
 
 const key = new LogKey('test.example/log', randomBytes(32));
 const checkpoint = (size: number): string => key.checkpoint(size, Buffer.alloc(32, size % 256));
@@ -134,7 +135,7 @@ describe('head file', () => {
         expect(await remembered()).toBe(Math.max(left, 3));
       }),
       {
-        numRuns: 150,
+        numRuns: examples(150),
         examples: [
           [1, false],
           [1, true],

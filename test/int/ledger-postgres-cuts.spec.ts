@@ -108,7 +108,7 @@ describe.skipIf(postgres.missing)('ledger writer on PostgreSQL, cut off again an
     proxy.cut();
     await sprung;
     // Sooner than the lock's own time-out of 8 s would.
-    await until(async () => (await waiting()) === 0, { what: 'its backend is gone', timeout: 4000 });
+    await until(async () => (await waiting()) === 0, { what: 'its backend is gone', timeout: 7000 });
     await holder.query('COMMIT');
     await holder.end();
     expect(await refused).toBeInstanceOf(LedgerUnavailable);

@@ -74,7 +74,7 @@ export async function startPostgres(): Promise<TestPostgres> {
   const bin = await postgresBinaries();
   const user = await serverUser();
   // Not os.tmpdir(): TMPDIR may lie where the user `postgres` cannot go, and socket paths are at most 107 bytes.
-  const dir = await mkdtemp('/tmp/rxledger-pg-');
+  const dir = await mkdtemp(join(process.env['TEST_MEMORY'] ?? '/tmp', 'rxledger-pg-'));
   await chmod(dir, 0o700);
   if (user.uid !== undefined && user.gid !== undefined) await chown(dir, user.uid, user.gid);
   const data = join(dir, 'data');

@@ -61,7 +61,7 @@ export async function startServer(
   const server = startNode('bin/rxledger.js', options.args ?? ['serve'], { env: { ...env, PORT: port } });
   const address = `http://127.0.0.1:${port}`;
   try {
-    await ready(server, address, options.timeout ?? 60_000);
+    await ready(server, address, options.timeout ?? 120_000);
   } catch (error) {
     await server.kill();
     const said = (server.stdout() + server.stderr()).trim().split('\n').slice(-15).join('\n');
@@ -116,7 +116,7 @@ function watch(child: ChildProcess): TestProcess {
     stdout: () => said.stdout,
     stderr: () => said.stderr,
     ended,
-    async line(pattern, timeout = 20_000) {
+    async line(pattern, timeout = 60_000) {
       const match = await until(() => find(pattern) ?? (over ? 'ended' : null), {
         timeout,
         what: `a line like ${pattern}`,

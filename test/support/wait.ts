@@ -9,7 +9,7 @@ import { setTimeout as pause } from 'node:timers/promises';
  */
 export async function until<T>(
   ask: () => T | Promise<T>,
-  { timeout = 20_000, what = 'condition' }: { timeout?: number; what?: string } = {},
+  { timeout = 60_000, what = 'condition' }: { timeout?: number; what?: string } = {},
 ): Promise<NonNullable<T>> {
   const deadline = Date.now() + timeout;
   let wait = 5;

@@ -18,6 +18,7 @@ import { Follower, type Poll } from './follower.js';
 import { Replica } from './replica/replica.js';
 import { SourceError } from './source.js';
 import { FollowFolderError } from './chain-ends.js';
+import { examples } from '../../../test/support/length.js';
 
 const folder = temporaryFolder();
 const dir = join(folder.path, 'f');
@@ -88,7 +89,7 @@ describe('a follower', () => {
         expect(await look(big.files(), ours, replica)).toMatchObject({ ok: true, standing: { checked: 9000 } });
         expect(replica.checkpoint()).toBe(big.note());
       }),
-      { numRuns: 8 },
+      { numRuns: examples(8) },
     );
   });
 

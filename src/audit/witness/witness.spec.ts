@@ -12,6 +12,7 @@ import { openNote } from '../../ledger/core/tlog/note.js';
 import { checkpointFile, WitnessFolder, WitnessFolderError } from './folder.js';
 import { trustedLogs } from './logs.js';
 import { type Answer, openWitnessKey, Witness } from './witness.js';
+import { examples } from '../../../test/support/length.js';
 
 const NOW = 1_700_000_000;
 const logger = pino({ level: 'silent' });
@@ -306,7 +307,7 @@ describe('a log that lies', () => {
           expect(roots.some((fits) => fits.every(Boolean))).toBe(true);
         },
       ),
-      { numRuns: 120 },
+      { numRuns: examples(120) },
     );
     // Otherwise the property would hold of a witness that says no to everything, or of one that was never tried.
     expect(accepted).toBeGreaterThan(50);

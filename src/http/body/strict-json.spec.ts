@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MAX_DEPTH, parseStrictJson } from './strict-json.js';
+import { examples } from '../../../test/support/length.js';
 
 const parse = (text: string) => parseStrictJson(Buffer.from(text));
 const valueOf = (body: Uint8Array): unknown => JSON.parse(Buffer.from(body).toString());
@@ -60,7 +61,7 @@ describe('strict JSON', () => {
           expect(parse(text)).toEqual({ value: JSON.parse(text) });
         },
       ),
-      { numRuns: 1000 },
+      { numRuns: examples(1000) },
     );
   });
 
@@ -76,7 +77,7 @@ describe('strict JSON', () => {
         const twice = new Set(names).size < names.length;
         expect(parse(text)).toEqual(twice ? { refused: 'request.duplicate-key' } : { value: JSON.parse(text) });
       }),
-      { numRuns: 1000 },
+      { numRuns: examples(1000) },
     );
   });
 
@@ -98,7 +99,7 @@ describe('strict JSON', () => {
           'refused' in parsed ? parsed.refused.startsWith('request.') : isDeepStrictEqual(parsed.value, valueOf(body));
         expect(sound).toBe(true);
       }),
-      { numRuns: 2000 },
+      { numRuns: examples(2000) },
     );
   });
 });

@@ -135,9 +135,11 @@ describe('access tokens', () => {
   });
 
   it('are kept in bounded number', async () => {
-    const issued = await Promise.all(Array.from({ length: 10_050 }, () => tokens.issue(actor)));
-    for (const { accessToken } of issued) await tokens.verify(accessToken);
-    expect(tokens.verify(issued.at(-1)?.accessToken ?? '')).toEqual(actor);
-    expect(tokens.verify(issued[0]?.accessToken ?? '')).toBeInstanceOf(Promise);
+    const few = new Tokens(seed, clock, isActive, 20);
+    const issued = await Promise.all(Array.from({ length: 21 }, () => few.issue(actor)));
+    for (const { accessToken } of issued) await few.verify(accessToken);
+    expect(few.verify(issued[1]?.accessToken ?? '')).toEqual(actor);
+    expect(few.verify(issued.at(-1)?.accessToken ?? '')).toEqual(actor);
+    expect(few.verify(issued[0]?.accessToken ?? '')).toBeInstanceOf(Promise);
   });
 });

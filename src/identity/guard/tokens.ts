@@ -47,6 +47,7 @@ export class Tokens {
     seed: Buffer,
     private readonly clock: Clock,
     private readonly isActive: (accountId: string) => Promise<boolean>,
+    private readonly cached = CACHED_TOKENS,
   ) {
     this.privateKey = ed25519FromSeed(seed).privateKey;
     this.publicKey = createPublicKey(this.privateKey);
@@ -118,7 +119,7 @@ export class Tokens {
     const { sub, exp, role, org, patient } = parsed.data;
     if (!(await this.isActive(sub))) return null;
     const actor: Actor = { id: sub, role, org, patient };
-    if (this.verified.size >= CACHED_TOKENS) {
+    if (this.verified.size >= this.cached) {
       const oldest = this.verified.keys().next();
       if (!oldest.done) this.verified.delete(oldest.value);
     }

@@ -3,6 +3,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { jcs, JcsError } from './jcs.js';
 import { jsonValue } from '../../../test/fixtures/rfc6962/vectors.js';
+import { examples } from '../../../test/support/length.js';
 
 describe('canonical JSON', () => {
   it('is what canonicalize writes, for any JSON', () => {
@@ -10,7 +11,7 @@ describe('canonical JSON', () => {
       fc.property(jsonValue, (value) => {
         expect(jcs(value)).toBe(canonicalize(value));
       }),
-      { numRuns: 3000 },
+      { numRuns: examples(3000) },
     );
   });
 
@@ -57,7 +58,7 @@ describe('canonical JSON', () => {
         expect(jcs(JSON.parse(text))).toBe(text);
         expect(JSON.stringify(value)).toBe(before);
       }),
-      { numRuns: 1000 },
+      { numRuns: examples(1000) },
     );
   });
 

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { toBase64, utf8 } from '../core/bytes.js';
 import { nobleHasher } from '../core/hasher.js';
 import { nodeHasher } from './node-hasher.js';
+import { examples } from '../../../test/support/length.js';
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 const sizes = fc.oneof(
@@ -27,7 +28,7 @@ describe('the hasher on node:crypto and the portable one', () => {
       fc.property(bytes, (entry) => {
         expect(hex(nodeHasher.leaf(entry))).toBe(hex(nobleHasher.leaf(entry)));
       }),
-      { numRuns: 300 },
+      { numRuns: examples(300) },
     );
   });
   it('agree on nodes', () => {
@@ -42,7 +43,7 @@ describe('the hasher on node:crypto and the portable one', () => {
       fc.property(key, bytes, (k, data) => {
         expect(hex(nodeHasher.hmac(k, data))).toBe(hex(nobleHasher.hmac(k, data)));
       }),
-      { numRuns: 300 },
+      { numRuns: examples(300) },
     );
   });
   it('agree on HMAC over text, which stands for its UTF-8 bytes', () => {
@@ -51,7 +52,7 @@ describe('the hasher on node:crypto and the portable one', () => {
         expect(hex(nodeHasher.hmac(k, data))).toBe(hex(nobleHasher.hmac(k, data)));
         expect(hex(nodeHasher.hmac(k, data))).toBe(hex(nobleHasher.hmac(k, utf8(data))));
       }),
-      { numRuns: 300 },
+      { numRuns: examples(300) },
     );
   });
   it('agree on SHA-256 of text', () => {
@@ -68,7 +69,7 @@ describe('the hasher on node:crypto and the portable one', () => {
         expect(nodeHasher.derivedHmac(k, label, data)).toBe(expected);
         expect(nobleHasher.derivedHmac(k, label, data)).toBe(expected);
       }),
-      { numRuns: 200 },
+      { numRuns: examples(200) },
     );
   });
   it('are SHA-256 with the prefixes of RFC 6962, and HMAC as node:crypto has it', () => {

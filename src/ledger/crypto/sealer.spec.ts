@@ -3,6 +3,7 @@ import * as fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { freshBytes } from './random.js';
 import { lengthOf, type Part, Sealer, type Secret } from './sealer.js';
+import { examples } from '../../../test/support/length.js';
 
 const sealers: Sealer[] = [];
 const reports: string[] = [];
@@ -74,7 +75,7 @@ describe('a sealed batch', () => {
         expect(opened(all, sealed)).toEqual(plain(all));
         expect(told).toHaveBeenCalledTimes(least === 0 ? 0 : 1);
       }),
-      { numRuns: 50 },
+      { numRuns: examples(50) },
     );
   });
 

@@ -8,6 +8,7 @@ import { nodeHasher } from '../crypto/node-hasher.js';
 import { EntryAudit } from './entries.js';
 import { RebuiltTree } from './rebuilt-tree.js';
 import { Findings } from './report.js';
+import { examples } from '../../../test/support/length.js';
 
 const leafInput = (entry: Uint8Array): Buffer => Buffer.concat([Buffer.of(0), entry]);
 
@@ -78,7 +79,7 @@ describe('an audit of entries', () => {
           expect(audit.verified).toBe(60 - new Set(wrong.map((each) => each.split(' ')[0])).size);
         },
       ),
-      { numRuns: 1500 },
+      { numRuns: examples(1500) },
     );
   });
 

@@ -12,6 +12,7 @@ import { GrowingTree } from '../tlog/merkle.js';
 import { ed25519Signer, signNote } from '../tlog/note.js';
 import { verifyReceipt, type Receipt } from './receipt.js';
 import { bytes32, jsonValue, memberName, someHashes } from '../../../../test/fixtures/rfc6962/vectors.js';
+import { examples } from '../../../../test/support/length.js';
 
 const log = 'rx.example/log';
 const signer = ed25519Signer(log, new Uint8Array(32).fill(3));
@@ -87,7 +88,7 @@ describe('a disclosure', () => {
             .toSorted(),
         );
       }),
-      { numRuns: 60 },
+      { numRuns: examples(60) },
     );
   });
 
@@ -105,7 +106,7 @@ describe('a disclosure', () => {
         bytes[at]! ^= by;
         expect(holds(bytes)).toBe(false);
       }),
-      { numRuns: 3000 },
+      { numRuns: examples(3000) },
     );
     expect(holds(text)).toBe(true);
   });
@@ -161,7 +162,7 @@ describe('what is withheld', () => {
           expect(digestByKey(nobleHasher, memberKey(nobleHasher, key, each), truth)).toBe(digest);
         }
       }),
-      { numRuns: 60 },
+      { numRuns: examples(60) },
     );
   });
 

@@ -4,6 +4,7 @@ import { equal, fromUtf8, toBase64, utf8 } from '../bytes.js';
 import { decodeEntry, encodeEntry, type Entry, EntryError, entryTime, LOG_CHAIN, ZERO32 } from './entry.js';
 import { jcs } from '../jcs.js';
 import { bytes32, orRefused } from '../../../../test/fixtures/rfc6962/vectors.js';
+import { examples } from '../../../../test/support/length.js';
 
 const entries: fc.Arbitrary<Entry> = fc
   .record({
@@ -55,7 +56,7 @@ describe('entry', () => {
         const read = orRefused(() => decodeEntry(changed), EntryError);
         expect(read === null || equal(encodeEntry(read), changed)).toBe(true);
       }),
-      { numRuns: 1000 },
+      { numRuns: examples(1000) },
     );
   });
 

@@ -8,6 +8,7 @@ import { toBase64Url, utf8 } from '../bytes.js';
 import { type DetachedJws, holdsFor, JwsError, parseDetachedJws } from './jws.js';
 import { isPublicJwk, nobleCheck, type PublicJwk, thumbprint } from './public-key.js';
 import { type Statement, statementBytes } from './statement.js';
+import { examples } from '../../../../test/support/length.js';
 
 const statement: Statement = {
   log: 'test.example/log',
@@ -75,13 +76,13 @@ describe.each(SIGNERS.map((signer, at) => [ALGORITHMS[at]!, signer] as const))(
           if (jws[at] === other) return;
           expect(holds(jws.slice(0, at) + other + jws.slice(at + 1), signer.jwk, payload)).toBe(false);
         }),
-        { numRuns: 200 },
+        { numRuns: examples(200) },
       );
       fc.assert(
         fc.property(fc.nat(payload.length - 1), fc.integer({ min: 1, max: 255 }), (at, flip) => {
           expect(holds(jws, signer.jwk, payload.with(at, payload[at]! ^ flip))).toBe(false);
         }),
-        { numRuns: 50 },
+        { numRuns: examples(50) },
       );
     });
 

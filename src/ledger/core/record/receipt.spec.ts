@@ -12,6 +12,7 @@ import { parsePolicy } from '../tlog/policy.js';
 import { verifyReceipt, type Receipt } from './receipt.js';
 import { someHashes } from '../../../../test/fixtures/rfc6962/vectors.js';
 import { cosign, witnessOf } from '../../../../test/fixtures/witnesses.js';
+import { examples } from '../../../../test/support/length.js';
 
 const log = 'rx.example/log';
 const signer = ed25519Signer(log, new Uint8Array(32).fill(3));
@@ -110,7 +111,7 @@ describe('receipt', () => {
           expect(verifyReceipt({ ...full, [name]: toBase64(bytes) }, signer.vkey).ok).toBe(false);
         },
       ),
-      { numRuns: 60 },
+      { numRuns: examples(60) },
     );
   });
 

@@ -17,6 +17,7 @@ import {
 import { GrowingTree } from '../tlog/merkle.js';
 import { ed25519Signer, type NoteSigner, parseVerifierKey, signNote } from '../tlog/note.js';
 import { logOnly, nameInLog } from '../tlog/policy.js';
+import { examples } from '../../../../test/support/length.js';
 
 const [A, B] = ['log.example/a', 'log.example/b'];
 const signer = (seed: number, name: string) => ed25519Signer(name, new Uint8Array(32).fill(seed));
@@ -153,7 +154,7 @@ describe('a log that goes on under another name', () => {
         // A signature by the old key that is none is one of an unknown key: then the old one has not signed.
         if (opened) expect({ ...opened, bothSigned: true }).toEqual(good);
       }),
-      { numRuns: 500 },
+      { numRuns: examples(500) },
     );
   });
 });

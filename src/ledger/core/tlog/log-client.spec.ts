@@ -5,6 +5,7 @@ import { utf8 } from '../bytes.js';
 import { type FetchFile, LogClient, LogFileError } from './log-client.js';
 import { completeAt, GrowingTree, rootOf } from './merkle.js';
 import { encodeBundle, entriesPath, nodeInTile, TILE_WIDTH, tilePath, tileWidth } from './tiles.js';
+import { examples } from '../../../../test/support/length.js';
 
 /** A log's files at one size. */
 interface Files {
@@ -98,7 +99,7 @@ describe('a log read from its files', () => {
           const files = new Map(log.files).set(path, flipped);
           await expect(follow({ ...log, files })).rejects.toBeInstanceOf(LogFileError);
         }),
-        { numRuns: 20 },
+        { numRuns: examples(20) },
       );
     }
   });

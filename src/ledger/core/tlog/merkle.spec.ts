@@ -4,6 +4,7 @@ import { fromBase64, fromHex, toBase64 } from '../bytes.js';
 import { nobleHasher } from '../hasher.js';
 import { consistencyProof, emptyRoot, GrowingTree, inclusionProof, rootAt, rootOf } from './merkle.js';
 import { naiveRoot, nodesOf, someHashes, treeVectors } from '../../../../test/fixtures/rfc6962/vectors.js';
+import { examples } from '../../../../test/support/length.js';
 
 const vectors = treeVectors();
 const vectorLeaves = vectors.leaves.map(({ leafHash }) => fromBase64(leafHash));
@@ -76,7 +77,7 @@ describe('growing tree', () => {
           if (reload) tree = new GrowingTree(nobleHasher, tree.size, tree.frontier());
         }
       }),
-      { numRuns: 12 },
+      { numRuns: examples(12) },
     );
   });
 
@@ -107,7 +108,7 @@ describe('growing tree', () => {
         tree.settle();
         expect(tree.completed(0)).toEqual({ first: size + count, hashes: [] });
       }),
-      { numRuns: 25 },
+      { numRuns: examples(25) },
     );
   });
 

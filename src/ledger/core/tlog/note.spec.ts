@@ -16,6 +16,7 @@ import {
 } from './note.js';
 import { readFixture } from '../../../../test/fixtures/rfc6962/vectors.js';
 import { cosign, witnessOf } from '../../../../test/fixtures/witnesses.js';
+import { examples } from '../../../../test/support/length.js';
 
 interface NoteVector {
   name: string;
@@ -185,7 +186,7 @@ describe('opening a note', () => {
         }
         expect(() => openNote(read, [keyA])).toThrow(NoteError);
       }),
-      { numRuns: 500 },
+      { numRuns: examples(500) },
     );
   });
 
@@ -201,7 +202,7 @@ describe('opening a note', () => {
         fc.pre(changed !== single);
         expect(() => openNote(changed, [keyA])).toThrow(NoteError);
       }),
-      { numRuns: 500 },
+      { numRuns: examples(500) },
     );
   });
 

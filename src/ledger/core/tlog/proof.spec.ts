@@ -8,6 +8,7 @@ import { verifyConsistency, verifyInclusion } from './proof.js';
 import { sharedPath } from '../../../../test/support/shared.js';
 import { join } from 'node:path';
 import { nodesOf, someHashes, treeVectors } from '../../../../test/fixtures/rfc6962/vectors.js';
+import { examples } from '../../../../test/support/length.js';
 
 const vectors = treeVectors();
 const roots = vectors.rootBySize.map(fromBase64);
@@ -132,7 +133,7 @@ describe('proofs of random sizes', () => {
           expect(holds({ size: bad })).toBe(false);
         }
       }),
-      { numRuns: 150 },
+      { numRuns: examples(150) },
     );
   });
 
@@ -153,7 +154,7 @@ describe('proofs of random sizes', () => {
         expect(holds({ root1: root2, root2: root1 })).toBe(size1 === size2);
         for (const bad of [-1, 0, 0.5, Number.NaN, 2 ** 53]) expect(holds({ size1: bad })).toBe(false);
       }),
-      { numRuns: 150 },
+      { numRuns: examples(150) },
     );
   });
 

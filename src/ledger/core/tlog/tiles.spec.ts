@@ -15,6 +15,7 @@ import {
   tilePath,
   tileWidth,
 } from './tiles.js';
+import { examples } from '../../../../test/support/length.js';
 
 interface Tile {
   level: number;
@@ -189,7 +190,7 @@ describe('nodes read from tiles', () => {
         expect(await inclusionProof(nobleHasher, index, count, nodeAt)).toEqual(tree.inclusion(index));
         expect(new Set(reads).size).toBe(reads.length);
       }),
-      { numRuns: 8 },
+      { numRuns: examples(8) },
     );
   });
 
