@@ -102,19 +102,6 @@ export class LedgerReader {
   }
 
   /**
-   * Events by log index; those of erased chains are left out.
-   * @param indexes in their order
-   * @param chains numbers of the chains concerned
-   */
-  async eventsAt(indexes: readonly number[], chains: readonly number[]): Promise<CommittedEvent[]> {
-    const standing = (await this.rows('c.num', chains)).filter((row) => !isErased(row));
-    const byNumber = new Map(standing.map((row) => [row.num, row]));
-    return this.unlessErased(standing, [], async () =>
-      (await readEventsAt(this.db, this.vault, indexes, byNumber)).map(toCommitted),
-    );
-  }
-
-  /**
    * The receipt of an entry.
    * @param options.tree its checkpoint holds the entry and is of a tree of this log; default: the tree of now
    * @param options.disclose whether payload and salt are given; an erased chain's are gone

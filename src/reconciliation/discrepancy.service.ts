@@ -93,10 +93,7 @@ export class DiscrepancyService {
 
   /** By log index, the events that opened what has left its patient's state since. */
   private async past(rows: readonly Found[]): Promise<Map<number, DiscrepancyOpened>> {
-    const events = await this.reader.eventsAt(
-      rows.map(({ idx }) => idx),
-      [...new Set(rows.map(({ chain }) => chain))],
-    );
+    const events = await this.reader.eventsAt(rows.map(({ idx }) => idx));
     return new Map(
       events.flatMap((event) =>
         isPatientEvent(event) && event.type === 'discrepancy.opened/1' ? [[event.index, event] as const] : [],
