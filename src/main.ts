@@ -11,6 +11,7 @@ import { type DemoSignIn, seedDemo } from './seed/demo-accounts.js';
 import { enrolDemoPatient } from './seed/demo-patients.js';
 import { checkAccounts, checkMode } from './identity/mode.js';
 import { LedgerReader } from './ledger/ledger.reader.js';
+import { ReadDb } from './ledger/read/read-db.js';
 import { LedgerWriter } from './ledger/ledger.writer.js';
 import { Vault } from './ledger/keys/vault.js';
 
@@ -41,7 +42,7 @@ export async function serve(
       NestFactory.createApplicationContext(root, { ...options, logger: new NestLogger(logger), abortOnError: false }),
     );
     try {
-      await checkAccounts(config, app.get(LedgerReader).db);
+      await checkAccounts(config, app.get(ReadDb));
     } catch (error) {
       await app.close();
       throw error;
@@ -53,7 +54,7 @@ export async function serve(
   try {
     app.enableShutdownHooks();
     await app.init();
-    await checkAccounts(config, app.get(LedgerReader).db);
+    await checkAccounts(config, app.get(ReadDb));
     const signIns = config.env.production ? [] : await seed(app, config, clock);
     await app.listen(config.env.PORT, config.env.HOST);
     return { app, address: await app.getUrl(), signIns, close: () => app.close() };

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { AS_IF_ABSENT, RefusalException } from '../http/problem/problem.js';
 import { may, type Relation } from '../identity/guard/policy.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
+import { ReadDb } from '../ledger/read/read-db.js';
 import type { Actor } from '../ledger/model.js';
 import { AccessLog } from '../patient/access-log.js';
 import { patientModel } from '../patient/chain-model.js';
@@ -15,6 +16,7 @@ import { isGranted } from './relations.js';
 export class PatientAccess {
   constructor(
     private readonly reader: LedgerReader,
+    private readonly db: ReadDb,
     private readonly accessLog: AccessLog,
     private readonly clock: Clock,
   ) {}
@@ -33,7 +35,7 @@ export class PatientAccess {
   private async relations(actor: Actor, chain: number): Promise<Relation[]> {
     const asked = relationsToPatientChain(actor);
     if (!asked) return [];
-    const [row] = await this.reader.db.query<Partial<Record<Relation, number>>>(
+    const [row] = await this.db.query<Partial<Record<Relation, number>>>(
       `SELECT ${asked.sql.text} FROM chain c WHERE c.num = ?`,
       [...asked.sql.values, chain],
     );

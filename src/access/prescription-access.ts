@@ -3,6 +3,7 @@ import { Clock } from '../time/clock.js';
 import { AS_IF_ABSENT, RefusalException } from '../http/problem/problem.js';
 import { type Action, may, type Relation } from '../identity/guard/policy.js';
 import { type ChainView, LedgerReader } from '../ledger/ledger.reader.js';
+import { ReadDb } from '../ledger/read/read-db.js';
 import type { Actor } from '../ledger/model.js';
 import { AccessLog } from '../patient/access-log.js';
 import { patientModel } from '../patient/chain-model.js';
@@ -26,6 +27,7 @@ export interface ListPrescriptions {
 export class PrescriptionAccess {
   constructor(
     private readonly reader: LedgerReader,
+    private readonly db: ReadDb,
     private readonly accessLog: AccessLog,
     private readonly clock: Clock,
   ) {}
@@ -68,7 +70,7 @@ export class PrescriptionAccess {
     if (patient !== undefined) filters.push(ofPatient(patient));
     const page = pageOfChains(actor, 'prescription.list', 'prescription', { after, limit, filters });
     if (!page) return { items: [], next: null };
-    const rows = await this.reader.db.query<{ chain: number }>(page.text, page.values);
+    const rows = await this.db.query<{ chain: number }>(page.text, page.values);
     const views = await this.reader.chains(
       rows.map(({ chain }) => chain),
       prescriptionModel,

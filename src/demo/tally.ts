@@ -1,3 +1,4 @@
+import type { Db } from '../database/db.js';
 import type { LedgerReader } from '../ledger/ledger.reader.js';
 import type { CommittedEvent } from '../ledger/model.js';
 import type { Discrepancy } from '../patient/state.js';
@@ -14,8 +15,8 @@ export interface Tally {
   readonly resolved: number;
 }
 
-export async function tallyOf(reader: LedgerReader): Promise<Tally> {
-  const chains = await reader.db.query<{ id: string }>('SELECT id FROM chain ORDER BY num');
+export async function tallyOf(reader: LedgerReader, db: Db): Promise<Tally> {
+  const chains = await db.query<{ id: string }>('SELECT id FROM chain ORDER BY num');
   const events: CommittedEvent[] = [];
   for (const { id } of chains) events.push(...(await reader.events(id)));
   const of = (...types: string[]) => events.filter(({ type }) => types.includes(type));

@@ -5,6 +5,7 @@ import type { By } from '../http/write/by.js';
 import { existing, record, type Recorded } from '../http/write/record.js';
 import { type Action, may } from '../identity/guard/policy.js';
 import { type ChainView, LedgerReader } from '../ledger/ledger.reader.js';
+import { ReadDb } from '../ledger/read/read-db.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import type { Actor, ChainRef, NamedChainRef } from '../ledger/model.js';
 import { refuse } from '../ledger/model.js';
@@ -37,6 +38,7 @@ export class SuppliesService {
   constructor(
     private readonly writer: LedgerWriter,
     private readonly reader: LedgerReader,
+    private readonly db: ReadDb,
     private readonly access: PrescriptionAccess,
     private readonly accessLog: AccessLog,
   ) {}
@@ -86,7 +88,7 @@ export class SuppliesService {
   async list(actor: Actor, { after, limit }: ListSupplies): Promise<{ items: Supply[]; next: string | null }> {
     const page = pageOfChains(actor, 'supply.read', 'supply', { after, limit });
     if (!page) return { items: [], next: null };
-    const rows = await this.reader.db.query<{ chain: number }>(page.text, page.values);
+    const rows = await this.db.query<{ chain: number }>(page.text, page.values);
     const views = await this.reader.chains(
       rows.map(({ chain }) => chain),
       supplyModel,

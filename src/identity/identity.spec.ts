@@ -1,3 +1,4 @@
+import { ReadDb } from '../ledger/read/read-db.js';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -189,7 +190,7 @@ describe('identity', () => {
     const person = { role: 'patient', username: 'midway', name: 'Mid Way', password: PASSWORD, patient };
     expect((await post('/api/accounts', person, admin)).statusCode).toBe(201);
     const token = await bearer('midway');
-    const { db } = app.get(LedgerReader);
+    const db = app.get(ReadDb);
     const query = db.query.bind(db);
     const spy = vi
       .spyOn(db, 'query')
@@ -319,7 +320,7 @@ describe('identity', () => {
 
   it('does not start in production with demo accounts or a demo password, nor in development beyond loopback', async () => {
     const production = Config.parse({ DATA_DIR: dir, NODE_ENV: 'production' });
-    const { db } = app.get(LedgerReader);
+    const db = app.get(ReadDb);
     await expect(checkAccounts(production, db)).rejects.toThrow(ConfigError);
     for (const ROLE of ['api', 'worker', 'all']) {
       const role = Config.parse({ DATA_DIR: dir, NODE_ENV: 'production', LOG_LEVEL: 'silent', PORT: '0', ROLE });

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../time/clock.js';
 import type { Db } from '../database/db.js';
-import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
+import { ReadDb } from '../ledger/read/read-db.js';
 import type { Idempotency } from '../ledger/model.js';
 import { Vault } from '../ledger/keys/vault.js';
 import { type Made, once, sideJob } from './once.js';
@@ -21,7 +21,7 @@ export class Organisations {
 
   constructor(
     private readonly writer: LedgerWriter,
-    private readonly reader: LedgerReader,
+    private readonly db: ReadDb,
     private readonly vault: Vault,
     private readonly clock: Clock,
   ) {}
@@ -40,7 +40,7 @@ export class Organisations {
   async find(id: string): Promise<Organisation | null> {
     const cached = this.known.get(id);
     if (cached) return cached;
-    const [row] = await this.reader.db.query<Organisation>(`SELECT ${COLUMNS} FROM organisation WHERE id = ?`, [id]);
+    const [row] = await this.db.query<Organisation>(`SELECT ${COLUMNS} FROM organisation WHERE id = ?`, [id]);
     if (!row) return null;
     if (this.known.size >= CACHED) this.known.clear();
     this.known.set(id, row);
@@ -59,7 +59,7 @@ export class Organisations {
     const conditions = [...(kind ? ['kind = ?'] : []), ...(after ? ['id > ?'] : [])];
     const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '';
     const values = [kind, after].filter((value) => value !== undefined);
-    return this.reader.db.query<Organisation>(`SELECT ${COLUMNS} FROM organisation ${where} ORDER BY id LIMIT ?`, [
+    return this.db.query<Organisation>(`SELECT ${COLUMNS} FROM organisation ${where} ORDER BY id LIMIT ?`, [
       ...values,
       limit,
     ]);

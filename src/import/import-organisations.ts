@@ -21,7 +21,7 @@ export class ImportOrganisations {
   }
 
   private async take(issuer: string, name: string | null): Promise<string> {
-    const known = await this.known(this.ledger.reader.db, issuer);
+    const known = await this.known(this.ledger.db, issuer);
     if (known !== null || name === null) return known ?? this.zone;
     return this.ledger.writer.side(async (db) => {
       const there = await this.known(db, issuer);

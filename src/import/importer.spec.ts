@@ -46,7 +46,7 @@ describe('importFiles', () => {
   const run = (...files: string[]): Promise<ImportCounts> => importFiles(files, ledger, { zone: 'UTC' });
 
   async function entries(): Promise<number> {
-    const [row] = await ledger.reader.db.query<{ size: number }>('SELECT size FROM log_head');
+    const [row] = await ledger.db.query<{ size: number }>('SELECT size FROM log_head');
     return row?.size ?? 0;
   }
 
@@ -74,7 +74,7 @@ describe('importFiles', () => {
     });
     const [event] = await ledger.reader.events(chain ?? '');
     expect(event?.data).toMatchObject({ source: order() });
-    expect(await ledger.reader.db.query('SELECT id, kind, name, zone FROM organisation')).toEqual([
+    expect(await ledger.db.query('SELECT id, kind, name, zone FROM organisation')).toEqual([
       { id: ids.organisation, kind: 'practice', name: 'Test Clinic', zone: 'UTC' },
     ]);
 
@@ -126,7 +126,7 @@ describe('importFiles', () => {
     expect(await run(one, two)).toMatchObject({ recorded: 2, patients: { enrolled: 1 } });
     const later = await file('3.json', bundle(again, practitioner, { ...theirs, id: randomUUID() }));
     expect(await run(later)).toMatchObject({ recorded: 1, patients: { enrolled: 0, alreadyThere: 1 } });
-    expect(await ledger.reader.db.query('SELECT chain FROM patient_row')).toHaveLength(1);
+    expect(await ledger.db.query('SELECT chain FROM patient_row')).toHaveLength(1);
   });
 
   it('refuses a patient that contradicts a known one, and their orders', async () => {

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Db } from '../database/db.js';
 import type { LedgerReader } from '../ledger/ledger.reader.js';
 import type { LedgerWriter } from '../ledger/ledger.writer.js';
 import type { Actor } from '../ledger/model.js';
@@ -9,6 +10,7 @@ import type { Vault } from '../ledger/keys/vault.js';
 export interface ImportTarget {
   readonly writer: Pick<LedgerWriter, 'commit' | 'side'>;
   readonly reader: LedgerReader;
+  readonly db: Db;
   readonly vault: Vault;
 }
 
@@ -22,7 +24,7 @@ const ATTEMPTS = 6;
  * A target that waits and tries again while the ledger is away. What was recorded all the same is found again
  * by its outside name, so that nothing is recorded twice.
  */
-export function persistent({ writer, reader, vault }: ImportTarget, pause: typeof sleep = sleep): ImportTarget {
+export function persistent({ writer, reader, db, vault }: ImportTarget, pause: typeof sleep = sleep): ImportTarget {
   async function often<T>(write: () => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
@@ -36,6 +38,7 @@ export function persistent({ writer, reader, vault }: ImportTarget, pause: typeo
   return {
     writer: { commit: (command) => often(() => writer.commit(command)), side: (job) => often(() => writer.side(job)) },
     reader,
+    db,
     vault,
   };
 }

@@ -6,6 +6,7 @@ import { LedgerReader } from './ledger.reader.js';
 import { LedgerWriter } from './ledger.writer.js';
 import type { ChainModel } from './model.js';
 import { type Ledger, openLedger } from './start/open-ledger.js';
+import { ReadDb } from './read/read-db.js';
 import { RevokedKeys } from './start/revoke-again.js';
 import { Vault } from './keys/vault.js';
 
@@ -31,11 +32,12 @@ export class LedgerModule implements OnApplicationShutdown {
         // The readers' data source, for what asks TypeORM's modules for it.
         { provide: getDataSourceToken(), inject: [LEDGER], useFactory: (ledger: Ledger) => ledger.source },
         { provide: LedgerWriter, inject: [LEDGER], useFactory: (ledger: Ledger) => ledger.writer },
+        { provide: ReadDb, inject: [LEDGER], useFactory: (ledger: Ledger) => ledger.db },
         { provide: LedgerReader, inject: [LEDGER], useFactory: (ledger: Ledger) => ledger.reader },
         { provide: RevokedKeys, inject: [LEDGER], useFactory: (ledger: Ledger) => ledger.revoked },
         { provide: Vault, inject: [LEDGER], useFactory: (ledger: Ledger) => ledger.vault },
       ],
-      exports: [getDataSourceToken(), LedgerWriter, LedgerReader, RevokedKeys, Vault],
+      exports: [getDataSourceToken(), LedgerWriter, LedgerReader, ReadDb, RevokedKeys, Vault],
     };
   }
 

@@ -47,7 +47,7 @@ export class LedgerReader {
   private readonly proofs: TileProofs;
 
   constructor(
-    readonly db: Db,
+    private readonly db: Db,
     private readonly vault: Vault,
     readonly origin: string,
   ) {

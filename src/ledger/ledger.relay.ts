@@ -1,7 +1,7 @@
 import { decodeEntry } from './core/record/entry.js';
 import type { ChainKind } from './core/record/event.js';
-import type { LedgerReader } from './ledger.reader.js';
 import type { LedgerWriter } from './ledger.writer.js';
+import type { Db } from '../database/db.js';
 
 /** What a follower learns about an entry: where it stands and whose it is, and nothing about its payload. */
 export interface FollowedEntry {
@@ -49,7 +49,7 @@ export class LedgerRelay {
 
   constructor(
     private readonly writer: LedgerWriter,
-    private readonly reader: LedgerReader,
+    private readonly db: Db,
     private readonly options: RelayOptions,
   ) {
     writer.onCommit(() => {
@@ -79,7 +79,7 @@ export class LedgerRelay {
 
   /** @returns how many entries were not handed over yet, and the instant (ms) of the oldest; null when there is none */
   async waiting(): Promise<{ entries: number; since: number | null }> {
-    const [row] = await this.reader.db.query<{ size: number; next: number | null; entry: Buffer | null }>(
+    const [row] = await this.db.query<{ size: number; next: number | null; entry: Buffer | null }>(
       `SELECT h.size, c.next, e.entry FROM log_head h LEFT JOIN relay_cursor c ON c.name = ?
        LEFT JOIN entry e ON e.idx = coalesce(c.next, 0) WHERE h.id = 1`,
       [this.options.name],
@@ -113,7 +113,7 @@ export class LedgerRelay {
   private async step(): Promise<boolean> {
     const { name } = this.options;
     const next = await this.cursor();
-    const entries = await this.reader.db.query<FollowedEntry & object>(
+    const entries = await this.db.query<FollowedEntry & object>(
       'SELECT e.idx, e.chain, c.kind, c.subject FROM entry e JOIN chain c ON c.num = e.chain WHERE e.idx >= ? ORDER BY e.idx LIMIT ?',
       [next, PAGE],
     );
@@ -128,7 +128,7 @@ export class LedgerRelay {
 
   private async cursor(): Promise<number> {
     const { name } = this.options;
-    const read = () => this.reader.db.query<{ next: number }>('SELECT next FROM relay_cursor WHERE name = ?', [name]);
+    const read = () => this.db.query<{ next: number }>('SELECT next FROM relay_cursor WHERE name = ?', [name]);
     const [row] = await read();
     if (row) return row.next;
     await this.writer.side((db) =>

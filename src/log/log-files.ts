@@ -1,4 +1,5 @@
 import type { Receipt } from '../ledger/core/record/receipt.js';
+import { ReadDb } from '../ledger/read/read-db.js';
 import { Injectable } from '@nestjs/common';
 import { LOG_CHAIN } from '../ledger/core/record/entry.js';
 import { HASH_BYTES } from '../ledger/core/hasher.js';
@@ -36,16 +37,17 @@ export class LogFiles {
 
   constructor(
     private readonly reader: LedgerReader,
+    private readonly db: ReadDb,
     private readonly served: ServedCheckpoint,
   ) {
-    this.proofs = new TileProofs(reader.db);
+    this.proofs = new TileProofs(db);
   }
 
   /** The first `width` hashes of a tile. A partial one is the beginning of what is stored. */
   async tile(level: number, index: number, width: number): Promise<Uint8Array | null> {
     const leaves = (index * TILE_WIDTH + width) * 256 ** level;
     if (!(await this.served.reaches(leaves))) return null;
-    const stored = await tileReader(this.reader.db)(level, index);
+    const stored = await tileReader(this.db)(level, index);
     if (stored.length < width * HASH_BYTES) throw new Error('a tile is narrower than the published tree');
     return stored.subarray(0, width * HASH_BYTES);
   }
@@ -54,7 +56,7 @@ export class LogFiles {
   async bundle(index: number, width: number): Promise<Uint8Array | null> {
     const first = index * TILE_WIDTH;
     if (!(await this.served.reaches(first + width))) return null;
-    const rows = await this.reader.db.query<{ entry: Buffer }>(
+    const rows = await this.db.query<{ entry: Buffer }>(
       'SELECT entry FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx',
       [first, first + width],
     );
@@ -82,7 +84,7 @@ export class LogFiles {
 
   /** Events of the log chain in the served tree, in its order. @param after log index of the last one of the page before */
   async chain(after: number, limit: number): Promise<ClearEvent[]> {
-    const rows = await this.reader.db.query<{ idx: number; entry: Buffer; body: Buffer }>(
+    const rows = await this.db.query<{ idx: number; entry: Buffer; body: Buffer }>(
       `SELECT e.idx, e.entry, p.body FROM entry e JOIN payload p ON p.idx = e.idx
        WHERE e.chain = (SELECT num FROM chain WHERE id = ?) AND e.idx > ? ORDER BY e.seq LIMIT ?`,
       [LOG_CHAIN, after, limit],
@@ -101,9 +103,9 @@ export class LogFiles {
    * whoever has pinned one of the keys can follow from there. None that the served tree does not hold.
    */
   async rotations(): Promise<Receipt[]> {
-    const { origin, vkey } = (await readHead(this.reader.db)) ?? { origin: '', vkey: '' };
+    const { origin, vkey } = (await readHead(this.db)) ?? { origin: '', vkey: '' };
     if (this.replaced.vkey !== vkey) {
-      const { rotations } = await readKeyHistory(this.reader.db, origin);
+      const { rotations } = await readKeyHistory(this.db, origin);
       const receipts: Receipt[] = [];
       for (const rotation of rotations) if (rotation.origin === origin) receipts.push(await this.move(rotation.size));
       this.replaced = { vkey, receipts };
@@ -118,9 +120,9 @@ export class LogFiles {
    * served tree does not hold.
    */
   async continued(): Promise<Receipt[]> {
-    const { origin } = (await readHead(this.reader.db)) ?? { origin: '' };
+    const { origin } = (await readHead(this.db)) ?? { origin: '' };
     if (this.renamed.origin !== origin) {
-      const { continuations } = await readKeyHistory(this.reader.db, origin);
+      const { continuations } = await readKeyHistory(this.db, origin);
       const receipts: Receipt[] = [];
       for (const one of continuations) receipts.push({ ...(await this.move(one.size)), log: one.origin });
       this.renamed = { origin, receipts };
@@ -132,7 +134,7 @@ export class LogFiles {
 
   /** The receipt of an event by which another key took over, under the checkpoint behind it. */
   private async move(index: number): Promise<Receipt> {
-    const receipt = await moveReceipt(this.reader.db, this.proofs, this.reader.origin, index);
+    const receipt = await moveReceipt(this.db, this.proofs, this.reader.origin, index);
     if (!receipt) throw new Error('the checkpoint by which the key was replaced is not there');
     return receipt;
   }

@@ -4,6 +4,7 @@ import type { AnsweredReceipt } from '../http/write/receipt-schema.js';
 import { AS_IF_ABSENT, RefusalException } from '../http/problem/problem.js';
 import { may } from '../identity/guard/policy.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
+import { ReadDb } from '../ledger/read/read-db.js';
 import type { Actor, CommittedEvent } from '../ledger/model.js';
 import { ServedCheckpoint } from './checkpoints/served.js';
 
@@ -12,6 +13,7 @@ import { ServedCheckpoint } from './checkpoints/served.js';
 export class ReceiptsService {
   constructor(
     private readonly reader: LedgerReader,
+    private readonly db: ReadDb,
     private readonly served: ServedCheckpoint,
   ) {}
 
@@ -24,7 +26,7 @@ export class ReceiptsService {
    */
   async read(actor: Actor, index: number): Promise<AnsweredReceipt> {
     const related = relatedToChain(actor, 'receipt.read');
-    const [row] = await this.reader.db.query<{ related: unknown }>(
+    const [row] = await this.db.query<{ related: unknown }>(
       `SELECT ${flag(related.text)} AS related FROM entry e JOIN chain c ON c.num = e.chain WHERE e.idx = ?`,
       [...related.values, index],
     );

@@ -1,5 +1,6 @@
 import { decideErase, decidePlaceHold, decideReleaseHold } from './decide-holds.js';
 import type { Receipt } from '../ledger/core/record/receipt.js';
+import { ReadDb } from '../ledger/read/read-db.js';
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { type Db, isConflict } from '../database/db.js';
@@ -34,6 +35,7 @@ export class RetentionService {
   constructor(
     private readonly writer: LedgerWriter,
     private readonly reader: LedgerReader,
+    private readonly db: ReadDb,
     private readonly vault: Vault,
     private readonly tokens: Tokens,
     private readonly clock: Clock,
@@ -99,7 +101,7 @@ export class RetentionService {
    * @throws {RefusalException} `idempotency.key-reused`
    */
   private async repeated(id: string, request: Idempotency | undefined): Promise<ErasedPatient | null> {
-    const known = request && (await recall(this.reader.db, this.vault, request));
+    const known = request && (await recall(this.db, this.vault, request));
     if (!known) return null;
     if ('refusal' in known) throw new RefusalException(known.refusal);
     // Asked of the writer, which makes sure that the erasure is filed. Nobody who is there is erased by it.
@@ -111,7 +113,7 @@ export class RetentionService {
   }
 
   private async tell({ first, chains }: Erased): Promise<ErasedPatient> {
-    const rows = await this.reader.db.query<{ idx: number; body: Buffer }>(
+    const rows = await this.db.query<{ idx: number; body: Buffer }>(
       'SELECT idx, body FROM payload WHERE idx >= ? AND idx < ? ORDER BY idx',
       [first, first + chains],
     );

@@ -1,4 +1,5 @@
 import type { JsonObject } from '../ledger/core/record/event.js';
+import { ReadDb } from '../ledger/read/read-db.js';
 import { Injectable } from '@nestjs/common';
 import { AS_IF_ABSENT, RefusalException } from '../http/problem/problem.js';
 import type { By } from '../http/write/by.js';
@@ -58,6 +59,7 @@ export class DiscrepancyService {
   constructor(
     private readonly writer: LedgerWriter,
     private readonly reader: LedgerReader,
+    private readonly db: ReadDb,
     private readonly accessLog: AccessLog,
   ) {}
 
@@ -66,7 +68,7 @@ export class DiscrepancyService {
     const { org } = actor;
     if (org === null || !may(actor.role, 'discrepancy.list', ['concerned'])) return { items: [], next: null };
     const position = after === undefined ? null : parsePosition(after);
-    const found = await this.reader.db.query<Found>(
+    const found = await this.db.query<Found>(
       `SELECT o.chain, o.id, o.status, o.opened_at, o.resolved_at, o.resolution, d.about, d.class, d.side, e.idx
        FROM discrepancy_org o JOIN discrepancy_row d ON d.chain = o.chain AND d.id = o.id
        JOIN entry e ON e.chain = o.chain AND e.seq = o.seq
@@ -103,7 +105,7 @@ export class DiscrepancyService {
 
   /** What became of one that has left its patient's state; null when the actor's organisation finds none in its list. */
   private async pastResolution({ org }: Actor, patient: string, id: string): Promise<string | null> {
-    const [row] = await this.reader.db.query<{ resolution: string | null }>(
+    const [row] = await this.db.query<{ resolution: string | null }>(
       `SELECT o.resolution FROM chain c JOIN discrepancy_org o ON o.chain = c.num
        WHERE c.id = ? AND o.id = ? AND o.org = ? AND o.status = 'resolved'`,
       [patient, id, org],

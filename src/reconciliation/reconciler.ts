@@ -3,6 +3,7 @@ import { Clock } from '../time/clock.js';
 import { Config } from '../config/config.js';
 import { inPages, placeholders } from '../database/db.js';
 import { type ChainView, LedgerReader } from '../ledger/ledger.reader.js';
+import { ReadDb } from '../ledger/read/read-db.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { accept, type ChainRef, type Decision, SYSTEM, type View } from '../ledger/model.js';
 import { decideReconcile } from '../patient/decide.js';
@@ -45,6 +46,7 @@ export class Reconciler {
   constructor(
     private readonly writer: LedgerWriter,
     private readonly reader: LedgerReader,
+    private readonly db: ReadDb,
     private readonly clock: Clock,
     private readonly judged: JudgedMarks,
     config: Config,
@@ -67,7 +69,7 @@ export class Reconciler {
     const chains = await this.chainsOf(subject);
     const marks = new Map(chains.map(({ id, num, seq }) => [id, { number: num, seq }]));
     const numbers = chains.map(({ num }) => num);
-    const [owner] = await this.reader.db.query<{ id: string }>('SELECT id FROM subject WHERE num = ?', [subject]);
+    const [owner] = await this.db.query<{ id: string }>('SELECT id FROM subject WHERE num = ?', [subject]);
     // Erased meanwhile: there is no book to judge.
     if (!owner) return marks;
     const loaded: Loaded = {
@@ -96,7 +98,7 @@ export class Reconciler {
     const known = new Set(patient.state.discrepancies.map(({ id }) => id));
     const asked = found.map(({ id }) => id).filter((id) => !known.has(id));
     const rows = await inPages(asked, (page) =>
-      this.reader.db.query<{ id: string }>(
+      this.db.query<{ id: string }>(
         `SELECT id FROM discrepancy_row WHERE chain = ? AND id IN ${placeholders(page)}
            AND status = 'resolved' AND resolution <> 'gone'`,
         [patient.number, ...page],
@@ -150,7 +152,7 @@ export class Reconciler {
   }
 
   private chainsOf(subject: number): Promise<{ id: string; num: number; seq: number }[]> {
-    return this.reader.db.query(
+    return this.db.query(
       `SELECT id, num, seq FROM chain WHERE subject = ? AND kind IN ('prescription', 'supply') ORDER BY num`,
       [subject],
     );
@@ -159,7 +161,7 @@ export class Reconciler {
   /** Subjects with an open discrepancy about one of these chains, which have since been matched to this subject. */
   private async formerSubjects(subject: number, chains: readonly string[]): Promise<number[]> {
     const rows = await inPages(chains, (page) =>
-      this.reader.db.query<{ subject: number }>(
+      this.db.query<{ subject: number }>(
         `SELECT DISTINCT c.subject FROM discrepancy_row d JOIN chain c ON c.num = d.chain
          WHERE d.status = 'open' AND d.about IN ${placeholders(page)} AND c.subject <> ?`,
         [...page, subject],

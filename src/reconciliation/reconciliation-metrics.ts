@@ -1,7 +1,7 @@
+import { ReadDb } from '../ledger/read/read-db.js';
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { Clock } from '../time/clock.js';
 import { Metrics } from '../http/metrics/metrics.js';
-import { LedgerReader } from '../ledger/ledger.reader.js';
 import { Workers } from './workers.js';
 
 /** An index holds all that it reads, and it reads the open ones alone. */
@@ -11,7 +11,7 @@ export const OPEN_BY_CLASS = "SELECT class, count(*) AS n FROM discrepancy_row W
 export class ReconciliationMetrics implements OnModuleInit {
   constructor(
     private readonly clock: Clock,
-    private readonly reader: LedgerReader,
+    private readonly db: ReadDb,
     private readonly workers: Workers,
     private readonly metrics: Metrics,
   ) {}
@@ -45,7 +45,7 @@ export class ReconciliationMetrics implements OnModuleInit {
   }
 
   private async open() {
-    const rows = await this.reader.db.query<{ class: string; n: number }>(OPEN_BY_CLASS);
+    const rows = await this.db.query<{ class: string; n: number }>(OPEN_BY_CLASS);
     return rows.map((row) => ({ labels: { class: row.class }, value: row.n }));
   }
 }

@@ -1,7 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Clock } from '../time/clock.js';
-import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
+import { ReadDb } from '../ledger/read/read-db.js';
 import { SYSTEM } from '../ledger/model.js';
 import { pruneRequests } from '../ledger/upkeep/prune-requests.js';
 import { prescriptionModel } from '../prescription/chain-models.js';
@@ -21,7 +21,7 @@ export class Sweep {
 
   constructor(
     private readonly writer: LedgerWriter,
-    private readonly reader: LedgerReader,
+    private readonly db: ReadDb,
     private readonly clock: Clock,
   ) {}
 
@@ -34,7 +34,7 @@ export class Sweep {
     const now = this.clock.now();
     let changed = 0;
     for (let after = -1; ;) {
-      const due = await this.reader.db.query<{ num: number; id: string }>(
+      const due = await this.db.query<{ num: number; id: string }>(
         `SELECT c.num, c.id FROM prescription_row p JOIN chain c ON c.num = p.chain
          WHERE p.timer_at IS NOT NULL AND p.timer_at <= ? AND p.chain > ? ORDER BY p.chain LIMIT ?`,
         [now, after, PAGE],
@@ -64,9 +64,7 @@ export class Sweep {
     dead: ReadonlySet<number>,
     found: (subjects: readonly number[]) => Promise<void>,
   ): Promise<void> {
-    const [cursor] = await this.reader.db.query<{ next: number }>('SELECT next FROM relay_cursor WHERE name = ?', [
-      CURSOR,
-    ]);
+    const [cursor] = await this.db.query<{ next: number }>('SELECT next FROM relay_cursor WHERE name = ?', [CURSOR]);
     const start = cursor?.next ?? 0;
     let judgedUpTo: number | null = null;
     for (let from = start; ;) {
@@ -95,7 +93,7 @@ export class Sweep {
 
   /** @returns how many prescriptions and supplies have entries that nobody has judged yet; it reads all of them */
   async waiting(): Promise<number> {
-    const [row] = await this.reader.db.query<{ n: number }>(
+    const [row] = await this.db.query<{ n: number }>(
       `SELECT count(*) AS n FROM chain c LEFT JOIN judged j ON j.chain = c.num
        WHERE c.kind IN ('prescription', 'supply') AND (j.seq IS NULL OR j.seq < c.seq)`,
     );
@@ -103,7 +101,7 @@ export class Sweep {
   }
 
   private unjudged(from: number, until: number): Promise<{ idx: number; subject: number }[]> {
-    return this.reader.db.query(
+    return this.db.query(
       `SELECT e.idx, c.subject FROM entry e JOIN chain c ON c.num = e.chain LEFT JOIN judged j ON j.chain = e.chain
        WHERE e.idx >= ? AND e.idx < ? AND c.kind IN ('prescription', 'supply') AND (j.seq IS NULL OR j.seq < e.seq)
        ORDER BY e.idx LIMIT ?`,

@@ -7,7 +7,7 @@ import {
 } from '@nestjs/common';
 import { Config } from '../config/config.js';
 import { Readiness } from '../http/health/readiness.js';
-import { LedgerReader } from '../ledger/ledger.reader.js';
+import { ReadDb } from '../ledger/read/read-db.js';
 import { LedgerRelay } from '../ledger/ledger.relay.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { faultOf } from '../queue/fault.js';
@@ -40,9 +40,9 @@ export class Workers implements OnModuleInit, OnApplicationBootstrap, BeforeAppl
     private readonly judged: JudgedMarks,
     private readonly readiness: Readiness,
     writer: LedgerWriter,
-    private readonly reader: LedgerReader,
+    private readonly db: ReadDb,
   ) {
-    this.relay = new LedgerRelay(writer, reader, {
+    this.relay = new LedgerRelay(writer, db, {
       name: 'reconcile',
       pollMs: config.env.RELAY_POLL_SECONDS * 1000,
       hand: (entries) =>
@@ -96,9 +96,7 @@ export class Workers implements OnModuleInit, OnApplicationBootstrap, BeforeAppl
   async sweepOnce(): Promise<void> {
     await this.sweep.timers();
     await this.sweep.requests();
-    const [cursor] = await this.reader.db.query<{ next: number }>(
-      "SELECT next FROM relay_cursor WHERE name = 'reconcile'",
-    );
+    const [cursor] = await this.db.query<{ next: number }>("SELECT next FROM relay_cursor WHERE name = 'reconcile'");
     const dead = await this.jobs.deadSubjects();
     await this.sweep.missed(cursor?.next ?? 0, dead, (subjects) => this.jobs.reconcile(subjects));
     this.sweptAt = performance.now();

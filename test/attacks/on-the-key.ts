@@ -62,7 +62,7 @@ export const ON_THE_KEY: readonly Attack[] = [
       const clock = new SettableClock(Date.now());
       const ledger = await openLedger(testConfig(folder, { LOG_ORIGIN: ORIGIN }), clock, CHAIN_MODELS);
       try {
-        const head = await readHead(ledger.reader.db);
+        const head = await readHead(ledger.db);
         if (!head) throw new Error('there is no log');
         clock.set(head.time + 60_000);
         const data = { ...rotationData(pretended, next.key, head.size, head.root), from: ledger.writer.vkey };

@@ -1,4 +1,5 @@
 /** What the operator shows to the world: by the program's own code over a data folder, or as an attack serves it. */
+import { ReadDb } from '../../src/ledger/read/read-db.js';
 import { decrypt } from '../../src/ledger/crypto/aes-gcm.js';
 import { join } from 'node:path';
 import type { DataSource } from 'typeorm';
@@ -68,6 +69,7 @@ export async function show(
   const entries = new Map(rows.map(({ idx, entry }) => [idx, entry]));
   const origin = head?.origin ?? '';
   const reader = new LedgerReader(db, new Vault(join(folder, 'keys'), origin), origin);
+  const reading = new ReadDb(db, 0);
   const checkpoint = serving.checkpoint ?? head?.checkpoint ?? '';
   const shown: Shown = {
     folder,
@@ -75,10 +77,10 @@ export async function show(
     checkpoint,
     entries,
     tile: tilesOf(db, checkpoint),
-    files: filesOf(reader, checkpoint),
+    files: filesOf(reader, reading, checkpoint),
     published: async () =>
-      (await new Published(reader).page(Number.MAX_SAFE_INTEGER, 10_000)).map((row) => row.checkpoint),
-    chains: new ChainsService(reader, new ChainHeadKey(origin, loadKey(join(folder, 'keys'), CHAIN_HEAD_KEY_FILE)!)),
+      (await new Published(reading).page(Number.MAX_SAFE_INTEGER, 10_000)).map((row) => row.checkpoint),
+    chains: new ChainsService(reading, new ChainHeadKey(origin, loadKey(join(folder, 'keys'), CHAIN_HEAD_KEY_FILE)!)),
     serving,
     elsewhere: other?.shown ?? null,
   };
@@ -108,10 +110,10 @@ const CHAIN_PAGE = /^chain\?(?:after=(\d+)&)?limit=(\d+)$/;
 
 const inJson = async (items: Promise<unknown>) => Buffer.from(JSON.stringify({ items: await items }));
 
-function filesOf(reader: LedgerReader, checkpoint: string): FetchFile {
+function filesOf(reader: LedgerReader, db: ReadDb, checkpoint: string): FetchFile {
   const size = sizeIn(checkpoint);
   const served = { reaches: async (to: number) => to <= size, newest: async () => ({ size, checkpoint }) };
-  const log = new LogFiles(reader, served as unknown as ServedCheckpoint);
+  const log = new LogFiles(reader, db, served as unknown as ServedCheckpoint);
   const file: FetchFile = async (path) => {
     if (path === 'checkpoint') return Buffer.from(checkpoint);
     if (path === 'rotations') return inJson(log.rotations());

@@ -207,7 +207,7 @@ export async function replaceKey(folder: string): Promise<Receipt> {
   const clock = new SettableClock(Date.now());
   const ledger = await openLedger(config, clock, CHAIN_MODELS);
   try {
-    clock.set(((await readHead(ledger.reader.db))?.time ?? 0) + BETWEEN_ORDERS_MS);
+    clock.set(((await readHead(ledger.db))?.time ?? 0) + BETWEEN_ORDERS_MS);
     const next = prepareKey(keys, ORIGIN);
     const receipt = await ledger.writer.replaceKey(next);
     settleKey(keys, next, null, true);
@@ -235,7 +235,7 @@ function policyFile(vkey: string, witnesses: readonly string[]): string {
 async function serving(folder: string, origin: string, work: (api: Api) => Promise<void>): Promise<void> {
   const api = await startApi({ DATA_DIR: folder, LOG_ORIGIN: origin, PUBLISH_SECONDS: '0.1' });
   try {
-    const { time } = (await readHead(api.reader.db)) ?? { time: 0 };
+    const { time } = (await readHead(api.db)) ?? { time: 0 };
     api.clock.set(Math.max(api.clock.now(), time) + BETWEEN_ORDERS_MS);
     await work(api);
     // Who read what is written down before that is answered; at the end it would come after what is published.
@@ -247,10 +247,10 @@ async function serving(folder: string, origin: string, work: (api: Api) => Promi
 }
 
 /** What is published is the newest: whoever looks now sees all of the log. */
-async function untilPublished({ reader }: Api): Promise<void> {
+async function untilPublished({ db }: Api): Promise<void> {
   for (const until = Date.now() + 10_000; Date.now() < until; await setTimeout(20)) {
-    const [row] = await reader.db.query<{ size: number }>('SELECT max(size) AS size FROM published');
-    if (row?.size === (await readHead(reader.db))?.size) return;
+    const [row] = await db.query<{ size: number }>('SELECT max(size) AS size FROM published');
+    if (row?.size === (await readHead(db))?.size) return;
   }
   throw new Error('nothing is published');
 }

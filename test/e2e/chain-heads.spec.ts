@@ -212,7 +212,7 @@ describe.each([
       const heads = await Promise.all(Array.from({ length: 30 }, () => signedHead('patient', id)));
       for (const answer of await Promise.all(writing)) accepted(answer);
       for (const { size, seq } of heads) {
-        const [row] = await api.reader.db.query<{ n: number }>(
+        const [row] = await api.db.query<{ n: number }>(
           'SELECT count(*) AS n FROM entry e JOIN chain c ON c.num = e.chain WHERE c.id = ? AND e.idx < ?',
           [id, size],
         );

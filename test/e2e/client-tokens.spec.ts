@@ -53,7 +53,7 @@ describe('an assertion', () => {
   it('is remembered until nobody would take it any more, and then forgotten', async () => {
     const machine = await register(api);
     const count = async () => {
-      const [row] = await api.reader.db.query<{ n: number }>('SELECT count(*) AS n FROM used_assertion');
+      const [row] = await api.db.query<{ n: number }>('SELECT count(*) AS n FROM used_assertion');
       return row?.n ?? 0;
     };
     const late = await assertionOf(api, machine);

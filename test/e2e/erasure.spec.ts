@@ -54,7 +54,7 @@ async function suppliedToNobody(api: Api): Promise<{ supply: string; owner: stri
     reason: 'outage',
   };
   const supply: string = accepted(await api.as('pharmacist').post('/api/dispense-reports', report)).body.id;
-  const [row] = await api.reader.db.query<{ id: string }>(
+  const [row] = await api.db.query<{ id: string }>(
     'SELECT s.id FROM subject s JOIN chain c ON c.subject = s.num WHERE c.id = ?',
     [supply],
   );
@@ -208,7 +208,7 @@ describe('an erasure', () => {
     expect(await runRotateEncryption({ json: true, destroyOld: true }, terminal)).toBe(0);
     expect(JSON.parse(told.join(''))).toMatchObject({ destroyed: ['0001'], emptied: true });
     // The key of who was nobody, which an older backup holds the supply under.
-    expect(await api.reader.db.query('SELECT num FROM subject WHERE id = ?', [owner])).toEqual([]);
+    expect(await api.db.query('SELECT num FROM subject WHERE id = ?', [owner])).toEqual([]);
     expect(await api.verify()).toMatchObject({ ok: true, findings: [], erased: 5, incomplete: 0 });
     expect(accepted(await erase(api, patient, key)).body).toMatchObject({ patient, chains: 5, complete: true });
     expect(refusalOf(await api.as('prescriber').post('/api/prescriptions', issued, earlier))).toBe('410 ledger.erased');
@@ -271,14 +271,14 @@ describe('an erasure over restarts', () => {
     const size = await serving(async (api) => {
       expect(await patientHere(api, id)).toBe('404 ledger.chain-unknown');
       expect(refusalOf(await api.as('prescriber').get(rx.path))).toBe('404 ledger.chain-unknown');
-      const rows = await api.reader.db.query<{ id: string; text: string }>(
+      const rows = await api.db.query<{ id: string; text: string }>(
         `SELECT c.id, CAST(substr(p.body, 34) AS text) AS text FROM chain c
          JOIN entry e ON e.chain = c.num AND e.seq = c.seq JOIN payload p ON p.idx = e.idx WHERE length(c.data_key) = 0`,
       );
       expect(rows.map((row) => row.id).toSorted()).toEqual(chains);
       for (const { text } of rows)
         expect(JSON.parse(text)).toMatchObject({ actor: { id: 'system' }, data: { reason: 'restored' } });
-      expect(await api.reader.db.query('SELECT id FROM account WHERE patient = ?', [id])).toEqual([]);
+      expect(await api.db.query('SELECT id FROM account WHERE patient = ?', [id])).toEqual([]);
       const report = await api.verify();
       expect(report).toMatchObject({ ok: true, findings: [], erased: 5 });
       return report.size;

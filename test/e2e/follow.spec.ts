@@ -53,7 +53,7 @@ describe('rxledger audit follow --replica as a process', () => {
     await followed(follower, await published());
     await issue(api);
     const head = await until(async () => {
-      const [row] = await api.reader.db.query<{ size: number }>('SELECT size FROM log_head');
+      const [row] = await api.db.query<{ size: number }>('SELECT size FROM log_head');
       return (await published()) === row?.size ? row.size : null;
     });
     await followed(follower, head);

@@ -76,7 +76,7 @@ describe('rxledger log rotate-key beside a service at work', () => {
 
     await until(async () => {
       const note = (await api.request.get('/log/checkpoint')).text;
-      const size = (await readHead(api.reader.db))?.size ?? 0;
+      const size = (await readHead(api.db))?.size ?? 0;
       return note.startsWith(`${done.log}\n${size}\n`) && openCheckpoint(note, prepared).size === size;
     });
     const moved = [{ from: old, to: prepared, size: done.index }];

@@ -125,7 +125,7 @@ describe('the log as files', () => {
   });
 
   it('serves nothing beyond the published checkpoint, though it is stored', async () => {
-    const [head] = await api.reader.db.query<{ size: number }>('SELECT size FROM log_head');
+    const [head] = await api.db.query<{ size: number }>('SELECT size FROM log_head');
     expect(head!.size).toBeGreaterThan(SIZE);
     for (const path of [
       `tile/0/002.p/${head!.size - 512}`,

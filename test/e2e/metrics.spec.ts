@@ -90,7 +90,7 @@ describe.skipIf(redis.missing)('GET /metrics', () => {
     });
     expect(reported.status).toBe(201);
     await until(async () => (await value('rxledger_discrepancies_open', { class: 'D07' })) === 1, { what: 'D07' });
-    const plan = await api.reader.db.query<{ detail: string }>(`EXPLAIN QUERY PLAN ${OPEN_BY_CLASS}`);
+    const plan = await api.db.query<{ detail: string }>(`EXPLAIN QUERY PLAN ${OPEN_BY_CLASS}`);
     expect(plan.map(({ detail }) => detail)).toEqual([
       expect.stringContaining('USING COVERING INDEX discrepancy_row_status (status=?)'),
     ]);

@@ -40,8 +40,8 @@ const cancelled = (api: Api, of: string) =>
   api.as('prescriber').post('/api/cancellations', { number: of, reason: 'duplicate' });
 
 /** Subject of each chain, by their ids. */
-async function subjectsOf({ reader }: Api): Promise<Record<string, string>> {
-  const rows = await reader.db.query<{ id: string; subject: string }>(
+async function subjectsOf({ db }: Api): Promise<Record<string, string>> {
+  const rows = await db.query<{ id: string; subject: string }>(
     'SELECT c.id, s.id AS subject FROM chain c JOIN subject s ON s.num = c.subject',
   );
   return Object.fromEntries(rows.map(({ id, subject }) => [id, subject]));

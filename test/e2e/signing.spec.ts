@@ -400,7 +400,7 @@ describe('an auditor who follows the log', () => {
       return poll;
     };
     await until(async () => {
-      const [head] = await api.reader.db.query<{ size: number }>('SELECT size FROM log_head');
+      const [head] = await api.db.query<{ size: number }>('SELECT size FROM log_head');
       return openCheckpoint((await api.request.get('/log/checkpoint')).text, api.vkey).size === head?.size;
     });
     const asked: string[] = [];

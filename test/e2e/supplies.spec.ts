@@ -182,7 +182,7 @@ describe('a supply is matched', () => {
     const answer = accepted(await match('pharmacist', supply, rx.id));
     expect(answer.body).toMatchObject({ supply: { id: supply, matchedTo: rx.id }, receipt: { v: 1 } });
     expect(accepted(await api.as('patient').get(`/api/supplies/${supply}`)).body.matchedTo).toBe(rx.id);
-    const chains = await api.reader.db.query<{ id: string }>(
+    const chains = await api.db.query<{ id: string }>(
       'SELECT s.id FROM chain c JOIN subject s ON s.num = c.subject WHERE c.id = ?',
       [supply],
     );

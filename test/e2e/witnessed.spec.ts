@@ -115,7 +115,7 @@ describe.skipIf(redis.missing)('a service with three witnesses as processes, two
     const claimed = accepted(await api.as('pharmacist').post(path, { token: issued.token })).body.receipt;
     expect([await sees('pharmacist', claimed), await sees('pharmacist', issued.receipt)]).toEqual([true, false]);
     expect([await sees('prescriber', claimed), await sees('patient', claimed)]).toEqual([false, true]);
-    const [own] = await api.reader.db.query<{ idx: number }>('SELECT num AS idx FROM chain WHERE id = ?', [
+    const [own] = await api.db.query<{ idx: number }>('SELECT num AS idx FROM chain WHERE id = ?', [
       api.patients.patient,
     ]);
     for (const who of ['patient', 'prescriber', 'pharmacist', 'auditor'])

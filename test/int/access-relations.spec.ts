@@ -2,6 +2,7 @@
  * The rules of access stand twice, on states and in SQL (`src/access`): whatever people did, and whoever asks, both say
  * the same. Lives are committed through the services, so that subjects, names and adoptions are what they really are.
  */
+import { ReadDb } from '../../src/ledger/read/read-db.js';
 import type { INestApplicationContext } from '@nestjs/common';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -167,8 +168,8 @@ async function askChains(asked: Asked, actor: Actor): Promise<void> {
   for (const action of actions) {
     const { text, values } = relatedToChain(actor, action);
     const rows = await asked.app
-      .get(LedgerReader)
-      .db.query<{ id: string }>(`SELECT c.id FROM chain c WHERE ${among} AND (${text})`, [...all, ...values]);
+      .get(ReadDb)
+      .query<{ id: string }>(`SELECT c.id FROM chain c WHERE ${among} AND (${text})`, [...all, ...values]);
     expect({ action, ids: new Set(idsOf(rows)) }).toEqual({ action, ids: new Set(allowed(asked, actor, action)) });
   }
 }

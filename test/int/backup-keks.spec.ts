@@ -4,16 +4,15 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { runRotateEncryption } from '../../src/cli/keys/rotate-encryption.js';
 import { Clock } from '../../src/time/clock.js';
 import type { Config } from '../../src/config/config.js';
-import { logModel } from '../../src/ledger/log-chain/log-chain.js';
 import { ContinueRefused, continueLog } from '../../src/ledger/upkeep/continue.js';
 import { restoreLog } from '../../src/ledger/upkeep/restore.js';
 import { RestoreRefused } from '../../src/ledger/upkeep/lost-part.js';
 import { openLedger, StartRefused } from '../../src/ledger/start/open-ledger.js';
 import { sharedPostgres } from '../support/engines.js';
-import { count, counterModel, temporaryFolder, testConfig } from '../support/ledger.js';
+import { count, COUNTING, temporaryFolder, testConfig } from '../support/ledger.js';
 import { AGREED, backup, verified } from '../support/set-back.js';
 
-const MODELS = [counterModel, logModel];
+const MODELS = COUNTING;
 const LACKS = /the keys folder lacks kek-0001, .*from before `keys rotate-encryption --destroy-old`/;
 const postgres = await sharedPostgres();
 

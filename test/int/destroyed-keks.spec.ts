@@ -7,7 +7,7 @@ import type { Config } from '../../src/config/config.js';
 import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
 import type { Ledger } from '../../src/ledger/start/open-ledger.js';
 import { verified } from '../faults/verified.js';
-import { count, counterModel, openTestLedger, temporaryFolder, testActor, testConfig } from '../support/ledger.js';
+import { count, COUNTING, openTestLedger, temporaryFolder, testActor, testConfig } from '../support/ledger.js';
 
 let folder: ReturnType<typeof temporaryFolder>;
 let config: Config;
@@ -44,7 +44,7 @@ it('go with the copies that a crash left when they were made', async () => {
   leaveCopy('kek-0001');
   expect(await destroyOld()).toEqual(['0001']);
   expect(kekFiles()).toEqual(['kek-0002']);
-  expect(await verified(config, [counterModel])).toMatchObject({ ok: true, erased: 1, incomplete: 0 });
+  expect(await verified(config, COUNTING)).toMatchObject({ ok: true, erased: 1, incomplete: 0 });
   leaveCopy('kek-0002');
   expect(await destroyOld()).toEqual(['0002']);
   expect(kekFiles()).toEqual(['kek-0003']);
@@ -61,9 +61,9 @@ it('keep an erasure incomplete while a copy of them is left', async () => {
   expect(ledger.vault.keks.holdsUpTo('0001')).toBe(false);
   linkSync(join(folder.path, 'aside'), join(config.keysDir, copy));
   expect(ledger.vault.keks.holdsUpTo('0001')).toBe(true);
-  expect(await verified(config, [counterModel])).toMatchObject({ ok: true, erased: 1, incomplete: 1 });
+  expect(await verified(config, COUNTING)).toMatchObject({ ok: true, erased: 1, incomplete: 1 });
   expect(await destroyOld()).toEqual(['0001', '0002']);
-  expect(await verified(config, [counterModel])).toMatchObject({ ok: true, erased: 1, incomplete: 0 });
+  expect(await verified(config, COUNTING)).toMatchObject({ ok: true, erased: 1, incomplete: 0 });
 });
 
 it('are gone from the disk, too, when they are said to be destroyed', async () => {
@@ -97,7 +97,7 @@ it('go with every copy of them, whatever its name, and nothing else does', async
   for (const name of ['kek-0001-copy', 'kek-0001~']) {
     copyFileSync(join(folder.path, 'aside'), join(config.keysDir, name));
     expect(ledger.vault.keks.holdsUpTo('0001')).toBe(true);
-    expect(await verified(config, [counterModel])).toMatchObject({ ok: true, erased: 1, incomplete: 1 });
+    expect(await verified(config, COUNTING)).toMatchObject({ ok: true, erased: 1, incomplete: 1 });
     expect(await destroyOld()).toContain('0001');
     expect(ledger.vault.keks.holdsUpTo('0001')).toBe(false);
   }
@@ -155,7 +155,7 @@ async function looks(): Promise<number> {
   Object.assign(fs, { readdirSync: counting });
   syncBuiltinESMExports();
   try {
-    expect(await verified(config, [counterModel])).toMatchObject({ ok: true });
+    expect(await verified(config, COUNTING)).toMatchObject({ ok: true });
   } finally {
     Object.assign(fs, { readdirSync: read });
     syncBuiltinESMExports();

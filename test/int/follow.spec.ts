@@ -79,7 +79,7 @@ async function served<T>(use: (service: Api) => Promise<T>, port = '0'): Promise
   api = service;
   try {
     await until(async () => {
-      const head = await readHead(service.reader.db);
+      const head = await readHead(service.db);
       const note = (await service.request.get('/log/checkpoint')).text;
       return head?.size === openCheckpoint(note, service.vkey).size;
     });

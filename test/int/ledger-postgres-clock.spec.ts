@@ -7,14 +7,14 @@ import type { Ledger } from '../../src/ledger/start/open-ledger.js';
 import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
 import { verified } from '../faults/verified.js';
 import { sharedPostgres } from '../support/engines.js';
-import { count, counterModel, openTestLedger, temporaryFolder, testConfig } from '../support/ledger.js';
+import { COUNTING, count, counterModel, openTestLedger, temporaryFolder, testConfig } from '../support/ledger.js';
 
 const MINUTE = 60_000;
 
 /** Instants of all events in log order: `recordedAt`, and the minute in the entry. */
 async function times(ledger: Ledger, ids: readonly string[]): Promise<{ recorded: number[]; entries: number[] }> {
   const events = (await Promise.all(ids.map((id) => ledger.reader.events(id)))).flat();
-  const rows = await ledger.reader.db.query<{ entry: Buffer }>('SELECT entry FROM entry ORDER BY idx');
+  const rows = await ledger.db.query<{ entry: Buffer }>('SELECT entry FROM entry ORDER BY idx');
   return {
     recorded: events.toSorted((a, b) => a.index - b.index).map(({ recordedAt }) => Date.parse(recordedAt)),
     entries: rows.map(({ entry }) => Date.parse(decodeEntry(entry).time)),
@@ -53,7 +53,7 @@ describe('a clock that moves, on SQLite', () => {
     expect(recorded.map((instant) => (instant - start) / MINUTE)).toEqual([0, 2, 2, 2, 2, 3, 3]);
     expect(rises(entries)).toBe(true);
     expect(entries.every((instant) => instant % MINUTE === 0)).toBe(true);
-    expect((await verified(config, [counterModel])).findings).toEqual([]);
+    expect((await verified(config, COUNTING)).findings).toEqual([]);
   });
 
   it('refuses while the log is more than five minutes ahead, and clamps nothing', async () => {
@@ -140,7 +140,7 @@ describe.skipIf(postgres.missing)("a clock that is off PostgreSQL's", () => {
     expect(rises(recorded) && rises(entries)).toBe(true);
     // The same machine here: the database's clock is this one.
     expect(recorded.every((instant) => instant > began - MINUTE && instant < Date.now() + MINUTE)).toBe(true);
-    expect((await verified(config, [counterModel])).findings).toEqual([]);
+    expect((await verified(config, COUNTING)).findings).toEqual([]);
   });
 
   it('refuses while the log is ahead of the database by more than five minutes', async () => {

@@ -8,7 +8,15 @@ import { type Ledger, openLedger } from '../../src/ledger/start/open-ledger.js';
 import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
 import { entriesOf, verified } from '../faults/verified.js';
 import { sharedPostgres } from '../support/engines.js';
-import { count, counterModel, openTestLedger, temporaryFolder, testActor, testConfig } from '../support/ledger.js';
+import {
+  COUNTING,
+  count,
+  counterModel,
+  openTestLedger,
+  temporaryFolder,
+  testActor,
+  testConfig,
+} from '../support/ledger.js';
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/wait.js';
 
@@ -33,7 +41,7 @@ describe.skipIf(postgres.missing)('ledger writer on PostgreSQL, cut off again an
     direct = await postgres.createDatabase();
     proxy = await startProxy(direct);
     config = testConfig(folder.path, { DATABASE_URL: proxy.through(direct) });
-    ledger = await openLedger(config, new Clock(), [counterModel], () => undefined, { resolveMs: 5000 });
+    ledger = await openLedger(config, new Clock(), COUNTING, () => undefined, { resolveMs: 5000 });
     watch = new Client({ connectionString: direct });
     await watch.connect();
   });
@@ -87,7 +95,7 @@ describe.skipIf(postgres.missing)('ledger writer on PostgreSQL, cut off again an
     }
     over.abort();
     await Promise.all(clients);
-    const report = await verified(config, [counterModel]);
+    const report = await verified(config, COUNTING);
     expect(report.findings).toEqual([]);
     expect(report.size).toBe(keys);
     const entries = await entriesOf(config);
@@ -114,7 +122,7 @@ describe.skipIf(postgres.missing)('ledger writer on PostgreSQL, cut off again an
     expect(await refused).toBeInstanceOf(LedgerUnavailable);
     expect((await persist(keyed(id, 'second'))).replayed).toBe(false);
     expect((await ledger.reader.chain(id, counterModel))?.state.total).toBe(2);
-    expect((await verified(config, [counterModel])).findings).toEqual([]);
+    expect((await verified(config, COUNTING)).findings).toEqual([]);
   });
 
   it('leaves a second ledger on the same log undisturbed', async () => {
@@ -130,7 +138,7 @@ describe.skipIf(postgres.missing)('ledger writer on PostgreSQL, cut off again an
       );
       expect((await both).every(({ ok }) => ok)).toBe(true);
       expect((await ledger.reader.chain(id, counterModel))?.state.total).toBe(60);
-      expect((await verified(config, [counterModel])).findings).toEqual([]);
+      expect((await verified(config, COUNTING)).findings).toEqual([]);
     } finally {
       await other.close();
     }

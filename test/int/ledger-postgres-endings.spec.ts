@@ -11,6 +11,7 @@ import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
 import { verified } from '../faults/verified.js';
 import { postgresPrograms, sharedPostgres } from '../support/engines.js';
 import {
+  COUNTING,
   count,
   type Counter,
   counterModel,
@@ -92,7 +93,7 @@ describe.skipIf(postgres.missing)('ledger writer on PostgreSQL, when the connect
     );
 
   async function soundAfterwards(entries: number): Promise<void> {
-    const report = await verified(config, [counterModel]);
+    const report = await verified(config, COUNTING);
     expect(report.findings).toEqual([]);
     expect(report.size).toBe(entries);
   }
@@ -159,7 +160,7 @@ describe.skipIf(postgres.missing)('ledger writer on PostgreSQL, when the connect
       const again = good(await persist(keyed(own, last?.key)));
       expect(again.replayed).toBe(moment === 'after');
       expect(await total(own)).toBe(seen.length);
-      expect((await verified(config, [counterModel])).findings).toEqual([]);
+      expect((await verified(config, COUNTING)).findings).toEqual([]);
     } finally {
       over.abort();
       await race.catch(() => undefined);
@@ -169,7 +170,7 @@ describe.skipIf(postgres.missing)('ledger writer on PostgreSQL, when the connect
 
   it('keeps looking for an outcome that it could not learn in time, and signs nothing until then', async () => {
     await ledger.close();
-    ledger = await openLedger(config, new Clock(), [counterModel], (event) => void reports.push(event), {
+    ledger = await openLedger(config, new Clock(), COUNTING, (event) => void reports.push(event), {
       resolveMs: 300,
     });
     const [id, other] = [randomUUID(), randomUUID()];
@@ -242,7 +243,7 @@ describe.skipIf(postgres.missing)('ledger writer on PostgreSQL, when the connect
     url.searchParams.set('query_timeout', '1000');
     await ledger.close();
     const impatient = testConfig(folder.path, { DATABASE_URL: url.href });
-    ledger = await openLedger(impatient, new Clock(), [counterModel], () => undefined, { resolveMs: 300 });
+    ledger = await openLedger(impatient, new Clock(), COUNTING, () => undefined, { resolveMs: 300 });
     const id = randomUUID();
     good(await ledger.writer.commit(count(randomUUID(), 1)));
     proxy.stall();
@@ -286,7 +287,7 @@ describe.skipIf(programs.missing)('ledger writer on a PostgreSQL that crashes', 
     const server = await startPostgres();
     const folder = temporaryFolder();
     const config = testConfig(folder.path, { DATABASE_URL: await server.createDatabase() });
-    const ledger = await openLedger(config, new Clock(), [counterModel], () => undefined, { resolveMs: 300 });
+    const ledger = await openLedger(config, new Clock(), COUNTING, () => undefined, { resolveMs: 300 });
     try {
       const id = randomUUID();
       const acknowledged: number[] = [];
@@ -302,7 +303,7 @@ describe.skipIf(programs.missing)('ledger writer on a PostgreSQL that crashes', 
       expect(acknowledged).toEqual([0, 1, 2, 3, 4, 5]);
       const view = await until(() => ledger.reader.chain(id, counterModel), { what: 'reading works again' });
       expect((view.state satisfies Counter).total).toBe(6);
-      expect((await verified(config, [counterModel])).findings).toEqual([]);
+      expect((await verified(config, COUNTING)).findings).toEqual([]);
     } finally {
       await ledger.close();
       await server.stop();

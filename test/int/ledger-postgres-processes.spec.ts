@@ -8,7 +8,7 @@ import { LedgerReader } from '../../src/ledger/ledger.reader.js';
 import { Vault } from '../../src/ledger/keys/vault.js';
 import { entriesOf, verified } from '../faults/verified.js';
 import { sharedPostgres } from '../support/engines.js';
-import { counterModel, openTestLedger, temporaryFolder, testConfig } from '../support/ledger.js';
+import { COUNTING, openTestLedger, temporaryFolder, testConfig } from '../support/ledger.js';
 import { startNode, type TestProcess } from '../support/process.js';
 import { until } from '../support/wait.js';
 
@@ -76,7 +76,7 @@ describe.skipIf(postgres.missing)('several processes on one PostgreSQL log', () 
    */
   async function soundAtTheEnd(): Promise<number> {
     for (const child of children) expect([child.name, await child.terminate()]).toEqual([child.name, 0]);
-    const report = await verified(config, [counterModel]);
+    const report = await verified(config, COUNTING);
     expect(report.findings).toEqual([]);
     const entries = await entriesOf(config);
     const acknowledged = children.flatMap((child) => child.acknowledged());

@@ -15,6 +15,7 @@ import type { Config } from '../../src/config/config.js';
 import { verified } from '../faults/verified.js';
 import { sharedPostgres } from '../support/engines.js';
 import {
+  COUNTING,
   count,
   type Counter,
   counterModel,
@@ -237,14 +238,14 @@ describe.each([
       const gone = randomUUID();
       const command = count(gone, 1, idempotent(gone));
       const first = good(await ledger.writer.commit(command)).events[0]!;
-      const [row] = await ledger.reader.db.query<{ num: number }>('SELECT num FROM chain WHERE id = ?', [gone]);
+      const [row] = await ledger.db.query<{ num: number }>('SELECT num FROM chain WHERE id = ?', [gone]);
       let asked = 0;
       fell = false;
       const db: Db = {
-        dialect: ledger.reader.db.dialect,
+        dialect: ledger.db.dialect,
         async query(sql, params) {
           if (++asked === before) fell = (await ledger.writer.erase(gone, testActor)).ok;
-          return ledger.reader.db.query(sql, params);
+          return ledger.db.query(sql, params);
         },
       };
       const reader = new LedgerReader(db, ledger.vault, ledger.reader.origin);
@@ -268,7 +269,7 @@ describe.each([
       ledger.writer.side((db) => db.query('INSERT INTO relay_cursor (name, next) VALUES (?, ?)', ['b', 3])),
     ]);
     expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
-    expect(await ledger.reader.db.query('SELECT name, next FROM relay_cursor ORDER BY name')).toEqual([
+    expect(await ledger.db.query('SELECT name, next FROM relay_cursor ORDER BY name')).toEqual([
       { name: 'a', next: 1 },
       { name: 'b', next: 3 },
     ]);
@@ -370,7 +371,7 @@ describe.each([
       readAnew();
       for (const id of bystanders) await ledger.writer.commit(count(id, 1));
       expect(readAnew()).toEqual([]);
-      expect((await verified(config, [counterModel])).findings).toEqual([]);
+      expect((await verified(config, COUNTING)).findings).toEqual([]);
     } finally {
       await other.close();
     }
@@ -389,7 +390,7 @@ describe.each([
       }
       const events = (await Promise.all(ids.map((id) => ledger.reader.events(id)))).flat();
       expect(events).toHaveLength(expected);
-      expect((await verified(config, [counterModel])).findings).toEqual([]);
+      expect((await verified(config, COUNTING)).findings).toEqual([]);
     } finally {
       await other.close();
     }

@@ -236,14 +236,12 @@ describe.each([
   });
 
   it.skipIf(onPostgres && postgres.missing)('shows what somebody with the database did to it', async () => {
-    const [row] = await ledger.reader.db.query<{ body: Buffer }>('SELECT body FROM payload WHERE idx = 1');
+    const [row] = await ledger.db.query<{ body: Buffer }>('SELECT body FROM payload WHERE idx = 1');
     const { body } = row!;
     const edited = Buffer.from(body.toString('latin1').replace('"crv":"Ed25519"', '"crv":"Ed25510"'), 'latin1');
     const edit = 'UPDATE payload SET body = ? WHERE idx = 1';
     expect(await tampered(edit, [edited], edit, [body])).toContain('payload is not what its entry commits to');
-    const [chain] = await ledger.reader.db.query<{ data_key: Buffer }>('SELECT data_key FROM chain WHERE id = ?', [
-      LOG_CHAIN,
-    ]);
+    const [chain] = await ledger.db.query<{ data_key: Buffer }>('SELECT data_key FROM chain WHERE id = ?', [LOG_CHAIN]);
     const key = [chain!.data_key];
     expect(await tampered(column('data_key'), [Buffer.alloc(0)], column('data_key'), key)).toContain(
       'chain the log chain is never erased',

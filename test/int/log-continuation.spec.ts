@@ -13,19 +13,18 @@ import { openContinuationReceipt } from '../../src/ledger/core/statements/contin
 import { parseVerifierKey } from '../../src/ledger/core/tlog/note.js';
 import { logOnly, type Policy } from '../../src/ledger/core/tlog/policy.js';
 import { verifyReceipt, type Receipt } from '../../src/ledger/core/record/receipt.js';
-import { logModel } from '../../src/ledger/log-chain/log-chain.js';
 import { type Continued, ContinueRefused, continueLog } from '../../src/ledger/upkeep/continue.js';
 import { prepareKey, settleKey } from '../../src/ledger/keys/log-key-files.js';
 import { type Ledger, openLedger } from '../../src/ledger/start/open-ledger.js';
 import { verifyExport } from '../../src/ledger/verify/export-file.js';
 import type { VerifyReport } from '../../src/ledger/verify/report.js';
 import { sharedPostgres } from '../support/engines.js';
-import { count, type Counter, counterModel, temporaryFolder, testConfig } from '../support/ledger.js';
+import { COUNTING, count, type Counter, counterModel, temporaryFolder, testConfig } from '../support/ledger.js';
 import { AGREED, backup, exported, follow, shown, verified as verifiedLog } from '../support/set-back.js';
 
 const ORIGIN = 'test.example/log';
 const NEXT = 'test.example/log-2';
-const MODELS = [counterModel, logModel];
+const MODELS = COUNTING;
 const BEFORE = 5;
 const LOST = 4;
 const postgres = await sharedPostgres();

@@ -17,7 +17,6 @@ import { logOnly } from '../../src/ledger/core/tlog/policy.js';
 import { verifyReceipt, type Receipt } from '../../src/ledger/core/record/receipt.js';
 import { exportLog } from '../../src/ledger/verify/export.js';
 import { readKeyHistory } from '../../src/ledger/read/key-history.js';
-import { logModel } from '../../src/ledger/log-chain/log-chain.js';
 import { preparedKey, prepareKey, settleKey } from '../../src/ledger/keys/log-key-files.js';
 import { type Ledger, openLedger } from '../../src/ledger/start/open-ledger.js';
 import { readHead, tileReader } from '../../src/ledger/store/tip.js';
@@ -33,11 +32,11 @@ import { Vault } from '../../src/ledger/keys/vault.js';
 import { submit } from '../attacks/witness.js';
 import { witnessOf } from '../fixtures/witnesses.js';
 import { sharedPostgres } from '../support/engines.js';
-import { count, counterModel, temporaryFolder, testConfig } from '../support/ledger.js';
+import { count, COUNTING, temporaryFolder, testConfig } from '../support/ledger.js';
 import { startNode } from '../support/process.js';
 
 const ORIGIN = 'test.example/log';
-const MODELS = [counterModel, logModel];
+const MODELS = COUNTING;
 const postgres = await sharedPostgres();
 
 /** As the command does. */
@@ -123,7 +122,7 @@ describe.each([
         expect(report).toMatchObject({ ok: true, findings: [], vkey: trusted, newestVkey: rotation.to });
         expect(report.entries).toBeGreaterThan(acknowledged.length);
       }
-      const stored = await one.reader.db.query<{ idx: number; entry: Buffer }>('SELECT idx, entry FROM entry');
+      const stored = await one.db.query<{ idx: number; entry: Buffer }>('SELECT idx, entry FROM entry');
       const byIndex = new Map(stored.map(({ idx, entry }) => [idx, entry.toString('base64')]));
       expect(acknowledged.filter(({ index, entry }) => byIndex.get(index) !== entry)).toEqual([]);
     },
@@ -158,7 +157,7 @@ describe.each([
       const report = await verifyExport(file, trusted, MODELS);
       expect(report).toMatchObject({ ok: true, findings: [], vkey: trusted, newestVkey: vkeys[3] });
     }
-    const { reader, vault, writer } = await open(config);
+    const { reader, db: reading, vault, writer } = await open(config);
     expect(writer.vkey).toBe(vkeys[3]);
     // Its own keys are wrapped like all others.
     vault.keks.add();
@@ -168,7 +167,7 @@ describe.each([
       Array.from({ length: 3 }, () => ['log-key.rotated/1', 'system']),
     );
     expect(await verified(config, vkeys[0] ?? '')).toMatchObject({ ok: true, findings: [] });
-    const [published] = await reader.db.query<{ n: number }>('SELECT count(*) AS n FROM published');
+    const [published] = await reading.query<{ n: number }>('SELECT count(*) AS n FROM published');
     expect(published?.n).toBe(3);
     await writer.side((db) => db.query('DELETE FROM published WHERE size = 1'));
     expect((await verified(config, vkeys[0] ?? '')).findings).toContainEqual(
@@ -187,7 +186,7 @@ describe.each([
     renameSync(join(config.keysDir, name), hidden);
     await expect(write(old)).rejects.toThrow('the new one is not in the keys folder');
     await expect(openLedger(config, new Clock(), MODELS)).rejects.toThrow('not the one of log');
-    const head = await readHead(other.reader.db);
+    const head = await readHead(other.db);
     expect(openCheckpoint(head?.checkpoint ?? '', next.vkey).size).toBe(2);
     renameSync(hidden, join(config.keysDir, name));
     expect(await write(old)).toHaveLength(1);
@@ -207,7 +206,7 @@ describe.each([
     expect(a.vkey).toBe(b.vkey);
     const done = await Promise.all([one.writer.replaceKey(a), two.writer.replaceKey(b)]);
     expect(done.filter(Boolean)).toHaveLength(1);
-    expect((await readHead(one.reader.db))?.size).toBe(1);
+    expect((await readHead(one.db))?.size).toBe(1);
     settleKey(config.keysDir, a, null, true);
     settleKey(config.keysDir, b, null, true);
     expect(await write(two)).toHaveLength(1);
@@ -220,7 +219,7 @@ describe.each([
     const [first] = await write(ledger);
     const witness = join(config.dataDir, 'witness');
     const ask = async (vkeys: readonly string[], old: number, { checkpoint, index }: Receipt): Promise<number> => {
-      const nodes = tileNodeReader(nodeHasher, tileReader(ledger.reader.db));
+      const nodes = tileNodeReader(nodeHasher, tileReader(ledger.db));
       const proof = old === 0 ? [] : await consistencyProof(nodeHasher, old, index + 1, nodes);
       return (await submit(witness, vkeys, `old ${old}\n${encodeHashes(proof)}\n${checkpoint}`)).status;
     };

@@ -1,10 +1,10 @@
+import { ReadDb } from '../../src/ledger/read/read-db.js';
 import { randomUUID } from 'node:crypto';
 import { Logger } from '@nestjs/common';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Clock, SettableClock } from '../../src/time/clock.js';
 import type { Config } from '../../src/config/config.js';
 import { openCheckpoint } from '../../src/ledger/core/tlog/checkpoint.js';
-import { LedgerReader } from '../../src/ledger/ledger.reader.js';
 import type { Ledger } from '../../src/ledger/start/open-ledger.js';
 import { storedRootAt } from '../../src/ledger/store/tip.js';
 import { Published } from '../../src/log/checkpoints/published.js';
@@ -29,8 +29,8 @@ interface Row {
   published_at: number;
 }
 
-const rowsOf = ({ reader }: { reader: LedgerReader }): Promise<Row[]> =>
-  reader.db.query<Row & object>('SELECT * FROM published ORDER BY size');
+const rowsOf = ({ db }: { db: ReadDb }): Promise<Row[]> =>
+  db.query<Row & object>('SELECT * FROM published ORDER BY size');
 
 describe.each([
   ['SQLite', null, async () => ({})],
@@ -51,8 +51,8 @@ describe.each([
   }
 
   /** A process that publishes to that log, as far as the publisher can tell. */
-  function publisher(config: Config, { writer, reader }: Ledger): Publisher {
-    const one = new Publisher(config, new Clock(), writer, reader, new Published(reader));
+  function publisher(config: Config, { writer, db }: Ledger): Publisher {
+    const one = new Publisher(config, new Clock(), writer, db, new Published(db));
     closers.push(() => one.beforeApplicationShutdown());
     return one;
   }
@@ -61,7 +61,7 @@ describe.each([
     const { config, ledger } = await open();
     await publisher(config, ledger).onApplicationBootstrap();
     expect(await rowsOf(ledger)).toMatchObject([{ size: 0, previous: -1 }]);
-    const published = new Published(ledger.reader);
+    const published = new Published(ledger.db);
     for (let size = 1; size <= 3; size++) {
       await ledger.writer.commit(count(randomUUID(), 1));
       await until(() => published.reaches(size), { what: `${size} entries published` });
@@ -74,7 +74,7 @@ describe.each([
       [3, 2],
     ]);
     for (const { size, checkpoint } of rows) {
-      const root = Buffer.from(await storedRootAt(ledger.reader.db, size));
+      const root = Buffer.from(await storedRootAt(ledger.db, size));
       expect(openCheckpoint(checkpoint, ledger.writer.vkey)).toMatchObject({ size, root: Uint8Array.from(root) });
     }
     expect(await published.page(3, 2)).toMatchObject([{ size: 2 }, { size: 1 }]);
@@ -137,7 +137,7 @@ describe('publishing', () => {
       testConfig(folder.path, { ...EVERY, ROLE, PORT: '0', NODE_ENV: 'test' }),
       new SettableClock(Date.now()),
     );
-    const published = new Published(service.app.get(LedgerReader));
+    const published = new Published(service.app.get(ReadDb));
     expect(await published.reaches(3)).toBe(true);
     await service.close();
     folder.remove();

@@ -18,16 +18,16 @@ import { continueLog } from '../../src/ledger/upkeep/continue.js';
 import { prepareKey } from '../../src/ledger/keys/log-key-files.js';
 import { type Restored, restoreLog, type RestoreOptions } from '../../src/ledger/upkeep/restore.js';
 import { RestoreRefused } from '../../src/ledger/upkeep/lost-part.js';
-import { type ChainModel, type Command, SYSTEM } from '../../src/ledger/model.js';
+import { type Command, SYSTEM } from '../../src/ledger/model.js';
 import { type Ledger, openLedger } from '../../src/ledger/start/open-ledger.js';
 import { readHead } from '../../src/ledger/store/tip.js';
 import { sharedPostgres } from '../support/engines.js';
-import { count, type Counter, counterModel, temporaryFolder, testConfig } from '../support/ledger.js';
+import { COUNTING, count, type Counter, counterModel, temporaryFolder, testConfig } from '../support/ledger.js';
 import { AGREED, backup, exported, follow, verified } from '../support/set-back.js';
 import { newSigner } from '../support/signer.js';
 
 const ORIGIN = 'test.example/log';
-const MODELS: readonly ChainModel[] = [counterModel, logModel];
+const MODELS = COUNTING;
 const BEFORE = 5;
 const postgres = await sharedPostgres();
 

@@ -31,13 +31,13 @@ describe('verify and the published checkpoints', () => {
   beforeAll(async () => {
     config = testConfig(folder.path, { PUBLISH_SECONDS: '0.05' });
     const ledger = await openTestLedger(config);
-    const { writer, reader } = ledger;
-    const published = new Published(reader);
+    const { writer, db } = ledger;
+    const published = new Published(db);
     for (const [at, size] of SIZES.entries()) {
       const some = Array.from({ length: size - (SIZES[at - 1] ?? 0) }, () => count(randomUUID(), 1));
       await Promise.all(some.map((each) => writer.commit(each)));
       // Stopped before the next are written, so that nothing between is published.
-      const publisher = new Publisher(config, new Clock(), writer, reader, published);
+      const publisher = new Publisher(config, new Clock(), writer, db, published);
       await publisher.onApplicationBootstrap();
       await until(() => published.reaches(size));
       await publisher.beforeApplicationShutdown();

@@ -5,15 +5,14 @@ import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../../src/cli/program.js';
 import { Clock } from '../../src/time/clock.js';
-import { logModel } from '../../src/ledger/log-chain/log-chain.js';
 import { ContinueRefused, continueLog } from '../../src/ledger/upkeep/continue.js';
 import { restoreLog } from '../../src/ledger/upkeep/restore.js';
 import { RestoreRefused } from '../../src/ledger/upkeep/lost-part.js';
 import { openLedger } from '../../src/ledger/start/open-ledger.js';
-import { count, counterModel, temporaryFolder, testConfig } from '../support/ledger.js';
+import { count, COUNTING, temporaryFolder, testConfig } from '../support/ledger.js';
 import { AGREED } from '../support/set-back.js';
 
-const MODELS = [counterModel, logModel];
+const MODELS = COUNTING;
 
 describe.each([
   ['the only key-encryption key', 'kek-0001', /lacks kek-0001,/, /lacks kek-0001,/],

@@ -14,7 +14,7 @@ import { SuppliesService } from '../../src/dispensing/supplies.service.js';
 import { RefusalException } from '../../src/http/problem/problem.js';
 import { Clients } from '../../src/identity/machines/clients.js';
 import { Organisations } from '../../src/identity/organisations.js';
-import { LedgerReader } from '../../src/ledger/ledger.reader.js';
+import { ReadDb } from '../../src/ledger/read/read-db.js';
 import { ChainsService } from '../../src/log/chains/chains.service.js';
 import { ServedCheckpoint } from '../../src/log/checkpoints/served.js';
 import { LogFiles } from '../../src/log/log-files.js';
@@ -159,7 +159,7 @@ describe.each([
     await app.get(JudgedMarks).flush();
     await app.get(AccessLog).flush();
 
-    const { db } = app.get(LedgerReader);
+    const db = app.get(ReadDb);
     expect(asked.statements.size).toBeGreaterThan(40);
     const source = app.get(DataSource);
     const tables = new Set([...TABLES, ...readModelsOf(CHAIN_MODELS)].map(tableName));

@@ -8,7 +8,7 @@ import { pruneRequests } from '../../src/ledger/upkeep/prune-requests.js';
 import { verifyDatabase } from '../../src/ledger/verify/database.js';
 import { SettableClock } from '../../src/time/clock.js';
 import { sharedPostgres } from '../support/engines.js';
-import { count, counterModel, openTestLedger, temporaryFolder, testActor, testConfig } from '../support/ledger.js';
+import { count, COUNTING, openTestLedger, temporaryFolder, testActor, testConfig } from '../support/ledger.js';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const request = (key: string, body = 'body'): Idempotency => ({ client: testActor.id, key, request: body });
@@ -42,7 +42,7 @@ describe.each([
     try {
       const { vault, writer } = ledger;
       const clock = new SettableClock(now);
-      const models = [counterModel];
+      const models = COUNTING;
       const { findings } = await verifyDatabase({ source, vkey: writer.vkey, vault, remembered: null, models, clock });
       return findings.map(({ kind, table }) => `${kind} ${table}`);
     } finally {

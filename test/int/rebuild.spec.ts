@@ -1,4 +1,4 @@
-import { EntitySchema } from 'typeorm';
+import { EntitySchema, type EntitySchemaColumnOptions } from 'typeorm';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CHAIN_MODELS } from '../../src/chain-models.js';
 import type { Config } from '../../src/config/config.js';
@@ -40,13 +40,15 @@ const withTable = variant({
   ],
 });
 
-const widerRow = new EntitySchema({
+const { drug: _drug, ...others } = prescriptionRow.options.columns as Record<string, EntitySchemaColumnOptions>;
+/** A column that there was not, in place of one that there was. */
+const otherRow = new EntitySchema({
   name: 'prescription_row',
-  columns: { ...prescriptionRow.options.columns, refills: nullable(bigint) },
+  columns: { ...others, refills: nullable(bigint) },
   indices: prescriptionRow.options.indices,
 });
 const withColumn = variant({
-  readModels: readModels.map((schema) => (schema === prescriptionRow ? widerRow : schema)),
+  readModels: readModels.map((schema) => (schema === prescriptionRow ? otherRow : schema)),
   rows: (rx, numbers) =>
     rowsOf(rx, numbers).map((row) =>
       row.table === 'prescription_row'
@@ -216,6 +218,16 @@ describe.each(ENGINES.filter(({ missing }) => !missing))('read models are made a
     const model = newer.find(({ kind }) => kind === 'prescription');
     expect(await now.writer.commit(issueOf(31, model))).toMatchObject({ ok: true });
     expect((await verified(config, now, newer)).findings).toEqual([]);
+  });
+
+  it('a process with older read models is told so when it reads what is not there any more', async () => {
+    const older = await start(CHAIN_MODELS);
+    const query = 'SELECT drug FROM prescription_row';
+    expect(await older.db.query(query)).toHaveLength(8);
+    await rebuildLedger(config, withColumn);
+    await expect(older.db.query(query)).rejects.toBeInstanceOf(LedgerUnavailable);
+    // A fault of its own stays one.
+    await expect((await start(withColumn)).db.query(query)).rejects.toMatchObject({ fault: 'rejected' });
   });
 
   it('begins again where it was interrupted, and leaves nothing behind', async () => {

@@ -1,3 +1,4 @@
+import { ReadDb } from '../../src/ledger/read/read-db.js';
 import { randomUUID } from 'node:crypto';
 import { Module } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
@@ -105,7 +106,7 @@ describe('discrepancies and jobs over HTTP', () => {
     await tell({ writer }, target, report('30', 'one', { order: name, issue: 0 }, actor('pharmacist')));
     await tell({ writer }, target, report('30', 'two', { order: name, issue: 1 }, actor('pharmacist')));
     await tell({ writer }, { supply: randomUUID() }, report('30', 'three', { order: null }, actor('pharmacist2')));
-    const subjects = await ledger.db.query<{ subject: number }>('SELECT DISTINCT subject FROM chain');
+    const subjects = await app.get(ReadDb).query<{ subject: number }>('SELECT DISTINCT subject FROM chain');
     for (const { subject } of subjects) await app.get(Reconciler).reconcile(subject);
   });
   afterAll(async () => {

@@ -118,9 +118,9 @@ describe.skipIf(program.missing)('jobs', () => {
       },
     );
     const cursors = async () =>
-      running.reader.db.query<{ name: string; next: number }>('SELECT name, next FROM relay_cursor ORDER BY name');
+      running.db.query<{ name: string; next: number }>('SELECT name, next FROM relay_cursor ORDER BY name');
     await running.workers.sweepOnce();
-    const [{ size } = { size: -1 }] = await running.reader.db.query<{ size: number }>('SELECT size FROM log_head');
+    const [{ size } = { size: -1 }] = await running.db.query<{ size: number }>('SELECT size FROM log_head');
     expect(await cursors()).toEqual([
       { name: 'judged', next: size },
       { name: 'reconcile', next: size },

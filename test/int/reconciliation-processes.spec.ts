@@ -59,7 +59,7 @@ describe.skipIf(program.missing ?? postgres.missing)('two processes on one Postg
       const events = await discrepancyEvents(two, patient);
       expect(events.map(({ type, data }) => [type, data['class']])).toEqual([['discrepancy.opened/1', 'D07']]);
     }
-    const orphans = await one.reader.db.query<{ n: number }>(
+    const orphans = await one.db.query<{ n: number }>(
       "SELECT count(*) AS n FROM discrepancy_row WHERE class = 'D12' AND status = 'open'",
     );
     expect(orphans[0]?.n).toBe(PATIENTS);

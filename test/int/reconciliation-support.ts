@@ -1,4 +1,5 @@
 /** A running reconciliation on a ledger of its own, and the commands that fill its books. */
+import { ReadDb } from '../../src/ledger/read/read-db.js';
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -41,6 +42,7 @@ export type Running = {
   readonly clock: SettableClock;
   readonly writer: LedgerWriter;
   readonly reader: LedgerReader;
+  readonly db: ReadDb;
   readonly workers: Workers;
   readonly jobs: Jobs;
   readonly dataDir: string;
@@ -78,6 +80,7 @@ export async function start(
     clock,
     writer: app.get(LedgerWriter),
     reader: app.get(LedgerReader),
+    db: app.get(ReadDb),
     workers: app.get(Workers),
     jobs: app.get(Jobs),
     dataDir,
@@ -157,8 +160,8 @@ export async function match(running: Running, supply: string, prescription: stri
 }
 
 /** Id of the subject that a chain belongs to now. */
-export async function subjectOf({ reader }: Running, chain: string): Promise<string> {
-  const [row] = await reader.db.query<{ id: string }>(
+export async function subjectOf({ db }: Running, chain: string): Promise<string> {
+  const [row] = await db.query<{ id: string }>(
     'SELECT s.id FROM chain c JOIN subject s ON s.num = c.subject WHERE c.id = ?',
     [chain],
   );
@@ -175,8 +178,8 @@ export async function discrepancyEvents({ reader }: Running, patient: string): P
 }
 
 /** Chains of prescriptions and supplies whose newest entry nobody has judged. */
-export async function unjudged({ reader }: Running): Promise<number> {
-  const [row] = await reader.db.query<{ n: number }>(
+export async function unjudged({ db }: Running): Promise<number> {
+  const [row] = await db.query<{ n: number }>(
     `SELECT count(*) AS n FROM chain c LEFT JOIN judged j ON j.chain = c.num
      WHERE c.kind IN ('prescription', 'supply') AND (j.seq IS NULL OR j.seq <> c.seq)`,
   );

@@ -104,9 +104,9 @@ describe.skipIf(program.missing)('reconciliation', () => {
 
   it('converges: its own entries lead to no further ones', async () => {
     await settled(running);
-    const size = async () => (await running.reader.db.query<{ size: number }>('SELECT size FROM log_head'))[0]?.size;
+    const size = async () => (await running.db.query<{ size: number }>('SELECT size FROM log_head'))[0]?.size;
     const before = await size();
-    const subjects = await running.reader.db.query<{ num: number }>('SELECT num FROM subject');
+    const subjects = await running.db.query<{ num: number }>('SELECT num FROM subject');
     await running.jobs.reconcile(subjects.map(({ num }) => num));
     await running.workers.sweepOnce();
     await settled(running);
@@ -122,7 +122,7 @@ describe.skipIf(program.missing)('reconciliation', () => {
     );
     const status = async () =>
       (
-        await running.reader.db.query<{ issue_status: string; order_status: string }>(
+        await running.db.query<{ issue_status: string; order_status: string }>(
           'SELECT p.issue_status, p.order_status FROM prescription_row p JOIN chain c ON c.num = p.chain WHERE c.id = ?',
           [rx],
         )
@@ -150,7 +150,7 @@ describe.skipIf(program.missing)('reconciliation', () => {
     const swept = await until(
       async () =>
         (
-          await running.reader.db.query<{ s: string }>(
+          await running.db.query<{ s: string }>(
             'SELECT p.issue_status AS s FROM prescription_row p JOIN chain c ON c.num = p.chain WHERE c.id = ?',
             [rx],
           )

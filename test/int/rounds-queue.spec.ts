@@ -114,7 +114,7 @@ describe.skipIf(program.missing)('rounds as jobs', () => {
     }
     expect(most).toBe(1);
     expect(new Set(witness.submissions).size).toBe(witness.submissions.length);
-    const rows = await ledger.reader.db.query<{ n: number; sizes: number }>(
+    const rows = await ledger.db.query<{ n: number; sizes: number }>(
       'SELECT count(*) AS n, count(DISTINCT size) AS sizes FROM cosignature',
     );
     expect(rows[0]?.n).toBe(rows[0]?.sizes);

@@ -50,7 +50,7 @@ export async function openLog(env: Record<string, string> = {}, keys?: string): 
   const config = testConfig(folder.path, { PUBLISH_SECONDS: '0.05', ...env });
   const ledger = await openTestLedger(config);
   closers.push(() => ledger.close());
-  return { config, ledger, published: new Published(ledger.reader) };
+  return { config, ledger, published: new Published(ledger.db) };
 }
 
 /** Adds entries and publishes their checkpoint. @returns its size */
@@ -58,7 +58,7 @@ export async function publish({ config, ledger, published }: Log, entries: numbe
   const some = Array.from({ length: entries }, () => count(randomUUID(), 1));
   const before = (await published.newest())?.size ?? 0;
   await Promise.all(some.map((each) => ledger.writer.commit(each)));
-  const publisher = new Publisher(config, new Clock(), ledger.writer, ledger.reader, published);
+  const publisher = new Publisher(config, new Clock(), ledger.writer, ledger.db, published);
   await publisher.onApplicationBootstrap();
   await until(() => published.reaches(before + entries), { what: 'published' });
   await publisher.beforeApplicationShutdown();
@@ -76,10 +76,10 @@ export function witnessing(log: Log, witnesses: readonly PolicyLine[], threshold
   const { config, ledger, published } = log;
   const path = writePolicy(config.dataDir, ledger.writer.vkey, witnesses, threshold);
   const policy = loadWitnessPolicy(path, ledger.writer.vkey);
-  const rounds = new Rounds(policy, published, ledger.reader, ledger.writer, new Clock());
+  const rounds = new Rounds(policy, published, ledger.db, ledger.writer, new Clock());
   closers.push(() => rounds.stop());
-  const served = new ServedCheckpoint(ledger.reader, ledger.writer, published, policy);
-  const readiness = new Witnessing(config, ledger.reader, published, served, policy);
+  const served = new ServedCheckpoint(ledger.db, ledger.writer, published, policy);
+  const readiness = new Witnessing(config, ledger.db, published, served, policy);
   return { policy: policy.policy, rounds, served, state: () => readiness.state(Date.now()) };
 }
 
@@ -111,6 +111,6 @@ export const linesOf = (note: string, n: number): string => {
 export const honest = (n: number): Promise<LyingWitness & PolicyLine> =>
   liar(n, ({ body, response }) => response.end(linesOf(noteIn(body), n)));
 export const failureOf = async ({ ledger }: Log, { vkey }: PolicyLine): Promise<string | null | undefined> =>
-  (await readContacts(ledger.reader.db, [vkey]))[0]?.failure;
+  (await readContacts(ledger.db, [vkey]))[0]?.failure;
 export const rowsOf = ({ ledger }: Log): Promise<{ size: number; witness: string }[]> =>
-  ledger.reader.db.query('SELECT size, witness FROM cosignature ORDER BY size, witness');
+  ledger.db.query('SELECT size, witness FROM cosignature ORDER BY size, witness');

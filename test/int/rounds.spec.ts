@@ -126,9 +126,9 @@ describe('what is served', () => {
     await after.rounds.run();
     for (const { served } of [after, before]) expect((await served.newest())?.size).toBe(6);
     // A log without a policy serves what is published, and that counts as served for the policy after it.
-    const { reader, writer } = log.ledger;
+    const { db, writer } = log.ledger;
     await publish(log, 1);
-    expect((await new ServedCheckpoint(reader, writer, log.published, null).newest())?.size).toBe(7);
+    expect((await new ServedCheckpoint(db, writer, log.published, null).newest())?.size).toBe(7);
     expect(await witnessing(log, [one, two], 2).served.newest()).toBeNull();
   });
 
@@ -148,7 +148,7 @@ describe('what is served', () => {
     await revoke();
     await publish(log, 1);
     const { served, rounds } = witnessing(log, [one, two], 2);
-    const files = new LogFiles(log.ledger.reader, served);
+    const files = new LogFiles(log.ledger.reader, log.ledger.db, served);
     const indexes = async (after: number, limit: number) => (await files.chain(after, limit)).map(({ index }) => index);
     expect(await served.newest()).toBeNull();
     // Whoever has the checkpoint of 3 entries is still served its tiles, too.
@@ -164,9 +164,9 @@ describe('what is served', () => {
   it('is stored once, however many ask at once', async () => {
     const log = await openLog();
     await publish(log, 5);
-    const { reader, writer } = log.ledger;
+    const { db, writer } = log.ledger;
     const side = vi.spyOn(writer, 'side');
-    const served = new ServedCheckpoint(reader, writer, log.published, null);
+    const served = new ServedCheckpoint(db, writer, log.published, null);
     const asked = await Promise.all(Array.from({ length: 100 }, () => served.newest()));
     expect(new Set(asked.map((one) => one?.size))).toEqual(new Set([5]));
     expect(side).toHaveBeenCalledTimes(1);

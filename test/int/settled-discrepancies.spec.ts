@@ -5,6 +5,7 @@ import { openReader } from '../../src/database/data-source.js';
 import { SuppliesService } from '../../src/dispensing/supplies.service.js';
 import type { RefusalException } from '../../src/http/problem/problem.js';
 import { LedgerReader } from '../../src/ledger/ledger.reader.js';
+import { ReadDb } from '../../src/ledger/read/read-db.js';
 import { LedgerWriter } from '../../src/ledger/ledger.writer.js';
 import { Vault } from '../../src/ledger/keys/vault.js';
 import { type Actor, SYSTEM } from '../../src/ledger/model.js';
@@ -87,7 +88,7 @@ describe('resolved discrepancies', () => {
     }
   };
   const rows = async () => {
-    const { db } = running.app.get(LedgerReader);
+    const db = running.app.get(ReadDb);
     return [
       await db.query('SELECT * FROM discrepancy_row ORDER BY chain, id'),
       await db.query('SELECT * FROM discrepancy_org ORDER BY chain, id, org'),

@@ -33,6 +33,7 @@ import { Vault } from '../../src/ledger/keys/vault.js';
 import { verified } from '../faults/verified.js';
 import { sharedPostgres } from '../support/engines.js';
 import {
+  COUNTING,
   count,
   type Counter,
   counterModel,
@@ -172,15 +173,14 @@ describe('rows of the ledger', () => {
   afterEach(() => ledger.close());
 
   const rewrite = (sql: string, params: readonly unknown[] = []) => ledger.writer.side((db) => db.query(sql, params));
-  const tables = async (): Promise<string[]> =>
-    (await verified(config, [counterModel])).findings.map(({ table }) => table);
+  const tables = async (): Promise<string[]> => (await verified(config, COUNTING)).findings.map(({ table }) => table);
 
   it('moved to another chain, seq or column do not open', async () => {
     const [a, b] = [randomUUID(), randomUUID()];
     for (const id of [a, b, a, b]) await ledger.writer.commit(count(id, 1));
     expect(await tables()).toEqual([]);
     const body = async (index: number) =>
-      (await ledger.reader.db.query<{ body: Buffer }>('SELECT body FROM payload WHERE idx = ?', [index]))[0]?.body;
+      (await ledger.db.query<{ body: Buffer }>('SELECT body FROM payload WHERE idx = ?', [index]))[0]?.body;
     const own = await body(0);
     for (const from of [1, 2]) {
       await rewrite('UPDATE payload SET body = (SELECT body FROM payload WHERE idx = ?) WHERE idx = 0', [from]);
@@ -188,7 +188,7 @@ describe('rows of the ledger', () => {
       expect(await tables()).toContain('payload');
       await rewrite('UPDATE payload SET body = ? WHERE idx = 0', [own]);
     }
-    const [{ state, data_key: dataKey }] = (await ledger.reader.db.query<{ state: Buffer; data_key: Buffer }>(
+    const [{ state, data_key: dataKey }] = (await ledger.db.query<{ state: Buffer; data_key: Buffer }>(
       'SELECT state, data_key FROM chain WHERE num = 0',
     )) as [{ state: Buffer; data_key: Buffer }];
     for (const [column, kept] of [
@@ -214,7 +214,7 @@ describe('rows of the ledger', () => {
   it('of a chain of one entry hold no snapshot: its payload says the state, and nothing else is believed', async () => {
     const [one, more, other] = [randomUUID(), randomUUID(), randomUUID()];
     for (const id of [one, more, other, more]) await ledger.writer.commit(count(id, id === one ? 7 : 1));
-    const { db } = ledger.reader;
+    const { db } = ledger;
     const stored = (num: number) =>
       db.query('SELECT seq, state_version, length(state) AS n FROM chain WHERE num = ?', [num]);
     expect(await stored(0)).toEqual([{ seq: 0, state_version: 0, n: 0 }]);
@@ -271,7 +271,8 @@ describe('rows of the ledger', () => {
   it('of many chains are read in one query, with snapshots and without', async () => {
     const ids = Array.from({ length: 6 }, () => randomUUID());
     for (const id of [...ids, ...ids.slice(0, 3)]) await ledger.writer.commit(count(id, 1));
-    const { db, origin } = ledger.reader;
+    const { db } = ledger;
+    const { origin } = ledger.reader;
     let queries = 0;
     const counted: Db = {
       dialect: db.dialect,
@@ -314,7 +315,7 @@ describe('rows of the ledger', () => {
     ledger = await openTestLedger(config);
     for (const id of ids) expect((await ledger.reader.chain(id, counterModel))?.state.total).toBe(1);
     expect((await ledger.reader.events(late)).length).toBe(5);
-    const again = await ledger.vault.subjectKey(ledger.reader.db, staff.id);
+    const again = await ledger.vault.subjectKey(ledger.db, staff.id);
     expect(ledger.vault.open(again, staff.id, 'name', sealed)).toBe('Ann Example');
     await ledger.writer.commit(count(ids[0] as string, 1));
     expect(await tables()).toEqual([]);
@@ -326,7 +327,7 @@ describe('rows of the ledger', () => {
     ledger.vault.keks.add();
     rmSync(join(config.keysDir, 'kek-0001'));
     const late = new Vault(config.keysDir, ledger.vault.origin);
-    await expect(late.subjectKey(ledger.reader.db, id)).rejects.toThrow('key-encryption key 0001 is not here');
+    await expect(late.subjectKey(ledger.db, id)).rejects.toThrow('key-encryption key 0001 is not here');
     expect(await tables()).toContain('subject');
     await expect(openTestLedger(config)).rejects.toThrow('the keys folder lacks kek-0001');
   });
@@ -353,7 +354,7 @@ describe('rows of the ledger', () => {
     await ledger.close();
     ledger = await openTestLedger(config);
     await ledger.writer.commit(count(next, 1));
-    const rows = await ledger.reader.db.query<{ subject: number }>('SELECT subject FROM chain ORDER BY num');
+    const rows = await ledger.db.query<{ subject: number }>('SELECT subject FROM chain ORDER BY num');
     expect(new Set(rows.map(({ subject }) => subject)).size).toBe(2);
     expect(await ledger.writer.erase(next, testActor)).toMatchObject({ chains: 1 });
     expect(await tables()).toEqual([]);
@@ -448,10 +449,10 @@ describe.each([
     const staff = await other.writer.side((db) => other.vault.newSubject(db, randomUUID()));
     const third = await start(config);
     for (const id of [warm, cold, late, after]) expect(await third.reader.chain(id, counterModel)).not.toBeNull();
-    await third.vault.subjectKey(third.reader.db, staff.id);
-    const keks = await third.reader.db.query<{ kek: string }>('SELECT DISTINCT kek FROM subject');
+    await third.vault.subjectKey(third.db, staff.id);
+    const keks = await third.db.query<{ kek: string }>('SELECT DISTINCT kek FROM subject');
     expect(keks).toEqual([{ kek: '0002' }]);
-    expect((await verified(config, [counterModel])).findings).toEqual([]);
+    expect((await verified(config, COUNTING)).findings).toEqual([]);
   });
 
   it.skipIf(missing)('the command rotates and destroys, and others do not notice', async () => {
@@ -536,7 +537,7 @@ describe.each([
       expect(await rotating.writer.side((db) => rotating.vault.keks.destroyOld(db))).toEqual(['0001']);
       const third = await start(config);
       expect((await third.reader.chain(id, counterModel))?.state.total).toBe(1);
-      expect((await verified(config, [counterModel])).findings).toEqual([]);
+      expect((await verified(config, COUNTING)).findings).toEqual([]);
     },
   );
 

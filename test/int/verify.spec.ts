@@ -18,6 +18,7 @@ import { verifyDatabase } from '../../src/ledger/verify/database.js';
 import { verifyExport } from '../../src/ledger/verify/export-file.js';
 import type { VerifyReport } from '../../src/ledger/verify/report.js';
 import {
+  COUNTING,
   count,
   type Counter,
   counterModel,
@@ -304,7 +305,7 @@ describe('verify names what was done to the database', () => {
         vkey: null,
         vault,
         remembered: null,
-        models: [counterModel],
+        models: COUNTING,
       });
       await reader.destroy();
       return report;

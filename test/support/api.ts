@@ -1,4 +1,5 @@
 /** The real service in this process, on a free port and a data folder of its own, and the people of the demo. */
+import { ReadDb } from '../../src/ledger/read/read-db.js';
 import supertest from 'supertest';
 import { CHAIN_MODELS } from '../../src/chain-models.js';
 import { SettableClock } from '../../src/time/clock.js';
@@ -43,6 +44,7 @@ export interface Api {
   /** Stands at the start's instant until it is moved. */
   readonly clock: SettableClock;
   readonly reader: LedgerReader;
+  readonly db: ReadDb;
   /** The log's verifier key. */
   readonly vkey: string;
   readonly orgs: { practice: string; practice2: string; pharmacy: string; pharmacy2: string };
@@ -103,6 +105,7 @@ export async function startApi(env: Record<string, string> = {}): Promise<Api> {
     request,
     clock,
     reader,
+    db: service.app.get(ReadDb),
     vkey,
     orgs: { practice: practice.id, practice2: practice2.id, pharmacy: pharmacy.id, pharmacy2: pharmacy2.id },
     patients: { patient: patientOf(service.signIns, 'patient'), patient2: patientOf(service.signIns, 'patient2') },

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Clock } from '../../src/time/clock.js';
 import { Config } from '../../src/config/config.js';
-import { patientRow } from '../../src/patient/read-models.js';
+import { CHAIN_MODELS } from '../../src/chain-models.js';
+import { patientModel } from '../../src/patient/chain-model.js';
 import type { Actor, ChainModel, ChainRef, Command } from '../../src/ledger/model.js';
 import { refuse } from '../../src/ledger/model.js';
 import { openLedger, type Ledger } from '../../src/ledger/start/open-ledger.js';
@@ -43,9 +44,9 @@ export interface Counter {
 }
 export const counterModel: ChainModel<Counter> = {
   kind: 'patient',
-  stateVersion: 1,
-  rowsVersion: 1,
-  readModels: [patientRow],
+  stateVersion: patientModel.stateVersion,
+  rowsVersion: patientModel.rowsVersion,
+  readModels: patientModel.readModels,
   evolve: (state, event) => {
     const by = event.data['by'];
     if (typeof by !== 'number') throw new Error('by is not a number');
@@ -55,6 +56,14 @@ export const counterModel: ChainModel<Counter> = {
   names: (state) => [{ domain: 'counter', parts: [state.label] }],
   subject: (_state, { chain }) => ({ subject: chain }),
 };
+
+/**
+ * The models of the service, with counters in place of patients. Tables and version are the service's, so that it opens
+ * such a ledger as one of its own.
+ */
+export const COUNTING: readonly ChainModel[] = CHAIN_MODELS.map((model) =>
+  model.kind === counterModel.kind ? counterModel : model,
+);
 
 export const testActor: Actor = {
   id: '11111111-1111-4111-8111-111111111111',
@@ -89,5 +98,5 @@ export function count(
 }
 
 export function openTestLedger(config: Config, clock = new Clock(), report?: ReportFault): Promise<Ledger> {
-  return openLedger(config, clock, [counterModel], report);
+  return openLedger(config, clock, COUNTING, report);
 }

@@ -1,4 +1,5 @@
 /** A log over a database that is set back: what it shows meanwhile, and who follows it. */
+import { ReadDb } from '../../src/ledger/read/read-db.js';
 import { randomUUID } from 'node:crypto';
 import { cpSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -55,7 +56,9 @@ export async function shown<T>(config: Config, use: (files: FetchFile) => Promis
     const head = await readHead(dbOf(source));
     const { first } = await readKeyHistory(dbOf(source), head?.origin ?? '');
     const reader = new LedgerReader(dbOf(source), new Vault(config.keysDir, first), head?.origin ?? '');
-    const log = new LogFiles(reader, { reaches: () => Promise.resolve(true) } as unknown as ServedCheckpoint);
+    const log = new LogFiles(reader, new ReadDb(dbOf(source), 0), {
+      reaches: () => Promise.resolve(true),
+    } as unknown as ServedCheckpoint);
     return await use(async (path) => {
       if (path === 'checkpoint') return Buffer.from(head?.checkpoint ?? '');
       if (path === 'rotations') return Buffer.from(JSON.stringify({ items: await log.rotations() }));

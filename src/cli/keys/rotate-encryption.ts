@@ -28,15 +28,15 @@ export async function runRotateEncryption(options: RotateEncryptionOptions, term
     const kek = ledger.vault.keks.add();
     let destroyed: string[] = [];
     let emptied: boolean | null = true;
-    const { writer, vault, reader } = ledger;
-    const bare = options.destroyOld ? await bareSubjects(reader.db) : [];
+    const { writer, vault, db: reading } = ledger;
+    const bare = options.destroyOld ? await bareSubjects(reading) : [];
     await rewrap(ledger, count);
     if (options.destroyOld) {
       await writer.side((db) => vault.keks.retireOld(db));
       // What was written under an old one up to that moment.
       await rewrap(ledger, count);
       await writer.side((db) => dropBareSubjects(db, bare));
-      await forgetRequests(reader.db, vault, writer);
+      await forgetRequests(reading, vault, writer);
       destroyed = await writer.side((db) => vault.keks.destroyOld(db));
       emptied = await emptyWal(config);
     }

@@ -154,7 +154,7 @@ async function withAccounts(terminal: Terminal, work: (accounts: Accounts) => Pr
     terminal.err(`${event} ${JSON.stringify(detail)}`),
   );
   try {
-    return await work(new Accounts(ledger.writer, ledger.reader, ledger.vault, clock));
+    return await work(new Accounts(ledger.writer, ledger.db, ledger.vault, clock));
   } finally {
     await ledger.close();
   }

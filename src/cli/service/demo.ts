@@ -14,6 +14,7 @@ import { Transcript } from '../../demo/transcript.js';
 import { createLogger } from '../../config/logging.js';
 import { verifyReceipt } from '../../ledger/core/record/receipt.js';
 import { LedgerReader } from '../../ledger/ledger.reader.js';
+import { ReadDb } from '../../ledger/read/read-db.js';
 import type { VerifyReport } from '../../ledger/verify/report.js';
 import { type Service, serve } from '../../main.js';
 import { forgetQueues } from '../../queue/forget-queues.js';
@@ -118,7 +119,7 @@ async function summaryOf(
   return {
     ok: verified && badReceipts === 0 && notAsExpected.length === 0,
     verified,
-    ...(await tallyOf(app.get(LedgerReader))),
+    ...(await tallyOf(app.get(LedgerReader), app.get(ReadDb))),
     log,
     vkey,
     entries,

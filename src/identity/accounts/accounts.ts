@@ -1,10 +1,10 @@
 import type { SubjectKey } from '../../ledger/keys/subject-cache.js';
+import { ReadDb } from '../../ledger/read/read-db.js';
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../../time/clock.js';
 import type { Db } from '../../database/db.js';
 import { holdErasures } from '../../ledger/commit/erasure-batch.js';
-import { LedgerReader } from '../../ledger/ledger.reader.js';
 import { LedgerWriter } from '../../ledger/ledger.writer.js';
 import type { Idempotency } from '../../ledger/model.js';
 import { Vault } from '../../ledger/keys/vault.js';
@@ -44,7 +44,7 @@ export interface AccountToStore {
 export class Accounts {
   constructor(
     private readonly writer: LedgerWriter,
-    private readonly reader: LedgerReader,
+    private readonly db: ReadDb,
     private readonly vault: Vault,
     private readonly clock: Clock,
   ) {}
@@ -103,7 +103,7 @@ export class Accounts {
 
   private async select(where: string, values: (string | number | Buffer)[]): Promise<Account[]> {
     // With its key at once: a patient who is erased in between has none any more.
-    const rows = await this.reader.db.query<AccountRow>(
+    const rows = await this.db.query<AccountRow>(
       `SELECT a.id, a.username, a.name, a.role, a.org, a.patient, a.disabled, s.num, s.id AS subject, s.kek, s.wrapped_key
        FROM ${LIVING_ACCOUNT} WHERE ${where}`,
       values,
@@ -122,10 +122,9 @@ export class Accounts {
   }
 
   async isActive(id: string): Promise<boolean> {
-    const [row] = await this.reader.db.query<{ disabled: number }>(
-      `SELECT a.disabled FROM ${LIVING_ACCOUNT} WHERE a.id = ?`,
-      [id],
-    );
+    const [row] = await this.db.query<{ disabled: number }>(`SELECT a.disabled FROM ${LIVING_ACCOUNT} WHERE a.id = ?`, [
+      id,
+    ]);
     return row?.disabled === 0;
   }
 }

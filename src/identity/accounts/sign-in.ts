@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../../time/clock.js';
-import { LedgerReader } from '../../ledger/ledger.reader.js';
 import { LedgerWriter } from '../../ledger/ledger.writer.js';
+import { ReadDb } from '../../ledger/read/read-db.js';
 import type { Actor, Refusal } from '../../ledger/model.js';
 import { Vault } from '../../ledger/keys/vault.js';
 import { LIVING_ACCOUNT, usernameIndex } from './accounts.js';
@@ -27,14 +27,14 @@ export function lockMilliseconds(failed: number): number {
 export class SignIn {
   constructor(
     private readonly writer: LedgerWriter,
-    private readonly reader: LedgerReader,
+    private readonly db: ReadDb,
     private readonly vault: Vault,
     private readonly clock: Clock,
   ) {}
 
   /** @returns whom user name and password stand for; `identity.sign-in-refused` otherwise, after the same time */
   async check(username: string, password: string): Promise<Actor | { readonly refusal: Refusal }> {
-    const [row] = await this.reader.db.query<Actor & { password: string | null; disabled: number }>(
+    const [row] = await this.db.query<Actor & { password: string | null; disabled: number }>(
       `SELECT a.id, a.role, a.org, a.patient, a.password, a.disabled FROM ${LIVING_ACCOUNT} WHERE a.username_index = ?`,
       [usernameIndex(this.vault, username)],
     );

@@ -1,6 +1,6 @@
+import { ReadDb } from '../../ledger/read/read-db.js';
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../../time/clock.js';
-import { LedgerReader } from '../../ledger/ledger.reader.js';
 import { LedgerWriter } from '../../ledger/ledger.writer.js';
 import type { Actor, Refusal } from '../../ledger/model.js';
 import { Vault } from '../../ledger/keys/vault.js';
@@ -39,7 +39,7 @@ function refused(fault: AssertionFault = 'unproven'): { refusal: Refusal<'identi
 export class ClientSignIn {
   constructor(
     private readonly writer: LedgerWriter,
-    private readonly reader: LedgerReader,
+    private readonly db: ReadDb,
     private readonly vault: Vault,
     private readonly clock: Clock,
   ) {}
@@ -58,7 +58,7 @@ export class ClientSignIn {
   ): Promise<Actor | { readonly refusal: Refusal }> {
     const client = assertion === undefined ? null : claimedClient(assertion);
     if (assertion === undefined || client === null || (clientId ?? client) !== client) return refused();
-    const { db } = this.reader;
+    const { db } = this;
     const [row] = await db.query<Actor & { keys: Buffer }>(
       `SELECT a.id, a.role, a.org, a.patient, c.keys FROM ${LIVING_ACCOUNT} JOIN client c ON c.id = a.id
        WHERE a.id = ? AND a.disabled = 0`,

@@ -3,8 +3,8 @@ import { Injectable } from '@nestjs/common';
 import { z } from 'zod';
 import { Clock } from '../../time/clock.js';
 import type { Db } from '../../database/db.js';
-import { LedgerReader } from '../../ledger/ledger.reader.js';
 import { LedgerWriter } from '../../ledger/ledger.writer.js';
+import { ReadDb } from '../../ledger/read/read-db.js';
 import type { Idempotency } from '../../ledger/model.js';
 import { Vault } from '../../ledger/keys/vault.js';
 import { insertAccount, LIVING_ACCOUNT } from '../accounts/accounts.js';
@@ -58,7 +58,7 @@ const NIL = '00000000-0000-0000-0000-000000000000';
 export class Clients {
   constructor(
     private readonly writer: LedgerWriter,
-    private readonly reader: LedgerReader,
+    private readonly db: ReadDb,
     private readonly vault: Vault,
     private readonly clock: Clock,
   ) {}
@@ -92,13 +92,13 @@ export class Clients {
   }
 
   async find(id: string): Promise<Client | null> {
-    const [row] = await this.reader.db.query<ClientRow>(`${SELECT} WHERE a.id = ?`, [id]);
+    const [row] = await this.db.query<ClientRow>(`${SELECT} WHERE a.id = ?`, [id]);
     return row ? this.open(row) : null;
   }
 
   /** All clients, disabled ones too, by id. @param after the last id of the page before */
   async list(after: string | undefined, limit: number): Promise<Client[]> {
-    const rows = await this.reader.db.query<ClientRow>(`${SELECT} WHERE a.id > ? ORDER BY a.id LIMIT ?`, [
+    const rows = await this.db.query<ClientRow>(`${SELECT} WHERE a.id > ? ORDER BY a.id LIMIT ?`, [
       after ?? NIL,
       limit,
     ]);
@@ -111,7 +111,7 @@ export class Clients {
   }
 
   private async open(row: ClientRow): Promise<Client> {
-    const { db } = this.reader;
+    const { db } = this;
     const key = await this.vault.subjectKey(db, row.org ?? row.id);
     return {
       id: row.id,

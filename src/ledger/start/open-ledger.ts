@@ -15,6 +15,7 @@ import { IdFile } from '../store/id-file.js';
 import { loadKey, loadOrCreateKey } from '../crypto/key-files.js';
 import { readKeyHistory } from '../read/key-history.js';
 import { LedgerReader } from '../ledger.reader.js';
+import { ReadDb } from '../read/read-db.js';
 import { LedgerWriter, type WriterOptions } from '../ledger.writer.js';
 import { LogKey } from '../crypto/log-key.js';
 import { installKey, LOG_KEY_FILE, LogKeys } from '../keys/log-key-files.js';
@@ -39,6 +40,7 @@ export class StartRefused extends Error {}
 export interface Ledger {
   readonly writer: LedgerWriter;
   readonly reader: LedgerReader;
+  readonly db: ReadDb;
   readonly vault: Vault;
   readonly revoked: RevokedKeys;
   /** The readers' data source. */
@@ -83,7 +85,8 @@ export async function openLedger(
     });
     const readerSource = await openReader(config);
     closers.unshift(() => readerSource.destroy());
-    const reader = new LedgerReader(dbOf(readerSource), vault, keys.origin);
+    const db = new ReadDb(dbOf(readerSource), readModelsVersion(models));
+    const reader = new LedgerReader(db, vault, keys.origin);
     const store = await openStore(source, tables, readModelsVersion(models));
     closers.splice(closers.length - 1, 1, () => store.close());
     const { WRITER_BATCH: batch, WRITER_QUEUE: queue, CHAIN_CACHE: cache } = config.env;
@@ -91,14 +94,15 @@ export async function openLedger(
     const erased = IdFile.ofErased(config.erasedFile);
     const writer = new LedgerWriter(store, tables, models, vault, keys, head, erased, reader, clock, options, report);
     closers.unshift(() => writer.close());
-    await forgetAgain(dbOf(readerSource), erased, writer);
+    await forgetAgain(db, erased, writer);
     const revoked = new RevokedKeys(IdFile.ofRevoked(config.revokedFile));
     await revoked.revokeAgain(reader, writer);
-    const watch = await ErasureWatch.start(dbOf(readerSource), writer, config.env.RELAY_POLL_SECONDS * 1000);
+    const watch = await ErasureWatch.start(db, writer, config.env.RELAY_POLL_SECONDS * 1000);
     closers.unshift(() => watch.stop());
     return {
       writer,
       reader,
+      db,
       vault,
       revoked,
       source: readerSource,

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { AS_IF_ABSENT, RefusalException } from '../../http/problem/problem.js';
 import type { ChainPosition } from '../../ledger/core/statements/chain-head-note.js';
-import { LedgerReader } from '../../ledger/ledger.reader.js';
+import { ReadDb } from '../../ledger/read/read-db.js';
 import type { Actor } from '../../ledger/model.js';
 import { ChainHeadKey } from './chain-head-key.js';
 import { relatedToChain } from '../../access/related-chains.js';
@@ -31,7 +31,7 @@ interface Row {
 @Injectable()
 export class ChainsService {
   constructor(
-    private readonly reader: LedgerReader,
+    private readonly db: ReadDb,
     private readonly key: ChainHeadKey,
   ) {}
 
@@ -45,7 +45,7 @@ export class ChainsService {
    */
   async head(actor: Actor, id: string): Promise<ChainHeadAnswer> {
     const related = relatedToChain(actor, 'chain.head');
-    const [row] = await this.reader.db.query<Row>(
+    const [row] = await this.db.query<Row>(
       `SELECT h.size, h.checkpoint, c.id AS chain, c.seq, c.leaf FROM log_head h
        JOIN chain c ON c.id = ? AND (${related.text})`,
       [id, ...related.values],

@@ -1,5 +1,5 @@
+import { ReadDb } from '../../ledger/read/read-db.js';
 import { Injectable } from '@nestjs/common';
-import { LedgerReader } from '../../ledger/ledger.reader.js';
 
 /** A checkpoint that was published, with when. */
 export interface PublishedCheckpoint {
@@ -19,7 +19,7 @@ export class Published {
   /** What is published stays so: a size that was reached once need not be asked for again. */
   private reached = -1;
 
-  constructor(private readonly reader: LedgerReader) {}
+  constructor(private readonly db: ReadDb) {}
 
   /** @returns null when nothing was published yet */
   async newest(): Promise<PublishedCheckpoint | null> {
@@ -35,7 +35,7 @@ export class Published {
 
   /** The smallest published checkpoint of more than that many entries; null when there is none. */
   async firstAfter(size: number): Promise<PublishedCheckpoint | null> {
-    const [first] = await this.reader.db.query<PublishedCheckpoint>(
+    const [first] = await this.db.query<PublishedCheckpoint>(
       `SELECT ${COLUMNS} FROM published WHERE size > ? ORDER BY size LIMIT 1`,
       [size],
     );
@@ -44,7 +44,7 @@ export class Published {
 
   /** Published checkpoints of fewer than `before` entries, largest first. */
   page(before: number, limit: number): Promise<PublishedCheckpoint[]> {
-    return this.reader.db.query<PublishedCheckpoint>(
+    return this.db.query<PublishedCheckpoint>(
       `SELECT ${COLUMNS} FROM published WHERE size < ? ORDER BY size DESC LIMIT ?`,
       [before, limit],
     );

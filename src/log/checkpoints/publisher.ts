@@ -2,8 +2,8 @@ import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationB
 import { Clock } from '../../time/clock.js';
 import { Config } from '../../config/config.js';
 import { isConflict } from '../../database/db.js';
-import { LedgerReader } from '../../ledger/ledger.reader.js';
 import { LedgerWriter } from '../../ledger/ledger.writer.js';
+import { ReadDb } from '../../ledger/read/read-db.js';
 import { readHead } from '../../ledger/store/tip.js';
 import { faultOf } from '../../queue/fault.js';
 import { Published } from './published.js';
@@ -30,7 +30,7 @@ export class Publisher implements OnApplicationBootstrap, BeforeApplicationShutd
     private readonly config: Config,
     private readonly clock: Clock,
     private readonly writer: LedgerWriter,
-    private readonly reader: LedgerReader,
+    private readonly db: ReadDb,
     private readonly published: Published,
   ) {}
 
@@ -59,7 +59,7 @@ export class Publisher implements OnApplicationBootstrap, BeforeApplicationShutd
     // Before the first look only an empty table is known to be unchanged.
     const unchanged = newest === (this.seen ?? NONE);
     this.seen = newest;
-    const head = await readHead(this.reader.db);
+    const head = await readHead(this.db);
     if (unchanged && head && head.size > newest) this.seen = await this.publish(newest);
   }
 

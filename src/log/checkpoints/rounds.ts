@@ -1,9 +1,9 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { Clock } from '../../time/clock.js';
 import { consistencyProof } from '../../ledger/core/tlog/merkle.js';
+import { ReadDb } from '../../ledger/read/read-db.js';
 import { NoteError, openNote, type VerifierKey } from '../../ledger/core/tlog/note.js';
 import { tileNodeReader } from '../../ledger/core/tlog/tiles.js';
-import { LedgerReader } from '../../ledger/ledger.reader.js';
 import { LedgerWriter } from '../../ledger/ledger.writer.js';
 import { nodeHasher } from '../../ledger/crypto/node-hasher.js';
 import { readHead, tileReader } from '../../ledger/store/tip.js';
@@ -36,7 +36,7 @@ export class Rounds {
   constructor(
     @Inject(WITNESS_POLICY) private readonly policy: WitnessPolicy | null,
     private readonly published: Published,
-    private readonly reader: LedgerReader,
+    private readonly db: ReadDb,
     private readonly writer: LedgerWriter,
     private readonly clock: Clock,
   ) {}
@@ -47,11 +47,11 @@ export class Rounds {
     const newest = policy && (await this.published.newest());
     if (!policy || !newest) return;
     const vkeys = policy.witnesses.map(({ vkey }) => vkey);
-    const have = await readCosignatures(this.reader.db, vkeys, newest.size, newest.size);
+    const have = await readCosignatures(this.db, vkeys, newest.size, newest.size);
     const cosigned = new Set(have.map(({ witness }) => witness));
     const wanted = policy.witnesses.filter(({ vkey }) => !cosigned.has(vkey) && !this.asking.has(vkey));
     if (wanted.length === 0) return;
-    const contacts = await readContacts(this.reader.db, vkeys);
+    const contacts = await readContacts(this.db, vkeys);
     if (this.stopped) return;
     const done = () =>
       reaches(
@@ -119,12 +119,12 @@ export class Rounds {
 
   private async proof(old: number, size: number): Promise<Uint8Array[]> {
     if (old === 0 || old === size) return [];
-    return consistencyProof(nodeHasher, old, size, tileNodeReader(nodeHasher, tileReader(this.reader.db)));
+    return consistencyProof(nodeHasher, old, size, tileNodeReader(nodeHasher, tileReader(this.db)));
   }
 
   /** Another process may have submitted what was published since this round began. */
   private async hasHad(size: number): Promise<boolean> {
-    return size <= ((await readHead(this.reader.db))?.size ?? 0);
+    return size <= ((await readHead(this.db))?.size ?? 0);
   }
 
   private async store({ name, vkey }: AskedWitness, size: number, result: Result): Promise<boolean> {

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { groupBy } from '../../ledger/core/group-by.js';
-import { LedgerReader } from '../../ledger/ledger.reader.js';
+import { ReadDb } from '../../ledger/read/read-db.js';
 import { LedgerWriter } from '../../ledger/ledger.writer.js';
 import { Published, type PublishedCheckpoint } from './published.js';
 import { reaches, WITNESS_POLICY, type WitnessPolicy } from './witness-policy.js';
@@ -30,7 +30,7 @@ export class ServedCheckpoint {
   private searched = false;
 
   constructor(
-    private readonly reader: LedgerReader,
+    private readonly db: ReadDb,
     private readonly writer: LedgerWriter,
     private readonly published: Published,
     @Inject(WITNESS_POLICY) private readonly policy: WitnessPolicy | null,
@@ -66,7 +66,7 @@ export class ServedCheckpoint {
     const rows = await this.published.page(before, limit);
     const [first, last] = [rows[0], rows.at(-1)];
     if (!this.policy || !first || !last) return rows.map((row) => ({ ...row, witnessed: false }));
-    const lines = await readCosignatures(this.reader.db, vkeysOf(this.policy), last.size, first.size);
+    const lines = await readCosignatures(this.db, vkeysOf(this.policy), last.size, first.size);
     return rows.map((row) =>
       cosigned(
         this.policy!,
@@ -78,10 +78,10 @@ export class ServedCheckpoint {
 
   /** Looks for a larger size at quorum: once among all, later among what was cosigned last. */
   private async search(policy: WitnessPolicy): Promise<void> {
-    this.floor = Math.max(this.floor, await readServed(this.reader.db));
+    this.floor = Math.max(this.floor, await readServed(this.db));
     const from = Math.max(this.size + 1, this.floor);
     for (let to = Number.MAX_SAFE_INTEGER; ;) {
-      const rows = await readCosignatures(this.reader.db, vkeysOf(policy), from, to, PAGE);
+      const rows = await readCosignatures(this.db, vkeysOf(policy), from, to, PAGE);
       const bySize = groupBy(rows, ({ size }) => size);
       const sizes = [...bySize.keys()];
       const full = rows.length === PAGE;

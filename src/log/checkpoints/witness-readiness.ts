@@ -1,6 +1,6 @@
+import { ReadDb } from '../../ledger/read/read-db.js';
 import { Inject, Injectable } from '@nestjs/common';
 import { Config } from '../../config/config.js';
-import { LedgerReader } from '../../ledger/ledger.reader.js';
 import { Published } from './published.js';
 import { reaches, WITNESS_POLICY, type WitnessPolicy } from './witness-policy.js';
 import { ServedCheckpoint } from './served.js';
@@ -32,7 +32,7 @@ export type WitnessingState = {
 export class Witnessing {
   constructor(
     private readonly config: Config,
-    private readonly reader: LedgerReader,
+    private readonly db: ReadDb,
     private readonly published: Published,
     private readonly served: ServedCheckpoint,
     @Inject(WITNESS_POLICY) private readonly policy: WitnessPolicy | null,
@@ -42,7 +42,7 @@ export class Witnessing {
   async state(now: number): Promise<WitnessingState> {
     const witnesses = this.policy?.witnesses ?? [];
     const contacts = await readContacts(
-      this.reader.db,
+      this.db,
       witnesses.map(({ vkey }) => vkey),
     );
     const failures = witnesses.flatMap(({ name, vkey }) => {

@@ -1,3 +1,4 @@
+import { ReadDb } from '../../ledger/read/read-db.js';
 import { Injectable } from '@nestjs/common';
 import { relatedToChain } from '../../access/related-chains.js';
 import { AS_IF_ABSENT, answer, RefusalException } from '../../http/problem/problem.js';
@@ -59,6 +60,7 @@ export class DisclosureService {
   constructor(
     private readonly writer: LedgerWriter,
     private readonly reader: LedgerReader,
+    private readonly db: ReadDb,
     private readonly accounts: Accounts,
     private readonly accessLog: AccessLog,
     private readonly served: ServedCheckpoint,
@@ -98,7 +100,7 @@ export class DisclosureService {
   async list(actor: Actor, { after, limit }: { after?: string; limit: number }): Promise<DisclosurePage> {
     if (!may(actor.role, 'disclosure.read', ['addressed'])) return { items: [], next: null };
     const position = after === undefined ? [] : after.split('.').map(Number);
-    const rows = await this.reader.db.query<{ chain: number; seq: number; disclosed_at: number; idx: number }>(
+    const rows = await this.db.query<{ chain: number; seq: number; disclosed_at: number; idx: number }>(
       `SELECT d.chain, d.seq, d.disclosed_at, e.idx FROM disclosure_row d
        JOIN entry e ON e.chain = d.chain AND e.seq = d.seq
        WHERE d.auditor = ? ${position.length === 0 ? '' : 'AND (d.disclosed_at, d.chain, d.seq) < (?, ?, ?)'}
@@ -121,7 +123,7 @@ export class DisclosureService {
    * @throws {RefusalException} `ledger.chain-unknown` when there is none for the actor, or its patient was erased
    */
   async read(actor: Actor, id: number): Promise<{ disclosed: AddressedDisclosure; disclosure: Disclosure }> {
-    const [row] = await this.reader.db.query(
+    const [row] = await this.db.query(
       `SELECT d.seq FROM entry e JOIN disclosure_row d ON d.chain = e.chain AND d.seq = e.seq
        WHERE e.idx = ? AND d.auditor = ?`,
       [id, actor.id],
@@ -138,7 +140,7 @@ export class DisclosureService {
   /** A provisional patient may have a chain, but nobody who sees it: the chain of an enrolled patient has a row. */
   private async entry(actor: Actor, index: number): Promise<AboutPatient> {
     const related = relatedToChain(actor, 'payload.disclose');
-    const [row] = await this.reader.db.query<AboutPatient>(
+    const [row] = await this.db.query<AboutPatient>(
       `SELECT c.id AS chain, p.id AS patient FROM entry e JOIN chain c ON c.num = e.chain
        LEFT JOIN subject s ON s.num = c.subject
        LEFT JOIN (patient_row r JOIN chain p ON p.num = r.chain) ON p.id = s.id
