@@ -28,20 +28,22 @@ interface Side {
   readonly reject: (error: unknown) => void;
 }
 
-interface Erasure {
-  readonly subject: string;
-  readonly actor: Actor;
-  readonly options: ErasureOptions;
-  readonly resolve: (outcome: ErasureOutcome) => void;
+/** Whoever waits for a result. */
+interface Waiter<T> {
+  readonly resolve: (result: T) => void;
   readonly reject: (error: unknown) => void;
 }
 
-interface Rotation {
+interface Erasure extends Waiter<ErasureOutcome> {
+  readonly subject: string;
+  readonly actor: Actor;
+  readonly options: ErasureOptions;
+}
+
+interface Rotation extends Waiter<Receipt | null> {
   readonly next: LogKey;
   /** Verifier key. */
   readonly from: string;
-  readonly resolve: (receipt: Receipt | null) => void;
-  readonly reject: (error: unknown) => void;
 }
 
 export interface WriterOptions {
@@ -139,18 +141,13 @@ export class LedgerWriter {
    * @throws what the job throws; {@link LedgerUnavailable} on outage or a full queue
    */
   side<T>(job: (db: Db) => Promise<T>): Promise<T> {
-    const full = this.pushBack(this.sides);
-    if (full) return Promise.reject(full);
-    return new Promise<T>((resolve, reject) => {
-      this.sides.push({
-        run: async (db) => {
-          const result = await job(db);
-          return () => resolve(result);
-        },
-        reject,
-      });
-      this.wake();
-    });
+    return this.inLine<T, Side>(this.sides, ({ resolve, reject }) => ({
+      run: async (db) => {
+        const result = await job(db);
+        return () => resolve(result);
+      },
+      reject,
+    }));
   }
 
   /**
@@ -166,12 +163,7 @@ export class LedgerWriter {
    */
   erase(subject: string, actor: Actor, options: ErasureOptions = {}): Promise<ErasureOutcome> {
     if (subject === LOG_CHAIN) return Promise.reject(new TypeError('the log chain is never erased'));
-    const full = this.pushBack(this.erasures);
-    if (full) return Promise.reject(full);
-    return new Promise<ErasureOutcome>((resolve, reject) => {
-      this.erasures.push({ subject, actor, options, resolve, reject });
-      this.wake();
-    });
+    return this.inLine<ErasureOutcome, Erasure>(this.erasures, (waiter) => ({ subject, actor, options, ...waiter }));
   }
 
   /**
@@ -182,12 +174,7 @@ export class LedgerWriter {
    * @throws {LedgerUnavailable} on outage; whether it was done says the head of the log
    */
   replaceKey(next: LogKey): Promise<Receipt | null> {
-    const full = this.pushBack(this.rotations);
-    if (full) return Promise.reject(full);
-    return new Promise<Receipt | null>((resolve, reject) => {
-      this.rotations.push({ next, from: this.vkey, resolve, reject });
-      this.wake();
-    });
+    return this.inLine<Receipt | null, Rotation>(this.rotations, (waiter) => ({ next, from: this.vkey, ...waiter }));
   }
 
   /**
@@ -221,6 +208,16 @@ export class LedgerWriter {
   private pushBack(line: readonly unknown[]): LedgerUnavailable | null {
     if (this.closed) return new LedgerUnavailable('the ledger is closing');
     return line.length < this.options.queue ? null : new LedgerUnavailable('too many writes are waiting', 2);
+  }
+
+  /** Puts a job at the end of its line. @throws {LedgerUnavailable} when the line is full */
+  private inLine<T, J>(line: J[], job: (waiter: Waiter<T>) => J): Promise<T> {
+    const full = this.pushBack(line);
+    if (full) return Promise.reject(full);
+    return new Promise<T>((resolve, reject) => {
+      line.push(job({ resolve, reject }));
+      this.wake();
+    });
   }
 
   private wake(): void {
