@@ -45,12 +45,14 @@ Where no Redis is found, root on Debian or Ubuntu gets one through apt-get; the 
     .description('record the MedicationRequests of FHIR R4 files as historical orders')
     .argument('<file...>', 'Bundles (transaction, batch, collection), NDJSON or single resources, in any order')
     .option('--zone <zone>', 'IANA time zone of organisations that are new here', 'UTC')
+    .option('--dry-run', 'report what an import would do, and record nothing')
     .addOption(json())
     .addOption(progress())
     .addHelpText(
       'after',
       help(
         ['rxledger import hospitals.json practitioners.json patient.json', 'files that belong together'],
+        ['rxledger import --dry-run export/*.ndjson', 'what would be recorded, and what refused'],
         ['rxledger import --json export/*.ndjson', 'prints {recorded, alreadyThere, refused}'],
       ),
     )

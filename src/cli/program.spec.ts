@@ -202,6 +202,38 @@ describe('rxledger', () => {
     expect((await rx(['import', letter])).out).toContain(`refused  ${letter}  import.bad-json: It is not JSON.`);
   });
 
+  it('--dry-run reports as the import does, and records nothing', async () => {
+    const letter = join(folder, 'no-order.json');
+    await writeFile(letter, 'Dear all');
+    const other = join(folder, 'more.json');
+    const second = { ...order(), id: 'second', identifier: [{ value: 'second' }] };
+    // The same order twice: the second one is there already, as it would be in the import.
+    await writeFile(other, bundle(patient, organisation, practitioner, encounter, order(), second, second));
+    const there = { DATA_DIR: join(folder, 'dry') };
+    const imported = (...args: string[]) => rx(['import', other, letter, ...args], there);
+    const report = { code: 1, out: (await imported('--dry-run', '--json')).out };
+    await expect(stat(there.DATA_DIR)).rejects.toThrow('ENOENT');
+
+    await rx(['import', source], there);
+    const state = async () => [
+      (await rx(['log', 'export', '--with-payloads'], there)).piped,
+      (await rx(['log', 'verify', '--json'], there)).out,
+      await tablesOf(there.DATA_DIR),
+    ];
+    const before = await state();
+    const dry = await imported('--dry-run', '--json');
+    expect(dry).toMatchObject({ code: 1, err: '' });
+    const words = await imported('--dry-run');
+    expect(words.out).toMatch(/^1 orders would be recorded, 2 already there, 1 refused$/m);
+    expect(words.out).toMatch(/^0 patients enrolled, 1 known/m);
+    expect(words.out).toMatch(/^nothing was recorded \(--dry-run\)$/m);
+    expect(await state()).toEqual(before);
+    expect(await imported('--json')).toEqual(dry);
+    expect((await state())[0]).not.toBe(before[0]);
+    // On a new installation both orders are new.
+    expect(JSON.parse(report.out)).toMatchObject({ recorded: 2, alreadyThere: 1, refused: [{ source: letter }] });
+  });
+
   it('prints the key, exports, and verifies ledger and exports', async () => {
     await rx(['import', source]);
     const { out: vkey } = await rx(['log', 'vkey']);
@@ -353,6 +385,18 @@ describe('rxledger', () => {
     expect(stderr).toBe('RxLedger is not built yet: run `npm run build` first.\n');
   });
 });
+
+/** Every table of a ledger, row by row. */
+async function tablesOf(dataDir: string): Promise<Record<string, unknown>> {
+  const database = await openWriter(Config.parse({ DATA_DIR: dataDir }));
+  try {
+    const names = await database.query<{ name: string }[]>("SELECT name FROM sqlite_schema WHERE type = 'table'");
+    const rows = await Promise.all(names.map(({ name }) => database.query<object[]>(`SELECT * FROM "${name}"`)));
+    return Object.fromEntries(names.map(({ name }, at) => [name, rows[at]]));
+  } finally {
+    await database.destroy();
+  }
+}
 
 function shown(watched: boolean, options: { json?: boolean; progress?: boolean }): string[] {
   const lines: string[] = [];

@@ -23,7 +23,7 @@ export class ImportOrganisations {
   private async take(issuer: string, name: string | null): Promise<string> {
     const known = await this.known(this.ledger.db, issuer);
     if (known !== null || name === null) return known ?? this.zone;
-    return this.ledger.writer.side(async (db) => {
+    const made = this.ledger.writer.side?.(async (db) => {
       const there = await this.known(db, issuer);
       if (there !== null) return there;
       await insertOrganisation(db, this.ledger.vault, {
@@ -35,6 +35,7 @@ export class ImportOrganisations {
       });
       return this.zone;
     });
+    return (await made) ?? this.zone;
   }
 
   private async known(db: ImportTarget['reader']['db'], issuer: string): Promise<string | null> {

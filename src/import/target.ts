@@ -8,13 +8,14 @@ import type { Vault } from '../ledger/keys/vault.js';
 
 /** The ledger that an import goes to. */
 export interface ImportTarget {
-  readonly writer: Pick<LedgerWriter, 'commit' | 'side'>;
+  /** Without `side`, rows that are no events are not made: nothing is recorded (`rehearsal`). */
+  readonly writer: Pick<LedgerWriter, 'commit'> & Partial<Pick<LedgerWriter, 'side'>>;
   readonly reader: LedgerReader;
   readonly db: Db;
   readonly vault: Vault;
 }
 
-/** In whose name history is recorded: nobody here has done it. */
+/** The actor in whose name history is recorded: nobody here has done it. */
 export const IMPORT_ACTOR: Actor = { id: 'import', role: 'system', org: null, patient: null };
 
 /** How often a write that the ledger cannot take is tried, in all. */
@@ -35,8 +36,9 @@ export function persistent({ writer, reader, db, vault }: ImportTarget, pause: t
       }
     }
   }
+  const side: LedgerWriter['side'] | undefined = writer.side && ((job) => often(() => writer.side!(job)));
   return {
-    writer: { commit: (command) => often(() => writer.commit(command)), side: (job) => often(() => writer.side(job)) },
+    writer: { commit: (command) => often(() => writer.commit(command)), ...(side && { side }) },
     reader,
     db,
     vault,

@@ -1,9 +1,19 @@
 import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { CHAIN_MODELS } from '../../chain-models.js';
 import { Clock } from '../../time/clock.js';
 import { Config } from '../../config/config.js';
 import { importFiles, type ImportCounts } from '../../import/importer.js';
 import { IMPORT_REASONS } from '../../import/reasons.js';
+import { rehearsal } from '../../import/rehearsal.js';
+import type { ImportTarget } from '../../import/target.js';
+import { dbOf } from '../../database/db.js';
+import { Vault } from '../../ledger/keys/vault.js';
+import { LedgerReader } from '../../ledger/ledger.reader.js';
+import { readKeyHistory } from '../../ledger/read/key-history.js';
+import { withLog } from '../ledger/open-log.js';
 import { openLedger } from '../../ledger/start/open-ledger.js';
 import { isZone } from '../../time/legal-days.js';
 import { REFUSALS } from '../../refusals/refusals.js';
@@ -19,12 +29,13 @@ import {
 
 export interface ImportCommandOptions extends CommonOptions {
   readonly zone: string;
+  readonly dryRun?: boolean;
 }
 
 /** Refusals that are listed for people; `--json` has them all. */
 const LISTED = 50;
 
-/** `rxledger import`: takes turns with a service that writes to the same ledger. */
+/** `rxledger import`: takes turns with a service that writes to the same ledger; with `--dry-run` it only reads. */
 export async function runImport(
   files: readonly string[],
   options: ImportCommandOptions,
@@ -33,11 +44,9 @@ export async function runImport(
   if (!isZone(options.zone)) throw new UsageError(`--zone: ${options.zone} is no IANA time zone`);
   for (const file of files) if (!existsSync(file)) throw new EnvironmentError(`there is no ${file}`);
   const progress = new ProgressLine(terminal, options);
-  const ledger = await openLedger(Config.parse(terminal.env), new Clock(), CHAIN_MODELS, (event, detail) =>
-    terminal.err(`${event} ${JSON.stringify(detail)}`),
-  );
-  try {
-    const counts = await importFiles(files, ledger, {
+  const done = options.dryRun ? 'would be recorded' : 'recorded';
+  return (options.dryRun ? withRehearsal : withLedger)(terminal, async (target) => {
+    const counts = await importFiles(files, target, {
       zone: options.zone,
       onProgress: (phase, so) =>
         progress.show(() =>
@@ -49,19 +58,52 @@ export async function runImport(
     progress.done();
     const { recorded, alreadyThere, refused } = counts;
     if (options.json) terminal.out(JSON.stringify({ recorded, alreadyThere, refused }));
-    else for (const line of inWords(counts)) terminal.out(line);
+    else for (const line of inWords(counts, done)) terminal.out(line);
+    if (options.dryRun && !options.json) terminal.out('nothing was recorded (--dry-run)');
     return refused.length > 0 ? EXIT.finding : EXIT.ok;
+  });
+}
+
+async function withLedger<T>(terminal: Terminal, work: (target: ImportTarget) => Promise<T>): Promise<T> {
+  const ledger = await openLedger(Config.parse(terminal.env), new Clock(), CHAIN_MODELS, (event, detail) =>
+    terminal.err(`${event} ${JSON.stringify(detail)}`),
+  );
+  try {
+    return await work(ledger);
   } finally {
     await ledger.close();
   }
 }
 
-function inWords({ recorded, alreadyThere, refused, patients, resources, ignored }: ImportCounts): string[] {
+/** The ledger of the settings, opened read-only; where there is none yet, an empty one that is gone afterwards. */
+async function withRehearsal<T>(terminal: Terminal, work: (target: ImportTarget) => Promise<T>): Promise<T> {
+  const config = Config.parse(terminal.env);
+  if (!config.postgresUrl && !existsSync(config.sqliteFile)) {
+    const folder = await mkdtemp(join(tmpdir(), 'rxledger-dry-run-'));
+    try {
+      const empty = { ...terminal, env: { DATA_DIR: folder } };
+      return await withLedger(empty, (ledger) => work(rehearsal(ledger, new Clock())));
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+  return withLog(config, async ({ source, head }) => {
+    const db = dbOf(source);
+    const vault = Vault.openExisting(config.keysDir, (await readKeyHistory(db, head.origin)).first);
+    if (!vault) throw new EnvironmentError(`there are no keys in ${config.keysDir}`);
+    return work(rehearsal({ reader: new LedgerReader(db, vault, head.origin), db, vault }, new Clock()));
+  });
+}
+
+function inWords(
+  { recorded, alreadyThere, refused, patients, resources, ignored }: ImportCounts,
+  done: string,
+): string[] {
   const more = refused.length - LISTED;
   return [
     ...refused.slice(0, LISTED).map(({ source, reason }) => `refused  ${source}  ${reason}: ${sentence(reason)}`),
     ...(more > 0 ? [`refused  … and ${more} more; --json lists them all`] : []),
-    `${recorded} orders recorded, ${alreadyThere} already there, ${refused.length} refused`,
+    `${recorded} orders ${done}, ${alreadyThere} already there, ${refused.length} refused`,
     `${patients.enrolled} patients enrolled, ${patients.alreadyThere} known; ${resources} resources read, ${ignored} of types that are not imported`,
   ];
 }
