@@ -1,7 +1,7 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { wholeNumber, wholeNumberOr } from '../http/body/whole-number.js';
+import { listQuery, numberCursor, pageOf } from '../http/body/paging.js';
 import { Clock } from '../time/clock.js';
 import { Refuses } from '../http/openapi/refuses.js';
 import { By } from '../http/write/by.js';
@@ -67,13 +67,8 @@ const recordedSupplied = z
   .object({ dose: doseView, supply: supplyView, ...receipts })
   .meta({ id: 'RecordedSuppliedDose', title: 'RecordedSuppliedDose' });
 
-const listQuery = z.strictObject({
-  after: wholeNumber(0).optional().describe('`next` of the previous page'),
-  limit: wholeNumberOr(50, 1, 200),
-});
-const page = z
-  .object({ items: z.array(doseView), next: z.string().nullable().describe('`after` of the next page') })
-  .meta({ id: 'DosePage', title: 'DosePage' });
+const doseQuery = listQuery(numberCursor, {});
+const page = pageOf(doseView, 'DosePage');
 
 @ApiTags('adherence')
 @Controller('api')
@@ -120,7 +115,7 @@ export class AdherenceController {
   async list(
     @CurrentActor() actor: Actor,
     @Param('id', { schema: uuid }) id: string,
-    @Query({ schema: listQuery }) { after, limit }: z.output<typeof listQuery>,
+    @Query({ schema: doseQuery }) { after, limit }: z.output<typeof doseQuery>,
   ): Promise<z.output<typeof page>> {
     const { state } = await this.access.read(id, actor, 'dose.read');
     const doses = state.doses.filter(({ seq }) => after === undefined || seq < after).toReversed();

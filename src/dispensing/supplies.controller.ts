@@ -1,7 +1,7 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { wholeNumber, wholeNumberOr } from '../http/body/whole-number.js';
+import { listQuery, numberCursor, pageOf } from '../http/body/paging.js';
 import { Clock } from '../time/clock.js';
 import { DEMO_IDS, EXAMPLE_MEDICATION } from '../http/openapi/demo-ids.js';
 import { Refuses } from '../http/openapi/refuses.js';
@@ -70,13 +70,8 @@ const reported = z
   })
   .meta({ id: 'ReportedDispense', title: 'ReportedDispense' });
 
-const listQuery = z.strictObject({
-  after: wholeNumber(0).optional().describe('`next` of the previous page'),
-  limit: wholeNumberOr(50, 1, 200),
-});
-const page = z
-  .object({ items: z.array(supplyView), next: z.string().nullable().describe('`after` of the next page') })
-  .meta({ id: 'SupplyPage', title: 'SupplyPage' });
+const supplyQuery = listQuery(numberCursor, {});
+const page = pageOf(supplyView, 'SupplyPage');
 
 const matchBody = z
   .strictObject({ prescription: uuid })
@@ -131,7 +126,7 @@ export class SuppliesController {
   @ApiOkResponse({ standardSchema: page })
   async list(
     @CurrentActor() actor: Actor,
-    @Query({ schema: listQuery }) query: z.output<typeof listQuery>,
+    @Query({ schema: supplyQuery }) query: z.output<typeof supplyQuery>,
   ): Promise<z.output<typeof page>> {
     const { items, next } = await this.supplies.list(actor, query);
     return { items: items.map(viewOfSupply), next };

@@ -3,7 +3,7 @@ import type { ChainKind } from './core/record/event.js';
 import { type Db, inPages, placeholders } from '../database/db.js';
 import { type ChainRow, isErased, STATE_COLUMNS, STATE_FROM, type StateRow } from './store/chain-row.js';
 import { inclusionProof } from './core/tlog/merkle.js';
-import { readEvents, readEventsAt, refold, stateOf, type StoredEvent } from './read/chain-events.js';
+import { readEvents, readEventsAt, readLatestEvents, refold, stateOf, type StoredEvent } from './read/chain-events.js';
 import {
   type ChainModel,
   type Command,
@@ -99,6 +99,15 @@ export class LedgerReader {
       const sorted = indexes.toSorted((a, b) => a - b);
       return (await readEventsAt(this.db, this.vault, sorted, byNumber)).map(toCommitted);
     });
+  }
+
+  /** Events of a chain from a position down, newest first, at most so many; none for a chain that does not exist. */
+  async latestEvents(chainId: string, seq: number, limit: number): Promise<CommittedEvent[]> {
+    const [row] = await this.rows('c.id', [chainId]);
+    if (!row) return [];
+    return this.unlessErased([row], [], async () =>
+      (await readLatestEvents(this.db, this.vault, row, seq, limit)).map(toCommitted),
+    );
   }
 
   /**

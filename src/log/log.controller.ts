@@ -3,7 +3,7 @@ import { Controller, Get, Param, Query, Req } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { wholeNumber, wholeNumberOr } from '../http/body/whole-number.js';
+import { listQuery, nextAfter, numberCursor, pageOf } from '../http/body/paging.js';
 import { Refuses } from '../http/openapi/refuses.js';
 import { refuseRequest } from '../http/problem/problem.js';
 import { receipt } from '../http/write/receipt-schema.js';
@@ -13,14 +13,7 @@ import { LogFile } from './file-headers.js';
 import { LogFiles } from './log-files.js';
 import { ServedCheckpoint } from './checkpoints/served.js';
 
-const listQuery = z.strictObject({
-  before: wholeNumber(0).default(Number.MAX_SAFE_INTEGER).describe('`next` of the previous page'),
-  limit: wholeNumberOr(100, 1, 1000),
-});
-const chainQuery = z.strictObject({
-  after: wholeNumber(0).optional().describe('`next` of the previous page'),
-  limit: wholeNumberOr(100, 1, 200),
-});
+const pageQuery = listQuery(numberCursor, {});
 const base64 = z.string().describe('base64');
 const logEvent = z
   .object({
@@ -30,9 +23,7 @@ const logEvent = z
     payload: base64.describe('canonical JSON, base64'),
   })
   .meta({ id: 'LogEvent', title: 'LogEvent' });
-const chainPage = z
-  .object({ items: z.array(logEvent), next: z.string().nullable().describe('`after` of the next page') })
-  .meta({ id: 'LogEventPage', title: 'LogEventPage' });
+const chainPage = pageOf(logEvent, 'LogEventPage');
 const logReceipt = receipt
   .omit({ state: true })
   .meta({ id: 'LogReceipt', title: 'LogReceipt', description: 'Of an event in the life of the log itself.' });
@@ -47,9 +38,7 @@ const published = z
     witnessed: z.boolean().describe('whether they are the quorum of `WITNESS_POLICY`'),
   })
   .meta({ id: 'PublishedCheckpoint', title: 'PublishedCheckpoint' });
-const page = z
-  .object({ items: z.array(published), next: z.string().nullable().describe('`before` of the next page') })
-  .meta({ id: 'CheckpointPage', title: 'CheckpointPage' });
+const page = pageOf(published, 'CheckpointPage');
 
 const NUMBER = /^(?:0|[1-9][0-9]{0,15})$/;
 const number = { type: 'string', pattern: NUMBER.source } as const;
@@ -83,13 +72,12 @@ export class LogController {
   @ApiOperation({ summary: 'List the published checkpoints, newest first' })
   @ApiOkResponse({ standardSchema: page })
   async checkpoints(
-    @Query({ schema: listQuery }) { before, limit }: z.output<typeof listQuery>,
+    @Query({ schema: pageQuery }) { after = Number.MAX_SAFE_INTEGER, limit }: z.output<typeof pageQuery>,
   ): Promise<z.output<typeof page>> {
-    const rows = await this.served.page(before, limit);
-    const last = rows.length === limit ? rows.at(-1) : undefined;
+    const rows = await this.served.page(after, limit);
     return {
       items: rows.map((row) => ({ ...row, publishedAt: new Date(row.publishedAt).toISOString() })),
-      next: last ? String(last.size) : null,
+      next: nextAfter(rows, limit, ({ size }) => size),
     };
   }
 
@@ -102,11 +90,10 @@ export class LogController {
   })
   @ApiOkResponse({ standardSchema: chainPage })
   async chain(
-    @Query({ schema: chainQuery }) { after = -1, limit }: z.output<typeof chainQuery>,
+    @Query({ schema: pageQuery }) { after = -1, limit }: z.output<typeof pageQuery>,
   ): Promise<z.output<typeof chainPage>> {
     const items = await this.files.chain(after, limit);
-    const last = items.length === limit ? items.at(-1) : undefined;
-    return { items, next: last ? String(last.index) : null };
+    return { items, next: nextAfter(items, limit, ({ index }) => index) };
   }
 
   @Get('rotations')

@@ -1,14 +1,14 @@
-import type { LedgerEvent } from '../ledger/core/record/event.js';
-import { Body, Controller, Get, HttpCode, Param, Post } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
+import { listQuery, pageOf } from '../http/body/paging.js';
+import { ACCESS_POSITION, accessView } from './accesses.js';
 import { Refuses } from '../http/openapi/refuses.js';
 import { By } from '../http/write/by.js';
 import { receipts, receiptsOf } from '../http/write/receipt-schema.js';
 import { Action, CurrentActor } from '../identity/guard/access.js';
-import { actorShape, patientId } from '../identity/people.js';
+import { patientId } from '../identity/people.js';
 import type { Actor } from '../ledger/model.js';
-import { isPatientEvent } from './evolve.js';
 import { identifier, patientView, viewOf } from './patient-view.js';
 import { PatientService } from './patient.service.js';
 
@@ -49,28 +49,8 @@ const opened = z
   .object({ until: z.string().describe('when the access ends'), ...receipts })
   .meta({ id: 'OpenedAccess', title: 'OpenedAccess' });
 
-const accessView = z
-  .object({
-    type: z.enum(['read', 'break-glass', 'disclosure']),
-    at: z.string(),
-    reader: actorShape,
-    action: z.string().nullable(),
-    chains: z.array(z.string()).describe('what was read'),
-    reason: z.string().nullable(),
-    until: z.string().nullable(),
-    entry: z
-      .object({
-        index: z.number().int().describe('log index'),
-        members: z.array(z.string()).describe('of its payload'),
-        recipient: z.string().nullable().describe('to whom, in words; null: to the auditor'),
-        auditor: z.string().nullable().describe('account or client id'),
-      })
-      .nullable()
-      .describe('what was disclosed'),
-  })
-  .meta({ id: 'Access', title: 'Access' });
-
-const accesses = z.object({ items: z.array(accessView) }).meta({ id: 'Accesses', title: 'Accesses' });
+const accessQuery = listQuery(z.string().regex(ACCESS_POSITION, 'must be `next` of the previous page'), {});
+const accessPage = pageOf(accessView, 'AccessPage');
 
 @ApiTags('patients')
 @Controller('api/patients')
@@ -129,31 +109,12 @@ export class PatientController {
   @Action('access.read')
   @Refuses('ledger.chain-unknown')
   @ApiOperation({ summary: 'See who read your data, newest first' })
-  @ApiOkResponse({ standardSchema: accesses })
+  @ApiOkResponse({ standardSchema: accessPage })
   async accesses(
     @CurrentActor() actor: Actor,
     @Param('id', { schema: patientId }) id: string,
-  ): Promise<z.output<typeof accesses>> {
-    const events = await this.patients.accesses(actor, id);
-    return { items: events.flatMap(accessesIn) };
-  }
-}
-
-/** Newest first. */
-function accessesIn(event: LedgerEvent): z.output<typeof accessView>[] {
-  const { id, role, org } = event.actor;
-  const told = { at: event.occurredAt, reader: { id, role, org }, action: null, chains: [], until: null, entry: null };
-  if (!isPatientEvent(event)) return [];
-  switch (event.type) {
-    case 'access.recorded/1':
-      return event.data.reads.map((read) => ({ ...told, type: 'read' as const, ...read, reason: null })).toReversed();
-    case 'access.break-glass/1':
-      return [{ ...told, type: 'break-glass', reason: event.data.reason, until: event.derived.until }];
-    case 'access.disclosed/1': {
-      const { index, chain, members, recipient, auditor, reason } = event.data;
-      return [{ ...told, type: 'disclosure', chains: [chain], reason, entry: { index, members, recipient, auditor } }];
-    }
-    default:
-      return [];
+    @Query({ schema: accessQuery }) query: z.output<typeof accessQuery>,
+  ): Promise<z.output<typeof accessPage>> {
+    return this.patients.accesses(actor, id, query);
   }
 }

@@ -6,9 +6,10 @@ import { record, type Recorded, recordOn } from '../http/write/record.js';
 import { may } from '../identity/guard/policy.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
-import type { Actor, CommittedEvent } from '../ledger/model.js';
+import type { Actor } from '../ledger/model.js';
 import { isConflict } from '../database/db.js';
 import { AccessLog } from './access-log.js';
+import { type AccessPage, LOOKED_THROUGH, pageOfAccesses, positionOf } from './accesses.js';
 import { decideBreakGlass, decideEnrol, type EnrolPatient } from './decide.js';
 import { patientIdentifier, patientModel } from './chain-model.js';
 import type { Identifier, Patient } from './state.js';
@@ -61,11 +62,19 @@ export class PatientService {
     );
   }
 
-  /** Who read this patient's data, newest first. */
-  async accesses(actor: Actor, id: string): Promise<CommittedEvent[]> {
+  /**
+   * Who read this patient's data, newest first. A page may hold fewer records than its limit and still not be the last.
+   * @param after `next` of the previous page
+   */
+  async accesses(
+    actor: Actor,
+    id: string,
+    { after, limit }: { after?: string | undefined; limit: number },
+  ): Promise<AccessPage> {
     if (!may(actor.role, 'access.read', actor.patient === id ? ['own'] : [])) throw new RefusalException(AS_IF_ABSENT);
-    await this.accessLog.flush();
-    const events = await this.reader.events(id);
-    return events.filter(({ type }) => type.startsWith('access.')).toReversed();
+    if (after === undefined) await this.accessLog.flush();
+    const { seq, from } = positionOf(after);
+    const events = await this.reader.latestEvents(id, seq, LOOKED_THROUGH);
+    return pageOfAccesses(events, { from, limit, ended: events.length < LOOKED_THROUGH });
   }
 }

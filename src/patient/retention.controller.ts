@@ -1,6 +1,7 @@
-import { Body, Controller, Get, HttpCode, Param, Post } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
+import { listQuery, numberCursor, pageOf, slicePage } from '../http/body/paging.js';
 import { Refuses } from '../http/openapi/refuses.js';
 import { By } from '../http/write/by.js';
 import { receipts, receiptsOf } from '../http/write/receipt-schema.js';
@@ -41,7 +42,8 @@ const holdView = z
   })
   .meta({ id: 'Hold', title: 'Hold', description: 'Keeps the record of a patient from being erased.' });
 const held = z.object({ hold: holdView, ...receipts }).meta({ id: 'WrittenHold', title: 'WrittenHold' });
-const holdList = z.object({ items: z.array(holdView) }).meta({ id: 'Holds', title: 'Holds' });
+const holdQuery = listQuery(numberCursor, {});
+const holdPage = pageOf(holdView, 'HoldPage');
 const erased = z
   .object({
     patient: uuid,
@@ -81,9 +83,12 @@ export class RetentionController {
   @Action('hold.read')
   @Refuses('ledger.chain-unknown')
   @ApiOperation({ summary: 'List the holds on a patient’s record, released ones too' })
-  @ApiOkResponse({ standardSchema: holdList })
-  async list(@Param('id', { schema: patientId }) id: string): Promise<z.output<typeof holdList>> {
-    return { items: (await this.retention.holds(id)).map(viewOf) };
+  @ApiOkResponse({ standardSchema: holdPage })
+  async list(
+    @Param('id', { schema: patientId }) id: string,
+    @Query({ schema: holdQuery }) query: z.output<typeof holdQuery>,
+  ): Promise<z.output<typeof holdPage>> {
+    return slicePage((await this.retention.holds(id)).map(viewOf), query);
   }
 
   @Post(':id/holds/:hold/release')

@@ -1,7 +1,7 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { wholeNumber, wholeNumberOr } from '../http/body/whole-number.js';
+import { listQuery, numberCursor, pageOf, slicePage } from '../http/body/paging.js';
 import { Clock } from '../time/clock.js';
 import { DEMO_IDS, EXAMPLE_MEDICATION } from '../http/openapi/demo-ids.js';
 import { Refuses } from '../http/openapi/refuses.js';
@@ -86,18 +86,14 @@ const NOT_CANCELLED = [
   'cancel.not-dispensed',
 ] as const;
 
-const listQuery = z.strictObject({
+const prescriptionQuery = listQuery(numberCursor, {
   status: prescriptionView.shape.status.unwrap().optional(),
   issueStatus: prescriptionView.shape.issues.element.shape.status
     .optional()
     .describe('of the fill whose turn it is: `ready` lists what can be claimed'),
   patient: uuid.optional().describe('of this patient only'),
-  after: wholeNumber(0).optional().describe('`next` of the previous page'),
-  limit: wholeNumberOr(50, 1, 200),
 });
-const page = z
-  .object({ items: z.array(prescriptionView), next: z.string().nullable().describe('`after` of the next page') })
-  .meta({ id: 'PrescriptionPage', title: 'PrescriptionPage' });
+const page = pageOf(prescriptionView, 'PrescriptionPage');
 
 const shownToken = z
   .object({ token: z.string().nullable().describe('null: an imported prescription has none') })
@@ -113,7 +109,8 @@ const drug = z
     schedule: z.enum(['II', 'III', 'IV', 'V']).nullable().describe('of a controlled substance (21 CFR 1308)'),
   })
   .meta({ id: 'Drug', title: 'Drug' });
-const drugs = z.object({ items: z.array(drug) }).meta({ id: 'Drugs', title: 'Drugs' });
+const drugQuery = listQuery(numberCursor, { search: z.string().max(100).default('') });
+const drugPage = pageOf(drug, 'DrugPage');
 
 @ApiTags('prescribing')
 @Controller('api')
@@ -160,7 +157,7 @@ export class PrescribingController {
   @ApiOkResponse({ standardSchema: page })
   async list(
     @CurrentActor() actor: Actor,
-    @Query({ schema: listQuery }) query: z.output<typeof listQuery>,
+    @Query({ schema: prescriptionQuery }) query: z.output<typeof prescriptionQuery>,
   ): Promise<z.output<typeof page>> {
     const { items, next } = await this.access.list(actor, query);
     return { items: items.map((rx) => viewOf(rx, this.clock.now())), next };
@@ -226,8 +223,8 @@ export class PrescribingController {
   @Get('drugs')
   @Action('self.read')
   @ApiOperation({ summary: 'Search the formulary by part of a name, an ingredient or a code' })
-  @ApiOkResponse({ standardSchema: drugs })
-  drugs(@Query('search', { schema: z.string().max(100).default('') }) search: string): z.output<typeof drugs> {
-    return { items: [...searchDrugs(search)].slice(0, 200) };
+  @ApiOkResponse({ standardSchema: drugPage })
+  drugs(@Query({ schema: drugQuery }) { search, ...page }: z.output<typeof drugQuery>): z.output<typeof drugPage> {
+    return slicePage([...searchDrugs(search)], page);
   }
 }

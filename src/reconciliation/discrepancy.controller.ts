@@ -1,7 +1,7 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { wholeNumberOr } from '../http/body/whole-number.js';
+import { listQuery, pageOf } from '../http/body/paging.js';
 import { Refuses } from '../http/openapi/refuses.js';
 import { By } from '../http/write/by.js';
 import { receipts, receiptsOf } from '../http/write/receipt-schema.js';
@@ -44,18 +44,10 @@ const discrepancy = z
     description: 'Something about which the records of practice, pharmacy and patient disagree.',
   });
 
-const listQuery = z.strictObject({
+const discrepancyQuery = listQuery(z.string().regex(POSITION, 'must be `next` of the previous page'), {
   status: z.enum(['open', 'resolved']).optional(),
-  after: z
-    .string()
-    .regex(POSITION, 'must be `next` of the previous page')
-    .optional()
-    .describe('`next` of the previous page'),
-  limit: wholeNumberOr(50, 1, 200),
 });
-const page = z
-  .object({ items: z.array(discrepancy), next: z.string().nullable().describe('`after` of the next page') })
-  .meta({ id: 'DiscrepancyPage', title: 'DiscrepancyPage' });
+const page = pageOf(discrepancy, 'DiscrepancyPage');
 
 const resolveBody = z
   .strictObject({
@@ -82,7 +74,7 @@ export class DiscrepancyController {
   @ApiOkResponse({ standardSchema: page })
   list(
     @CurrentActor() actor: Actor,
-    @Query({ schema: listQuery }) query: z.output<typeof listQuery>,
+    @Query({ schema: discrepancyQuery }) query: z.output<typeof discrepancyQuery>,
   ): Promise<z.output<typeof page>> {
     return this.discrepancies.list(actor, query);
   }

@@ -1,7 +1,7 @@
 import { Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { wholeNumberOr } from '../http/body/whole-number.js';
+import { listQuery, numberCursor, pageOf } from '../http/body/paging.js';
 import { Refuses } from '../http/openapi/refuses.js';
 import { refuseRequest } from '../http/problem/problem.js';
 import { Action } from '../identity/guard/access.js';
@@ -18,8 +18,8 @@ const failedJob = z
     failedAt: z.iso.datetime().nullable(),
   })
   .meta({ id: 'FailedJob', title: 'FailedJob' });
-const listQuery = z.strictObject({ limit: wholeNumberOr(100, 1, 1000) });
-const list = z.object({ items: z.array(failedJob) }).meta({ id: 'FailedJobs', title: 'FailedJobs' });
+const jobQuery = listQuery(numberCursor, {});
+const page = pageOf(failedJob, 'FailedJobPage');
 const retried = z.object({ id: z.string(), retried: z.literal(true) }).meta({ id: 'RetriedJob', title: 'RetriedJob' });
 const jobId = z
   .string()
@@ -35,9 +35,9 @@ export class JobsController {
   @Action('jobs.read')
   @Refuses('jobs.unavailable')
   @ApiOperation({ summary: 'List the jobs that used up their attempts, newest first' })
-  @ApiOkResponse({ standardSchema: list })
-  async failed(@Query({ schema: listQuery }) { limit }: z.output<typeof listQuery>): Promise<z.output<typeof list>> {
-    return { items: await asked(() => this.jobs.failed(limit)) };
+  @ApiOkResponse({ standardSchema: page })
+  failed(@Query({ schema: jobQuery }) query: z.output<typeof jobQuery>): Promise<z.output<typeof page>> {
+    return asked(() => this.jobs.failed(query));
   }
 
   @Post('failed/:id/retry')

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Job, Queue } from 'bullmq';
 import { Config } from '../config/config.js';
+import { slicePage } from '../http/body/paging.js';
 import { JobsUnavailable, Queues } from '../queue/queues.js';
 
 /** A reconcile job names a subject by number: what stands in Redis says nothing about anybody. */
@@ -18,6 +19,11 @@ export type FailedJob = {
   reason: string;
   failedAt: string | null;
 };
+
+export interface FailedJobPage {
+  readonly items: FailedJob[];
+  readonly next: string | null;
+}
 
 export const JOB_QUEUES = ['reconcile', 'timers'] as const;
 export type JobQueue = (typeof JOB_QUEUES)[number];
@@ -75,20 +81,22 @@ export class Jobs {
     return new Set(failed.map((job: Job<ReconcileJob>) => job.data.subject));
   }
 
-  /** The dead-letter view, newest first. @throws {JobsUnavailable} */
-  async failed(limit: number): Promise<FailedJob[]> {
+  /**
+   * The dead-letter view, newest first.
+   * @param after how many jobs come before the page; a job that fails meanwhile moves the others down
+   * @throws {JobsUnavailable}
+   */
+  async failed({ after = 0, limit }: { after?: number | undefined; limit: number }): Promise<FailedJobPage> {
     const pages = await this.ask((queues) =>
       Promise.all(
         JOB_QUEUES.map(async (queue) => {
-          const jobs: Job<Partial<ReconcileJob>>[] = await queues[queue].getFailed(0, limit - 1);
+          const jobs: Job<Partial<ReconcileJob>>[] = await queues[queue].getFailed(0, after + limit);
           return jobs.map((job) => describe(queue, job));
         }),
       ),
     );
-    return pages
-      .flat()
-      .toSorted((a, b) => (b.failedAt ?? '').localeCompare(a.failedAt ?? ''))
-      .slice(0, limit);
+    const newestFirst = pages.flat().toSorted((a, b) => (b.failedAt ?? '').localeCompare(a.failedAt ?? ''));
+    return slicePage(newestFirst, { after, limit });
   }
 
   /**

@@ -140,7 +140,7 @@ describe.each([
       }
       for (const patient of world.patients) {
         await app.get(PatientAccess).read(actor, patient).catch(absent);
-        await app.get(PatientService).accesses(actor, patient).catch(absent);
+        await app.get(PatientService).accesses(actor, patient, { limit: 10 }).catch(absent);
       }
       for (const id of world.prescriptions) await app.get(ChainsService).head(actor, id).catch(absent);
       await app.get(ReceiptsService).read(actor, 3).catch(absent);

@@ -62,11 +62,11 @@ describe.skipIf(program.missing)('jobs', () => {
     await until(
       async () => {
         await hurry();
-        return (await running.jobs.failed(10)).length > 0 && (await pending()) === 0;
+        return (await running.jobs.failed({ limit: 10 })).items.length > 0 && (await pending()) === 0;
       },
       { what: 'a dead letter' },
     );
-    const failed = await running.jobs.failed(10);
+    const { items: failed } = await running.jobs.failed({ limit: 10 });
     for (const job of failed) {
       expect(job).toMatchObject({ queue: 'reconcile', subject: 1, attempts: 6, reason: 'TypeError' });
     }
@@ -93,7 +93,7 @@ describe.skipIf(program.missing)('jobs', () => {
     for (const { id } of failed) expect(await running.jobs.retry(id)).toBe(true);
     await settled(running);
     expect(await discrepancies(running, patient)).toMatchObject([{ class: 'D07', status: 'open' }]);
-    expect(await running.jobs.failed(10)).toEqual([]);
+    expect(await running.jobs.failed({ limit: 10 })).toEqual({ items: [], next: null });
   });
 
   it('a subject whose job is dead does not hold the sweep back, and is found again when Redis forgets it', async () => {
@@ -105,7 +105,7 @@ describe.skipIf(program.missing)('jobs', () => {
     await until(
       async () => {
         await hurry();
-        return (await running.jobs.failed(10)).length > 0 && (await pending()) === 0;
+        return (await running.jobs.failed({ limit: 10 })).items.length > 0 && (await pending()) === 0;
       },
       { what: 'a dead letter' },
     );
@@ -147,7 +147,7 @@ describe.skipIf(program.missing)('jobs', () => {
       },
       { what: 'more tries than a job has attempts' },
     );
-    expect(await running.jobs.failed(10)).toEqual([]);
+    expect(await running.jobs.failed({ limit: 10 })).toEqual({ items: [], next: null });
     reconcile.mockRestore();
     await until(
       async () => {

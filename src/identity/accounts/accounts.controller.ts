@@ -1,7 +1,7 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { wholeNumberOr } from '../../http/body/whole-number.js';
+import { listQuery, nextAfter, pageOf } from '../../http/body/paging.js';
 import { Refuses } from '../../http/openapi/refuses.js';
 import { refuseRequest } from '../../http/problem/problem.js';
 import { By } from '../../http/write/by.js';
@@ -22,14 +22,8 @@ import {
 } from '../people.js';
 import { Tokens } from '../guard/tokens.js';
 
-const directory = z.strictObject({
-  kind: z.enum(['practice', 'pharmacy']).optional(),
-  after: organisationId.optional().describe('`next` of the previous page'),
-  limit: wholeNumberOr(50, 1, 200),
-});
-const organisationPage = z
-  .object({ items: z.array(organisation), next: organisationId.nullable().describe('`after` of the next page') })
-  .meta({ id: 'OrganisationPage', title: 'OrganisationPage' });
+const directory = listQuery(organisationId, { kind: z.enum(['practice', 'pharmacy']).optional() });
+const organisationPage = pageOf(organisation, 'OrganisationPage');
 const self = account.extend({ organisation: organisation.nullable() }).meta({ id: 'Self', title: 'Self' });
 
 @ApiTags('people')
@@ -60,7 +54,7 @@ export class AccountsController {
     @Query({ schema: directory }) { kind, after, limit }: z.output<typeof directory>,
   ): Promise<z.output<typeof organisationPage>> {
     const items = await this.organisations.list(kind, after, limit);
-    return { items, next: items.length === limit ? (items.at(-1)?.id ?? null) : null };
+    return { items, next: nextAfter(items, limit, ({ id }) => id) };
   }
 
   @Post('accounts')

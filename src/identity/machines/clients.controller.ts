@@ -1,7 +1,7 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { wholeNumberOr } from '../../http/body/whole-number.js';
+import { listQuery, nextAfter, pageOf } from '../../http/body/paging.js';
 import { Refuses } from '../../http/openapi/refuses.js';
 import { refuseRequest } from '../../http/problem/problem.js';
 import { By } from '../../http/write/by.js';
@@ -11,13 +11,8 @@ import { type Client, client, Clients, type NewClient, newClient } from './clien
 import { refOf } from '../once.js';
 import { uuid } from '../people.js';
 
-const directory = z.strictObject({
-  after: uuid.optional().describe('`next` of the previous page'),
-  limit: wholeNumberOr(50, 1, 200),
-});
-const clientPage = z
-  .object({ items: z.array(client), next: uuid.nullable().describe('`after` of the next page') })
-  .meta({ id: 'ClientPage', title: 'ClientPage' });
+const directory = listQuery(uuid, {});
+const clientPage = pageOf(client, 'ClientPage');
 
 /** Machines. A client is ended like every account, by `POST /api/accounts/{id}/disable`. */
 @ApiTags('people')
@@ -46,7 +41,7 @@ export class ClientsController {
     @Query({ schema: directory }) { after, limit }: z.output<typeof directory>,
   ): Promise<z.output<typeof clientPage>> {
     const items = await this.clients.list(after, limit);
-    return { items, next: items.length === limit ? (items.at(-1)?.id ?? null) : null };
+    return { items, next: nextAfter(items, limit, ({ id }) => id) };
   }
 
   @Post(':id/keys')

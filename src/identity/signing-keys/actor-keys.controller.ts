@@ -1,6 +1,7 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
+import { listQuery, numberCursor, pageOf, slicePage } from '../../http/body/paging.js';
 import { Refuses } from '../../http/openapi/refuses.js';
 import { refuseRequest } from '../../http/problem/problem.js';
 import { By } from '../../http/write/by.js';
@@ -13,7 +14,7 @@ import { may } from '../guard/policy.js';
 import { type KeyEnrolled, type KeyRevoked, REVOCATION_REASONS } from '../../ledger/log-chain/actor-keys.js';
 import { isPublicJwk, type PublicJwk } from '../../ledger/core/record/public-key.js';
 import type { Actor } from '../../ledger/model.js';
-import { ActorKeysService, type KeyView } from './actor-keys.service.js';
+import { ActorKeysService } from './actor-keys.service.js';
 
 const coordinate = z.string().regex(/^[\w-]{43}$/, 'must be base64url of 32 bytes');
 const publicJwk: z.ZodType<PublicJwk> = z
@@ -47,8 +48,8 @@ const revoked = enrolled
 const actorKey = z
   .object({ kid: thumbprint, jwk: publicJwk.nullable().describe('null: revoked') })
   .meta({ id: 'ActorKey', title: 'ActorKey' });
-const keyPage = z.object({ items: z.array(actorKey) }).meta({ id: 'ActorKeys', title: 'ActorKeys' });
-const listQuery = z.strictObject({
+const keyPage = pageOf(actorKey, 'ActorKeyPage');
+const keyQuery = listQuery(numberCursor, {
   account: uuid.optional().describe('of this account, for administrators; left out: your own'),
 });
 
@@ -82,11 +83,11 @@ export class ActorKeysController {
   @ApiOkResponse({ standardSchema: keyPage })
   async list(
     @CurrentActor() actor: Actor,
-    @Query({ schema: listQuery }) { account }: z.output<typeof listQuery>,
-  ): Promise<{ items: KeyView[] }> {
+    @Query({ schema: keyQuery }) { account, ...page }: z.output<typeof keyQuery>,
+  ): Promise<z.output<typeof keyPage>> {
     const whose = account ?? actor.id;
     if (!may(actor.role, 'actor-key.read', whose === actor.id ? ['own'] : [])) throw refuseRequest('access.forbidden');
-    return { items: await this.keys.list(whose) };
+    return slicePage(await this.keys.list(whose), page);
   }
 
   @Post(':kid/revoke')

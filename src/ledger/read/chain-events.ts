@@ -51,6 +51,22 @@ export async function readEvents(
   return openEvents(vault, chain, rows);
 }
 
+/** Events of a chain at this position or before it, newest first. */
+export async function readLatestEvents(
+  db: Db,
+  vault: Vault,
+  chain: ChainRow,
+  seq: number,
+  limit: number,
+): Promise<StoredEvent[]> {
+  const rows = await db.query<StoredPayload>(
+    `SELECT e.idx, e.seq, e.entry, p.body FROM entry e JOIN payload p ON p.idx = e.idx
+     WHERE e.chain = ? AND e.seq <= ? ORDER BY e.seq DESC LIMIT ?`,
+    [chain.num, seq, limit],
+  );
+  return openEvents(vault, chain, rows);
+}
+
 /** Events by log index, of whatever chains. @param indexes in their order @param chains the rows of all chains concerned, by number */
 export async function readEventsAt(
   db: Db,

@@ -1,7 +1,8 @@
 import { Body, Controller, Get, Param, Post, Query } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { wholeNumber, wholeNumberOr } from '../../http/body/whole-number.js';
+import { listQuery, pageOf } from '../../http/body/paging.js';
+import { wholeNumber } from '../../http/body/whole-number.js';
 import { DEMO_ACCOUNT_IDS } from '../../http/openapi/demo-ids.js';
 import { Refuses } from '../../http/openapi/refuses.js';
 import { By } from '../../http/write/by.js';
@@ -67,18 +68,12 @@ const addressed = z
     reason: z.string(),
   })
   .meta({ id: 'AddressedDisclosure', title: 'AddressedDisclosure' });
-const page = z
-  .object({ items: z.array(addressed).readonly(), next: z.string().nullable() })
-  .meta({ id: 'AddressedDisclosures', title: 'AddressedDisclosures' });
+const page = pageOf(addressed, 'DisclosurePage');
 const shown = z.object({ disclosed: addressed, disclosure }).meta({ id: 'ReadDisclosure', title: 'ReadDisclosure' });
-const listQuery = z.strictObject({
-  after: z
-    .string()
-    .regex(/^\d{1,15}\.\d{1,15}\.\d{1,15}$/, 'must be `next` of the previous page')
-    .optional()
-    .describe('`next` of the previous page'),
-  limit: wholeNumberOr(50, 1, 200),
-});
+const disclosureQuery = listQuery(
+  z.string().regex(/^\d{1,15}\.\d{1,15}\.\d{1,15}$/, 'must be `next` of the previous page'),
+  {},
+);
 
 @ApiTags('log')
 @Controller('api')
@@ -116,7 +111,7 @@ export class DisclosureController {
   @ApiOkResponse({ standardSchema: page })
   list(
     @CurrentActor() actor: Actor,
-    @Query({ schema: listQuery }) { after, limit }: z.output<typeof listQuery>,
+    @Query({ schema: disclosureQuery }) { after, limit }: z.output<typeof disclosureQuery>,
   ): Promise<z.output<typeof page>> {
     return this.disclosures.list(actor, { limit, ...(after !== undefined && { after }) });
   }
