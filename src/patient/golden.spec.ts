@@ -73,7 +73,7 @@ describe('patients told by golden payloads', () => {
         },
       ],
       discrepancies: [
-        { ...FOUND, seq: 5, status: 'resolved', resolvedAt: '2026-01-22T09:00:00.000Z', resolution: 'accepted' },
+        { ...FOUND, seq: 4, status: 'resolved', resolvedAt: '2026-01-22T09:00:00.000Z', resolution: 'accepted' },
       ],
     });
   });

@@ -261,6 +261,7 @@ describe('a log that lies', () => {
   });
 
   it('never gets two inconsistent checkpoints cosigned, in whatever order it submits them', async () => {
+    const numRuns = examples(120);
     let accepted = 0;
     let refused = 0;
     await fc.assert(
@@ -307,10 +308,10 @@ describe('a log that lies', () => {
           expect(roots.some((fits) => fits.every(Boolean))).toBe(true);
         },
       ),
-      { numRuns: examples(120) },
+      { numRuns },
     );
     // Otherwise the property would hold of a witness that says no to everything, or of one that was never tried.
-    expect(accepted).toBeGreaterThan(examples(50));
-    expect(refused).toBeGreaterThan(examples(50));
+    expect(accepted).toBeGreaterThan(numRuns / 4);
+    expect(refused).toBeGreaterThan(numRuns / 4);
   });
 });
