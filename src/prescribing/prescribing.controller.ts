@@ -224,7 +224,7 @@ export class PrescribingController {
   @Action('self.read')
   @ApiOperation({ summary: 'Search the formulary by part of a name, an ingredient or a code' })
   @ApiOkResponse({ standardSchema: drugPage })
-  drugs(@Query({ schema: drugQuery }) { search, ...page }: z.output<typeof drugQuery>): z.output<typeof drugPage> {
-    return slicePage([...searchDrugs(search)], page);
+  drugs(@Query({ schema: drugQuery }) { search, ...place }: z.output<typeof drugQuery>): z.output<typeof drugPage> {
+    return slicePage([...searchDrugs(search)], place);
   }
 }

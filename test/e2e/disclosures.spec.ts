@@ -145,8 +145,9 @@ describe('who may give', () => {
   });
 });
 
+const auditors = () => api.as('auditor');
+
 describe('an auditor', () => {
-  const auditors = () => api.as('auditor');
   const listed = async (query = '') => accepted(await auditors().get(`/api/disclosures${query}`)).body;
 
   it('is somebody', async () => {

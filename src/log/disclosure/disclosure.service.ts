@@ -39,7 +39,7 @@ export interface AddressedDisclosure {
 }
 
 export interface DisclosurePage {
-  readonly items: readonly AddressedDisclosure[];
+  readonly items: AddressedDisclosure[];
   readonly next: string | null;
 }
 
