@@ -418,7 +418,7 @@ describe.each([
     for (const ledger of open.splice(0)) await ledger.close();
   });
   /** A ledger of its own memory, as another process has. */
-  async function start(config: Config, models: readonly ChainModel[] = [counterModel]): Promise<Ledger> {
+  async function start(config: Config, models: readonly ChainModel[] = COUNTING): Promise<Ledger> {
     const ledger = await openLedger(config, new Clock(), models);
     open.push(ledger);
     return ledger;
