@@ -1,8 +1,7 @@
 import { decrypt } from '../crypto/aes-gcm.js';
 import type { LedgerEvent } from '../core/record/event.js';
-import { type Db, placeholders } from '../../database/db.js';
+import type { Db } from '../../database/db.js';
 import {
-  CHAIN_COLUMNS,
   type ChainRow,
   ERASED,
   erasureSeal,
@@ -10,9 +9,7 @@ import {
   namesOf,
   needsNoSnapshot,
   openState,
-  rowKey,
   keepRows,
-  sameRow,
   type StoredRow,
 } from '../store/chain-row.js';
 import { isCommitted, parsePayload } from '../core/record/commitment.js';
@@ -25,16 +22,13 @@ import type { ChainModel } from '../model.js';
 import { nodeHasher } from '../crypto/node-hasher.js';
 import { openEvent, splitPayload } from '../store/payload.js';
 import { type Vault } from '../keys/vault.js';
-import { bytes, integer } from './cells.js';
-import { groupBy } from '../core/group-by.js';
-import { erasureOf, type EventRow, isMinuteOf, readable } from './chain-rows.js';
+import { erasureOf, type EventRow, isMinuteOf } from './chain-rows.js';
+import { findStrayRows, readChains } from './chain-pages.js';
 import type { ChainEnd } from './entries.js';
+import { compareNames, compareRows, type StoredRows } from './read-model-rows.js';
 import type { Findings } from './report.js';
 import type { RequestMarks } from './remembered-requests.js';
 import { SignatureAudit } from './signatures.js';
-
-/** Read-model rows as stored: table, chain number, key. */
-type StoredRows = ReadonlyMap<string, ReadonlyMap<number, ReadonlyMap<string, StoredRow>>>;
 
 const BROUGHT_BACK = 'was erased, and is there again';
 
@@ -48,8 +42,6 @@ export class ChainAudit {
   erased = 0;
   /** Of the erased: those whose key-encryption key of then is still there. */
   incomplete = 0;
-  /** Rows that the refolded states ask for, by table. */
-  readonly expectedRows = new Map<string, number>();
   private readonly models: ReadonlyMap<string, ChainModel>;
   private readonly heldUpTo = new Map<string, boolean>();
   /** When the last of the opened events was recorded. */
@@ -84,69 +76,16 @@ export class ChainAudit {
       progress(Math.min(at + PAGE, ids.length));
     }
     this.signatures.finish();
-    const extra = await this.db.query<{ num: number; id: string }>('SELECT num, id FROM chain ORDER BY num');
-    for (const { num, id } of extra) {
-      if (!ends.has(id)) this.findings.add('tampered', 'chain', { num: integer(num) }, 'has no entry in the log');
-    }
-    for (const { table } of [...this.readModels, { table: 'name' }]) {
-      const strays = await this.db.query<{ chain: number }>(
-        `SELECT DISTINCT chain FROM ${table} WHERE chain NOT IN (SELECT num FROM chain) LIMIT 50`,
-      );
-      for (const { chain } of strays)
-        this.findings.add('tampered', table, { chain: integer(chain) }, 'belongs to no chain');
-    }
+    await findStrayRows(this.db, ends, this.readModels, this.findings);
   }
 
   private async page(ends: ReadonlyMap<string, ChainEnd>): Promise<void> {
-    const nums = [...ends.values()].map(({ num }) => num);
-    const chains = await this.db.query<ChainRow>(
-      // The subject may be missing: that is a finding, not a chain that is passed over.
-      `SELECT ${CHAIN_COLUMNS} FROM chain c LEFT JOIN subject s ON s.num = c.subject WHERE c.id IN ${placeholders([...ends.keys()])}`,
-      [...ends.keys()],
-    );
-    const byId = new Map(chains.map((row) => [row.id, readable(row)]));
-    const events = await this.db.query<EventRow>(
-      `SELECT e.idx, e.chain, e.seq, e.entry, p.body FROM entry e LEFT JOIN payload p ON p.idx = e.idx WHERE e.chain IN ${placeholders(nums)} ORDER BY e.chain, e.seq`,
-      nums,
-    );
-    const eventsOf = groupBy(events, ({ chain }) => chain);
-    const rows = new Map<string, Map<number, Map<string, StoredRow>>>();
-    for (const model of this.readModels) rows.set(model.table, await this.storedRows(model, nums));
-    const names = groupBy(
-      await this.db.query<{ blind: Buffer; chain: number }>(
-        `SELECT blind, chain FROM name WHERE chain IN ${placeholders(nums)}`,
-        nums,
-      ),
-      ({ chain }) => chain,
-    );
+    const { chains, events, rows, names } = await readChains(this.db, ends, this.readModels);
     for (const [id, end] of ends) {
-      const row = byId.get(id);
+      const row = chains.get(id);
       if (!row) this.findings.add('missing', 'chain', { chain: id, num: end.num }, 'there is no such chain');
-      else
-        this.chain(
-          row,
-          end,
-          eventsOf.get(end.num) ?? [],
-          rows,
-          new Set((names.get(end.num) ?? []).map(({ blind }) => bytes(blind).toString('hex'))),
-        );
+      else this.chain(row, end, events.get(end.num) ?? [], rows, names.get(end.num) ?? new Set());
     }
-  }
-
-  private async storedRows(model: TableShape, nums: readonly number[]): Promise<Map<number, Map<string, StoredRow>>> {
-    const columns = model.columns.map(({ name }) => name);
-    const rows = await this.db.query<Record<string, string | number | null>>(
-      `SELECT ${columns.join(', ')} FROM ${model.table} WHERE chain IN ${placeholders(nums)}`,
-      nums,
-    );
-    const byChain = new Map<number, Map<string, StoredRow>>();
-    for (const row of rows) {
-      const chain = row['chain'] as number;
-      let of = byChain.get(chain);
-      if (!of) byChain.set(chain, (of = new Map()));
-      of.set(rowKey(model, row), { table: model.table, values: columns.map((name) => row[name] ?? null) });
-    }
-    return byChain;
   }
 
   private chain(
@@ -344,24 +283,8 @@ export class ChainAudit {
       this.findings.add('tampered', 'chain', { chain: row.id, num: row.num }, 'its events give no rows');
       return;
     }
-    for (const { table } of this.readModels) {
-      const have = stored.get(table)?.get(row.num) ?? new Map<string, StoredRow>();
-      for (const [key, wanted] of expected) {
-        if (wanted.table !== table) continue;
-        const there = have.get(key);
-        if (!there) this.findings.add('missing', table, { chain: row.num }, 'a row that the state gives is not there');
-        else if (!sameRow(there, wanted))
-          this.findings.add('tampered', table, { chain: row.num }, 'differs from what the state gives');
-      }
-      for (const key of have.keys()) {
-        if (!expected.has(key))
-          this.findings.add('tampered', table, { chain: row.num }, 'has a row that the state does not give');
-      }
-    }
-    for (const blind of given)
-      if (!names.has(blind)) this.findings.add('missing', 'name', { chain: row.num }, 'an outside name is not there');
-    for (const blind of names)
-      if (!given.has(blind))
-        this.findings.add('tampered', 'name', { chain: row.num }, 'has a name that the state does not give');
+    for (const { table } of this.readModels)
+      compareRows(table, row.num, expected, stored.get(table)?.get(row.num) ?? new Map(), this.findings);
+    compareNames(row.num, given, names, this.findings);
   }
 }

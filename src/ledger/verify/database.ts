@@ -1,11 +1,8 @@
-import { setImmediate } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
-import { type Db, dbOf, placeholders, together } from '../../database/db.js';
-import { toBase64 } from '../core/bytes.js';
+import { type Db, dbOf, placeholders } from '../../database/db.js';
 import { entryTime } from '../core/record/entry.js';
 import { lossInWords } from '../core/statements/continuation.js';
 import { type KeyHistory, readKeyHistory } from '../read/key-history.js';
-import { TILE_WIDTH } from '../core/tlog/tiles.js';
 import { Clock } from '../../time/clock.js';
 import type { ChainModel } from '../model.js';
 import type { HeadRow } from '../store/tip.js';
@@ -14,8 +11,7 @@ import { integer } from './cells.js';
 import { ChainAudit } from './chains.js';
 import { verifyClients } from './clients.js';
 import { verifyCosignatures } from './cosignatures.js';
-import { EntryAudit, TileAudit } from './entries.js';
-import { type EntryPage, readPage, readTile } from './entry-pages.js';
+import { EntryAudit } from './entries.js';
 import { verifyErasures } from './erasures.js';
 import { shapeOf, tableName } from '../../database/declare.js';
 import { readModelsVersion } from '../read-models/version.js';
@@ -24,10 +20,8 @@ import { checkHead, hasReadModelsOf, headToVerify, rememberedCheckpoint, type Si
 import { PublishedAudit } from './published.js';
 import { Findings, type Progress, type VerifyReport } from './report.js';
 import { RequestMarks, verifyRequests } from './remembered-requests.js';
+import { verifyEntries } from './stored-entries.js';
 import { verifySubjects } from './subjects.js';
-
-/** Entries that are read together: whole tiles. */
-const PAGE = 16 * TILE_WIDTH;
 
 export interface DatabaseToVerify {
   readonly source: DataSource;
@@ -213,114 +207,4 @@ async function verifyChains(
     findings.add('tampered', 'log_head', {}, 'time is not that of the last entry');
   await verifyRequests(db, vault, marks, findings);
   return audit;
-}
-
-async function verifyEntries(
-  db: Db,
-  size: number,
-  audit: EntryAudit,
-  signed: Signed | null,
-  remembered: Signed | null,
-  history: KeyHistory,
-  published: PublishedAudit,
-  findings: Findings,
-  progress: (done: number) => void,
-): Promise<void> {
-  const tileFindings = new Findings();
-  const moves = new Map(history.moves.map((move) => [move.size, move]));
-  const atSize = (): void => {
-    published.at(audit.tree);
-    if (remembered && audit.tree.size === remembered.size && !audit.tree.root().equals(remembered.root)) {
-      findings.add(
-        'tampered',
-        'head file',
-        { size: remembered.size },
-        'the log differs from the checkpoint that it remembers',
-      );
-    }
-    const move = moves.get(audit.tree.size);
-    if (move && !audit.tree.root().equals(move.root))
-      findings.add('tampered', 'payload', { index: move.size }, 'replaces the key of another tree');
-  };
-  const read = async (from: number): Promise<EntryPage> => {
-    const to = Math.min(from + PAGE, size);
-    const entries = () => readPage(db, from, to);
-    const [page] = await together(db, entries, () => published.read(from, to));
-    return page;
-  };
-  await published.read(-1, 0);
-  let page = await read(0);
-  const tiles = new TileAudit(async (level, index) => {
-    const found = level === 0 ? page.leafTiles.get(index) : undefined;
-    return found ?? readTile(db, level, index);
-  }, tileFindings);
-  atSize();
-  for (let from = 0; from < size; from += PAGE) {
-    const to = Math.min(from + PAGE, size);
-    // The database reads on while this page is hashed; nothing else is asked of it meanwhile.
-    const [next] = await Promise.all([to < size ? read(to) : null, takePage(page, from, to, audit, findings, atSize)]);
-    await tiles.take(audit.tree);
-    page = next ?? page;
-    progress(to);
-  }
-  await tiles.finish(audit.tree);
-  await published.finish(size);
-  const root = audit.tree.root();
-  if (signed && !root.equals(signed.root)) {
-    findings.add('tampered', 'entry', {}, 'the entries do not give the root that is signed');
-    for (const index of tiles.differing)
-      findings.add('tampered', 'entry', { index }, 'is not the entry that the tree holds');
-  } else {
-    // The entries are what was signed: where a tile differs, the tile was edited.
-    for (const { kind, table, where, what } of tileFindings.listed) findings.add(kind, table, where, what);
-  }
-  await findStrays(db, size, tiles.tiles, findings);
-}
-
-async function takePage(
-  { idx, chain, seq, ends, bytes: stored, leafTiles }: EntryPage,
-  from: number,
-  to: number,
-  audit: EntryAudit,
-  findings: Findings,
-  atSize: () => void,
-): Promise<void> {
-  const text = stored.toString('latin1');
-  let at = 0;
-  for (let index = from; index < to; index++) {
-    // A question to the database takes several turns of the event loop to be on its way.
-    if (index % TILE_WIDTH === 0) await setImmediate();
-    if (idx[at] !== index) {
-      findings.add('missing', 'entry', { index }, 'there is no such entry');
-      // What the tile holds in its place lets the rest of the tree be checked.
-      const tile = leafTiles.get(Math.floor(index / TILE_WIDTH));
-      const leaf = tile?.subarray((index % TILE_WIDTH) * 32, (index % TILE_WIDTH) * 32 + 32);
-      audit.tree.append(toBase64(leaf?.length === 32 ? leaf : new Uint8Array(32)));
-    } else {
-      const taken = audit.take(stored, text, ends[at - 1] ?? 0, ends[at]);
-      if (taken.end && chain[at] !== taken.end.num)
-        findings.add('tampered', 'entry', { index }, 'column chain is not that of its chain');
-      if (taken.seq !== null && seq[at] !== taken.seq)
-        findings.add('tampered', 'entry', { index }, 'column seq is not that of the entry');
-      at++;
-    }
-    atSize();
-  }
-}
-
-/** Rows that the log as signed does not have. */
-async function findStrays(db: Db, size: number, expectedTiles: number, findings: Findings): Promise<void> {
-  const beyond = await db.query<{ idx: number }>(
-    'SELECT idx FROM entry WHERE idx >= ? OR idx < 0 ORDER BY idx LIMIT 50',
-    [size],
-  );
-  for (const { idx } of beyond)
-    findings.add('tampered', 'entry', { index: integer(idx) }, 'stands beyond the log head');
-  const all = await db.query<Record<'level' | 'idx', unknown>>('SELECT level, idx FROM tile ORDER BY level, idx');
-  if (all.length <= expectedTiles) return;
-  for (const tile of all) {
-    const [level, index] = [integer(tile.level), integer(tile.idx)];
-    if (!(level >= 0 && index >= 0 && index * 256 < Math.floor(size / 256 ** level)))
-      findings.add('tampered', 'tile', { level, index }, 'stands beyond the log head');
-  }
 }
