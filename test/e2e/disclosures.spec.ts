@@ -145,11 +145,9 @@ describe('who may give', () => {
   });
 });
 
-const auditors = () => api.as('auditor');
+const listed = async (query = '') => accepted(await api.as('auditor').get(`/api/disclosures${query}`)).body;
 
 describe('an auditor', () => {
-  const listed = async (query = '') => accepted(await auditors().get(`/api/disclosures${query}`)).body;
-
   it('is somebody', async () => {
     for (const id of [api.patients.patient, '0b5a8f1e-1111-4111-8111-111111111111']) {
       const answer = await give('patient', order, ['type'], { auditor: id });
@@ -173,7 +171,7 @@ describe('an auditor', () => {
         reason: 'claim 4711',
       },
     ]);
-    const answer = accepted(await auditors().get(`/api/disclosures/${items[0].id}`));
+    const answer = accepted(await api.as('auditor').get(`/api/disclosures/${items[0].id}`));
     expect(answer.body).toMatchObject({ disclosed: items[0], disclosure: { members: given.disclosure.members } });
     const { code, out } = await proofVerify('taken.json', answer.text, '--json');
     expect(code).toBe(0);
@@ -202,7 +200,7 @@ describe('an auditor', () => {
     }
     expect(paged).toEqual(items);
     for (const query of ['limit=0', 'limit=201', 'after=x', 'after=1.2', 'page=2']) {
-      const answer = await auditors().get(`/api/disclosures?${query}`);
+      const answer = await api.as('auditor').get(`/api/disclosures?${query}`);
       expect([answer.status, answer.body.code]).toEqual([400, 'request.invalid']);
     }
   });
@@ -210,7 +208,7 @@ describe('an auditor', () => {
   it('finds nothing that is addressed to nobody or to somebody else', async () => {
     const outside = accepted(await give('patient', order, ['type'])).body.receipt.index;
     for (const id of [outside, order, 999_999]) {
-      const answer = await auditors().get(`/api/disclosures/${id}`);
+      const answer = await api.as('auditor').get(`/api/disclosures/${id}`);
       expect([answer.status, answer.body.code]).toEqual([404, 'ledger.chain-unknown']);
     }
     const [{ id }] = (await listed()).items;
