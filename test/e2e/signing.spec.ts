@@ -124,11 +124,12 @@ describe('enrolling a key', () => {
     );
     expect((await api.as('prescriber').get('/api/actor-keys')).body).toEqual({
       items: [{ kid: doctor.kid, jwk: doctor.jwk }],
+      next: null,
     });
     const mine = (await api.as('prescriber').get('/api/self')).body.id as string;
     const { body } = await api.as('admin').get(`/api/actor-keys?account=${mine}`);
-    expect(body).toEqual({ items: [{ kid: doctor.kid, jwk: doctor.jwk }] });
-    expect((await api.as('admin').get('/api/actor-keys')).body).toEqual({ items: [] });
+    expect(body).toEqual({ items: [{ kid: doctor.kid, jwk: doctor.jwk }], next: null });
+    expect((await api.as('admin').get('/api/actor-keys')).body).toEqual({ items: [], next: null });
     expect(refusalOf(await api.as('pharmacist').get(`/api/actor-keys?account=${mine}`))).toBe('403 access.forbidden');
   });
 });
