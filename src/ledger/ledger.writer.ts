@@ -119,20 +119,16 @@ export class LedgerWriter {
   commit(command: Command): Promise<Outcome> {
     const full = this.pushBack(this.queue);
     if (full) return Promise.reject(full);
-    if (!command.idempotency) return this.enqueue(command, null);
+    const enqueue = (key: Buffer | null) =>
+      this.inLine<Outcome, Waiting>(this.queue, (waiter) => ({ command, key, ...waiter }));
+    if (!command.idempotency) return enqueue(null);
     const key = idempotencyKey(this.vault, command.idempotency);
     const name = key.toString('latin1');
     if (this.inProgress.has(name)) {
       return Promise.resolve({ ok: false, refusal: { code: 'idempotency.in-progress', facts: {} } });
     }
     this.inProgress.add(name);
-    return this.enqueue(command, key).finally(() => this.inProgress.delete(name));
-  }
-
-  private enqueue(command: Command, key: Buffer | null): Promise<Outcome> {
-    const done = new Promise<Outcome>((resolve, reject) => this.queue.push({ command, key, resolve, reject }));
-    this.wake();
-    return done;
+    return enqueue(key).finally(() => this.inProgress.delete(name));
   }
 
   /**
