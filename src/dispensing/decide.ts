@@ -1,3 +1,4 @@
+// Longer than 300 lines: claim, dispense, release and close share their guards, and are compared side by side.
 /** What a pharmacy does with an order: claim it, hand over, give it back, close it (design 4). */
 import type { JsonObject } from '../ledger/core/record/event.js';
 import { accept, refuse, type Actor, type Decision, type NewEvent } from '../ledger/model.js';

@@ -1,3 +1,4 @@
+// Longer than 300 lines: every event of an order is folded here, over the same state.
 /**
  * How a prescription chain comes to its state, event by event: the only way. No clock,
  * no configuration, no formulary: what those said stands in the event. Rules are checked by `decide`; here

@@ -1,3 +1,4 @@
+// Longer than 300 lines: the steps of one look share what it has found so far, and are read in their order.
 import type { Clock } from '../../time/clock.js';
 import { EncodingError, equal, fromUtf8 } from '../../ledger/core/bytes.js';
 import { type Checkpoint, parseCheckpoint } from '../../ledger/core/tlog/checkpoint.js';

@@ -1,3 +1,4 @@
+// Longer than 300 lines: a table of facts, a drug a line.
 import type { Schedule } from '../events.js';
 
 /** RxCUI, RxNorm name, ingredients in RxNorm's order, strengths in the same order, dose form, schedule. */
