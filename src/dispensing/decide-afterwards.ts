@@ -29,7 +29,7 @@ export interface ReverseDispense {
 /**
  * Takes a dispense back: a compensating event, by the pharmacy that recorded it. Its issue returns to that pharmacy's
  * claim and a completed order is active again, unless its time is over or a cancel waits: then the issue ends with it.
- * Of an order that was cancelled or stopped since, only the dispense is taken back. A reported dispense may be
+ * If the order was cancelled or stopped since, only the dispense is taken back. A reported dispense may be
  * reversed too; no issue depends on it.
  * @returns `dispense.reversed/1`, followed by `issue.expired/1` or `order.cancelled/1` where one is due
  */

@@ -7,7 +7,7 @@ import { hasNpiChecksum } from './npi.js';
 /** RFC 9562 takes either case; here, and in the log's entries, an id has one spelling. */
 export const uuid = z.uuid({ version: 'v4' }).toLowerCase();
 
-/** Of an enrolled patient. In development mode the document's own example is one. */
+/** The id of an enrolled patient. In development mode the document's own example is one. */
 export const patientId = uuid.meta({ example: DEMO_IDS.patient });
 
 /** An organisation keeps the UUID that it was imported with, of whatever version. */

@@ -31,7 +31,7 @@ export interface ChainView<S> {
 /** A tree that a receipt shows an entry in. */
 export interface ReceiptTree {
   readonly size: number;
-  /** Of that size; a signed note. */
+  /** A signed note of that size. */
   readonly checkpoint: string;
 }
 
@@ -112,7 +112,7 @@ export class LedgerReader {
 
   /**
    * The receipt of an entry.
-   * @param options.tree its checkpoint holds the entry and is of a tree of this log; default: the tree of now
+   * @param options.tree its checkpoint holds the entry and is of a tree of this log; default: the current tree
    * @param options.disclose whether payload and salt are given; an erased chain's are gone
    * @throws RangeError when the log has no such entry
    */

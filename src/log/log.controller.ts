@@ -24,9 +24,11 @@ const logEvent = z
   })
   .meta({ id: 'LogEvent', title: 'LogEvent' });
 const chainPage = pageOf(logEvent, 'LogEventPage');
-const logReceipt = receipt
-  .omit({ state: true })
-  .meta({ id: 'LogReceipt', title: 'LogReceipt', description: 'Of an event in the life of the log itself.' });
+const logReceipt = receipt.omit({ state: true }).meta({
+  id: 'LogReceipt',
+  title: 'LogReceipt',
+  description: 'The receipt of an event in the life of the log itself.',
+});
 const logReceipts = z
   .object({ items: z.array(logReceipt).readonly() })
   .meta({ id: 'LogReceipts', title: 'LogReceipts' });

@@ -18,7 +18,7 @@ export class ReceiptsService {
   ) {}
 
   /**
-   * The receipt of an entry: in the newest witnessed tree when that holds it, otherwise in the tree of now. Payload and
+   * The receipt of an entry: in the newest witnessed tree when that holds it, otherwise in the current tree. Payload and
    * salt go to those alone who said it, their organisation, and the patient whose order or supply it is about: reading
    * one's own is no access that would have to be recorded. What the log says of itself is everybody's. Who said it
    * needs no other relation to the chain: the receipt was theirs with the answer to the write.

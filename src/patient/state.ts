@@ -31,7 +31,7 @@ export type AccessRecorded = LedgerEvent<
       action: string;
       /** Ids of chains that were read and that no record of the reader's hour names. */
       chains: string[];
-      /** Of the first of these reads, RFC 3339. */
+      /** The instant of the first of these reads, RFC 3339. */
       at: string;
     }[];
   },

@@ -27,7 +27,7 @@ export interface IssueOrder {
   readonly patient: string;
   readonly medication: Medication | null;
   readonly directions: string | null;
-  /** Of one issue. */
+  /** For one issue. */
   readonly quantity: Quantity | null;
   /** Days that one issue's quantity lasts; a whole number greater than zero. */
   readonly daysSupply: number | null;
@@ -153,7 +153,7 @@ export const CANCEL_REASONS = [
 ] as const;
 
 export interface CancelOrder {
-  /** Of an order that is not known yet; otherwise the order's own name counts. */
+  /** For an order that is not known yet; otherwise the order's own name counts. */
   readonly name: OrderName;
   readonly reason: (typeof CANCEL_REASONS)[number];
   readonly note: string | null;

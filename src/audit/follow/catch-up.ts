@@ -31,7 +31,7 @@ export interface CatchUp {
   /** The events that say how it was renamed. */
   readonly continued: readonly Receipt[];
   readonly checkpoint: Checkpoint;
-  /** Of that checkpoint. */
+  /** Reads the log's files against that checkpoint. */
   readonly client: LogClient;
   readonly fetch: FetchFile;
   readonly store: FollowStore;

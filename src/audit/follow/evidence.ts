@@ -37,17 +37,17 @@ export const evidenceSchema = z.object({
   /** The signed checkpoint that the follower had kept. */
   kept: z.string().nullable(),
   /**
-   * Of a fork: the root that the larger checkpoint's tree had at the smaller one's size, and the consistency proof
+   * For a fork: the root that the larger checkpoint's tree had at the smaller one's size, and the consistency proof
    * between the two (RFC 9162 section 2.1.4).
    */
   prefix: z.object({ root: hash, proof: z.array(hash) }).optional(),
   /** The entry that breaks a rule, then the one that it contradicts, with inclusion proofs against `found`. */
   entries: z.array(z.object({ index: z.number().int().min(0), entry: z.string(), proof: z.array(hash) })).optional(),
-  /** Of a log whose key was replaced: the events by which trust passes on (receipts), so that an old key can be pinned. */
+  /** For a log whose key was replaced: the events by which trust passes on (receipts), so that an old key can be pinned. */
   rotations: z.array(z.unknown()).optional(),
-  /** Of a fork: two events by which one key was replaced (receipts). */
+  /** For a fork: two events by which one key was replaced (receipts). */
   successors: z.array(z.unknown()).optional(),
-  /** Of a log that goes on under another name: the events that say so (receipts). */
+  /** For a log that goes on under another name: the events that say so (receipts). */
   continued: z.array(z.unknown()).optional(),
   /** The file that is not the one that `found` signs, or several of which one is not; base64, null: not there. */
   files: z.array(z.object({ path: z.string(), bytes: z.string().nullable() })).optional(),

@@ -342,7 +342,7 @@ async function continues(older: Checkpoint, newer: Checkpoint, client: LogClient
   throw new Alarm('fork', words, { prefix, kept });
 }
 
-/** Without those of before the log had a key that is pinned. */
+/** Leaves out those from before the log had a pinned key. */
 function alongTrust({ logs }: Policy, moves: readonly KeyMove[]): Rotation[] {
   const pinned = logs.map(({ key }) => formatVerifierKey(key.name, key.type, key.publicKey));
   return passedOn(

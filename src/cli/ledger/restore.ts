@@ -56,7 +56,7 @@ export async function runRestore(options: RestoreOptions, terminal: Terminal): P
     if (!(error instanceof RestoreRefused)) throw error;
     const { message, missing, written } = error;
     if (options.json) terminal.out(JSON.stringify({ refused: message, missing, written }));
-    else terminal.err(`${message}. ${written === 0 ? 'Nothing' : `Of what was lost, ${written} entries`} was written.`);
+    else terminal.err(`${message}. ${written === 0 ? 'Nothing was' : `${written} of the lost entries were`} written.`);
     return EXIT.finding;
   }
 }

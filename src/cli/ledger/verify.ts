@@ -159,7 +159,7 @@ function inWords(report: VerifyReport): string[] {
     ...(erased > 0 ? [`  ${erased} chains erased as they may be`] : []),
     ...(incomplete > 0
       ? [
-          `  ${incomplete} of them not for good: key-encryption keys of then are still there (rxledger keys rotate-encryption --destroy-old)`,
+          `  ${incomplete} of them not for good: the key-encryption keys of that time are still there. Destroy them with rxledger keys rotate-encryption --destroy-old`,
         ]
       : []),
     `  root ${root}`,

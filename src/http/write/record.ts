@@ -36,7 +36,7 @@ export interface DecideContext {
 
 /** What was recorded. */
 export interface Recorded<S> {
-  /** Of the command's first chain, after its events; of a repeated request, as it was then. */
+  /** The state of the command's first chain after its events; for a repeated request, as it was then. */
   readonly state: S;
   readonly events: readonly CommittedEvent[];
   readonly receipts: readonly Receipt[];

@@ -3,7 +3,7 @@ import { hash, verify } from '@node-rs/argon2';
 /** argon2id with OWASP's parameters (19 MiB, 2 passes, 1 lane): about 20 ms here, salt of 16 bytes by the library. */
 const OPTIONS = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
 
-/** Of a random password that nobody has: an unknown user costs as much time as a known one. */
+/** The hash of a random password that nobody has: an unknown user costs as much time as a known one. */
 const nobody = hash(crypto.randomUUID(), OPTIONS);
 
 export function hashPassword(password: string): Promise<string> {

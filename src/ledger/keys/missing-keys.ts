@@ -51,7 +51,7 @@ export function lackOf(files: readonly string[], folder?: string): string {
 /** Why nothing starts without them, for whoever runs the log. */
 function lackInWords(files: readonly string[]): string {
   const destroyed = files.some((name) => name.startsWith('kek-'))
-    ? ' (a database from before `keys rotate-encryption --destroy-old` needs the key-encryption keys of then)'
+    ? ' (a database from before `keys rotate-encryption --destroy-old` needs the key-encryption keys of that time)'
     : '';
   return `${lackOf(files)}: nothing starts until that is put back from a backup of the keys folder, and what it protects is lost for good where there is none${destroyed}`;
 }

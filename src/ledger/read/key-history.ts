@@ -92,7 +92,7 @@ export class KeyHistory {
   }
 
   /**
-   * The key that signs now, for who trusts that one; a key that the log never had leads nowhere, nor does one of before it
+   * The key that signs now, for whoever trusts that one; a key that the log never had leads nowhere, nor does one of before it
    * went on under another name.
    */
   newest(trusted: string): string {

@@ -54,7 +54,7 @@ export interface ChainRow {
   seq: number;
   leaf: Buffer;
   data_key: Buffer;
-  /** Of the model that made the snapshot; 0 where there is none. */
+  /** The version of the model that made the snapshot; 0 where there is none. */
   state_version: number;
   /** Snapshot, encrypted; {@link NO_SNAPSHOT} of a chain of one entry, {@link erasureSeal} of an erased one. */
   state: Buffer;

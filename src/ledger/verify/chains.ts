@@ -40,7 +40,7 @@ export class ChainAudit {
   payloads = 0;
   chains = 0;
   erased = 0;
-  /** Of the erased: those whose key-encryption key of then is still there. */
+  /** Erased chains whose key-encryption key at that time is still there. */
   incomplete = 0;
   private readonly models: ReadonlyMap<string, ChainModel>;
   private readonly heldUpTo = new Map<string, boolean>();

@@ -155,7 +155,7 @@ export class SignatureAudit {
   }
 }
 
-/** Of a handing-over the instant is part of what is signed, however long ago it was. */
+/** The instant of a handing-over is part of what is signed, however long ago it was. */
 function isOfItsTime({ occurredAt, recordedAt, data }: LedgerEvent): boolean {
   if (data['whenHandedOver'] === occurredAt) return true;
   return Math.abs(Date.parse(occurredAt) - Date.parse(recordedAt)) <= SIGNED_WITHIN_MS;

@@ -85,7 +85,7 @@ export class ServedCheckpoint {
       const bySize = groupBy(rows, ({ size }) => size);
       const sizes = [...bySize.keys()];
       const full = rows.length === PAGE;
-      // Of a full page the last size may have more rows: the next page begins with it.
+      // The last size of a full page may have more rows: the next page begins with it.
       const found = (full ? sizes.slice(0, -1) : sizes).find((size) => atQuorum(policy, bySize.get(size) ?? []));
       if (found !== undefined) {
         await this.raise(found);
