@@ -91,6 +91,7 @@ export async function openReader(config: Config): Promise<DataSource> {
       poolSize: 8,
       connectTimeoutMS: 5000,
       applicationName: 'rxledger-reader',
+      entities: entitiesFor('postgres', TABLES),
       extra: { statement_timeout: 60_000, query_timeout: 65_000, keepAlive: true },
     }).initialize();
   }
@@ -105,6 +106,7 @@ export function openSqliteReadOnly(file: string): Promise<DataSource> {
     driver: quietSqlite,
     flags: quietSqlite.OPEN_READONLY,
     busyTimeout: BUSY_MILLISECONDS,
+    entities: entitiesFor('sqlite', TABLES),
   } as never).initialize();
 }
 

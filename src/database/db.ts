@@ -1,4 +1,4 @@
-import type { DataSource, QueryRunner } from 'typeorm';
+import type { DataSource, EntitySchema, ObjectLiteral, QueryRunner, Repository } from 'typeorm';
 
 /** A connection that speaks the SQL both engines share. */
 export interface Db {
@@ -9,6 +9,12 @@ export interface Db {
    * @throws {DbError} never with values in its message
    */
   query<T extends object = Record<string, unknown>>(sql: string, params?: readonly unknown[]): Promise<T[]>;
+  /**
+   * Asks the repository of a table that holds no events, on this connection and in its transaction.
+   * @param ask MUST NOT use what opens a transaction of its own (`save`, `remove`): the writer's is open already
+   * @throws {DbError} as {@link query} does
+   */
+  table<T extends ObjectLiteral, R>(schema: EntitySchema<T>, ask: (rows: Repository<T>) => Promise<R>): Promise<R>;
 }
 
 /** What went wrong with a statement, sorted by what can be done about it. */
@@ -99,6 +105,13 @@ export function dbOf(source: DataSource | QueryRunner): Db {
       try {
         const rows: unknown = await source.query(dialect === 'postgres' ? numbered(sql) : sql, params as unknown[]);
         return Array.isArray(rows) ? (rows as T[]) : [];
+      } catch (error) {
+        throw toDbError(error, dialect);
+      }
+    },
+    async table(schema, ask) {
+      try {
+        return await ask(source.manager.getRepository(schema));
       } catch (error) {
         throw toDbError(error, dialect);
       }

@@ -2,7 +2,7 @@
  * Tables are declared once, each as a TypeORM `EntitySchema` in PostgreSQL's types. From the declaration follow the
  * batch's column lists, the read-model tables and the repositories; a test holds the migrated schema to it.
  */
-import { EntitySchema, type EntitySchemaColumnOptions } from 'typeorm';
+import { EntitySchema, type EntitySchemaColumnOptions, type EntitySchemaOptions } from 'typeorm';
 
 /** A whole number of up to 53 bits: a log index, a chain's number, an instant in ms since 1970. */
 export const bigint = { type: 'bigint' } as const satisfies EntitySchemaColumnOptions;
@@ -13,12 +13,30 @@ export const bytes = { type: 'bytea' } as const satisfies EntitySchemaColumnOpti
 export const uuid = { type: 'uuid' } as const satisfies EntitySchemaColumnOptions;
 
 /** A column of the primary key, in the order of the columns. */
-export const key = (column: EntitySchemaColumnOptions): EntitySchemaColumnOptions => ({ ...column, primary: true });
-export const nullable = (column: EntitySchemaColumnOptions): EntitySchemaColumnOptions => ({
-  ...column,
-  nullable: true,
-});
-export const unique = (column: EntitySchemaColumnOptions): EntitySchemaColumnOptions => ({ ...column, unique: true });
+export const key = <C extends EntitySchemaColumnOptions>(column: C) => ({ ...column, primary: true }) as const;
+export const nullable = <C extends EntitySchemaColumnOptions>(column: C) => ({ ...column, nullable: true }) as const;
+export const unique = <C extends EntitySchemaColumnOptions>(column: C) => ({ ...column, unique: true }) as const;
+
+/** As both engines give them. */
+interface Values {
+  readonly bigint: number;
+  readonly integer: number;
+  readonly text: string;
+  readonly uuid: string;
+  readonly bytea: Buffer;
+}
+type Value<C> = C extends { readonly type: keyof Values }
+  ? Values[C['type']] | (C extends { readonly nullable: true } ? null : never)
+  : never;
+type Columns = Readonly<Record<string, EntitySchemaColumnOptions & { readonly type: keyof Values }>>;
+type RowOf<C extends Columns> = { [N in keyof C]: Value<C[N]> };
+
+/** A table that is read and written through its repository ({@link Db.table}): the type of a row follows from the columns. */
+export function table<C extends Columns>(
+  options: Omit<EntitySchemaOptions<RowOf<C>>, 'columns'> & { readonly columns: C },
+): EntitySchema<RowOf<C>> {
+  return new EntitySchema<RowOf<C>>(options);
+}
 
 /** How values of a column travel in a batch. */
 export type ColumnType = 'integer' | 'text' | 'uuid' | 'blob';

@@ -247,6 +247,7 @@ describe.each([
           if (++asked === before) fell = (await ledger.writer.erase(gone, testActor)).ok;
           return ledger.db.query(sql, params);
         },
+        table: (schema, ask) => ledger.db.table(schema, ask),
       };
       const reader = new LedgerReader(db, ledger.vault, ledger.reader.origin);
       if (what === 'a repeat') {

@@ -280,6 +280,7 @@ describe('rows of the ledger', () => {
         queries++;
         return db.query(sql, params);
       },
+      table: (schema, ask) => db.table(schema, ask),
     };
     const reader = new LedgerReader(counted, ledger.vault, origin);
     const read = await reader.chains([0, 1, 2, 3, 4, 5], counterModel);

@@ -1,6 +1,6 @@
 /** Who may sign in, and other rows that are no events. */
 import { EntitySchema } from 'typeorm';
-import { bigint, bytes, integer, key, nullable, text, unique, uuid } from '../declare.js';
+import { bigint, bytes, integer, key, nullable, table, text, unique, uuid } from '../declare.js';
 
 export const organisation = new EntitySchema({
   name: 'organisation',
@@ -33,7 +33,7 @@ export const account = new EntitySchema({
 export const client = new EntitySchema({ name: 'client', columns: { id: key(uuid), keys: bytes } });
 
 /** Client assertions that were taken, each once. */
-export const usedAssertion = new EntitySchema({
+export const usedAssertion = table({
   name: 'used_assertion',
   columns: { id: key(bytes), kept_until: bigint },
   indices: [{ name: 'used_assertion_kept_until', columns: ['kept_until'] }],
@@ -41,7 +41,7 @@ export const usedAssertion = new EntitySchema({
 });
 
 /** Requests that made rows which are no events. `ref`: what was made; `used_at`: when the key was first used, ms. */
-export const idempotentRequest = new EntitySchema({
+export const idempotentRequest = table({
   name: 'idempotent_request',
   columns: { key: key(bytes), request: bytes, ref: text, used_at: bigint },
   indices: [

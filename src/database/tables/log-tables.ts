@@ -1,6 +1,6 @@
 /** The log: what anybody can check. A chain's number is the log index of its first entry. */
 import { EntitySchema } from 'typeorm';
-import { bigint, bytes, integer, key, nullable, text, unique } from '../declare.js';
+import { bigint, bytes, integer, key, nullable, table, text, unique } from '../declare.js';
 
 /** One row: the end of the log, which each batch compares and sets. */
 export const logHead = new EntitySchema({
@@ -41,20 +41,20 @@ export const tile = new EntitySchema({
  * before it, -1 for the first. It is unique, so that only one of several processes publishes behind a checkpoint, and
  * a row that is taken out of the middle leaves a gap that shows.
  */
-export const published = new EntitySchema({
+export const published = table({
   name: 'published',
   columns: { size: key(bigint), previous: unique(bigint), checkpoint: text, published_at: bigint },
 });
 
 /** `witness`: its verifier key, by which the cosignature can be checked whatever the policy is by then. */
-export const cosignature = new EntitySchema({
+export const cosignature = table({
   name: 'cosignature',
   columns: { size: key(bigint), witness: key(text), line: text },
   indices: [{ name: 'cosignature_witness', columns: ['witness', 'size'] }],
 });
 
 /** How each witness answered last. `failure`: the code of its last answer when that was no cosignature. */
-export const witnessContact = new EntitySchema({
+export const witnessContact = table({
   name: 'witness_contact',
   columns: {
     witness: key(text),
@@ -65,4 +65,4 @@ export const witnessContact = new EntitySchema({
 });
 
 /** One row: size of the largest checkpoint that any process has served, under whatever policy; -1 for none. */
-export const served = new EntitySchema({ name: 'served', columns: { id: key(bigint), size: bigint } });
+export const served = table({ name: 'served', columns: { id: key(bigint), size: bigint } });

@@ -1,3 +1,4 @@
+import type { EntitySchema, ObjectLiteral, Repository } from 'typeorm';
 import { type Db, DbError } from '../../database/db.js';
 import { LedgerUnavailable } from '../unavailable.js';
 
@@ -21,9 +22,18 @@ export class ReadDb implements Db {
    * @throws {DbError} {@link LedgerUnavailable} when the statement does not fit the read models because another version
    *   of the program made them anew
    */
-  async query<T extends object = Record<string, unknown>>(sql: string, params?: readonly unknown[]): Promise<T[]> {
+  query<T extends object = Record<string, unknown>>(sql: string, params?: readonly unknown[]): Promise<T[]> {
+    return this.fitting(() => this.db.query<T>(sql, params));
+  }
+
+  /** As {@link Db.table}. @throws as {@link query} does */
+  table<T extends ObjectLiteral, R>(schema: EntitySchema<T>, ask: (rows: Repository<T>) => Promise<R>): Promise<R> {
+    return this.fitting(() => this.db.table(schema, ask));
+  }
+
+  private async fitting<R>(ask: () => Promise<R>): Promise<R> {
     try {
-      return await this.db.query<T>(sql, params);
+      return await ask();
     } catch (error) {
       if (error instanceof DbError && error.fault === 'rejected' && (await this.isOutdated()))
         throw new LedgerUnavailable('another version of RxLedger has taken over this ledger', 5);

@@ -28,7 +28,7 @@ function counted(): { db: Db; asked: number[] } {
     asked.push(rows.length);
     return Promise.resolve(rows as never[]);
   };
-  return { db: { dialect: 'sqlite', query }, asked };
+  return { db: { dialect: 'sqlite', query, table: () => Promise.reject(new Error('not asked')) }, asked };
 }
 
 describe('proofs from stored tiles', () => {

@@ -191,6 +191,7 @@ async function openPostgres(
     db: {
       dialect: 'postgres',
       query: (sql, params) => db.query(sql, params),
+      table: (schema, ask) => db.table(schema, ask),
     },
     async write(before, after, rows) {
       try {
