@@ -2,6 +2,7 @@ import { decodeEntry } from './core/record/entry.js';
 import type { ChainKind } from './core/record/event.js';
 import type { LedgerWriter } from './ledger.writer.js';
 import type { Db } from '../database/db.js';
+import { moveCursor, readCursor } from './rows/relay-cursors.js';
 
 /** What a follower learns about an entry: where it stands and whose it is, and nothing about its payload. */
 export interface FollowedEntry {
@@ -79,13 +80,14 @@ export class LedgerRelay {
 
   /** @returns how many entries were not handed over yet, and the instant (ms) of the oldest; null when there is none */
   async waiting(): Promise<{ entries: number; since: number | null }> {
-    const [row] = await this.db.query<{ size: number; next: number | null; entry: Buffer | null }>(
-      `SELECT h.size, c.next, e.entry FROM log_head h LEFT JOIN relay_cursor c ON c.name = ?
-       LEFT JOIN entry e ON e.idx = coalesce(c.next, 0) WHERE h.id = 1`,
-      [this.options.name],
+    // The cursor first: it never stands beyond a head that is read after it.
+    const next = await readCursor(this.db, this.options.name);
+    const [row] = await this.db.query<{ size: number; entry: Buffer | null }>(
+      'SELECT h.size, e.entry FROM log_head h LEFT JOIN entry e ON e.idx = ? WHERE h.id = 1',
+      [next],
     );
     return {
-      entries: row ? row.size - (row.next ?? 0) : 0,
+      entries: row ? row.size - next : 0,
       since: row?.entry ? Date.parse(decodeEntry(row.entry).time) : null,
     };
   }
@@ -112,7 +114,7 @@ export class LedgerRelay {
   /** @returns whether there was a full page, so that more is likely to wait */
   private async step(): Promise<boolean> {
     const { name } = this.options;
-    const next = await this.cursor();
+    const next = await readCursor(this.db, name);
     const entries = await this.db.query<FollowedEntry & object>(
       'SELECT e.idx, e.chain, c.kind, c.subject FROM entry e JOIN chain c ON c.num = e.chain WHERE e.idx >= ? ORDER BY e.idx LIMIT ?',
       [next, PAGE],
@@ -120,21 +122,8 @@ export class LedgerRelay {
     const last = entries.at(-1);
     if (!last) return false;
     await this.options.hand(entries);
-    await this.writer.side((db) =>
-      db.query('UPDATE relay_cursor SET next = ? WHERE name = ? AND next = ?', [last.idx + 1, name, next]),
-    );
+    await this.writer.side((db) => moveCursor(db, name, next, last.idx + 1));
     return entries.length === PAGE;
-  }
-
-  private async cursor(): Promise<number> {
-    const { name } = this.options;
-    const read = () => this.db.query<{ next: number }>('SELECT next FROM relay_cursor WHERE name = ?', [name]);
-    const [row] = await read();
-    if (row) return row.next;
-    await this.writer.side((db) =>
-      db.query('INSERT INTO relay_cursor (name, next) VALUES (?, 0) ON CONFLICT (name) DO NOTHING', [name]),
-    );
-    return 0;
   }
 
   /** @param wakeable whether a commit ends it, also one that came since the last step began */

@@ -1,4 +1,5 @@
 import { Injectable, Logger } from '@nestjs/common';
+import type { Db } from '../database/db.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { faultOf } from '../queue/fault.js';
 
@@ -43,6 +44,7 @@ export class JudgedMarks {
       const page = marks.slice(at, at + PAGE);
       try {
         await this.writer.side((db) =>
+          // SQL: a repository takes twice as long for a page, and the writer's batches wait.
           db.query(
             `INSERT INTO judged (chain, seq) VALUES ${page.map(() => '(?, ?)').join(', ')}
              ON CONFLICT (chain) DO UPDATE SET seq = excluded.seq WHERE judged.seq < excluded.seq`,
@@ -55,4 +57,28 @@ export class JudgedMarks {
       }
     }
   }
+}
+
+/** Entries that nobody has judged yet, in log order: those at `from` and later, before `until`. */
+export function unjudged(
+  db: Db,
+  from: number,
+  until: number,
+  limit: number,
+): Promise<{ idx: number; subject: number }[]> {
+  return db.query(
+    `SELECT e.idx, c.subject FROM entry e JOIN chain c ON c.num = e.chain LEFT JOIN judged j ON j.chain = e.chain
+     WHERE e.idx >= ? AND e.idx < ? AND c.kind IN ('prescription', 'supply') AND (j.seq IS NULL OR j.seq < e.seq)
+     ORDER BY e.idx LIMIT ?`,
+    [from, until, limit],
+  );
+}
+
+/** How many chains have entries that nobody has judged yet; it reads all of them. */
+export async function countUnjudged(db: Db): Promise<number> {
+  const [row] = await db.query<{ n: number }>(
+    `SELECT count(*) AS n FROM chain c LEFT JOIN judged j ON j.chain = c.num
+     WHERE c.kind IN ('prescription', 'supply') AND (j.seq IS NULL OR j.seq < c.seq)`,
+  );
+  return row?.n ?? 0;
 }

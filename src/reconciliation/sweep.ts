@@ -2,12 +2,14 @@ import { Injectable, Logger } from '@nestjs/common';
 import { Clock } from '../time/clock.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { ReadDb } from '../ledger/read/read-db.js';
+import { moveCursor, readCursor, resetCursor } from '../ledger/rows/relay-cursors.js';
 import { SYSTEM } from '../ledger/model.js';
 import { pruneRequests } from '../ledger/upkeep/prune-requests.js';
 import { prescriptionModel } from '../prescription/chain-models.js';
 import type { Prescription } from '../prescription/state.js';
 import { decideTimer } from '../prescription/timer.js';
 import { faultOf, isOutage } from '../queue/fault.js';
+import { countUnjudged, unjudged } from './judged.js';
 
 /** Prescriptions whose time has come, and chains missed, that are read at once. */
 const PAGE = 500;
@@ -64,11 +66,10 @@ export class Sweep {
     dead: ReadonlySet<number>,
     found: (subjects: readonly number[]) => Promise<void>,
   ): Promise<void> {
-    const [cursor] = await this.db.query<{ next: number }>('SELECT next FROM relay_cursor WHERE name = ?', [CURSOR]);
-    const start = cursor?.next ?? 0;
+    const start = await readCursor(this.db, CURSOR);
     let judgedUpTo: number | null = null;
     for (let from = start; ;) {
-      const rows = await this.unjudged(from, passed);
+      const rows = await unjudged(this.db, from, passed, PAGE);
       const missed = rows.filter(({ subject }) => !dead.has(subject));
       judgedUpTo ??= missed[0]?.idx ?? null;
       const last = rows.at(-1);
@@ -77,7 +78,7 @@ export class Sweep {
       from = last.idx + 1;
     }
     const end = judgedUpTo ?? passed;
-    if (end > start) await this.move(start, end);
+    if (end > start) await this.writer.side((db) => moveCursor(db, CURSOR, start, end));
   }
 
   /** Forgets requests that are too old to be repeated. @throws on outage */
@@ -88,32 +89,12 @@ export class Sweep {
 
   /** The next sweep begins at the first entry: the dead letters that the cursor passed may be forgotten. */
   async startOver(): Promise<void> {
-    await this.writer.side((db) => db.query('UPDATE relay_cursor SET next = 0 WHERE name = ?', [CURSOR]));
+    await this.writer.side((db) => resetCursor(db, CURSOR));
   }
 
   /** @returns how many prescriptions and supplies have entries that nobody has judged yet; it reads all of them */
-  async waiting(): Promise<number> {
-    const [row] = await this.db.query<{ n: number }>(
-      `SELECT count(*) AS n FROM chain c LEFT JOIN judged j ON j.chain = c.num
-       WHERE c.kind IN ('prescription', 'supply') AND (j.seq IS NULL OR j.seq < c.seq)`,
-    );
-    return row?.n ?? 0;
-  }
-
-  private unjudged(from: number, until: number): Promise<{ idx: number; subject: number }[]> {
-    return this.db.query(
-      `SELECT e.idx, c.subject FROM entry e JOIN chain c ON c.num = e.chain LEFT JOIN judged j ON j.chain = e.chain
-       WHERE e.idx >= ? AND e.idx < ? AND c.kind IN ('prescription', 'supply') AND (j.seq IS NULL OR j.seq < e.seq)
-       ORDER BY e.idx LIMIT ?`,
-      [from, until, PAGE],
-    );
-  }
-
-  private async move(from: number, to: number): Promise<void> {
-    await this.writer.side(async (db) => {
-      await db.query('INSERT INTO relay_cursor (name, next) VALUES (?, 0) ON CONFLICT (name) DO NOTHING', [CURSOR]);
-      await db.query('UPDATE relay_cursor SET next = ? WHERE name = ? AND next = ?', [to, CURSOR, from]);
-    });
+  waiting(): Promise<number> {
+    return countUnjudged(this.db);
   }
 
   private async timer(id: string): Promise<boolean> {

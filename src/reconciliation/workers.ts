@@ -9,6 +9,7 @@ import { Config } from '../config/config.js';
 import { Readiness } from '../http/health/readiness.js';
 import { ReadDb } from '../ledger/read/read-db.js';
 import { LedgerRelay } from '../ledger/ledger.relay.js';
+import { readCursor } from '../ledger/rows/relay-cursors.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { faultOf } from '../queue/fault.js';
 import { Queues, type Worked } from '../queue/queues.js';
@@ -19,6 +20,8 @@ import { Sweep } from './sweep.js';
 
 /** Books judged at once in one process: enough to share commits, few enough to leave requests their turn. */
 const CONCURRENCY = 16;
+/** Name of the relay's cursor. */
+const RELAY = 'reconcile';
 /** How long a job waits before it is taken again while the database is away, ms. It costs no attempt. */
 const OUTAGE_PAUSE_MS = 5000;
 
@@ -43,7 +46,7 @@ export class Workers implements OnModuleInit, OnApplicationBootstrap, BeforeAppl
     private readonly db: ReadDb,
   ) {
     this.relay = new LedgerRelay(writer, db, {
-      name: 'reconcile',
+      name: RELAY,
       pollMs: config.env.RELAY_POLL_SECONDS * 1000,
       hand: (entries) =>
         jobs.reconcile(
@@ -96,9 +99,9 @@ export class Workers implements OnModuleInit, OnApplicationBootstrap, BeforeAppl
   async sweepOnce(): Promise<void> {
     await this.sweep.timers();
     await this.sweep.requests();
-    const [cursor] = await this.db.query<{ next: number }>("SELECT next FROM relay_cursor WHERE name = 'reconcile'");
+    const passed = await readCursor(this.db, RELAY);
     const dead = await this.jobs.deadSubjects();
-    await this.sweep.missed(cursor?.next ?? 0, dead, (subjects) => this.jobs.reconcile(subjects));
+    await this.sweep.missed(passed, dead, (subjects) => this.jobs.reconcile(subjects));
     this.sweptAt = performance.now();
   }
 
