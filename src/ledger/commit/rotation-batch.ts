@@ -8,6 +8,7 @@ import type { Locked } from './log-tail.js';
 import { LOG_REF } from '../log-chain/log-chain.js';
 import { handOverCheckpoint, type LogKey, rotationData } from '../crypto/log-key.js';
 import { accept, type Command, SYSTEM } from '../model.js';
+import { publishBehindNewest } from '../rows/published.js';
 import type { Tip } from '../store/tip.js';
 
 /**
@@ -55,9 +56,5 @@ export async function logEventBatch(
  */
 export async function publishHandOver(db: Db, { vkey, size, checkpoint, time }: Tip): Promise<void> {
   await db.query('UPDATE log_head SET vkey = ?', [vkey]);
-  await db.query(
-    `INSERT INTO published (size, previous, checkpoint, published_at)
-     SELECT ?, coalesce(max(size), -1), ?, ? FROM published`,
-    [size, checkpoint, time],
-  );
+  await publishBehindNewest(db, { size, checkpoint }, time);
 }

@@ -1,6 +1,7 @@
 import type { Receipt } from '../core/record/receipt.js';
 import type { Db } from '../../database/db.js';
 import { inclusionProof } from '../core/tlog/merkle.js';
+import { publishedAt } from '../rows/published.js';
 import { disclosed, openClear } from '../store/payload.js';
 import type { TileProofs } from './stored-proofs.js';
 
@@ -11,12 +12,12 @@ import type { TileProofs } from './stored-proofs.js';
  * @throws VaultError, PayloadError, EntryError when the payload is not what the entry commits to
  */
 export async function moveReceipt(db: Db, proofs: TileProofs, origin: string, index: number): Promise<Receipt | null> {
-  const [row] = await db.query<{ entry: Buffer; body: Buffer; checkpoint: string | null }>(
-    `SELECT e.entry, p.body, c.checkpoint FROM entry e JOIN payload p ON p.idx = e.idx
-     LEFT JOIN published c ON c.size = e.idx + 1 WHERE e.idx = ?`,
+  const [row] = await db.query<{ entry: Buffer; body: Buffer }>(
+    'SELECT e.entry, p.body FROM entry e JOIN payload p ON p.idx = e.idx WHERE e.idx = ?',
     [index],
   );
-  if (!row?.checkpoint) return null;
+  const checkpoint = await publishedAt(db, index + 1);
+  if (!row || checkpoint === null) return null;
   openClear(row.entry, row.body);
   const proof = await proofs.prove((hasher, nodeAt) => inclusionProof(hasher, index, index + 1, nodeAt));
   return {
@@ -25,7 +26,7 @@ export async function moveReceipt(db: Db, proofs: TileProofs, origin: string, in
     index,
     entry: row.entry.toString('base64'),
     proof: proof.map((hash) => Buffer.from(hash).toString('base64')),
-    checkpoint: row.checkpoint,
+    checkpoint,
     ...disclosed(row.body),
   };
 }

@@ -10,6 +10,7 @@ import { HeadCache } from '../commit/head-cache.js';
 import { endedHeadFiles, HeadFile, isSignedBy, readWholeHeadFile, setAside } from '../store/head-file.js';
 import { type KeyHistory, readKeyHistory } from '../read/key-history.js';
 import { logEventBatch, publishHandOver } from '../commit/rotation-batch.js';
+import { raiseServed } from '../rows/served.js';
 import type { LogKey } from '../crypto/log-key.js';
 import { heldKeys, keyIdOf, LogKeys, oldKeyFiles, prepareKey, settleKey } from '../keys/log-key-files.js';
 import { mustHoldKeys } from '../keys/missing-keys.js';
@@ -222,8 +223,7 @@ async function commit(
       await store.db.query('UPDATE log_head SET origin = ?', [next.origin]);
       await publishHandOver(store.db, after);
       // No earlier checkpoint is served any more, whatever witnesses have cosigned it.
-      const { size } = after;
-      await store.db.query('UPDATE served SET size = ? WHERE size < ?', [size, size]);
+      await raiseServed(store.db, after.size);
     });
   } finally {
     await sealer.close();

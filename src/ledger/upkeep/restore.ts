@@ -20,6 +20,8 @@ import { nodeHasher } from '../crypto/node-hasher.js';
 import type { ReportFault } from '../unavailable.js';
 import { RestoredBatch, type RestoreTools } from './restored-batch.js';
 import { Sealer } from '../crypto/sealer.js';
+import { publishBehindNewest } from '../rows/published.js';
+import { raiseServed } from '../rows/served.js';
 import { openStore, type Store } from '../store/store.js';
 import { rebuildReadModels } from '../read-models/rebuild.js';
 import { readModelsVersion } from '../read-models/version.js';
@@ -259,12 +261,8 @@ async function write(
  * in the first seconds, or every follower would find the log set back.
  */
 async function publish(db: Db, { size, checkpoint }: HeadAfter, at: number): Promise<void> {
-  await db.query(
-    `INSERT INTO published (size, previous, checkpoint, published_at)
-     SELECT ?, coalesce(max(size), -1), ?, ? FROM published`,
-    [size, checkpoint, at],
-  );
-  await db.query('UPDATE served SET size = ? WHERE size < ?', [size, size]);
+  await publishBehindNewest(db, { size, checkpoint }, at);
+  await raiseServed(db, size);
 }
 
 async function verifiedNow(

@@ -1,23 +1,17 @@
 import { ReadDb } from '../../ledger/read/read-db.js';
+import {
+  firstPublishedAfter,
+  NONE_PUBLISHED,
+  publishedBefore,
+  type PublishedCheckpoint,
+} from '../../ledger/rows/published.js';
 import { Injectable } from '@nestjs/common';
-
-/** A checkpoint that was published, with when. */
-export interface PublishedCheckpoint {
-  /** Number of entries. */
-  readonly size: number;
-  /** The signed note. */
-  readonly checkpoint: string;
-  /** Instant, ms since 1970, as the process that published it saw it. */
-  readonly publishedAt: number;
-}
-
-const COLUMNS = 'size, checkpoint, published_at AS "publishedAt"';
 
 /** The published checkpoints. Which of them is served is for `ServedCheckpoint` to say. */
 @Injectable()
 export class Published {
   /** What is published stays so: a size that was reached once need not be asked for again. */
-  private reached = -1;
+  private reached = NONE_PUBLISHED;
 
   constructor(private readonly db: ReadDb) {}
 
@@ -30,23 +24,16 @@ export class Published {
 
   /** Whether a tree of that many entries is published. */
   async reaches(size: number): Promise<boolean> {
-    return size <= this.reached || size <= ((await this.newest())?.size ?? -1);
+    return size <= this.reached || size <= ((await this.newest())?.size ?? NONE_PUBLISHED);
   }
 
   /** The smallest published checkpoint of more than that many entries; null when there is none. */
-  async firstAfter(size: number): Promise<PublishedCheckpoint | null> {
-    const [first] = await this.db.query<PublishedCheckpoint>(
-      `SELECT ${COLUMNS} FROM published WHERE size > ? ORDER BY size LIMIT 1`,
-      [size],
-    );
-    return first ?? null;
+  firstAfter(size: number): Promise<PublishedCheckpoint | null> {
+    return firstPublishedAfter(this.db, size);
   }
 
   /** Published checkpoints of fewer than `before` entries, largest first. */
   page(before: number, limit: number): Promise<PublishedCheckpoint[]> {
-    return this.db.query<PublishedCheckpoint>(
-      `SELECT ${COLUMNS} FROM published WHERE size < ? ORDER BY size DESC LIMIT ?`,
-      [before, limit],
-    );
+    return publishedBefore(this.db, before, limit);
   }
 }

@@ -4,12 +4,10 @@ import { Config } from '../../config/config.js';
 import { isConflict } from '../../database/db.js';
 import { LedgerWriter } from '../../ledger/ledger.writer.js';
 import { ReadDb } from '../../ledger/read/read-db.js';
+import { NONE_PUBLISHED, publishHead } from '../../ledger/rows/published.js';
 import { readHead } from '../../ledger/store/tip.js';
 import { faultOf } from '../../queue/fault.js';
 import { Published } from './published.js';
-
-/** Stands for the size before the first published checkpoint. */
-const NONE = -1;
 
 /**
  * Publishes the newest checkpoint every `PUBLISH_SECONDS`, if the log grew, so that its growth tells nobody when a
@@ -55,9 +53,9 @@ export class Publisher implements OnApplicationBootstrap, BeforeApplicationShutd
   }
 
   private async look(): Promise<void> {
-    const newest = (await this.published.newest())?.size ?? NONE;
+    const newest = (await this.published.newest())?.size ?? NONE_PUBLISHED;
     // Before the first look only an empty table is known to be unchanged.
-    const unchanged = newest === (this.seen ?? NONE);
+    const unchanged = newest === (this.seen ?? NONE_PUBLISHED);
     this.seen = newest;
     const head = await readHead(this.db);
     if (unchanged && head && head.size > newest) this.seen = await this.publish(newest);
@@ -67,16 +65,8 @@ export class Publisher implements OnApplicationBootstrap, BeforeApplicationShutd
   private async publish(newest: number): Promise<number> {
     const now = this.clock.now();
     try {
-      return await this.writer.side(async (db) => {
-        // The head as it is when its turn in the queue has come.
-        await db.query(
-          `INSERT INTO published (size, previous, checkpoint, published_at)
-           SELECT size, ?, checkpoint, ? FROM log_head WHERE id = 1 AND size > ?`,
-          [newest, now, newest],
-        );
-        const [row] = await db.query<{ size: number }>('SELECT max(size) AS size FROM published');
-        return row?.size ?? NONE;
-      });
+      // The head as it is when its turn in the queue has come.
+      return await this.writer.side((db) => publishHead(db, newest, now));
     } catch (error) {
       // Another process was faster: its row has the same predecessor.
       if (isConflict(error)) return newest;

@@ -2,9 +2,11 @@ import { Inject, Injectable } from '@nestjs/common';
 import { groupBy } from '../../ledger/core/group-by.js';
 import { ReadDb } from '../../ledger/read/read-db.js';
 import { LedgerWriter } from '../../ledger/ledger.writer.js';
-import { Published, type PublishedCheckpoint } from './published.js';
+import type { PublishedCheckpoint } from '../../ledger/rows/published.js';
+import { raiseServed, readServed } from '../../ledger/rows/served.js';
+import { Published } from './published.js';
 import { reaches, WITNESS_POLICY, type WitnessPolicy } from './witness-policy.js';
-import { type Cosignature, readCosignatures, readServed, storeServed } from './cosignatures.js';
+import { type Cosignature, readCosignatures } from './cosignatures.js';
 
 /** A published checkpoint with the cosignatures of the policy's witnesses at its end. */
 export interface CosignedCheckpoint extends PublishedCheckpoint {
@@ -106,7 +108,7 @@ export class ServedCheckpoint {
   }
 
   private async store(size: number): Promise<void> {
-    await this.writer.side((db) => storeServed(db, size));
+    await this.writer.side((db) => raiseServed(db, size));
     this.floor = Math.max(this.floor, size);
   }
 }
