@@ -3,6 +3,7 @@ import { RefusalException } from '../http/problem/problem.js';
 import type { LedgerWriter } from '../ledger/ledger.writer.js';
 import type { Idempotency, Refusal } from '../ledger/model.js';
 import type { Vault } from '../ledger/keys/vault.js';
+import { findMade, rememberMade } from '../ledger/rows/made-requests.js';
 
 /** What a job made, by its id; or why it made nothing. */
 export type Made = { readonly ref: string } | { readonly refusal: Refusal };
@@ -31,37 +32,15 @@ export async function once(
   const known = await recall(db, vault, request);
   if (known) return known;
   const made = await make();
-  if ('ref' in made) await remember(db, vault, request, made.ref, now);
+  if ('ref' in made) await rememberMade(db, vault, request, made.ref, now);
   return made;
 }
 
 /** @returns what the same request made before, or `idempotency.key-reused`; null when the key is new */
-export async function recall(db: Db, vault: Vault, { client, key, request }: Idempotency): Promise<Made | null> {
-  const [known] = await db.query<{ request: Buffer; ref: string }>(
-    'SELECT request, ref FROM idempotent_request WHERE key = ?',
-    [vault.index.mac('idempotency-key', client, key)],
-  );
-  if (!known) return null;
-  // Empty: what it made is erased, and with it what it said.
-  const same =
-    known.request.length === 0 || known.request.equals(vault.index.mac('idempotency-request', client, request));
-  return same ? { ref: known.ref } : { refusal: { code: 'idempotency.key-reused', facts: {} } };
-}
-
-/** Inside a transaction of the writer's. @throws {DbError} `conflict` when the key is taken */
-export async function remember(
-  db: Db,
-  vault: Vault,
-  { client, key, request }: Idempotency,
-  ref: string,
-  now: number,
-): Promise<void> {
-  await db.query('INSERT INTO idempotent_request (key, request, ref, used_at) VALUES (?, ?, ?, ?)', [
-    vault.index.mac('idempotency-key', client, key),
-    vault.index.mac('idempotency-request', client, request),
-    ref,
-    now,
-  ]);
+export async function recall(db: Db, vault: Vault, request: Idempotency): Promise<Made | null> {
+  const made = await findMade(db, vault, request);
+  if (!made) return null;
+  return made.same ? { ref: made.ref } : { refusal: { code: 'idempotency.key-reused', facts: {} } };
 }
 
 /** Processes that make rows at the same moment may take a key from each other; the next look sees what they took. */

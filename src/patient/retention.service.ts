@@ -7,13 +7,14 @@ import { type Db, isConflict } from '../database/db.js';
 import { AS_IF_ABSENT, RefusalException } from '../http/problem/problem.js';
 import type { By } from '../http/write/by.js';
 import { type Recorded, recordOn } from '../http/write/record.js';
-import { recall, remember } from '../identity/once.js';
+import { recall } from '../identity/once.js';
 import { Tokens } from '../identity/guard/tokens.js';
 import type { Erased } from '../ledger/commit/erasure-batch.js';
 import { Clock } from '../time/clock.js';
 import { LedgerReader } from '../ledger/ledger.reader.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { type Idempotency, SYSTEM } from '../ledger/model.js';
+import { rememberMade } from '../ledger/rows/made-requests.js';
 import { disclosed, openEvent, splitPayload } from '../ledger/store/payload.js';
 import { Vault } from '../ledger/keys/vault.js';
 import { type EraseReason, type Hold, type HoldPlaced, type HoldReleased } from './holds.js';
@@ -78,7 +79,7 @@ export class RetentionService {
         decide: async (db, own, now) =>
           decideErase(own as Patient | null, { now, actor }) ?? { also: await formerSubjects(db, id) },
         remember: async (db) => {
-          if (request) await remember(db, this.vault, request, id, this.clock.now());
+          if (request) await rememberMade(db, this.vault, request, id, this.clock.now());
         },
       });
       if (outcome.ok) return await this.tell(outcome);

@@ -1,5 +1,7 @@
 import { ReadDb } from '../../ledger/read/read-db.js';
 import { Injectable } from '@nestjs/common';
+import { LessThanOrEqual } from 'typeorm';
+import { usedAssertion } from '../../database/tables/identity-tables.js';
 import { Clock } from '../../time/clock.js';
 import { LedgerWriter } from '../../ledger/ledger.writer.js';
 import type { Actor, Refusal } from '../../ledger/model.js';
@@ -82,10 +84,9 @@ export class ClientSignIn {
   private useOnce(client: string, jti: string, keptUntil: number): Promise<boolean> {
     const id = this.vault.index.mac('client-assertion', client, jti);
     return sideJob(this.writer, async (db) => {
-      await db.query('DELETE FROM used_assertion WHERE kept_until <= ?', [this.clock.now()]);
-      const [used] = await db.query('SELECT id FROM used_assertion WHERE id = ?', [id]);
-      if (used) return false;
-      await db.query('INSERT INTO used_assertion (id, kept_until) VALUES (?, ?)', [id, Math.ceil(keptUntil)]);
+      await db.table(usedAssertion, (rows) => rows.delete({ kept_until: LessThanOrEqual(this.clock.now()) }));
+      if (await db.table(usedAssertion, (rows) => rows.existsBy({ id }))) return false;
+      await db.table(usedAssertion, (rows) => rows.insert({ id, kept_until: Math.ceil(keptUntil) }));
       return true;
     });
   }

@@ -15,6 +15,7 @@ import { type BatchTools, closeBatch, type DecidedBatch, openBatch } from './dec
 import { closedHead } from './head-cache.js';
 import type { Locked } from './log-tail.js';
 import { stateOf } from '../read/chain-events.js';
+import { forgetMade } from '../rows/made-requests.js';
 import type { Actor, ChainModel, Refusal } from '../model.js';
 
 /** What may come with an erasure. */
@@ -156,12 +157,11 @@ async function deleteErased(
 /** A patient's user name finds the account, and the MAC of the request that made it would confirm a guess. */
 async function deleteAccounts(db: Db, subjects: readonly string[]): Promise<void> {
   for (const subject of subjects) {
+    const accounts = await db.query<{ id: string }>('SELECT id FROM account WHERE patient = ?', [subject]);
+    if (accounts.length === 0) continue;
+    const ids = accounts.map(({ id }) => id);
     // A repeat of the request still makes no second account: it finds none that has the patient's id.
-    await db.query(
-      `UPDATE idempotent_request SET request = ?, ref = ?
-       WHERE ref IN (SELECT CAST(id AS text) FROM account WHERE patient = ?)`,
-      [Buffer.alloc(0), subject, subject],
-    );
+    await forgetMade(db, ids, subject);
     await db.query('DELETE FROM account WHERE patient = ?', [subject]);
   }
 }
