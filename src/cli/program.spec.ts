@@ -2,7 +2,6 @@ import { spawnSync } from 'node:child_process';
 import { chmod, cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PassThrough } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bundle, encounter, order, organisation, patient, practitioner } from '../import/bundle.fixture.js';
@@ -10,9 +9,10 @@ import { Config } from '../config/config.js';
 import { newJwks } from '../identity/machines/client-keys.js';
 import { openWriter } from '../database/data-source.js';
 import { failureOf } from './failures.js';
-import { buildProgram, commandsOf, run } from './program.js';
+import { buildProgram, commandsOf } from './program.js';
 import { runRotateEncryption } from './keys/rotate-encryption.js';
-import { ProgressLine, type Terminal } from './terminal.js';
+import { runCommand, testTerminal } from '../../test/support/terminal.js';
+import { ProgressLine } from './terminal.js';
 
 const COMMANDS = [
   'rebuild',
@@ -46,8 +46,7 @@ const SELF = fileURLToPath(import.meta.url);
 const DIR = '<folder>';
 /** The example of the signed note's specification. */
 const VKEY = 'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW';
-const silent = { out: () => undefined, err: () => undefined } as unknown as Terminal;
-const ALL = commandsOf(buildProgram(silent, () => undefined)).map(({ words }) => words);
+const ALL = commandsOf(buildProgram(testTerminal().terminal, () => undefined)).map(({ words }) => words);
 
 describe('rxledger', () => {
   let folder = '';
@@ -62,22 +61,7 @@ describe('rxledger', () => {
   afterAll(() => rm(folder, { recursive: true }));
 
   /** Runs a command line on a ledger of its own. */
-  async function rx(args: string[], env: Record<string, string> = {}) {
-    const said = { out: [] as string[], err: [] as string[] };
-    const stdout = new PassThrough();
-    let piped = '';
-    stdout.setEncoding('utf8').on('data', (text: string) => (piped += text));
-    const terminal: Terminal = {
-      out: (line) => said.out.push(line),
-      err: (line) => said.err.push(line),
-      status: (line) => said.err.push(line),
-      watched: false,
-      env: { DATA_DIR: data, ...env },
-      stdout,
-    };
-    const code = await run(args, terminal);
-    return { code, out: said.out.join('\n'), err: said.err.join('\n'), piped };
-  }
+  const rx = (args: string[], env: Record<string, string> = {}) => runCommand(args, { DATA_DIR: data, ...env });
 
   it('has these commands', () => {
     expect(ALL.toSorted()).toEqual(COMMANDS.toSorted());
@@ -330,10 +314,9 @@ describe('rxledger', () => {
     expect(rewrapped).toBeGreaterThan(1);
     expect((await rx(['keys', 'rotate-encryption'])).out).toContain('no erasure is complete before');
     expect((await readdir(join(data, 'keys'))).filter((name) => name.startsWith('kek-'))).toHaveLength(3);
-    const said: string[] = [];
-    const terminal = { out: (line: string) => said.push(line), env: { DATA_DIR: data } } as unknown as Terminal;
+    const { terminal, said } = testTerminal({ env: { DATA_DIR: data } });
     expect(await runRotateEncryption({ json: true, destroyOld: true }, terminal)).toBe(0);
-    expect(JSON.parse(said.join(''))).toEqual({
+    expect(JSON.parse(said.out.join(''))).toEqual({
       kek: '0004',
       rewrapped,
       emptied: true,
@@ -399,13 +382,12 @@ async function tablesOf(dataDir: string): Promise<Record<string, unknown>> {
 }
 
 function shown(watched: boolean, options: { json?: boolean; progress?: boolean }): string[] {
-  const lines: string[] = [];
-  const terminal = { status: (line: string) => lines.push(line), watched } as unknown as Terminal;
+  const { terminal, said } = testTerminal({ watched });
   let now = 0;
   const line = new ProgressLine(terminal, options, () => now);
   for (now = 1; now < 5000; now += 50) line.show(() => String(now));
   line.done();
-  return lines;
+  return said.err;
 }
 
 describe('ProgressLine', () => {

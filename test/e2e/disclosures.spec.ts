@@ -1,8 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { run } from '../../src/cli/program.js';
-import type { Terminal } from '../../src/cli/terminal.js';
+import { runCommand } from '../support/terminal.js';
 import { accepted, type Api, newOrder, startApi, tablets } from '../support/api.js';
 import { temporaryFolder } from '../support/ledger.js';
 
@@ -38,10 +37,8 @@ const give = (who: string, index: number, members: string[], more: object = { re
 async function proofVerify(name: string, content: string, ...options: string[]) {
   const file = join(mine.path, name);
   writeFileSync(file, content);
-  const out: string[] = [];
-  const terminal = { out: (line: string) => out.push(line), err: () => undefined, env: {} } as unknown as Terminal;
-  const code = await run(['audit', 'proof', file, '--vkey', api.vkey, ...options], terminal);
-  return { code, out: out.join('\n') };
+  const { code, out } = await runCommand(['audit', 'proof', file, '--vkey', api.vkey, ...options]);
+  return { code, out };
 }
 
 describe('a disclosure', () => {

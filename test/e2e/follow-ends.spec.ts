@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { listenLocally } from '../../src/cli/service/machine.js';
 import { run } from '../../src/cli/program.js';
-import type { Terminal } from '../../src/cli/terminal.js';
+import { testTerminal } from '../support/terminal.js';
 import type { FetchFile } from '../../src/ledger/core/tlog/log-client.js';
 import { temporaryFolder } from '../support/ledger.js';
 import { goodEntries, MADE_VKEY, MadeLog } from '../support/made-log.js';
@@ -80,19 +80,15 @@ describe('rxledger audit follow', () => {
   it('ends while it looks through its replica', async () => {
     for (const once of [['--once'], []]) {
       expect((await follow('--replica', '--once').ended).code).toBe(0);
-      let err = '';
-      const terminal: Terminal = {
-        out: () => undefined,
-        err: (line) => void (err += line),
+      const { terminal, said } = testTerminal({
         // The first bundle is looked at: what `follow` does at a signal, without one to the tests.
         status: () => process.listeners('SIGTERM').at(-1)?.('SIGTERM'),
         watched: true,
         env: { LOG_LEVEL: 'silent' },
-        stdout: process.stdout,
-      };
+      });
       const dir = ['--dir', join(folder.path, 'auditor'), '--vkey', MADE_VKEY];
       const code = await run(['audit', 'follow', address, ...dir, '--replica', ...once], terminal);
-      expect({ code, err }).toEqual(
+      expect({ code, err: said.err.join('') }).toEqual(
         once.includes('--once')
           ? { code: 3, err: expect.stringContaining('stopped before the look was finished') }
           : { code: 0, err: '' },

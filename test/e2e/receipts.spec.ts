@@ -1,8 +1,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { run } from '../../src/cli/program.js';
-import type { Terminal } from '../../src/cli/terminal.js';
+import { runCommand } from '../support/terminal.js';
 import { witnessOf } from '../fixtures/witnesses.js';
 import { accepted, type Answer, type Api, newOrder, startApi, tablets } from '../support/api.js';
 import { temporaryFolder } from '../support/ledger.js';
@@ -15,20 +14,10 @@ let vkey = '';
 let headVkey = '';
 let files: string[] = [];
 let prescription = '';
-let withoutKey: Awaited<ReturnType<typeof cli>>;
+let withoutKey: Awaited<ReturnType<typeof runCommand>>;
 
-async function cli(args: string[], env: Record<string, string> = {}) {
-  const said = { out: [] as string[], err: [] as string[] };
-  const terminal = {
-    out: (line: string) => said.out.push(line),
-    err: (line: string) => said.err.push(line),
-    env,
-  } as unknown as Terminal;
-  const code = await run(args, terminal);
-  return { code, out: said.out.join('\n'), err: said.err.join('\n') };
-}
 const verify = (...args: string[]) =>
-  cli(['audit', 'proof', '--json', '--vkey', vkey, ...args], { DATA_DIR: '/nowhere' });
+  runCommand(['audit', 'proof', '--json', '--vkey', vkey, ...args], { DATA_DIR: '/nowhere' });
 
 function save(name: string, answer: Answer): string {
   const file = join(mine.path, name);
@@ -40,8 +29,8 @@ beforeAll(async () => {
   mkdirSync(server.path, { recursive: true });
   api = await startApi({ DATA_DIR: server.path });
   const env = { DATA_DIR: server.path };
-  vkey = (await cli(['log', 'vkey'], env)).out;
-  headVkey = (await cli(['log', 'vkey', '--chain-heads'], env)).out;
+  vkey = (await runCommand(['log', 'vkey'], env)).out;
+  headVkey = (await runCommand(['log', 'vkey', '--chain-heads'], env)).out;
 
   const issued = await api.as('prescriber').post('/api/prescriptions', newOrder(api));
   prescription = accepted(issued).body.prescription.id;
@@ -60,7 +49,7 @@ beforeAll(async () => {
   save('head.json', await api.as('patient').get(`/api/chains/${prescription}/head`));
   await api.close();
   rmSync(join(server.path, 'keys', 'chain-head.key'));
-  withoutKey = await cli(['log', 'vkey', '--chain-heads'], env);
+  withoutKey = await runCommand(['log', 'vkey', '--chain-heads'], env);
   server.remove();
 });
 afterAll(() => mine.remove());
@@ -91,10 +80,10 @@ describe('receipts saved to files, once the service is gone', () => {
 
   it('do not hold by another key', async () => {
     const other = vkey.replace(/\+[^+]*\+.*/, headVkey.slice(headVkey.indexOf('+')));
-    const { code } = await cli(['audit', 'proof', '--vkey', other, files[0]!]);
+    const { code } = await runCommand(['audit', 'proof', '--vkey', other, files[0]!]);
     // A key id belongs to a name: such a key is none.
     expect(code).toBe(2);
-    const { code: asHead, out } = await cli(['audit', 'proof', '--vkey', headVkey, '--json', files[0]!]);
+    const { code: asHead, out } = await runCommand(['audit', 'proof', '--vkey', headVkey, '--json', files[0]!]);
     expect(asHead).toBe(1);
     expect(JSON.parse(out).results[0].reason).toBe('log');
   });
@@ -102,9 +91,9 @@ describe('receipts saved to files, once the service is gone', () => {
   it('do not show a quorum that nobody was', async () => {
     const policy = join(mine.path, 'policy.txt');
     writeFileSync(policy, `log ${vkey}\nquorum none\n`);
-    expect((await cli(['audit', 'proof', '--policy', policy, files[0]!])).code).toBe(0);
+    expect((await runCommand(['audit', 'proof', '--policy', policy, files[0]!])).code).toBe(0);
     writeFileSync(policy, `log ${vkey}\nwitness w1 ${witnessOf(1).vkey}\nquorum w1\n`);
-    const { code, out } = await cli(['audit', 'proof', '--policy', policy, '--json', files[0]!]);
+    const { code, out } = await runCommand(['audit', 'proof', '--policy', policy, '--json', files[0]!]);
     expect({ code, reason: JSON.parse(out).results[0].reason }).toEqual({ code: 1, reason: 'quorum' });
   });
 

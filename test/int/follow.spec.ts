@@ -2,8 +2,7 @@ import { appendFileSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, 
 import { join } from 'node:path';
 import { DataSource } from 'typeorm';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { run } from '../../src/cli/program.js';
-import type { Terminal } from '../../src/cli/terminal.js';
+import { runCommand } from '../support/terminal.js';
 import { quietSqlite } from '../../src/sqlite/sqlite-file.js';
 import { openCheckpoint } from '../../src/ledger/core/tlog/checkpoint.js';
 import { ed25519Signer } from '../../src/ledger/core/tlog/note.js';
@@ -26,7 +25,7 @@ beforeEach(async () => {
   await served(async (service) => {
     ({ vkey } = service);
     const key = at('follower.key');
-    const { out } = await command(['keys', 'new', 'machine', key, '--json']);
+    const { out } = await runCommand(['keys', 'new', 'machine', key, '--json']);
     const body = { role: 'auditor', name: 'follower', jwks: JSON.parse(out) };
     const { id } = accepted(await service.as('admin').post('/api/clients', body)).body;
     client = { id, key };
@@ -37,20 +36,6 @@ afterEach(async () => {
   folder.remove();
 });
 const at = (name: string): string => join(folder.path, name);
-
-/** Runs a command line in this process. */
-async function command(args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  const said = { out: '', err: '' };
-  const terminal: Terminal = {
-    out: (line) => void (said.out += `${line}\n`),
-    err: (line) => void (said.err += `${line}\n`),
-    status: () => undefined,
-    watched: false,
-    env: {},
-    stdout: process.stdout,
-  };
-  return { code: await run(args, terminal), ...said };
-}
 
 /** One look of the auditor, and what it printed. */
 async function look(more: readonly string[] = [], key = vkey) {
@@ -68,7 +53,7 @@ async function look(more: readonly string[] = [], key = vkey) {
     ...signIn,
     ...more,
   ];
-  const { code, out, err } = await command(args);
+  const { code, out, err } = await runCommand(args);
   return { code, said: out === '' ? null : JSON.parse(out), err };
 }
 
@@ -136,7 +121,7 @@ describe('rxledger audit follow and a service', () => {
     const evidence = JSON.parse(readFileSync(said.evidence, 'utf8'));
     expect(evidence.kept).toBe(kept);
     expect(openCheckpoint(kept, vkey).size - openCheckpoint(evidence.found, vkey).size).toBe(10);
-    expect(await command(['audit', 'evidence', said.evidence, '--vkey', vkey])).toMatchObject({ code: 1 });
+    expect(await runCommand(['audit', 'evidence', said.evidence, '--vkey', vkey])).toMatchObject({ code: 1 });
   });
 
   it('waits for a service that is away, and ends at the first look that finds it set back', async () => {
@@ -179,7 +164,7 @@ describe('rxledger audit follow and a service', () => {
     await fillLog(at('data'), entries);
     const { code, said } = await served(() => look());
     expect({ code, said }).toMatchObject({ code: 1, said: { event: 'alarm', alarm: 'fork' } });
-    const judged = await command(['audit', 'evidence', said.evidence, '--vkey', vkey, '--json']);
+    const judged = await runCommand(['audit', 'evidence', said.evidence, '--vkey', vkey, '--json']);
     expect({ code: judged.code, ...JSON.parse(judged.out) }).toMatchObject({ code: 0, proved: true });
     // Without what it remembers, an auditor sees nothing wrong: only the one who looked before does.
     rmSync(at('auditor'), { recursive: true });
@@ -241,13 +226,13 @@ describe('rxledger audit follow and a service', () => {
         `log ${ed25519Signer('test.example/log', new Uint8Array(32).fill(5)).vkey}\nquorum none\n`,
       );
       const args = ['audit', 'follow', address, '--dir', at('stranger'), '--policy', at('policy'), '--once', '--json'];
-      const { code, out: said } = await command(args);
+      const { code, out: said } = await runCommand(args);
       expect({ code, said: JSON.parse(said) }).toMatchObject({ code: 1, said: { alarm: 'signature' } });
-      expect((await command([...args, '--vkey', vkey])).code).toBe(2);
+      expect((await runCommand([...args, '--vkey', vkey])).code).toBe(2);
       // Entries are for auditors.
       const nobody = ['audit', 'follow', address, '--dir', at('nobody'), '--vkey', vkey, '--once'];
-      expect(await command(nobody)).toMatchObject({ code: 3, err: expect.stringContaining('auditors') });
-      expect((await command([...nobody.slice(0, 1), 'http://u:p@x', ...nobody.slice(2)])).code).toBe(2);
+      expect(await runCommand(nobody)).toMatchObject({ code: 3, err: expect.stringContaining('auditors') });
+      expect((await runCommand([...nobody.slice(0, 1), 'http://u:p@x', ...nobody.slice(2)])).code).toBe(2);
     });
     expect(await look()).toMatchObject({ code: 3, said: null });
   });

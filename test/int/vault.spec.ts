@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { runRotateEncryption } from '../../src/cli/keys/rotate-encryption.js';
-import type { Terminal } from '../../src/cli/terminal.js';
+import { testTerminal } from '../support/terminal.js';
 import type { Config } from '../../src/config/config.js';
 import type { Db } from '../../src/database/db.js';
 import { createKey, KeyFileError, loadKey, loadOrCreateKey } from '../../src/ledger/crypto/key-files.js';
@@ -464,22 +464,16 @@ describe.each([
       for (const id of ids) await other.writer.commit(enrolment(id));
     })();
     await other.writer.commit(enrolment(randomUUID()));
-    const said: string[] = [];
-    const terminal: Terminal = {
-      out: (line) => said.push(line),
-      err: (line) => said.push(line),
-      status: () => undefined,
-      watched: false,
+    const { terminal, said } = testTerminal({
       env: {
         DATA_DIR: folder.path,
         LOG_LEVEL: 'silent',
         ...(config.postgresUrl && { DATABASE_URL: config.postgresUrl }),
       },
-      stdout: process.stdout,
-    };
+    });
     expect(await runRotateEncryption({ json: true, destroyOld: true }, terminal)).toBe(0);
     await writing;
-    expect(JSON.parse(said.join(''))).toMatchObject({ kek: '0002', destroyed: ['0001'] });
+    expect(JSON.parse([...said.out, ...said.err].join(''))).toMatchObject({ kek: '0002', destroyed: ['0001'] });
     const third = await start(config, CHAIN_MODELS);
     for (const id of ids) expect(await third.reader.chain(id, patientModel)).not.toBeNull();
     expect((await verified(config, CHAIN_MODELS)).findings).toEqual([]);

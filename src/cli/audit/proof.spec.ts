@@ -13,8 +13,7 @@ import { readFixture, readFixtureText } from '../../../test/fixtures/rfc6962/vec
 import { cosign, witnessOf } from '../../../test/fixtures/witnesses.js';
 import { goodEntries, MADE_VKEY, type MadeRotation, ORIGIN, rotatedLog } from '../../../test/support/made-log.js';
 import { CHAIN_MODELS } from '../../chain-models.js';
-import { run } from '../program.js';
-import type { Terminal } from '../terminal.js';
+import { runCommand } from '../../../test/support/terminal.js';
 import { SIGNABLE } from './check-document.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'rxledger-proof-'));
@@ -29,16 +28,8 @@ function kept(name: string, content: string | Uint8Array): string {
 const golden = (name: string) => fileURLToPath(new URL(`../../../test/fixtures/golden/${name}`, import.meta.url));
 
 /** `rxledger audit proof` where there is nothing but these files: no settings at all. */
-async function verify(...args: string[]) {
-  const said = { out: [] as string[], err: [] as string[] };
-  const terminal = {
-    out: (line: string) => said.out.push(line),
-    err: (line: string) => said.err.push(line),
-    env: { DATA_DIR: '/nowhere', DATABASE_URL: 'nonsense' },
-  } as unknown as Terminal;
-  const code = await run(['audit', 'proof', ...args], terminal);
-  return { code, out: said.out.join('\n'), err: said.err.join('\n') };
-}
+const verify = (...args: string[]) =>
+  runCommand(['audit', 'proof', ...args], { DATA_DIR: '/nowhere', DATABASE_URL: 'nonsense' });
 
 const receipt = readFixture<Receipt>('golden/receipt.jcs');
 const vkey = readFixtureText('golden/vkey.txt');

@@ -17,22 +17,13 @@ import { ed25519Signer, signNote } from '../../ledger/core/tlog/note.js';
 import { nobleCheck, type PublicJwk, thumbprint } from '../../ledger/core/record/public-key.js';
 import { type Statement, statementBytes } from '../../ledger/core/record/statement.js';
 import { run } from '../program.js';
-import type { Terminal } from '../terminal.js';
+import { runCommand, testTerminal } from '../../../test/support/terminal.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'rxledger-sign-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Runs a command line where there is nothing but its files. */
-async function rx(...args: string[]) {
-  const said = { out: [] as string[], err: [] as string[] };
-  const terminal = {
-    out: (line: string) => said.out.push(line),
-    err: (line: string) => said.err.push(line),
-    env: {},
-  } as unknown as Terminal;
-  const code = await run(args, terminal);
-  return { code, out: said.out.join('\n'), err: said.err.join('\n') };
-}
+const rx = (...args: string[]) => runCommand(args);
 function kept(name: string, content: string): string {
   const path = join(folder, name);
   writeFileSync(path, content);
@@ -74,16 +65,12 @@ describe('rxledger keys sign', () => {
     ['no', ['--yes'], 0, 0],
   ])('on a terminal it shows the statement, asks, and is answered %j: %j', async (answered, options, code, times) => {
     const asked: string[] = [];
-    const said = { out: [] as string[], err: [] as string[] };
-    const terminal = {
-      out: (line: string) => said.out.push(line),
-      err: (line: string) => said.err.push(line),
-      ask: (question: string) => {
+    const { terminal, said } = testTerminal({
+      ask: (question) => {
         asked.push(`${said.err.length} ${question}`);
         return Promise.resolve(answered);
       },
-      env: {},
-    } as unknown as Terminal;
+    });
     await rx('keys', 'new', 'person', key);
     expect(await run(['keys', 'sign', answer, '--key', key, ...options], terminal)).toBe(code);
     expect(said.out).toHaveLength(code === 0 ? 1 : 0);

@@ -2,8 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { run } from '../program.js';
-import type { Terminal } from '../terminal.js';
+import { runCommand } from '../../../test/support/terminal.js';
 
 const ORG = '4c5d0f4e-5a7b-4b0e-9d0a-6a3d8f0c1a03';
 
@@ -14,16 +13,7 @@ describe('rxledger admin', () => {
   });
   afterAll(() => rm(dir, { recursive: true }));
 
-  async function admin(...args: string[]) {
-    const said = { out: [] as string[], err: [] as string[] };
-    const terminal = {
-      out: (line: string) => said.out.push(line),
-      err: (line: string) => said.err.push(line),
-      env: { DATA_DIR: dir },
-    } as unknown as Terminal;
-    const code = await run(['admin', ...args], terminal);
-    return { code, out: said.out.join('\n'), err: said.err.join('\n') };
-  }
+  const admin = (...args: string[]) => runCommand(['admin', ...args], { DATA_DIR: dir });
 
   it.each([['list'], ['reset', 'ada'], ['disable', 'ada'], ['create', 'ada', '--role', 'auditor']])(
     'makes no ledger where there is none: %s',
