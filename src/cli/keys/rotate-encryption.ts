@@ -1,8 +1,7 @@
-import { CHAIN_MODELS } from '../../chain-models.js';
-import { Clock } from '../../time/clock.js';
 import { Config } from '../../config/config.js';
 import { bareSubjects, dropBareSubjects, emptyWal, forgetRequests } from '../../ledger/upkeep/complete-erasures.js';
-import { type Ledger, openLedger } from '../../ledger/start/open-ledger.js';
+import type { Ledger } from '../../ledger/start/open-ledger.js';
+import { withLedger } from '../ledger/open-log.js';
 import { type CommonOptions, EXIT, type ExitCode, ProgressLine, type Terminal } from '../terminal.js';
 
 export interface RotateEncryptionOptions extends CommonOptions {
@@ -16,10 +15,7 @@ const CHUNK = 500;
 export async function runRotateEncryption(options: RotateEncryptionOptions, terminal: Terminal): Promise<ExitCode> {
   const line = new ProgressLine(terminal, options);
   const config = Config.parse(terminal.env);
-  const ledger = await openLedger(config, new Clock(), CHAIN_MODELS, (event, detail) =>
-    terminal.err(`${event} ${JSON.stringify(detail)}`),
-  );
-  try {
+  return withLedger(config, terminal, async (ledger) => {
     let rewrapped = 0;
     const count = (more: number): void => {
       rewrapped += more;
@@ -44,9 +40,7 @@ export async function runRotateEncryption(options: RotateEncryptionOptions, term
     if (options.json) terminal.out(JSON.stringify({ kek, rewrapped, destroyed, emptied }));
     else for (const words of inWords(kek, rewrapped, destroyed, emptied)) terminal.out(words);
     return emptied === false ? EXIT.finding : EXIT.ok;
-  } finally {
-    await ledger.close();
-  }
+  });
 }
 
 async function rewrap({ writer, vault }: Ledger, count: (more: number) => void): Promise<void> {

@@ -1,12 +1,15 @@
 import { existsSync } from 'node:fs';
 import type { DataSource } from 'typeorm';
-import type { Config } from '../../config/config.js';
+import { CHAIN_MODELS } from '../../chain-models.js';
+import { Config } from '../../config/config.js';
 import { openReader } from '../../database/data-source.js';
 import { dbOf } from '../../database/db.js';
 import { loadKey } from '../../ledger/crypto/key-files.js';
 import { LogKey } from '../../ledger/crypto/log-key.js';
+import { type Ledger, openLedger } from '../../ledger/start/open-ledger.js';
 import { type HeadRow, readHead } from '../../ledger/store/tip.js';
-import { EnvironmentError } from '../terminal.js';
+import { Clock } from '../../time/clock.js';
+import { EnvironmentError, type Terminal } from '../terminal.js';
 
 /** A ledger that is only looked at: nothing is made, migrated or locked. */
 export interface OpenLog {
@@ -21,9 +24,8 @@ export interface OpenLog {
  * @throws {EnvironmentError} when there is no ledger
  */
 export async function withLog<T>(config: Config, work: (log: OpenLog) => Promise<T>): Promise<T> {
-  if (!config.postgresUrl && !existsSync(config.sqliteFile)) {
+  if (!mayExist(config))
     throw new EnvironmentError(`there is no ledger at ${config.sqliteFile} yet: serve and import make one`);
-  }
   const source = await openReader(config);
   try {
     const head = await readHead(dbOf(source)).catch(() => null);
@@ -31,6 +33,34 @@ export async function withLog<T>(config: Config, work: (log: OpenLog) => Promise
     return await work({ source, head, vkey: trustedKey(config.keysDir, head.origin) ?? head.vkey });
   } finally {
     await source.destroy();
+  }
+}
+
+/** Whether there is a ledger where the settings say. A server of PostgreSQL is not asked: it may have one. */
+export function mayExist({ postgresUrl, sqliteFile }: Config): boolean {
+  return Boolean(postgresUrl) || existsSync(sqliteFile);
+}
+
+/** The settings of a ledger that is there. @throws {EnvironmentError} when there is none: none is made */
+export function existingLedger({ env }: Terminal): Config {
+  const config = Config.parse(env);
+  if (!mayExist(config)) throw new EnvironmentError(`there is no ledger at ${config.sqliteFile}`);
+  return config;
+}
+
+/** Opens the ledger to write to it, beside a service at work; where there is none yet, makes one. */
+export async function withLedger<T>(
+  config: Config,
+  terminal: Terminal,
+  work: (ledger: Ledger) => Promise<T>,
+): Promise<T> {
+  const ledger = await openLedger(config, new Clock(), CHAIN_MODELS, (event, detail) =>
+    terminal.err(`${event} ${JSON.stringify(detail)}`),
+  );
+  try {
+    return await work(ledger);
+  } finally {
+    await ledger.close();
   }
 }
 

@@ -1,13 +1,11 @@
 import { isKeyName } from '../../ledger/core/tlog/note.js';
-import { existsSync } from 'node:fs';
 import { CHAIN_MODELS } from '../../chain-models.js';
 import { Clock } from '../../time/clock.js';
-import { Config } from '../../config/config.js';
+import { existingLedger } from './open-log.js';
 import { type Continued, ContinueRefused, continueLog, type Ending } from '../../ledger/upkeep/continue.js';
 import {
   agrees,
   type CommonOptions,
-  EnvironmentError,
   EXIT,
   type ExitCode,
   ProgressLine,
@@ -25,9 +23,7 @@ export async function runRestart(options: RestartOptions, terminal: Terminal): P
   const { as: origin = null } = options;
   if (origin !== null && !isKeyName(origin))
     throw new UsageError('--as: a log has a name without spaces and plus signs');
-  const config = Config.parse(terminal.env);
-  if (!config.postgresUrl && !existsSync(config.sqliteFile))
-    throw new EnvironmentError(`there is no ledger at ${config.sqliteFile}`);
+  const config = existingLedger(terminal);
   const line = new ProgressLine(terminal, options);
   try {
     const done = await continueLog(config, new Clock(), CHAIN_MODELS, origin, {

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CHAIN_MODELS } from '../../chain-models.js';
 import { Clock } from '../../time/clock.js';
-import { Config } from '../../config/config.js';
+import { existingLedger } from './open-log.js';
 import { Replica } from '../../audit/follow/replica/replica.js';
 import { httpFiles, SourceError } from '../../audit/follow/source.js';
 import { FollowFolderError } from '../../audit/follow/chain-ends.js';
@@ -33,9 +33,7 @@ export interface RestoreOptions extends CommonOptions {
 
 /** `rxledger log restore`: a log that was set back gets what it lost from those who kept it. */
 export async function runRestore(options: RestoreOptions, terminal: Terminal): Promise<ExitCode> {
-  const config = Config.parse(terminal.env);
-  if (!config.postgresUrl && !existsSync(config.sqliteFile))
-    throw new EnvironmentError(`there is no ledger at ${config.sqliteFile}`);
+  const config = existingLedger(terminal);
   const { payloads, token } = options;
   for (const file of token === undefined ? payloads : [...payloads, token])
     if (!existsSync(file)) throw new EnvironmentError(`there is no ${file}`);

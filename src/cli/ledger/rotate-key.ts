@@ -1,6 +1,4 @@
 import type { Receipt } from '../../ledger/core/record/receipt.js';
-import { CHAIN_MODELS } from '../../chain-models.js';
-import { Clock } from '../../time/clock.js';
 import { Config, ConfigError } from '../../config/config.js';
 import { type Db, dbOf } from '../../database/db.js';
 import { type KeyHistory, readKeyHistory } from '../../ledger/read/key-history.js';
@@ -15,10 +13,9 @@ import {
   prepareKey,
 } from '../../ledger/keys/log-key-files.js';
 import { moveReceipt } from '../../ledger/read/handover-receipt.js';
-import { openLedger } from '../../ledger/start/open-ledger.js';
 import { TileProofs } from '../../ledger/read/stored-proofs.js';
 import { loadWitnessPolicy } from '../../log/checkpoints/witness-policy.js';
-import { withLog } from './open-log.js';
+import { withLedger, withLog } from './open-log.js';
 import { type CommonOptions, EnvironmentError, EXIT, type ExitCode, type Terminal } from '../terminal.js';
 
 export interface RotateKeyOptions extends CommonOptions {
@@ -113,20 +110,15 @@ async function replace(
   decided: { readonly origin: string; readonly vkey: string },
   terminal: Terminal,
 ): Promise<Rotated | null> {
-  const ledger = await openLedger(config, new Clock(), CHAIN_MODELS, (event, detail) =>
-    terminal.err(`${event} ${JSON.stringify(detail)}`),
-  );
-  try {
-    const from = ledger.writer.vkey;
+  return withLedger(config, terminal, async ({ writer }) => {
+    const from = writer.vkey;
     // Another process has begun since, and perhaps ended: its key would be replaced in turn, which nobody asked for.
     if (from !== decided.vkey) return null;
     const key = prepareKey(config.keysDir, decided.origin);
     checkPolicy(config, key.vkey);
-    const receipt = await ledger.writer.replaceKey(key);
+    const receipt = await writer.replaceKey(key);
     return receipt && { key, from, receipt };
-  } finally {
-    await ledger.close();
-  }
+  });
 }
 
 /** Where the service's own policy does not name the next key, it would not start any more, and nobody has asked its witnesses. */

@@ -3,7 +3,6 @@ import { open, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { DataSource } from 'typeorm';
 import { CHAIN_MODELS } from '../../chain-models.js';
-import { Config } from '../../config/config.js';
 import { openReader, openSqliteReadOnly } from '../../database/data-source.js';
 import { dbOf } from '../../database/db.js';
 import { parseVerifierKey, isKeyName } from '../../ledger/core/tlog/note.js';
@@ -15,7 +14,7 @@ import { Vault } from '../../ledger/keys/vault.js';
 import { verifyDatabase } from '../../ledger/verify/database.js';
 import { verifyExport } from '../../ledger/verify/export-file.js';
 import type { Progress, VerifyReport } from '../../ledger/verify/report.js';
-import { trustedKey } from './open-log.js';
+import { existingLedger, trustedKey } from './open-log.js';
 import {
   type CommonOptions,
   EnvironmentError,
@@ -77,10 +76,7 @@ function checkVkey(vkey: string): void {
 /** @returns null for an export */
 async function placeOf(path: string | undefined, options: VerifyOptions, terminal: Terminal): Promise<Place | null> {
   if (path === undefined) {
-    const config = Config.parse(terminal.env);
-    if (!config.postgresUrl && !existsSync(config.sqliteFile)) {
-      throw new EnvironmentError(`there is no ledger at ${config.sqliteFile}`);
-    }
+    const config = existingLedger(terminal);
     return { open: () => openReader(config), keys: options.keys ?? config.keysDir, headFile: config.headFile };
   }
   const found = await stat(path).catch(() => null);

@@ -1,14 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { CHAIN_MODELS } from '../../chain-models.js';
 import { Config } from '../../config/config.js';
 import { Accounts } from '../../identity/accounts/accounts.js';
 import type { Made } from '../../identity/once.js';
 import { type Account, newAccount, type NewAccount } from '../../identity/people.js';
-import { openLedger } from '../../ledger/start/open-ledger.js';
 import { REFUSALS } from '../../refusals/refusals.js';
 import { Clock } from '../../time/clock.js';
-import { type CommonOptions, EnvironmentError, EXIT, type ExitCode, type Terminal, UsageError } from '../terminal.js';
+import { existingLedger, withLedger } from '../ledger/open-log.js';
+import { type CommonOptions, EXIT, type ExitCode, type Terminal, UsageError } from '../terminal.js';
 
 export interface FirstOptions extends CommonOptions {
   readonly name?: string;
@@ -27,16 +25,16 @@ const PAGE = 200;
 
 /** `rxledger admin first <username>`: the first account of a new installation, with a random password shown once. */
 export function runFirst(username: string, options: FirstOptions, terminal: Terminal): Promise<ExitCode> {
-  return create(username, { ...options, role: 'administrator' }, terminal);
+  return create(Config.parse(terminal.env), username, { ...options, role: 'administrator' }, terminal);
 }
 
 /** `rxledger admin create <username>`: an account of a person, with a random password shown once. */
 export function runCreate(username: string, options: CreateOptions, terminal: Terminal): Promise<ExitCode> {
-  mustExist(terminal);
-  return create(username, options, terminal);
+  return create(existingLedger(terminal), username, options, terminal);
 }
 
 async function create(
+  config: Config,
   username: string,
   { name = username, role, org, patient, json }: CreateOptions,
   terminal: Terminal,
@@ -49,7 +47,7 @@ async function create(
     const which = path[0] === 'org' || path[0] === 'patient' ? `--${path[0]}` : path.join('.');
     throw new UsageError(`${which === '' ? 'account' : which}: ${message}`);
   }
-  return withAccounts(terminal, async (accounts) => {
+  return withAccounts(config, terminal, async (accounts) => {
     const made = await accounts.create(account.data);
     if ('refusal' in made) return refused(made, terminal);
     shown({ id: made.ref, username: account.data.username, password }, json, terminal);
@@ -59,8 +57,7 @@ async function create(
 
 /** `rxledger admin list`: people's accounts; never machines, and never a patient's name. */
 export function runList({ json }: CommonOptions, terminal: Terminal): Promise<ExitCode> {
-  mustExist(terminal);
-  return withAccounts(terminal, async (accounts) => {
+  return withAccounts(existingLedger(terminal), terminal, async (accounts) => {
     const told: object[] = [];
     let after: string | null = null;
     for (;;) {
@@ -116,8 +113,7 @@ function change(
   terminal: Terminal,
   work: (accounts: Accounts, account: Account) => Promise<Made>,
 ): Promise<ExitCode> {
-  mustExist(terminal);
-  return withAccounts(terminal, async (accounts) => {
+  return withAccounts(existingLedger(terminal), terminal, async (accounts) => {
     const account = await accounts.byUsername(username);
     const made: Made = account
       ? await work(accounts, account)
@@ -142,20 +138,10 @@ function refused({ refusal: { code } }: Extract<Made, { refusal: unknown }>, ter
   return EXIT.finding;
 }
 
-/** @throws {EnvironmentError} where `admin first` has not made a ledger yet */
-function mustExist({ env }: Terminal): void {
-  const { postgresUrl, sqliteFile } = Config.parse(env);
-  if (!postgresUrl && !existsSync(sqliteFile)) throw new EnvironmentError(`there is no ledger at ${sqliteFile}`);
-}
-
-async function withAccounts(terminal: Terminal, work: (accounts: Accounts) => Promise<ExitCode>): Promise<ExitCode> {
-  const clock = new Clock();
-  const ledger = await openLedger(Config.parse(terminal.env), clock, CHAIN_MODELS, (event, detail) =>
-    terminal.err(`${event} ${JSON.stringify(detail)}`),
-  );
-  try {
-    return await work(new Accounts(ledger.writer, ledger.db, ledger.vault, clock));
-  } finally {
-    await ledger.close();
-  }
+function withAccounts(
+  config: Config,
+  terminal: Terminal,
+  work: (accounts: Accounts) => Promise<ExitCode>,
+): Promise<ExitCode> {
+  return withLedger(config, terminal, ({ writer, db, vault }) => work(new Accounts(writer, db, vault, new Clock())));
 }

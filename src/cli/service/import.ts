@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CHAIN_MODELS } from '../../chain-models.js';
 import { Clock } from '../../time/clock.js';
 import { Config } from '../../config/config.js';
 import { importFiles, type ImportCounts } from '../../import/importer.js';
@@ -13,8 +12,7 @@ import { dbOf } from '../../database/db.js';
 import { Vault } from '../../ledger/keys/vault.js';
 import { LedgerReader } from '../../ledger/ledger.reader.js';
 import { readKeyHistory } from '../../ledger/read/key-history.js';
-import { withLog } from '../ledger/open-log.js';
-import { openLedger } from '../../ledger/start/open-ledger.js';
+import { mayExist, withLedger, withLog } from '../ledger/open-log.js';
 import { isZone } from '../../time/legal-days.js';
 import { REFUSALS } from '../../refusals/refusals.js';
 import {
@@ -45,7 +43,7 @@ export async function runImport(
   for (const file of files) if (!existsSync(file)) throw new EnvironmentError(`there is no ${file}`);
   const progress = new ProgressLine(terminal, options);
   const done = options.dryRun ? 'would be recorded' : 'recorded';
-  return (options.dryRun ? withRehearsal : withLedger)(terminal, async (target) => {
+  return (options.dryRun ? withRehearsal : withLedger)(Config.parse(terminal.env), terminal, async (target) => {
     const counts = await importFiles(files, target, {
       zone: options.zone,
       onProgress: (phase, so) =>
@@ -64,25 +62,17 @@ export async function runImport(
   });
 }
 
-async function withLedger<T>(terminal: Terminal, work: (target: ImportTarget) => Promise<T>): Promise<T> {
-  const ledger = await openLedger(Config.parse(terminal.env), new Clock(), CHAIN_MODELS, (event, detail) =>
-    terminal.err(`${event} ${JSON.stringify(detail)}`),
-  );
-  try {
-    return await work(ledger);
-  } finally {
-    await ledger.close();
-  }
-}
-
 /** The ledger of the settings, opened read-only; where there is none yet, an empty one that is gone afterwards. */
-async function withRehearsal<T>(terminal: Terminal, work: (target: ImportTarget) => Promise<T>): Promise<T> {
-  const config = Config.parse(terminal.env);
-  if (!config.postgresUrl && !existsSync(config.sqliteFile)) {
+async function withRehearsal<T>(
+  config: Config,
+  terminal: Terminal,
+  work: (target: ImportTarget) => Promise<T>,
+): Promise<T> {
+  if (!mayExist(config)) {
     const folder = await mkdtemp(join(tmpdir(), 'rxledger-dry-run-'));
     try {
-      const empty = { ...terminal, env: { DATA_DIR: folder } };
-      return await withLedger(empty, (ledger) => work(rehearsal(ledger, new Clock())));
+      const empty = Config.parse({ DATA_DIR: folder });
+      return await withLedger(empty, terminal, (ledger) => work(rehearsal(ledger, new Clock())));
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
