@@ -18,23 +18,19 @@ import { type VerifiedReceipt, verifyReceipt } from '../../src/ledger/core/recor
 import { SYSTEM } from '../../src/ledger/model.js';
 import { openLedger } from '../../src/ledger/start/open-ledger.js';
 import { accepted, type Answer, type Api, LISINOPRIL, newOrder, refusalOf, startApi, tablets } from '../support/api.js';
-import { sharedPostgres } from '../support/engines.js';
+import { bothEngines } from '../support/engines.js';
 import { temporaryFolder } from '../support/ledger.js';
 
-const postgres = await sharedPostgres();
 const somebody = () => ({ name: 'Ada', identifiers: [{ system: 'urn:example:mrn', value: randomUUID() }] });
 
-describe.each([
-  ['SQLite', false],
-  ['PostgreSQL', true],
-])('on %s', (_, onPostgres) => {
-  describe.skipIf(onPostgres && postgres.missing)('chain heads', () => {
+describe.each(await bothEngines())('on $engine', ({ missing, database }) => {
+  describe.skipIf(missing)('chain heads', () => {
     const folder = temporaryFolder();
     let env: Record<string, string>;
     let api: Api;
     let key: VerifierKey;
     beforeAll(async () => {
-      env = { DATA_DIR: folder.path, ...(onPostgres && { DATABASE_URL: await postgres.createDatabase() }) };
+      env = { DATA_DIR: folder.path, ...(await database()) };
       api = await startApi(env);
       key = parseChainHeadKey(accepted(await api.as('patient').get('/api/chains/vkey')).body.vkey);
     });

@@ -6,17 +6,12 @@ import { run } from '../../src/cli/program.js';
 import { Config } from '../../src/config/config.js';
 import { LOG_CHAIN } from '../../src/ledger/core/record/entry.js';
 import { accepted, type Api, newOrder, refusalOf, startApi } from '../support/api.js';
-import { sharedPostgres } from '../support/engines.js';
+import { bothEngines } from '../support/engines.js';
 import { temporaryFolder } from '../support/ledger.js';
 import { backup, verified } from '../support/set-back.js';
 import { enrol, newSigner, postSigned, type Signer } from '../support/signer.js';
 
-const postgres = await sharedPostgres();
-
-describe.each([
-  ['SQLite', null, async () => ({})],
-  ['PostgreSQL', postgres.missing, async () => ({ DATABASE_URL: await postgres.createDatabase() })],
-] as const)('a key that an actor revoked, on %s', (_, missing, database) => {
+describe.each(await bothEngines())('a key that an actor revoked, on $engine', ({ missing, database }) => {
   const closers: (() => unknown)[] = [];
   let api: Api;
   afterEach(async () => {

@@ -5,7 +5,7 @@
 import { ReadDb } from '../../src/ledger/read/read-db.js';
 import type { INestApplicationContext } from '@nestjs/common';
 import * as fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { relatedToChain } from '../../src/access/related-chains.js';
 import { isGranted, relationsTo, relationsToPatient, relationsToSupply } from '../../src/access/relations.js';
 import { PatientAccess } from '../../src/access/patient-access.js';
@@ -21,9 +21,9 @@ import { prescriptionModel, supplyModel } from '../../src/prescription/chain-mod
 import { currentIssue } from '../../src/prescription/queries.js';
 import type { Prescription, Supply } from '../../src/prescription/state.js';
 import { DiscrepancyService, viewOf } from '../../src/reconciliation/discrepancy.service.js';
-import { sharedPostgres } from '../support/engines.js';
+import { bothEngines } from '../support/engines.js';
 import { ALL_GOES_WELL, make, type Move, moves } from './access-moves.js';
-import { newWorld, type Running, startService, type World } from './access-world.js';
+import { newWorld, type Running, sharedService, type World } from './access-world.js';
 import { rounds } from '../support/length.js';
 
 /** Short pages, so that most lists have several. */
@@ -197,20 +197,12 @@ async function live(running: Running, life: readonly Move[]): Promise<string[]> 
 
 const lives = fc.array(moves, { minLength: 5, maxLength: 50, size: 'max' });
 
-const postgres = await sharedPostgres();
-describe.each([
-  { engine: 'SQLite', missing: null, runs: rounds(6, 15), url: (): Promise<string | null> => Promise.resolve(null) },
-  { engine: 'PostgreSQL', missing: postgres.missing, runs: rounds(3, 6), url: () => postgres.createDatabase() },
-])('relations on $engine', ({ missing, runs, url }) => {
-  let running: Running;
-  beforeAll(async () => {
-    if (missing !== null) return;
-    const database = await url();
-    running = await startService(database === null ? {} : { DATABASE_URL: database });
-  });
-  afterAll(() => running?.close());
+describe.each(await bothEngines())('relations on $engine', (engine) => {
+  const service = sharedService(engine);
+  const runs = engine.engine === 'SQLite' ? rounds(6, 15) : rounds(3, 6);
 
-  it.skipIf(missing !== null)('are the same in SQL as on states, for every actor and chain', async () => {
+  it.skipIf(engine.missing)('are the same in SQL as on states, for every actor and chain', async () => {
+    const running = service();
     for (const outcome of await live(running, ALL_GOES_WELL)) expect(outcome).toMatch(/ ok$/);
     await fc.assert(
       fc.asyncProperty(lives, async (life) => void (await live(running, life))),

@@ -1,12 +1,14 @@
 /** Organisations, patients and people on a running service, each life's own. */
 import { randomUUID } from 'node:crypto';
 import type { INestApplicationContext } from '@nestjs/common';
+import { afterAll, beforeAll } from 'vitest';
 import { SettableClock } from '../../src/time/clock.js';
 import { Config } from '../../src/config/config.js';
 import { Organisations } from '../../src/identity/organisations.js';
 import { type Actor, SYSTEM } from '../../src/ledger/model.js';
 import { serve } from '../../src/main.js';
 import { PatientService } from '../../src/patient/patient.service.js';
+import type { Engine } from '../support/engines.js';
 import { temporaryFolder } from '../support/ledger.js';
 
 const ZONE = 'America/New_York';
@@ -36,6 +38,16 @@ export async function startService(env: Record<string, string> = {}): Promise<Ru
       folder.remove();
     },
   };
+}
+
+/** The service that the tests of a `describe` share. @returns it, once they run; none where the engine is missing */
+export function sharedService({ missing, database }: Engine): () => Running {
+  let running: Running | null = null;
+  beforeAll(async () => {
+    if (missing === null) running = await startService(await database());
+  });
+  afterAll(() => running?.close());
+  return () => running!;
 }
 
 /** A world of one life: organisations, patients and people that no other life knows. */

@@ -8,62 +8,60 @@ import { ContinueRefused, continueLog } from '../../src/ledger/upkeep/continue.j
 import { restoreLog } from '../../src/ledger/upkeep/restore.js';
 import { RestoreRefused } from '../../src/ledger/upkeep/lost-part.js';
 import { openLedger, StartRefused } from '../../src/ledger/start/open-ledger.js';
-import { sharedPostgres } from '../support/engines.js';
+import { bothEngines } from '../support/engines.js';
 import { count, COUNTING, temporaryFolder, testConfig } from '../support/ledger.js';
 import { AGREED, backup, verified } from '../support/set-back.js';
 
 const MODELS = COUNTING;
 const LACKS = /the keys folder lacks kek-0001, .*from before `keys rotate-encryption --destroy-old`/;
-const postgres = await sharedPostgres();
-
 async function write(config: Config, times: number): Promise<void> {
   const ledger = await openLedger(config, new Clock(), MODELS);
   for (let n = 0; n < times; n++) await ledger.writer.commit(count(randomUUID(), 1));
   await ledger.close();
 }
 
-describe.each([
-  ['SQLite', null, async () => ({})],
-  ['PostgreSQL', postgres.missing, async () => ({ DATABASE_URL: await postgres.createDatabase() })],
-] as const)('a backup from before its key-encryption key was destroyed, on %s', (_, missing, database) => {
-  const closers: (() => unknown)[] = [];
-  afterEach(async () => {
-    for (const close of closers.splice(0).toReversed()) await close();
-  });
-
-  it.skipIf(missing)('is refused by whatever would open it, with that reason', async () => {
-    const folder = temporaryFolder();
-    closers.push(() => folder.remove());
-    const more = await database();
-    const config = testConfig(folder.path, more);
-    await write(config, 3);
-    const setBack = await backup(config, closers);
-    const quiet = { out: () => undefined, err: () => undefined, status: () => undefined, watched: false };
-    const env = { DATA_DIR: folder.path, LOG_LEVEL: 'silent', ...more };
-    expect(await runRotateEncryption({ destroyOld: true }, { ...quiet, env, stdout: process.stdout })).toBe(0);
-    await write(config, 2);
-    await setBack();
-
-    await expect(openLedger(config, new Clock(), MODELS)).rejects.toThrow(LACKS);
-    await expect(openLedger(config, new Clock(), MODELS)).rejects.toThrow(StartRefused);
-    const goOn = () => continueLog(config, new Clock(), MODELS, null, AGREED);
-    await expect(goOn()).rejects.toThrow(LACKS);
-    await expect(goOn()).rejects.toThrow(ContinueRefused);
-    const payloads = Readable.from([]);
-    const restore = () =>
-      restoreLog(config, new Clock(), MODELS, { replica: null, payloads }, { report: () => undefined });
-    await expect(restore()).rejects.toThrow(LACKS);
-    await expect(restore()).rejects.toThrow(RestoreRefused);
-    const report = await verified(config, MODELS);
-    expect(report).toMatchObject({ ok: false, tampered: 0, entries: 3 });
-    expect(report.findings).toContainEqual({
-      kind: 'missing',
-      table: 'subject',
-      where: { kek: '0001' },
-      what: 'the keys folder lacks this key-encryption key: nothing under it opens',
+describe.each(await bothEngines())(
+  'a backup from before its key-encryption key was destroyed, on $engine',
+  ({ missing, database }) => {
+    const closers: (() => unknown)[] = [];
+    afterEach(async () => {
+      for (const close of closers.splice(0).toReversed()) await close();
     });
-    expect(report.findings.filter(({ table }) => table === 'chain').map(({ what }) => what)).toEqual(
-      Array.from({ length: 3 }, () => 'the keys folder lacks key-encryption key 0001'),
-    );
-  });
-});
+
+    it.skipIf(missing)('is refused by whatever would open it, with that reason', async () => {
+      const folder = temporaryFolder();
+      closers.push(() => folder.remove());
+      const more = await database();
+      const config = testConfig(folder.path, more);
+      await write(config, 3);
+      const setBack = await backup(config, closers);
+      const quiet = { out: () => undefined, err: () => undefined, status: () => undefined, watched: false };
+      const env = { DATA_DIR: folder.path, LOG_LEVEL: 'silent', ...more };
+      expect(await runRotateEncryption({ destroyOld: true }, { ...quiet, env, stdout: process.stdout })).toBe(0);
+      await write(config, 2);
+      await setBack();
+
+      await expect(openLedger(config, new Clock(), MODELS)).rejects.toThrow(LACKS);
+      await expect(openLedger(config, new Clock(), MODELS)).rejects.toThrow(StartRefused);
+      const goOn = () => continueLog(config, new Clock(), MODELS, null, AGREED);
+      await expect(goOn()).rejects.toThrow(LACKS);
+      await expect(goOn()).rejects.toThrow(ContinueRefused);
+      const payloads = Readable.from([]);
+      const restore = () =>
+        restoreLog(config, new Clock(), MODELS, { replica: null, payloads }, { report: () => undefined });
+      await expect(restore()).rejects.toThrow(LACKS);
+      await expect(restore()).rejects.toThrow(RestoreRefused);
+      const report = await verified(config, MODELS);
+      expect(report).toMatchObject({ ok: false, tampered: 0, entries: 3 });
+      expect(report.findings).toContainEqual({
+        kind: 'missing',
+        table: 'subject',
+        where: { kek: '0001' },
+        what: 'the keys folder lacks this key-encryption key: nothing under it opens',
+      });
+      expect(report.findings.filter(({ table }) => table === 'chain').map(({ what }) => what)).toEqual(
+        Array.from({ length: 3 }, () => 'the keys folder lacks key-encryption key 0001'),
+      );
+    });
+  },
+);

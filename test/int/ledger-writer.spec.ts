@@ -13,7 +13,7 @@ import type { Ledger } from '../../src/ledger/start/open-ledger.js';
 import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
 import type { Config } from '../../src/config/config.js';
 import { verified } from '../faults/verified.js';
-import { sharedPostgres } from '../support/engines.js';
+import { bothEngines } from '../support/engines.js';
 import {
   COUNTING,
   count,
@@ -37,21 +37,15 @@ const idempotent = (key: string, request = 'same') => ({ idempotency: { client: 
 const countExisting = (id: string, more = {}) => ({ ...count(id, 1, more), chains: [counterRef(id, 'existing')] });
 const twenty = (write: () => Promise<unknown>) => Array.from({ length: 20 }, write);
 
-const postgres = await sharedPostgres();
-
-describe.each([
-  { engine: 'sqlite', url: () => Promise.resolve<string | null>(null), skip: null },
-  { engine: 'postgres', url: async () => (await postgres.createDatabase()) as string | null, skip: postgres.missing },
-])('ledger writer on $engine', ({ url, skip }) => {
+describe.each(await bothEngines())('ledger writer on $engine', ({ missing, database }) => {
   const folder = temporaryFolder();
   let config: Config;
   let ledger: Ledger;
 
   beforeEach(async (context) => {
-    context.skip(skip !== null, skip ?? '');
+    context.skip(missing !== null, missing ?? '');
     folder.remove();
-    const database = await url();
-    config = testConfig(folder.path, database ? { DATABASE_URL: database } : {});
+    config = testConfig(folder.path, await database());
     ledger = await openTestLedger(config);
   });
   afterEach(async () => {
@@ -320,8 +314,7 @@ describe.each([
     await ledger.close();
     const next = temporaryFolder();
     cpSync(config.headFile, join(next.path, 'head'));
-    const database = await url();
-    const env = database ? { DATABASE_URL: database } : {};
+    const env = await database();
     for (const LOG_ORIGIN of ['test.example/log', undefined, 'other.example/log'])
       await expect(openTestLedger(testConfig(next.path, { ...env, LOG_ORIGIN } as never))).rejects.toThrow(
         'the database is empty, but its head file remembers 1 entries of the log test.example/log',

@@ -13,7 +13,7 @@ import type { Actor, ChainModel, Command, NewEvent, Outcome } from '../../src/le
 import { type Ledger, openLedger } from '../../src/ledger/start/open-ledger.js';
 import { verifyExport } from '../../src/ledger/verify/export-file.js';
 import { verified } from '../faults/verified.js';
-import { sharedPostgres } from '../support/engines.js';
+import { bothEngines } from '../support/engines.js';
 import {
   count,
   type Counter,
@@ -29,8 +29,6 @@ const LOG = 'test.example/log';
 /** A counter whose moves are signed by who signs. */
 const signedCounter: ChainModel<Counter> = { ...counterModel, signable: ['counter.moved/1'] };
 const MODELS = [signedCounter, logModel];
-const postgres = await sharedPostgres();
-
 const column = (name: string) => `UPDATE chain SET ${name} = ? WHERE id = '${LOG_CHAIN}'`;
 const actorOf = (account: string): Actor => ({ id: account, role: 'prescriber', org: null, patient: null });
 const admin: Actor = { ...actorOf(randomUUID()), role: 'administrator' };
@@ -77,10 +75,7 @@ function move(account: string, signer: Signer | null): Command {
 }
 const codeOf = (outcome: Outcome): string => (outcome.ok ? 'ok' : outcome.refusal.code);
 
-describe.each([
-  ['SQLite', false],
-  ['PostgreSQL', true],
-])('the log chain on %s', (_, onPostgres) => {
+describe.each(await bothEngines())('the log chain on $engine', ({ missing, database }) => {
   const folder = temporaryFolder();
   let config: Config;
   let ledger: Ledger;
@@ -103,8 +98,8 @@ describe.each([
   }
 
   beforeAll(async () => {
-    if (onPostgres && postgres.missing) return;
-    config = testConfig(folder.path, onPostgres ? { DATABASE_URL: await postgres.createDatabase() } : {});
+    if (missing !== null) return;
+    config = testConfig(folder.path, await database());
     ledger = await open();
   });
   afterAll(async () => {
@@ -112,7 +107,7 @@ describe.each([
     folder.remove();
   });
 
-  it.skipIf(onPostgres && postgres.missing)('is opened by its first event, also beside another chain', async () => {
+  it.skipIf(missing)('is opened by its first event, also beside another chain', async () => {
     const chain = randomUUID();
     const enrols = enrol();
     const both: Command = {
@@ -132,7 +127,7 @@ describe.each([
     expect(await ledger.reader.receipt(1)).toMatchObject({ index: 1 });
   });
 
-  it.skipIf(onPostgres && postgres.missing)('is written by two processes in turn', async () => {
+  it.skipIf(missing)('is written by two processes in turn', async () => {
     const other = await open();
     try {
       const many = Array.from({ length: 10 }, (_unused, n) => (n % 2 ? ledger : other).writer.commit(enrol()));
@@ -143,7 +138,7 @@ describe.each([
     }
   });
 
-  it.skipIf(onPostgres && postgres.missing)('binds the other process at once', async () => {
+  it.skipIf(missing)('binds the other process at once', async () => {
     const other = await open();
     const account = randomUUID();
     const signer = newSigner('P-256');
@@ -162,7 +157,7 @@ describe.each([
     }
   });
 
-  it.skipIf(onPostgres && postgres.missing)('orders use and revocation, however they race', async () => {
+  it.skipIf(missing)('orders use and revocation, however they race', async () => {
     const other = await open();
     const account = randomUUID();
     const signer = newSigner();
@@ -184,7 +179,7 @@ describe.each([
     expect((await verified(config, MODELS)).findings).toEqual([]);
   });
 
-  it.skipIf(onPostgres && postgres.missing)('is never erased, adopted or taken', async () => {
+  it.skipIf(missing)('is never erased, adopted or taken', async () => {
     await expect(ledger.writer.erase(LOG_CHAIN, testActor)).rejects.toThrow(TypeError);
     for (const mode of ['new', 'either'] as const) {
       const taken = count(LOG_CHAIN, 1, { chains: [counterRef(LOG_CHAIN, mode)] });
@@ -205,7 +200,7 @@ describe.each([
     expect((await verified(config, MODELS)).erased).toBe(1);
   });
 
-  it.skipIf(onPostgres && postgres.missing)('outlives a rotation of the KEK and a restart', async () => {
+  it.skipIf(missing)('outlives a rotation of the KEK and a restart', async () => {
     ledger.vault.keks.add();
     await ledger.writer.side((db) => ledger.vault.keks.retireOld(db));
     while ((await ledger.writer.side((db) => ledger.vault.rewrapSubjects(db, 100))) > 0);
@@ -218,7 +213,7 @@ describe.each([
     expect((await verified(config, MODELS)).findings).toEqual([]);
   });
 
-  it.skipIf(onPostgres && postgres.missing)('is in every export with its payloads', async () => {
+  it.skipIf(missing)('is in every export with its payloads', async () => {
     const file = join(folder.path, 'export');
     const lines: string[] = [];
     for await (const line of exportLog(ledger.source, null)) lines.push(line);
@@ -235,7 +230,7 @@ describe.each([
     rmSync(file);
   });
 
-  it.skipIf(onPostgres && postgres.missing)('shows what somebody with the database did to it', async () => {
+  it.skipIf(missing)('shows what somebody with the database did to it', async () => {
     const [row] = await ledger.db.query<{ body: Buffer }>('SELECT body FROM payload WHERE idx = 1');
     const { body } = row!;
     const edited = Buffer.from(body.toString('latin1').replace('"crv":"Ed25519"', '"crv":"Ed25510"'), 'latin1');

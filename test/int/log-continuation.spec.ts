@@ -18,7 +18,7 @@ import { prepareKey, settleKey } from '../../src/ledger/keys/log-key-files.js';
 import { type Ledger, openLedger } from '../../src/ledger/start/open-ledger.js';
 import { verifyExport } from '../../src/ledger/verify/export-file.js';
 import type { VerifyReport } from '../../src/ledger/verify/report.js';
-import { sharedPostgres } from '../support/engines.js';
+import { bothEngines } from '../support/engines.js';
 import { COUNTING, count, type Counter, counterModel, temporaryFolder, testConfig } from '../support/ledger.js';
 import { AGREED, backup, exported, follow, shown, verified as verifiedLog } from '../support/set-back.js';
 
@@ -27,8 +27,6 @@ const NEXT = 'test.example/log-2';
 const MODELS = COUNTING;
 const BEFORE = 5;
 const LOST = 4;
-const postgres = await sharedPostgres();
-
 /** One log before and after its database was set back. */
 interface Past {
   readonly config: Config;
@@ -68,10 +66,7 @@ const renamed = ({ dataDir, env }: Config, origin = NEXT): Config =>
 const verified = (config: Config, vkey: string | null = null): Promise<VerifyReport> =>
   verifiedLog(config, MODELS, vkey);
 
-describe.each([
-  ['SQLite', null],
-  ['PostgreSQL', postgres.missing],
-] as const)('a log that was set back, on %s', (engine, missing) => {
+describe.each(await bothEngines())('a log that was set back, on $engine', ({ missing, database }) => {
   const closers: (() => unknown)[] = [];
   afterEach(async () => {
     for (const close of closers.splice(0).toReversed()) await close();
@@ -80,9 +75,7 @@ describe.each([
   async function past(more: Record<string, string> = {}): Promise<Past> {
     const folder = temporaryFolder();
     closers.push(() => folder.remove());
-    const database: Record<string, string> =
-      engine === 'PostgreSQL' ? { DATABASE_URL: await postgres.createDatabase() } : {};
-    const config = testConfig(folder.path, { ...database, ...more });
+    const config = testConfig(folder.path, { ...(await database()), ...more });
     const counters = fresh(BEFORE);
     const kept = await opened(config, (ledger) => write(ledger, counters));
     const setBack = await backup(config, closers);
@@ -276,9 +269,7 @@ describe.each([
 
   it.skipIf(missing)('names what was lost also where the log had replaced its key in it', async () => {
     const folder = place();
-    const database: Record<string, string> =
-      engine === 'PostgreSQL' ? { DATABASE_URL: await postgres.createDatabase() } : {};
-    const config = testConfig(folder, database);
+    const config = testConfig(folder, await database());
     await opened(config, (ledger) => write(ledger, fresh(BEFORE)));
     const setBack = await backup(config, closers);
     const [vkey, later] = await opened(config, async (ledger) => {

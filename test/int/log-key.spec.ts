@@ -31,14 +31,12 @@ import { encodeHashes } from '../../src/ledger/core/tlog/tlog-proof.js';
 import { Vault } from '../../src/ledger/keys/vault.js';
 import { submit } from '../attacks/witness.js';
 import { witnessOf } from '../fixtures/witnesses.js';
-import { sharedPostgres } from '../support/engines.js';
+import { bothEngines } from '../support/engines.js';
 import { count, COUNTING, temporaryFolder, testConfig } from '../support/ledger.js';
 import { startNode } from '../support/process.js';
 
 const ORIGIN = 'test.example/log';
 const MODELS = COUNTING;
-const postgres = await sharedPostgres();
-
 /** As the command does. */
 async function rotate({ keysDir }: Config, { writer }: Ledger, keep = true): Promise<Receipt> {
   const from = writer.vkey;
@@ -66,10 +64,7 @@ async function verified(config: Config, vkey: string): Promise<VerifyReport> {
   }
 }
 
-describe.each([
-  ['SQLite', null, async () => ({})],
-  ['PostgreSQL', postgres.missing, async () => ({ DATABASE_URL: await postgres.createDatabase() })],
-] as const)("the log's key on %s", (_, missing, database) => {
+describe.each(await bothEngines())("the log's key on $engine", ({ engine, missing, database }) => {
   const closers: (() => unknown)[] = [];
   afterEach(async () => {
     for (const close of closers.splice(0).toReversed()) await close();
@@ -235,26 +230,29 @@ describe.each([
   });
 
   // On SQLite a database is a file.
-  it.each(_ === 'SQLite' ? [_] : [])('is not taken back with a database file of %s that was set back', async () => {
-    const config = await place();
-    const ledger = await open(config);
-    await write(ledger);
-    await ledger.close();
-    cpSync(config.sqliteFile, `${config.sqliteFile}.before`);
-    const later = await open(config);
-    await rotate(config, later);
-    await later.close();
-    for (const end of ['', '-wal', '-shm']) rmSync(`${config.sqliteFile}${end}`, { force: true });
-    cpSync(`${config.sqliteFile}.before`, config.sqliteFile);
-    await expect(openLedger(config, new Clock(), MODELS)).rejects.toThrow('it was set back');
-    const { findings } = await verified(config, later.writer.vkey);
-    expect(findings).toContainEqual(
-      expect.objectContaining({ table: 'log_head', what: 'vkey is not the one that is trusted' }),
-    );
-    expect(findings).toContainEqual(
-      expect.objectContaining({ kind: 'missing', what: expect.stringContaining('the head file remembers 2') }),
-    );
-  });
+  it.each(engine === 'SQLite' ? [engine] : [])(
+    'is not taken back with a database file of %s that was set back',
+    async () => {
+      const config = await place();
+      const ledger = await open(config);
+      await write(ledger);
+      await ledger.close();
+      cpSync(config.sqliteFile, `${config.sqliteFile}.before`);
+      const later = await open(config);
+      await rotate(config, later);
+      await later.close();
+      for (const end of ['', '-wal', '-shm']) rmSync(`${config.sqliteFile}${end}`, { force: true });
+      cpSync(`${config.sqliteFile}.before`, config.sqliteFile);
+      await expect(openLedger(config, new Clock(), MODELS)).rejects.toThrow('it was set back');
+      const { findings } = await verified(config, later.writer.vkey);
+      expect(findings).toContainEqual(
+        expect.objectContaining({ table: 'log_head', what: 'vkey is not the one that is trusted' }),
+      );
+      expect(findings).toContainEqual(
+        expect.objectContaining({ kind: 'missing', what: expect.stringContaining('the head file remembers 2') }),
+      );
+    },
+  );
 });
 
 describe('rxledger log rotate-key', () => {

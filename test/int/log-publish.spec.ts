@@ -10,7 +10,7 @@ import { storedRootAt } from '../../src/ledger/store/tip.js';
 import { Published } from '../../src/log/checkpoints/published.js';
 import { Publisher } from '../../src/log/checkpoints/publisher.js';
 import { serve } from '../../src/main.js';
-import { sharedPostgres } from '../support/engines.js';
+import { bothEngines } from '../support/engines.js';
 import { count, openTestLedger, temporaryFolder, testConfig } from '../support/ledger.js';
 import { fillLog } from '../support/log.js';
 import { until } from '../support/wait.js';
@@ -18,7 +18,6 @@ import { until } from '../support/wait.js';
 // One test provokes a warning.
 Logger.overrideLogger(false);
 
-const postgres = await sharedPostgres();
 const PERIOD = 50;
 const EVERY = { PUBLISH_SECONDS: String(PERIOD / 1000) };
 
@@ -32,10 +31,7 @@ interface Row {
 const rowsOf = ({ db }: { db: ReadDb }): Promise<Row[]> =>
   db.query<Row & object>('SELECT * FROM published ORDER BY size');
 
-describe.each([
-  ['SQLite', null, async () => ({})],
-  ['PostgreSQL', postgres.missing, async () => ({ DATABASE_URL: await postgres.createDatabase() })],
-] as const)('publishing on %s', (_, missing, database) => {
+describe.each(await bothEngines())('publishing on $engine', ({ missing, database }) => {
   const closers: (() => unknown)[] = [];
   afterEach(async () => {
     for (const close of closers.splice(0).toReversed()) await close();

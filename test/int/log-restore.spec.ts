@@ -21,7 +21,7 @@ import { RestoreRefused } from '../../src/ledger/upkeep/lost-part.js';
 import { type Command, SYSTEM } from '../../src/ledger/model.js';
 import { type Ledger, openLedger } from '../../src/ledger/start/open-ledger.js';
 import { readHead } from '../../src/ledger/store/tip.js';
-import { sharedPostgres } from '../support/engines.js';
+import { bothEngines, sharedPostgres } from '../support/engines.js';
 import { COUNTING, count, type Counter, counterModel, temporaryFolder, testConfig } from '../support/ledger.js';
 import { AGREED, backup, exported, follow, verified } from '../support/set-back.js';
 import { newSigner } from '../support/signer.js';
@@ -104,10 +104,7 @@ async function sizeOf(config: Config): Promise<number> {
 const totalsOf = async ({ reader }: Ledger, counters: readonly string[]) =>
   Promise.all(counters.map(async (id) => (await reader.chain<Counter>(id, counterModel))?.state.total));
 
-describe.each([
-  ['SQLite', null],
-  ['PostgreSQL', postgres.missing],
-] as const)('a log that was set back, on %s', (engine, missing) => {
+describe.each(await bothEngines())('a log that was set back, on $engine', ({ missing, database }) => {
   const closers: (() => unknown)[] = [];
   afterEach(async () => {
     for (const close of closers.splice(0).toReversed()) await close();
@@ -131,9 +128,7 @@ describe.each([
       write(ledger, [...old.slice(0, 2), ...fresh(2)]),
     old = fresh(BEFORE),
   ): Promise<Past> {
-    const database: Record<string, string> =
-      engine === 'PostgreSQL' ? { DATABASE_URL: await postgres.createDatabase() } : {};
-    const config = testConfig(place(), database);
+    const config = testConfig(place(), await database());
     await opened(config, (ledger) => write(ledger, old));
     const setBack = await backup(config, closers);
     const { vkey, receipts } = await opened(config, async (ledger) => {
@@ -353,8 +348,8 @@ describe.each([
   it.skipIf(missing)('is restored under the name under which it went on after it was set back before', async () => {
     const { config } = await past();
     const { said } = await continueLog(config, new Clock(), MODELS, 'test.example/log-2', AGREED);
-    const database: Record<string, string> = config.postgresUrl ? { DATABASE_URL: config.postgresUrl } : {};
-    const now = testConfig(config.dataDir, { ...database, LOG_ORIGIN: said.origin });
+    const same: Record<string, string> = config.postgresUrl ? { DATABASE_URL: config.postgresUrl } : {};
+    const now = testConfig(config.dataDir, { ...same, LOG_ORIGIN: said.origin });
     const old = fresh(2);
     await opened(now, (ledger) => write(ledger, old));
     const setBack = await backup(now, closers);

@@ -3,7 +3,7 @@
  * happens is caught on its way to the engine and explained there.
  */
 import { DataSource, type QueryRunner } from 'typeorm';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { CHAIN_MODELS } from '../../src/chain-models.js';
 import { tableName } from '../../src/database/declare.js';
 import { TABLES } from '../../src/database/tables/index.js';
@@ -25,9 +25,9 @@ import { DiscrepancyService } from '../../src/reconciliation/discrepancy.service
 import { JudgedMarks } from '../../src/reconciliation/judged.js';
 import { Sweep } from '../../src/reconciliation/sweep.js';
 import { AccessLog } from '../../src/patient/access-log.js';
-import { sharedPostgres } from '../support/engines.js';
+import { bothEngines } from '../support/engines.js';
 import { ALL_GOES_WELL, make } from './access-moves.js';
-import { newWorld, type Running, startService } from './access-world.js';
+import { newWorld, sharedService } from './access-world.js';
 
 /** One step of a plan that reads a table. */
 interface Step {
@@ -108,20 +108,11 @@ function absent(error: unknown): void {
   if (!(error instanceof RefusalException)) throw error;
 }
 
-const postgres = await sharedPostgres();
-describe.each([
-  { engine: 'SQLite', missing: null, url: (): Promise<string | null> => Promise.resolve(null) },
-  { engine: 'PostgreSQL', missing: postgres.missing, url: () => postgres.createDatabase() },
-])('plans on $engine', ({ missing, url }) => {
-  let running: Running;
-  beforeAll(async () => {
-    if (missing !== null) return;
-    const database = await url();
-    running = await startService(database === null ? {} : { DATABASE_URL: database });
-  });
-  afterAll(() => running?.close());
+describe.each(await bothEngines())('plans on $engine', (engine) => {
+  const service = sharedService(engine);
 
-  it.skipIf(missing !== null)('of lists, jobs, sweeps and erasures read no whole table', async () => {
+  it.skipIf(engine.missing)('of lists, jobs, sweeps and erasures read no whole table', async () => {
+    const running = service();
     const { app } = running;
     const asked = new Asked(app.get(DataSource));
     const world = await newWorld(running);

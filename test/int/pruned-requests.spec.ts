@@ -7,24 +7,19 @@ import type { Ledger } from '../../src/ledger/start/open-ledger.js';
 import { pruneRequests } from '../../src/ledger/upkeep/prune-requests.js';
 import { verifyDatabase } from '../../src/ledger/verify/database.js';
 import { SettableClock } from '../../src/time/clock.js';
-import { sharedPostgres } from '../support/engines.js';
+import { bothEngines } from '../support/engines.js';
 import { count, COUNTING, openTestLedger, temporaryFolder, testActor, testConfig } from '../support/ledger.js';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const request = (key: string, body = 'body'): Idempotency => ({ client: testActor.id, key, request: body });
 
-const postgres = await sharedPostgres();
-describe.each([
-  { engine: 'SQLite', missing: null, url: (): Promise<string | null> => Promise.resolve(null) },
-  { engine: 'PostgreSQL', missing: postgres.missing, url: () => postgres.createDatabase() },
-])('requests on $engine', ({ missing, url }) => {
+describe.each(await bothEngines())('requests on $engine', ({ missing, database }) => {
   const folder = temporaryFolder();
   let ledger: Ledger;
   let config: ReturnType<typeof testConfig>;
   beforeAll(async () => {
     if (missing !== null) return;
-    const database = await url();
-    config = testConfig(folder.path, database === null ? {} : { DATABASE_URL: database });
+    config = testConfig(folder.path, await database());
     ledger = await openTestLedger(config);
   });
   afterAll(async () => {

@@ -10,18 +10,13 @@ import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
 import { verifyDatabase } from '../../src/ledger/verify/database.js';
 import { LogFiles } from '../../src/log/log-files.js';
 import { ServedCheckpoint } from '../../src/log/checkpoints/served.js';
-import { sharedPostgres } from '../support/engines.js';
+import { bothEngines } from '../support/engines.js';
 import { count, testActor } from '../support/ledger.js';
 import { until } from '../support/wait.js';
 import type { PolicyLine } from '../support/witnesses.js';
 import { closers, failureOf, honest, openLog, publish, rowsOf, three, witnessing } from './rounds-support.js';
 
-const postgres = await sharedPostgres();
-
-describe.each([
-  ['SQLite', null, async () => ({})],
-  ['PostgreSQL', postgres.missing, async () => ({ DATABASE_URL: await postgres.createDatabase() })],
-] as const)('rounds on %s', (_, missing, database) => {
+describe.each(await bothEngines())('rounds on $engine', ({ missing, database }) => {
   it.skipIf(missing)(
     'serve the newest checkpoint at quorum: one witness down changes nothing, two stop it',
     async () => {

@@ -8,24 +8,16 @@ import { raiseServed, readServed } from '../../src/ledger/rows/served.js';
 import type { Ledger } from '../../src/ledger/start/open-ledger.js';
 import { published } from '../../src/database/tables/log-tables.js';
 import { readContacts, storeCosignature, storeFailure } from '../../src/log/checkpoints/cosignatures.js';
-import { sharedPostgres } from '../support/engines.js';
+import { bothEngines } from '../support/engines.js';
 import { openTestLedger, temporaryFolder, testConfig } from '../support/ledger.js';
 
 const row = (size: number) => ({ size, checkpoint: `checkpoint ${size}` });
 
-const postgres = await sharedPostgres();
-describe.each([
-  { engine: 'SQLite', missing: null, env: () => Promise.resolve({}) },
-  {
-    engine: 'PostgreSQL',
-    missing: postgres.missing,
-    env: async () => ({ DATABASE_URL: await postgres.createDatabase() }),
-  },
-])('rows that are no events, on $engine', ({ missing, env }) => {
+describe.each(await bothEngines())('rows that are no events, on $engine', ({ missing, database }) => {
   const folder = temporaryFolder();
   let ledger: Ledger;
   beforeAll(async () => {
-    if (missing === null) ledger = await openTestLedger(testConfig(folder.path, await env()));
+    if (missing === null) ledger = await openTestLedger(testConfig(folder.path, await database()));
   });
   afterAll(async () => {
     await ledger?.close();

@@ -31,7 +31,7 @@ import { LedgerUnavailable } from '../../src/ledger/unavailable.js';
 import { LedgerReader } from '../../src/ledger/ledger.reader.js';
 import { Vault } from '../../src/ledger/keys/vault.js';
 import { verified } from '../faults/verified.js';
-import { sharedPostgres } from '../support/engines.js';
+import { bothEngines } from '../support/engines.js';
 import {
   COUNTING,
   count,
@@ -391,8 +391,6 @@ describe('rows of the ledger', () => {
   });
 });
 
-const postgres = await sharedPostgres();
-
 /** What a ledger with the service's own models records: a command opens it with these. */
 function enrolment(id: string): Command {
   const patient = {
@@ -410,10 +408,7 @@ function enrolment(id: string): Command {
 }
 const WAITING = `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
 
-describe.each([
-  { engine: 'SQLite', url: () => Promise.resolve(null), missing: null },
-  { engine: 'PostgreSQL', url: () => postgres.createDatabase(), missing: postgres.missing },
-])('rotation beside another process on $engine', ({ url, missing }) => {
+describe.each(await bothEngines())('rotation beside another process on $engine', ({ missing, database }) => {
   const open: Ledger[] = [];
   afterEach(async () => {
     for (const ledger of open.splice(0)) await ledger.close();
@@ -424,10 +419,7 @@ describe.each([
     open.push(ledger);
     return ledger;
   }
-  const settings = async (): Promise<Config> => {
-    const database = await url();
-    return testConfig(folder.path, database === null ? {} : { DATABASE_URL: database });
-  };
+  const settings = async (): Promise<Config> => testConfig(folder.path, await database());
 
   it.skipIf(missing)('the other reads, writes and makes subjects before, meanwhile and after', async () => {
     const config = await settings();

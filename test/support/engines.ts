@@ -26,6 +26,24 @@ export async function sharedPostgres(): Promise<SharedPostgres> {
   return { missing, createDatabase: () => ask('/postgres/database') };
 }
 
+/** One of the engines that a ledger is kept by. */
+export interface Engine {
+  readonly engine: 'SQLite' | 'PostgreSQL';
+  readonly missing: string | null;
+  /** Settings of a new empty database; on SQLite the folder says where it is. */
+  readonly database: () => Promise<Record<string, string>>;
+}
+
+/** SQLite and the run's PostgreSQL, for `describe.each`. */
+export async function bothEngines(): Promise<Engine[]> {
+  const postgres = await sharedPostgres();
+  const { missing } = postgres;
+  return [
+    { engine: 'SQLite', missing: null, database: () => Promise.resolve({}) },
+    { engine: 'PostgreSQL', missing, database: async () => ({ DATABASE_URL: await postgres.createDatabase() }) },
+  ];
+}
+
 export async function sharedRedis(): Promise<SharedRedis> {
   const { missing, answer } = await engine('Redis', '/redis');
   return { missing, url: answer };
