@@ -18,6 +18,7 @@ import { statementBytes, statementOf } from '../../src/ledger/core/record/statem
 import { openEvent } from '../../src/ledger/store/payload.js';
 import { EntryAudit, TileAudit } from '../../src/ledger/verify/entries.js';
 import { Findings, type VerifyReport } from '../../src/ledger/verify/report.js';
+import { testTerminal } from '../support/terminal.js';
 import { follow, twoFollowers } from './followers.js';
 import { chainHead, keptCheckpoint, receipt } from './receipts.js';
 import { payloads, type Shown } from './shown.js';
@@ -65,11 +66,9 @@ export async function verifyReport(
   folder: string,
   options: VerifyOptions = {},
 ): Promise<{ exit: number; report: VerifyReport }> {
-  let printed = '';
-  const quiet = { err: () => undefined, status: () => undefined, watched: false, env: {}, stdout: process.stdout };
-  const terminal = { ...quiet, out: (line: string) => void (printed += line) };
+  const { terminal, said } = testTerminal();
   const exit = await runVerify(folder, { ...options, json: true, progress: false }, terminal);
-  return { exit, report: JSON.parse(printed) as VerifyReport };
+  return { exit, report: JSON.parse(said.out.join('')) as VerifyReport };
 }
 
 /**

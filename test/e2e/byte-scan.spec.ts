@@ -20,6 +20,7 @@ import { temporaryFolder, testConfig } from '../support/ledger.js';
 import { startServer, type TestServer } from '../support/process.js';
 import { startRedis, type TestRedis } from '../support/redis.js';
 import { until } from '../support/wait.js';
+import { testTerminal } from '../support/terminal.js';
 
 /** Development mode's own patient: the identifier stands in the README, and the start prints it for the tour. */
 const DEMO_PATIENT = DEMO_IDENTIFIERS.patient.value;
@@ -263,12 +264,11 @@ describe.skipIf(program.missing)('what somebody sees who takes the disks', () =>
     const admin = await signIn(server.address, 'admin');
     const erased = done(await admin.post(`/api/patients/${person}/erase`, { reason: 'request' }, randomUUID()));
     expect(erased).toMatchObject({ patient: person, complete: false });
-    const said: string[] = [];
-    const terminal = { out: (line: string) => said.push(line), err: (line: string) => said.push(line) };
     const env = { DATA_DIR: folder.path, LOG_ORIGIN: config.env.LOG_ORIGIN, LOG_LEVEL: 'silent' };
-    const rest = { status: () => undefined, watched: false, env, stdout: process.stdout };
-    expect(await runRotateEncryption({ json: true, destroyOld: true }, { ...terminal, ...rest })).toBe(0);
-    expect(JSON.parse(said.join(''))).toMatchObject({ kek: '0002', destroyed: ['0001'], emptied: true });
+    const { terminal, said: told } = testTerminal({ env });
+    expect(await runRotateEncryption({ json: true, destroyOld: true }, terminal)).toBe(0);
+    expect(told.err).toEqual([]);
+    expect(JSON.parse(told.out.join(''))).toMatchObject({ kek: '0002', destroyed: ['0001'], emptied: true });
 
     const report = await verified(config, CHAIN_MODELS);
     expect(report).toMatchObject({ ok: true, findings: [], erased: erased['chains'], incomplete: 0 });

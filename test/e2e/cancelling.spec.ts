@@ -1,9 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { run } from '../../src/cli/program.js';
 import { bundle, encounter, ids, order, organisation, patient, practitioner } from '../../src/import/bundle.fixture.js';
 import { verifyReceipt } from '../../src/ledger/core/record/receipt.js';
 import { prescriptionModel } from '../../src/prescription/chain-models.js';
@@ -19,6 +17,7 @@ import {
   startApi,
 } from '../support/api.js';
 import { temporaryFolder } from '../support/ledger.js';
+import { runCommand } from '../support/terminal.js';
 
 const DAY = 86_400_000;
 
@@ -105,9 +104,7 @@ describe('a prescription is cancelled', () => {
     const visit = { ...encounter, serviceProvider: { reference: `urn:uuid:${api.orgs.practice}` } };
     const wrong = order({ status: 'entered-in-error' });
     writeFileSync(file, bundle(patient, clinic, practitioner, visit, wrong));
-    const quiet = { out: () => undefined, err: () => undefined, status: () => undefined };
-    const env = { DATA_DIR: folder.path };
-    expect(await run(['import', file], { ...quiet, watched: false, env, stdout: new PassThrough() })).toBe(0);
+    expect((await runCommand(['import', file], { DATA_DIR: folder.path })).code).toBe(0);
     const { items } = accepted(await api.as('prescriber').get('/api/prescriptions?status=entered-in-error')).body;
     expect(items).toMatchObject([{ number: ids.order, historical: true }]);
     const answer = await cancel(`/api/prescriptions/${items[0].id}`);

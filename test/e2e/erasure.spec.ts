@@ -24,6 +24,7 @@ import {
   tablets,
 } from '../support/api.js';
 import { temporaryFolder } from '../support/ledger.js';
+import { testTerminal } from '../support/terminal.js';
 
 const STAFF = ['prescriber', 'pharmacist', 'patient', 'auditor'];
 const erase = (api: Api, patient: string, key?: string, reason = 'request') =>
@@ -198,15 +199,9 @@ describe('an erasure', () => {
     expect(await api.verify()).toMatchObject({ ok: true, findings: [], erased: 5, incomplete: 5 });
 
     // Completed beside the service: repeats are still known, though nobody can tell any more what was asked.
-    const told: string[] = [];
-    const quiet = { err: () => undefined, status: () => undefined, watched: false, stdout: process.stdout };
-    const terminal = {
-      ...quiet,
-      out: (line: string) => told.push(line),
-      env: { DATA_DIR: folder.path, LOG_LEVEL: 'silent' },
-    };
+    const { terminal, said: told } = testTerminal({ env: { DATA_DIR: folder.path, LOG_LEVEL: 'silent' } });
     expect(await runRotateEncryption({ json: true, destroyOld: true }, terminal)).toBe(0);
-    expect(JSON.parse(told.join(''))).toMatchObject({ destroyed: ['0001'], emptied: true });
+    expect(JSON.parse(told.out.join(''))).toMatchObject({ destroyed: ['0001'], emptied: true });
     // The key of who was nobody, which an older backup holds the supply under.
     expect(await api.db.query('SELECT num FROM subject WHERE id = ?', [owner])).toEqual([]);
     expect(await api.verify()).toMatchObject({ ok: true, findings: [], erased: 5, incomplete: 0 });

@@ -1,10 +1,8 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { PassThrough } from 'node:stream';
 import supertest from 'supertest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { run } from '../../src/cli/program.js';
 import { DEMO_ORGANISATIONS } from '../../src/seed/demo-accounts.js';
 import { bundle, encounter, ids, order, organisation, patient, practitioner } from '../../src/import/bundle.fixture.js';
 import { IMPORT_REASONS } from '../../src/import/reasons.js';
@@ -13,24 +11,14 @@ import { accepted, type Api, newOrder, refusalOf, startApi } from '../support/ap
 import { sharedRedis } from '../support/engines.js';
 import { temporaryFolder } from '../support/ledger.js';
 import { startNode, startServer } from '../support/process.js';
+import { runCommand } from '../support/terminal.js';
 
 const SYNTHEA = resolve('../shared/fhir/synthea');
 const REASONS = new Set([...Object.keys(IMPORT_REASONS), ...Object.keys(REFUSALS)]);
 const redis = await sharedRedis();
 
 /** Runs a command line on the ledger in that folder. */
-async function rx(dataDir: string, ...args: string[]) {
-  const said = { out: [] as string[], err: [] as string[] };
-  const code = await run(args, {
-    out: (line) => said.out.push(line),
-    err: (line) => said.err.push(line),
-    status: () => undefined,
-    watched: false,
-    env: { DATA_DIR: dataDir },
-    stdout: new PassThrough(),
-  });
-  return { code, out: said.out.join('\n'), err: said.err.join('\n') };
-}
+const rx = (dataDir: string, ...args: string[]) => runCommand(args, { DATA_DIR: dataDir });
 
 interface Imported {
   recorded: number;

@@ -1,7 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { run } from '../../src/cli/program.js';
 import { openCheckpoint } from '../../src/ledger/core/tlog/checkpoint.js';
 import { openRotationReceipt } from '../../src/ledger/core/statements/key-rotation.js';
 import { verifyReceipt, type Receipt } from '../../src/ledger/core/record/receipt.js';
@@ -10,6 +9,7 @@ import { accepted, type Answer, type Api, newOrder, startApi } from '../support/
 import { temporaryFolder } from '../support/ledger.js';
 import { startNode } from '../support/process.js';
 import { until } from '../support/wait.js';
+import { runCommand } from '../support/terminal.js';
 
 const folder = temporaryFolder();
 const at = (name: string): string => join(folder.path, name);
@@ -28,12 +28,7 @@ afterAll(async () => {
 });
 
 /** Runs a command line in this process. */
-async function command(...args: string[]): Promise<{ code: number; out: string }> {
-  let out = '';
-  const quiet = { err: () => undefined, status: () => undefined, watched: false, stdout: process.stdout };
-  const terminal = { ...quiet, out: (line: string) => void (out += `${line}\n`), env: { DATA_DIR: at('data') } };
-  return { code: await run(args, terminal), out };
-}
+const command = (...args: string[]) => runCommand(args, { DATA_DIR: at('data') });
 
 /** The command as a process of its own, as an operator runs it. */
 async function operator(...args: string[]): Promise<{ code: number | null; out: string }> {
@@ -99,8 +94,8 @@ describe('rxledger log rotate-key beside a service at work', () => {
     expect(await checks(at('before'), '--vkey', prepared, '--rotations', at('rotations'))).toBe(1);
     expect(await checks(at('before'), '--vkey', old, '--rotations', at('before'))).toBe(2);
 
-    expect((await command('log', 'vkey')).out).toBe(`${prepared}\n`);
-    expect((await command('log', 'vkey', '--all')).out).toBe(`${old}\n${prepared}\n`);
+    expect((await command('log', 'vkey')).out).toBe(prepared);
+    expect((await command('log', 'vkey', '--all')).out).toBe(`${old}\n${prepared}`);
     for (const vkey of [old, prepared]) {
       const report = await command('log', 'verify', '--json', '--vkey', vkey);
       expect(report.code).toBe(0);

@@ -13,6 +13,7 @@ import { temporaryFolder, testConfig } from '../support/ledger.js';
 import { fileServer } from '../support/log.js';
 import { backup, exported, follow } from '../support/set-back.js';
 import { until } from '../support/wait.js';
+import { testTerminal } from '../support/terminal.js';
 
 const DAY = 86_400_000;
 const redis = await sharedRedis();
@@ -101,14 +102,14 @@ describe('a service whose database was set back and restored', () => {
     await expect(startApi(env)).rejects.toThrow(/set back/);
     const said: string[] = [];
     const line = (words: string) => said.push(words);
-    const terminal = { out: line, err: line, status: line, env: { DATA_DIR: env.DATA_DIR }, watched: false };
+    const { terminal } = testTerminal({ out: line, err: line, status: line, env: { DATA_DIR: env.DATA_DIR } });
     const server = fileServer(auditor, 'auditor');
     closers.push(async () => void server.close());
     const url = `http://127.0.0.1:${await listenLocally(server)}`;
     const token = join(folder.path, 'token');
     writeFileSync(token, 'auditor\n');
     const restore = (...more: string[]) =>
-      run(['log', 'restore', '--replica', url, '--payloads', file, ...more], terminal as never);
+      run(['log', 'restore', '--replica', url, '--payloads', file, ...more], terminal);
     expect(await restore()).toBe(3);
     expect(said.pop()).toMatch(/entries are for auditors/);
     expect(await restore('--token', token)).toBe(0);

@@ -2,7 +2,6 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, rmdirSync, rmSync 
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { CHAIN_MODELS } from '../../src/chain-models.js';
-import { run } from '../../src/cli/program.js';
 import { Config } from '../../src/config/config.js';
 import { LOG_CHAIN } from '../../src/ledger/core/record/entry.js';
 import { accepted, type Api, newOrder, refusalOf, startApi } from '../support/api.js';
@@ -10,6 +9,7 @@ import { bothEngines } from '../support/engines.js';
 import { temporaryFolder } from '../support/ledger.js';
 import { backup, verified } from '../support/set-back.js';
 import { enrol, newSigner, postSigned, type Signer } from '../support/signer.js';
+import { runCommand } from '../support/terminal.js';
 
 describe.each(await bothEngines())('a key that an actor revoked, on $engine', ({ missing, database }) => {
   const closers: (() => unknown)[] = [];
@@ -54,11 +54,11 @@ describe.each(await bothEngines())('a key that an actor revoked, on $engine', ({
 
   it.skipIf(missing)('signs nothing after a loss, when the log goes on under another name', async () => {
     const { env, config, before, since } = await past();
-    const said: string[] = [];
-    const line = (words: string) => said.push(words);
-    const terminal = { out: line, err: line, status: line, env, watched: false, stdout: process.stdout };
-    expect(await run(['log', 'restart', '--yes'], terminal)).toBe(0);
-    expect(said.join('\n')).toMatch(/retention holds.*accounts.*break-glass/);
+    const { code, out, err } = await runCommand(['log', 'restart', '--yes'], env);
+    expect({ code, said: `${out}\n${err}` }).toMatchObject({
+      code: 0,
+      said: expect.stringMatching(/retention holds.*accounts.*break-glass/),
+    });
     api = await startApi(env);
     await signsNothing(before);
     expect((await api.reader.events(LOG_CHAIN)).at(-1)).toMatchObject({

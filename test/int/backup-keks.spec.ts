@@ -11,6 +11,7 @@ import { openLedger, StartRefused } from '../../src/ledger/start/open-ledger.js'
 import { bothEngines } from '../support/engines.js';
 import { count, COUNTING, temporaryFolder, testConfig } from '../support/ledger.js';
 import { AGREED, backup, verified } from '../support/set-back.js';
+import { testTerminal } from '../support/terminal.js';
 
 const MODELS = COUNTING;
 const LACKS = /the keys folder lacks kek-0001, .*from before `keys rotate-encryption --destroy-old`/;
@@ -35,9 +36,8 @@ describe.each(await bothEngines())(
       const config = testConfig(folder.path, more);
       await write(config, 3);
       const setBack = await backup(config, closers);
-      const quiet = { out: () => undefined, err: () => undefined, status: () => undefined, watched: false };
-      const env = { DATA_DIR: folder.path, LOG_LEVEL: 'silent', ...more };
-      expect(await runRotateEncryption({ destroyOld: true }, { ...quiet, env, stdout: process.stdout })).toBe(0);
+      const { terminal } = testTerminal({ env: { DATA_DIR: folder.path, LOG_LEVEL: 'silent', ...more } });
+      expect(await runRotateEncryption({ destroyOld: true }, terminal)).toBe(0);
       await write(config, 2);
       await setBack();
 

@@ -15,6 +15,7 @@ import { accepted, type Api, issue, LISINOPRIL, newOrder, refusalOf, startApi, t
 import { sharedPostgres } from '../support/engines.js';
 import { temporaryFolder, testConfig } from '../support/ledger.js';
 import { until } from '../support/wait.js';
+import { testTerminal } from '../support/terminal.js';
 
 const RACES = 12;
 const postgres = await sharedPostgres();
@@ -164,11 +165,9 @@ describe.skipIf(postgres.missing)('an erasure beside another process', () => {
     expect(refusalOf(await other.as('admin').get(`/api/patients/${living}/holds`))).toBe('404 ledger.chain-unknown');
     accepted(await other.as('admin').get(`/api/patients/${mistaken}/holds`));
 
-    const said: string[] = [];
-    const quiet = { err: () => undefined, status: () => undefined, watched: false, stdout: process.stdout };
-    const terminal = { ...quiet, out: (line: string) => said.push(line), env: { ...env, LOG_LEVEL: 'silent' } };
+    const { terminal, said } = testTerminal({ env: { ...env, LOG_LEVEL: 'silent' } });
     expect(await runRotateEncryption({ json: true, destroyOld: true }, terminal)).toBe(0);
-    expect(JSON.parse(said.join(''))).toMatchObject({ destroyed: ['0001'] });
+    expect(JSON.parse(said.out.join(''))).toMatchObject({ destroyed: ['0001'] });
     const { patient } = one.patients;
     const again = await other.as('admin').post(`/api/patients/${patient}/erase`, { reason: 'request' }, 'the-same');
     expect(again.body).toMatchObject({ patient, chains: 2, complete: true });

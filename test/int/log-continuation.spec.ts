@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { run } from '../../src/cli/program.js';
 import { Clock } from '../../src/time/clock.js';
 import type { Config } from '../../src/config/config.js';
 import { openWriter } from '../../src/database/data-source.js';
@@ -21,6 +20,7 @@ import type { VerifyReport } from '../../src/ledger/verify/report.js';
 import { bothEngines } from '../support/engines.js';
 import { COUNTING, count, type Counter, counterModel, temporaryFolder, testConfig } from '../support/ledger.js';
 import { AGREED, backup, exported, follow, shown, verified as verifiedLog } from '../support/set-back.js';
+import { runCommand } from '../support/terminal.js';
 
 const ORIGIN = 'test.example/log';
 const NEXT = 'test.example/log-2';
@@ -144,7 +144,7 @@ describe.each(await bothEngines())('a log that was set back, on $engine', ({ mis
     const continued = file('continued', Buffer.from(items!).toString());
     const receipt = file('receipt', JSON.stringify(old));
     const proof = async (...more: string[]): Promise<number> =>
-      run(['audit', 'proof', receipt, '--vkey', said.to, ...more], quiet());
+      (await runCommand(['audit', 'proof', receipt, '--vkey', said.to, ...more])).code;
     expect(await proof()).toBe(1);
     expect(await proof('--continued', continued)).toBe(0);
     expect(await proof('--continued', receipt)).toBe(2);
@@ -388,7 +388,3 @@ describe.each(await bothEngines())('a log that was set back, on $engine', ({ mis
     expect(await verified(config)).toMatchObject({ log: ORIGIN, size: BEFORE });
   });
 });
-
-function quiet() {
-  return { out: () => undefined, err: () => undefined, status: () => undefined, env: {}, watched: false } as never;
-}

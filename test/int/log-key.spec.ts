@@ -4,7 +4,6 @@ import fs, { cpSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node
 import { syncBuiltinESMExports } from 'node:module';
 import { basename, join, resolve } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { run } from '../../src/cli/program.js';
 import { Clock } from '../../src/time/clock.js';
 import type { Config } from '../../src/config/config.js';
 import { openReader } from '../../src/database/data-source.js';
@@ -34,6 +33,7 @@ import { witnessOf } from '../fixtures/witnesses.js';
 import { bothEngines } from '../support/engines.js';
 import { count, COUNTING, temporaryFolder, testConfig } from '../support/ledger.js';
 import { startNode } from '../support/process.js';
+import { runCommand } from '../support/terminal.js';
 
 const ORIGIN = 'test.example/log';
 const MODELS = COUNTING;
@@ -267,14 +267,8 @@ describe('rxledger log rotate-key', () => {
   };
   const keyFiles = () => readdirSync(config.keysDir).filter((name) => name.startsWith('log.key'));
 
-  async function command(args: readonly string[], env: Record<string, string> = {}) {
-    const said = { out: '', err: '' };
-    const quiet = { status: () => undefined, watched: false, stdout: process.stdout };
-    const out = (line: string) => void (said.out += `${line}\n`);
-    const err = (line: string) => void (said.err += `${line}\n`);
-    const terminal = { ...quiet, out, err, env: { DATA_DIR: folder.path, ...env } };
-    return { code: await run(['log', 'rotate-key', ...args], terminal), ...said };
-  }
+  const command = (args: readonly string[], env: Record<string, string> = {}) =>
+    runCommand(['log', 'rotate-key', ...args], { DATA_DIR: folder.path, ...env });
 
   it('ends what was interrupted, and does not begin anew', async () => {
     const ledger = await openLedger(config, new Clock(), MODELS);

@@ -25,6 +25,7 @@ import { bothEngines, sharedPostgres } from '../support/engines.js';
 import { COUNTING, count, type Counter, counterModel, temporaryFolder, testConfig } from '../support/ledger.js';
 import { AGREED, backup, exported, follow, verified } from '../support/set-back.js';
 import { newSigner } from '../support/signer.js';
+import { testTerminal } from '../support/terminal.js';
 
 const ORIGIN = 'test.example/log';
 const MODELS = COUNTING;
@@ -364,14 +365,10 @@ describe.each(await bothEngines())('a log that was set back, on $engine', ({ mis
   it.skipIf(missing)('says on the command line what is missing', async () => {
     const { config, auditor, receipts, lines } = await past();
     const said: string[] = [];
-    const terminal = {
-      out: (line: string) => said.push(line),
-      err: (line: string) => said.push(line),
-      status: () => undefined,
-      env: { ...config.env, DATA_DIR: config.dataDir },
-      watched: false,
-    };
-    const rx = (...args: string[]): Promise<number> => run(['log', 'restore', ...args], terminal as never);
+    const line = (words: string) => said.push(words);
+    const env = { ...config.env, DATA_DIR: config.dataDir } as unknown as Record<string, string>;
+    const { terminal } = testTerminal({ out: line, err: line, env });
+    const rx = (...args: string[]) => run(['log', 'restore', ...args], terminal);
     expect(await rx('--replica', auditor, '--json')).toBe(1);
     expect(JSON.parse(said.pop() ?? '')).toMatchObject({ missing: receipts.map(({ index }) => index), written: 0 });
     expect(await rx('--replica', join(auditor, 'log'), '--payloads', file(lines.slice(0, -1)))).toBe(1);

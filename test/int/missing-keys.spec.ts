@@ -3,7 +3,6 @@ import { existsSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { run } from '../../src/cli/program.js';
 import { Clock } from '../../src/time/clock.js';
 import { ContinueRefused, continueLog } from '../../src/ledger/upkeep/continue.js';
 import { restoreLog } from '../../src/ledger/upkeep/restore.js';
@@ -11,6 +10,7 @@ import { RestoreRefused } from '../../src/ledger/upkeep/lost-part.js';
 import { openLedger } from '../../src/ledger/start/open-ledger.js';
 import { count, COUNTING, temporaryFolder, testConfig } from '../support/ledger.js';
 import { AGREED } from '../support/set-back.js';
+import { runCommand } from '../support/terminal.js';
 
 const MODELS = COUNTING;
 
@@ -36,14 +36,7 @@ describe.each([
   const sources = { replica: null, payloads: Readable.from([]) };
   const restore = () => restoreLog(config, new Clock(), MODELS, sources, { report: () => undefined });
 
-  async function verify(...args: string[]) {
-    const said = { out: '', err: '' };
-    const quiet = { status: () => undefined, watched: false, stdout: process.stdout };
-    const out = (line: string) => void (said.out += `${line}\n`);
-    const err = (line: string) => void (said.err += `${line}\n`);
-    const code = await run(['log', 'verify', ...args], { ...quiet, out, err, env: { DATA_DIR: folder.path } });
-    return { code, ...said };
-  }
+  const verify = (...args: string[]) => runCommand(['log', 'verify', ...args], { DATA_DIR: folder.path });
 
   it('is named by whatever does not go on without it', async () => {
     await expect(open()).rejects.toThrow(notServed);
