@@ -15,6 +15,7 @@ import {
   count,
   type Counter,
   counterModel,
+  good,
   openTestLedger,
   temporaryFolder,
   testActor,
@@ -24,11 +25,6 @@ import { startPostgres } from '../support/postgres.js';
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/wait.js';
 
-type Good = Extract<Outcome, { ok: true }>;
-const good = (outcome: Outcome): Good => {
-  if (!outcome.ok) throw new Error(`refused: ${outcome.refusal.code}`);
-  return outcome;
-};
 const keyed = (id: string, key: string = id): Command =>
   count(id, 1, { idempotency: { client: testActor.id, key, request: 'same' } });
 

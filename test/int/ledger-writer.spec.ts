@@ -20,6 +20,8 @@ import {
   type Counter,
   counterModel,
   counterRef,
+  good,
+  type Good,
   openTestLedger,
   temporaryFolder,
   testActor,
@@ -27,11 +29,6 @@ import {
 } from '../support/ledger.js';
 import { until } from '../support/wait.js';
 
-type Good = Extract<Outcome, { ok: true }>;
-const good = (outcome: Outcome): Good => {
-  if (!outcome.ok) throw new Error(`refused: ${outcome.refusal.code}`);
-  return outcome;
-};
 const codeOf = (outcome: Outcome): string => (outcome.ok ? 'accepted' : outcome.refusal.code);
 const idempotent = (key: string, request = 'same') => ({ idempotency: { client: testActor.id, key, request } });
 const countExisting = (id: string, more = {}) => ({ ...count(id, 1, more), chains: [counterRef(id, 'existing')] });

@@ -14,11 +14,20 @@ import { logOnly, type Policy } from '../../src/ledger/core/tlog/policy.js';
 import { verifyReceipt, type Receipt } from '../../src/ledger/core/record/receipt.js';
 import { type Continued, ContinueRefused, continueLog } from '../../src/ledger/upkeep/continue.js';
 import { prepareKey, settleKey } from '../../src/ledger/keys/log-key-files.js';
-import { type Ledger, openLedger } from '../../src/ledger/start/open-ledger.js';
+import type { Ledger } from '../../src/ledger/start/open-ledger.js';
 import { verifyExport } from '../../src/ledger/verify/export-file.js';
 import type { VerifyReport } from '../../src/ledger/verify/report.js';
 import { bothEngines } from '../support/engines.js';
-import { COUNTING, count, type Counter, counterModel, temporaryFolder, testConfig } from '../support/ledger.js';
+import {
+  COUNTING,
+  count,
+  type Counter,
+  counterModel,
+  fresh,
+  opened,
+  temporaryFolder,
+  testConfig,
+} from '../support/ledger.js';
 import { AGREED, backup, exported, follow, shown, verified as verifiedLog } from '../support/set-back.js';
 import { runCommand } from '../support/terminal.js';
 
@@ -45,17 +54,6 @@ async function write({ writer }: Ledger, counters: readonly string[]): Promise<R
     if (outcome.ok) receipts.push(...outcome.receipts);
   }
   return receipts;
-}
-
-const fresh = (many: number): string[] => Array.from({ length: many }, () => randomUUID());
-
-async function opened<T>(config: Config, work: (ledger: Ledger) => Promise<T>): Promise<T> {
-  const ledger = await openLedger(config, new Clock(), MODELS);
-  try {
-    return await work(ledger);
-  } finally {
-    await ledger.close();
-  }
 }
 
 const goOn = (config: Config, origin: string | null = NEXT): Promise<Continued> =>

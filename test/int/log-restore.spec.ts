@@ -22,7 +22,16 @@ import { type Command, SYSTEM } from '../../src/ledger/model.js';
 import { type Ledger, openLedger } from '../../src/ledger/start/open-ledger.js';
 import { readHead } from '../../src/ledger/store/tip.js';
 import { bothEngines, sharedPostgres } from '../support/engines.js';
-import { COUNTING, count, type Counter, counterModel, temporaryFolder, testConfig } from '../support/ledger.js';
+import {
+  COUNTING,
+  count,
+  type Counter,
+  counterModel,
+  fresh,
+  opened,
+  temporaryFolder,
+  testConfig,
+} from '../support/ledger.js';
 import { AGREED, backup, exported, follow, verified } from '../support/set-back.js';
 import { newSigner } from '../support/signer.js';
 import { testTerminal } from '../support/terminal.js';
@@ -48,8 +57,6 @@ interface Past {
   readonly setBack: () => Promise<void>;
 }
 
-const fresh = (many: number): string[] => Array.from({ length: many }, () => randomUUID());
-
 /** All at once, so that one batch has many of them. */
 async function write({ writer }: Ledger, counters: readonly string[]): Promise<Receipt[]> {
   const outcomes = await Promise.all(counters.map((id) => writer.commit(count(id, 1))));
@@ -71,15 +78,6 @@ function enrolment(): Command {
     idempotency: { client: id, key: id, request: '' },
     signature: { jws, occurredAt },
   };
-}
-
-async function opened<T>(config: Config, work: (ledger: Ledger) => Promise<T>): Promise<T> {
-  const ledger = await openLedger(config, new Clock(), MODELS);
-  try {
-    return await work(ledger);
-  } finally {
-    await ledger.close();
-  }
 }
 
 async function restore(

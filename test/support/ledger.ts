@@ -1,4 +1,5 @@
 import type { JsonObject } from '../../src/ledger/core/record/event.js';
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +7,7 @@ import { Clock } from '../../src/time/clock.js';
 import { Config } from '../../src/config/config.js';
 import { CHAIN_MODELS } from '../../src/chain-models.js';
 import { patientModel } from '../../src/patient/chain-model.js';
-import type { Actor, ChainModel, ChainRef, Command } from '../../src/ledger/model.js';
+import type { Actor, ChainModel, ChainRef, Command, Outcome } from '../../src/ledger/model.js';
 import { refuse } from '../../src/ledger/model.js';
 import { openLedger, type Ledger } from '../../src/ledger/start/open-ledger.js';
 import type { ReportFault } from '../../src/ledger/unavailable.js';
@@ -100,3 +101,24 @@ export function count(
 export function openTestLedger(config: Config, clock = new Clock(), report?: ReportFault): Promise<Ledger> {
   return openLedger(config, clock, COUNTING, report);
 }
+
+/** Opens the ledger for a piece of work. */
+export async function opened<T>(config: Config, work: (ledger: Ledger) => Promise<T>): Promise<T> {
+  const ledger = await openTestLedger(config);
+  try {
+    return await work(ledger);
+  } finally {
+    await ledger.close();
+  }
+}
+
+export type Good = Extract<Outcome, { ok: true }>;
+
+/** @throws {Error} when it is a refusal */
+export function good(outcome: Outcome): Good {
+  if (!outcome.ok) throw new Error(`refused: ${outcome.refusal.code}`);
+  return outcome;
+}
+
+/** Ids that no chain has yet. */
+export const fresh = (many: number): string[] => Array.from({ length: many }, () => randomUUID());

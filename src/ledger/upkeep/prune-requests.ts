@@ -6,7 +6,8 @@ const PAGE = 500;
 
 /**
  * Forgets requests whose key was first used longer ago than {@link REQUEST_LIFE_MS}, page by page between the batches:
- * from then on the same key is a new request. Signed requests stay.
+ * from then on the same key is a new request. Signed requests stay. SQL, since one of the two tables is the batch's, which
+ * has no repository.
  * @param now ms since 1970
  * @throws {LedgerUnavailable} on outage; the pages until then are done
  */
