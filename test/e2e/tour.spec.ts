@@ -35,7 +35,7 @@ describe('the tour in README.md', () => {
   it('leads from a prescription to a dispense, a dose and a receipt that holds, as it is pasted', async () => {
     const blocks = await pasted();
     expect(blocks).toContain(`"password\\":\\"${PASSWORD}\\"`);
-    const { stdout, stderr } = await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', blocks], {
+    const { stdout, stderr } = await promisify(execFile)('bash', ['--norc', '-euo', 'pipefail', '-c', blocks], {
       cwd: folder,
       env: { ...process.env, NODE_ENV: 'development', RX: server.address, DATA_DIR: join(folder, 'data') },
     });
