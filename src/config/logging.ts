@@ -18,8 +18,20 @@ function frames(stack: string | undefined): string[] {
     .map((line) => line.trim());
 }
 
+/** The longest that a line waits in memory, ms; it is written at once where 4 KiB are there before. */
+const FLUSH_MS = 100;
+
+/**
+ * Where a service's lines go. They are written in a thread: whoever reads them slowly must not stop the service. At the
+ * end of the process, also after an uncaught error, what is left is written; `kill -9` may lose {@link FLUSH_MS} of lines.
+ * @param fd 1 for standard output, 2 for standard error
+ */
+export function logStream(fd: 1 | 2): DestinationStream {
+  return pino.destination({ dest: fd, sync: false, minLength: 4096, periodicFlush: FLUSH_MS });
+}
+
 /** @param destination where lines go; standard output by default */
-export function createLogger(config: Config, destination?: DestinationStream): Logger {
+export function createLogger(config: Config, destination: DestinationStream = logStream(1)): Logger {
   const options = {
     level: config.env.LOG_LEVEL,
     base: { process: config.processId },
@@ -30,7 +42,7 @@ export function createLogger(config: Config, destination?: DestinationStream): L
       err: describeError,
     },
   };
-  return destination ? pino(options, destination) : pino(options);
+  return pino(options, destination);
 }
 
 /** Nest's own lines, through pino. What is no plain string is not written out. */

@@ -1,9 +1,8 @@
 import { isKeyName } from '../../ledger/core/tlog/note.js';
 import { readFile } from 'node:fs/promises';
-import { pino } from 'pino';
 import { Clock } from '../../time/clock.js';
 import { Config } from '../../config/config.js';
-import { createLogger } from '../../config/logging.js';
+import { createLogger, logStream } from '../../config/logging.js';
 import { WitnessFolder, WitnessFolderError } from '../../audit/witness/folder.js';
 import { type LogEntry, LogListError, parseLogList, trustedLogs } from '../../audit/witness/logs.js';
 import { createWitnessServer } from '../../audit/witness/server.js';
@@ -38,7 +37,7 @@ export async function runWitness(options: WitnessOptions, terminal: Terminal): P
       terminal.out(json ? JSON.stringify({ witness: key.verifier.name, vkey: key.vkey }) : key.vkey);
       return EXIT.ok;
     }
-    const logger = createLogger(Config.parse(terminal.env), pino.destination(2));
+    const logger = createLogger(Config.parse(terminal.env), logStream(2));
     const witness = await Witness.open(folder, key, logs, new Clock(), logger);
     const server = createWitnessServer(witness, logger);
     const stopped = new Promise((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve));

@@ -1,7 +1,6 @@
-import { pino } from 'pino';
 import { Clock } from '../../time/clock.js';
 import { Config } from '../../config/config.js';
-import { createLogger } from '../../config/logging.js';
+import { createLogger, logStream } from '../../config/logging.js';
 import { checkMode } from '../../identity/mode.js';
 import { serve } from '../../main.js';
 import { signInTable } from '../../demo/leaflet.js';
@@ -26,7 +25,7 @@ export async function runServe({ json }: CommonOptions, terminal: Terminal): Pro
   try {
     const config = Config.parse({ ...terminal.env, REDIS_URL: redis.url });
     // With --json standard output holds that document alone.
-    const logger = createLogger(config, json ? pino.destination(2) : undefined);
+    const logger = createLogger(config, logStream(json ? 2 : 1));
     const { address, signIns } = await serve(config, new Clock(), logger);
     const signals = new Signals();
     if (json) {
