@@ -25,6 +25,16 @@ import { API_HEADERS, PAGE_HEADERS } from './security-headers.js';
 import { parseStrictForm } from './body/strict-form.js';
 import { parseStrictJson } from './body/strict-json.js';
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /**
+     * The pattern of the route, `none` where no route takes the request. For logs and metrics, never the URL: a URL may
+     * hold an identifier. Worked out once: Fastify makes `routeOptions` anew whenever it is asked for.
+     */
+    route: string;
+  }
+}
+
 export const BODY_LIMIT = 1_048_576;
 /** A form holds one JWT and a few words. */
 export const FORM_LIMIT = 16_384;
@@ -83,6 +93,7 @@ export async function createServer(
 
 function prepare(fastify: FastifyInstance, logger: Logger): void {
   fastify.decorateRequest('actor', null);
+  fastify.decorateRequest('route', 'none');
   fastify.setReplySerializer(answerText);
   fastify.removeAllContentTypeParsers();
   fastify.addContentTypeParser(
@@ -106,7 +117,8 @@ function prepare(fastify: FastifyInstance, logger: Logger): void {
     },
   );
   fastify.addHook('onRequest', (request, reply, done) => {
-    const security = request.routeOptions.url?.startsWith(PAGE_PATH) ? PAGE_HEADERS : API_HEADERS;
+    request.route = request.routeOptions.url ?? 'none';
+    const security = request.route.startsWith(PAGE_PATH) ? PAGE_HEADERS : API_HEADERS;
     void reply.headers(security).header('cache-control', 'no-store').header('x-request-id', request.id);
     done();
   });
@@ -130,8 +142,7 @@ function prepare(fastify: FastifyInstance, logger: Logger): void {
       {
         requestId: request.id,
         method: request.method,
-        // The pattern, never the URL: a URL may hold an identifier.
-        route: request.routeOptions.url ?? 'none',
+        route: request.route,
         status: reply.statusCode,
         milliseconds: Math.round(reply.elapsedTime * 10) / 10,
       },

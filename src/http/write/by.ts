@@ -72,11 +72,11 @@ class Sender implements By {
 
   get idempotency(): Idempotency | undefined {
     if (this.key === undefined) return undefined;
-    const { method, routeOptions, params, body } = this.request;
+    const { method, route, params, body } = this.request;
     return {
       client: this.actor.id,
       key: this.key,
-      request: canonicalRequest(method, routeOptions.url ?? '', params, parsedBody(body)),
+      request: canonicalRequest(method, route, params, parsedBody(body)),
     };
   }
 
