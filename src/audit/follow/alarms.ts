@@ -10,7 +10,7 @@ import { nodeHasher } from '../../ledger/crypto/node-hasher.js';
 import { writeDurably } from './durable.js';
 import type { AlarmKind, Evidence } from './evidence.js';
 
-/** Something is wrong with the log. It carries what the evidence file says. */
+/** A fault of the log, with the content of its evidence file. */
 export class Alarm extends Error {
   override readonly name = 'Alarm';
 
@@ -27,11 +27,11 @@ export class Alarm extends Error {
 
 const FOLDER = 'evidence';
 
-/** The folder of evidence. Nothing is ever removed from it. */
+/** The folder `evidence`. No file is ever removed from it. */
 export class EvidenceFolder {
   constructor(private readonly folder: string) {}
 
-  /** @returns the file, durable. The same evidence again is the same file, which stays as it is. */
+  /** @returns path of the durable file. Evidence that is there already, whatever its time, keeps its first file. */
   async keep(evidence: Evidence): Promise<string> {
     const { at: _, ...content } = evidence;
     const name = createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 16);
@@ -55,7 +55,7 @@ export class EvidenceFolder {
   }
 }
 
-/** Shows with which tree of `older` entries the tree of `size` entries begins. */
+/** The root that the tree of `size` entries had at `older` entries, with its consistency proof. */
 export async function prefixOf(
   client: LogClient,
   older: number,
@@ -83,12 +83,12 @@ export async function entriesOf(
   return shown;
 }
 
-/** @param served the files that were served last, by path */
+/** @param served the last files that were served, by path; null: not there */
 export function fileAlarm({ path, reason }: LogFileError, served: ReadonlyMap<string, Uint8Array | null>): Alarm {
   const words = { missing: 'is not there', length: 'has another length', hash: 'is not the one that is signed' }[
     reason
   ];
-  // The right edge of the tree is checked as a whole: nobody can tell which of its tiles is at fault.
+  // The tiles at the right edge give the root only together, so the evidence holds all files that were served.
   const edge = path === 'checkpoint';
   const files = [...served].flatMap(([name, bytes]) =>
     edge || name === path ? [{ path: name, bytes: bytes && toBase64(bytes) }] : [],

@@ -26,16 +26,16 @@ const WORDS: Readonly<Record<Rule, string>> = {
 
 export interface CatchUp {
   readonly origin: string;
-  /** Its earlier names. */
+  /** The log's earlier names. */
   readonly names: readonly Renaming[];
-  /** The events that say how it was renamed. */
+  /** The events that renamed the log. */
   readonly continued: readonly Receipt[];
   readonly checkpoint: Checkpoint;
   /** Reads the log's files against that checkpoint. */
   readonly client: LogClient;
   readonly fetch: FetchFile;
   readonly store: FollowStore;
-  /** Where to begin; its tree grows. */
+  /** Progress so far; its tree is extended in place. */
   readonly before: Progress;
   readonly replica?: Replica | undefined;
   readonly progress?: ((done: number, total: number) => void) | undefined;
@@ -44,14 +44,14 @@ export interface CatchUp {
 /**
  * Checks the entries from `before` to the checkpoint. Each step is durable. Memory: one step, one tile per level, and
  * the database's cache.
- * @throws {Alarm} at the first entry that breaks a rule; LogFileError; what `fetch` of the client rejects with
+ * @throws {Alarm} at the first entry that breaks a rule; LogFileError; whatever error the client's `fetch` gives
  */
 export async function catchUp(run: CatchUp): Promise<void> {
   const { checkpoint, client, before, progress } = run;
   if (before.size === checkpoint.size) return;
   let end: Progress = before;
   let step: Bundle[] = [];
-  // It starts at the beginning of a bundle, so that a replica gets whole bundles.
+  // Start at the beginning of a bundle: the replica needs whole bundles.
   for await (const bundle of client.bundles(Math.floor(before.size / TILE_WIDTH) * TILE_WIDTH)) {
     step.push(bundle);
     if (step.length < STEP) continue;
@@ -80,7 +80,7 @@ async function take(
     const violation = violationOf(name, { size: index, time }, entry ? ends.get(entry.chain) : undefined, entry);
     if (violation || !entry) {
       const { rule, against } = violation ?? { rule: 'form', against: null };
-      // The first entry carries the log's first name.
+      // For a wrong name the evidence adds entry 0, which carries the log's first name.
       const beside = rule === 'log' && index > 0 ? 0 : against;
       const indexes = beside === null ? [index] : [index, beside];
       const words = `entry ${index} ${WORDS[rule]}${against === null ? '' : ` (entry ${against})`}`;
@@ -93,7 +93,7 @@ async function take(
     from.tree.append(leaf);
   }
   from.tree.settle();
-  // The replica keeps them before they count as checked: whatever it lacks is fetched again.
+  // The replica keeps the entries before they count as checked. After a crash in between they are fetched again.
   for (const bundle of step) await replica?.keep(bundle);
   const moved = new Map([...ends].filter(([, { index }]) => index >= from.size));
   await store.advance(from.tree, time, moved);

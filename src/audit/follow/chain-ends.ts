@@ -4,9 +4,9 @@ import { SqliteError, SqliteFile } from '../../sqlite/sqlite-file.js';
 import { HASH_BYTES } from '../../ledger/core/hasher.js';
 import { GrowingTree } from '../../ledger/core/tlog/merkle.js';
 import { nodeHasher } from '../../ledger/crypto/node-hasher.js';
-import type { ChainEnd, LogEnd } from './entry-rules.js';
+import type { ChainEnd, LogSoFar } from './entry-rules.js';
 
-/** A follower's folder that cannot be used; the message says why. */
+/** The follower's folder cannot be used; the message says why. */
 export class FollowFolderError extends Error {
   override readonly name = 'FollowFolderError';
 }
@@ -23,15 +23,15 @@ const SCHEMA = [
      id BLOB PRIMARY KEY, seq INTEGER NOT NULL, idx INTEGER NOT NULL, leaf BLOB NOT NULL) WITHOUT ROWID`,
 ];
 
-/** Up to where the entries are checked. */
-export interface Progress extends LogEnd {
+/** How far the entries are checked. */
+export interface Progress extends LogSoFar {
   /** The tree of that size, rebuilt from the entries. */
   readonly tree: GrowingTree;
 }
 
 /**
  * A follower's progress, in `follow.sqlite` of its folder: the tree's size and frontier, and the last entry of every
- * chain. They are on disk because there may be millions. Each step is one transaction, durable before it resolves.
+ * chain. Chains are on disk because there may be millions. Each step is one transaction, durable before it resolves.
  */
 export class FollowStore {
   private constructor(private readonly db: SqliteFile) {}
@@ -74,7 +74,7 @@ export class FollowStore {
     return { size: row.size, time: row.time, tree: new GrowingTree(nodeHasher, row.size, frontier) };
   }
 
-  /** @param ids chains, each once @returns the ends of the chains that are known */
+  /** @param ids chains, each once @returns the last entries of those that are known */
   async ends(ids: readonly string[]): Promise<Map<string, ChainEnd>> {
     const keys = Buffer.concat(ids.map(idBytes));
     const rows = await this.db.query<{ at: number; seq: number; idx: number; leaf: Buffer }>(
@@ -85,7 +85,7 @@ export class FollowStore {
     return new Map(rows.map(({ at, seq, idx, leaf }) => [ids[at]!, { seq, leaf, index: idx }]));
   }
 
-  /** Moves on to this tree. @param ends the new ends of the chains that have grown */
+  /** Records progress up to this tree. @param ends the new last entries of the chains that have grown */
   async advance(tree: GrowingTree, time: string, ends: ReadonlyMap<string, ChainEnd>): Promise<void> {
     const bytes = Buffer.concat([...ends].flatMap(([id, { leaf }]) => [idBytes(id), leaf]));
     const numbers = [...ends.values()].map(({ seq, index }) => [seq, index]);

@@ -18,9 +18,10 @@ export interface Continued {
 }
 
 /**
- * What the log serves, each as its new key signs it, oldest first; whether that key is trusted is for the caller.
- * @throws {Alarm} `signature` for one that no key signs so
- * @throws {SourceError} when the log is away
+ * The events by which the log took new names, oldest first. Each is signed by its new key; the caller decides whether
+ * to trust that key.
+ * @throws {Alarm} `signature` when the new key has not signed one
+ * @throws {SourceError} when the log cannot be reached
  */
 export async function fetchContinued(fetch: FetchFile): Promise<Continued[]> {
   const bytes = await fetch(CONTINUED);
@@ -38,7 +39,7 @@ export async function fetchContinued(fetch: FetchFile): Promise<Continued[]> {
 }
 
 /**
- * The names that the log had, by events that stand in the tree that is signed now: nobody's word but the log's.
+ * The log's earlier names, from events that the currently signed tree contains: the log itself vouches for them.
  * @param found the checkpoint that was found
  * @param client of that checkpoint
  */
@@ -58,12 +59,12 @@ export async function namesIn(
   return names;
 }
 
-/** As `/log/continued` serves them. */
+/** The same JSON as `/log/continued`. */
 export function continuedText(all: readonly Continued[]): string {
   return JSON.stringify({ items: all.map(({ receipt }) => receipt) });
 }
 
-/** What such a file holds, oldest first. @throws ContinuationError for one that no key signs so */
+/** Parses such a file, oldest first. @throws ContinuationError when the new key has not signed one */
 export function continuedIn(bytes: Uint8Array): Continued[] {
   const items = servedItems(bytes);
   if (!items) throw new ContinuationError('not a list of them');

@@ -2,8 +2,8 @@ import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 /**
- * Replaces a file as a whole; it is on the disk, name and content, before this resolves. After a rejection or a crash
- * it holds the old content or the new one. Its folder is made, readable by its owner only.
+ * Replaces a whole file. Its name and content are on disk before this resolves. After a rejection or a crash the file
+ * holds the old content or the new one, never a mix. Missing folders are made, readable by their owner only.
  */
 export async function writeDurably(path: string, content: string | Uint8Array): Promise<void> {
   const folder = dirname(path);
@@ -17,7 +17,7 @@ export async function writeDurably(path: string, content: string | Uint8Array): 
   }
   await rename(`${path}.draft`, path);
   await sync(folder);
-  // A folder that is new has a name in another one.
+  // The name of a new folder is durable once the folder above it is synced.
   if (made !== undefined) for (let at = folder; at.length >= made.length; at = dirname(at)) await sync(dirname(at));
 }
 
@@ -32,16 +32,16 @@ export async function readIfThere(path: string): Promise<Buffer | null> {
   }
 }
 
-/** @returns null also when there is something that cannot be read: a folder, a bad sector, a file of somebody else's */
+/** @returns null also when the path cannot be read: a folder, a bad sector, a file without permission */
 export async function readIfReadable(path: string): Promise<Buffer | null> {
   return readFile(path).catch(() => null);
 }
 
-/** Codes of what stands in the way of a file. */
+/** Error codes when something else stands at the path. */
 const IN_THE_WAY = ['EISDIR', 'ENOTDIR', 'EEXIST'];
 
 /**
- * As {@link writeDurably}, but whatever is in the way goes: a folder in the place of the file, a file in the place of
+ * As {@link writeDurably}, but first removes what is in the way: a folder in place of the file, or a file in place of
  * one of its folders.
  * @param path below `folder`, which stays
  */

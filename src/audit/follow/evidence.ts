@@ -24,7 +24,7 @@ import { type Rule, violationOf } from './entry-rules.js';
 
 const hash = z.string().describe('32 bytes, base64');
 
-/** What a follower keeps of an alarm, in a file of its own; notes are verbatim. */
+/** One alarm's file of evidence. Signed notes are kept verbatim. */
 export const evidenceSchema = z.object({
   format: z.literal('rxledger-evidence/1'),
   alarm: z.enum(['signature', 'log', 'rollback', 'fork', 'quorum', 'files', 'entry']),
@@ -43,21 +43,27 @@ export const evidenceSchema = z.object({
   prefix: z.object({ root: hash, proof: z.array(hash) }).optional(),
   /** The entry that breaks a rule, then the one that it contradicts, with inclusion proofs against `found`. */
   entries: z.array(z.object({ index: z.number().int().min(0), entry: z.string(), proof: z.array(hash) })).optional(),
-  /** For a log whose key was replaced: the events by which trust passes on (receipts), so that an old key can be pinned. */
+  /**
+   * For a log whose key was replaced: the receipts that pass trust on, so that the evidence also holds under an old
+   * pinned key.
+   */
   rotations: z.array(z.unknown()).optional(),
-  /** For a fork: two events by which one key was replaced (receipts). */
+  /** For a fork: the receipts of two events that replaced the same key. */
   successors: z.array(z.unknown()).optional(),
-  /** For a log that goes on under another name: the events that say so (receipts). */
+  /** For a log that goes on under another name: the receipts of the events that say so. */
   continued: z.array(z.unknown()).optional(),
-  /** The file that is not the one that `found` signs, or several of which one is not; base64, null: not there. */
+  /**
+   * The file that does not match the tree that `found` signs, or several of which at least one does not. base64; null:
+   * not there.
+   */
   files: z.array(z.object({ path: z.string(), bytes: z.string().nullable() })).optional(),
 });
 export type Evidence = z.output<typeof evidenceSchema>;
 export type AlarmKind = Evidence['alarm'];
 
-/** What a file of evidence shows to somebody who trusts nobody but the policy. */
+/** What a file of evidence shows to somebody who trusts only the policy. */
 export interface Verdict {
-  /** Whether the log's own signatures convict it. Otherwise it is what the follower says that it was served. */
+  /** Whether the log's own signatures prove the fault. Otherwise the evidence is only the follower's word. */
   readonly proved: boolean;
   readonly says: string;
 }
@@ -67,7 +73,7 @@ const ITS_WORD: Verdict = {
   says: 'what was served when is signed by nobody: this is the word of the follower',
 };
 
-/** Checks evidence from nothing but itself and a policy. Never throws for what it holds. */
+/** Checks evidence against a policy, with no other input. Never throws because of its content. */
 export function checkEvidence(hasher: Hasher, policy: Policy, evidence: Evidence): Verdict {
   try {
     if (evidence.alarm === 'fork') return forkVerdict(hasher, policy, evidence);
@@ -95,7 +101,7 @@ function openFor(hasher: Hasher, policy: Policy, { rotations = [] }: Evidence, n
   return openWitnessed(policyFor(policy, passed, note), note);
 }
 
-/** A checkpoint that is none, by the log itself. That somebody else has signed one convicts nobody. */
+/** A malformed checkpoint that the log itself has signed. One signed by somebody else proves nothing. */
 function signatureVerdict(hasher: Hasher, policy: Policy, { found, rotations = [] }: Evidence): Verdict {
   const passed = rotations.map((receipt) => openRotationReceipt(receipt, hasher));
   const malformed = malformedIn(found, policy, passed);
@@ -105,7 +111,7 @@ function signatureVerdict(hasher: Hasher, policy: Policy, { found, rotations = [
     : { proved: false, says: 'the log has signed this, but it does not say that it is a checkpoint' };
 }
 
-/** One key replaced twice, in different trees or by different keys, each time signed by itself. */
+/** The same key replaced twice, in different trees or by different keys. The key signed both replacements. */
 function successorsVerdict(
   hasher: Hasher,
   policy: Policy,
@@ -148,7 +154,7 @@ function forkVerdict(hasher: Hasher, policy: Policy, evidence: Evidence): Verdic
   };
 }
 
-/** What the new key says of itself is its own word, unless the old one has signed it, too, or has signed more. */
+/** The new key's claim proves a continuation only when the old key has signed it too. */
 function continuedVerdict(hasher: Hasher, policy: Policy, evidence: Evidence, [receipt]: readonly unknown[]): Verdict {
   const said = openContinuationReceipt(receipt, hasher);
   const earlier = (evidence.rotations ?? []).map((one) => openRotationReceipt(one, hasher));
@@ -164,21 +170,21 @@ function quorumVerdict(hasher: Hasher, policy: Policy, evidence: Evidence): Verd
   const { quorum } = openFor(hasher, policy, evidence, evidence.found);
   return quorum.met
     ? { proved: false, says: 'the quorum of this policy is met' }
-    : // Cosignatures stand outside of what the log signs: whoever passes a note on can leave them out.
+    : // The log's signature does not cover cosignatures: a proxy could have removed them.
       {
         proved: false,
         says: `no quorum of this policy (${quorumInWords(policy, quorum)}), if that is how the log served it`,
       };
 }
 
-/** The name that the entry has to carry: by events that a key of the policy has signed, or one that it has replaced. */
+/** The name that the entry must carry, from events signed by a key of the policy or by a key that one has replaced. */
 function nameAt(hasher: Hasher, policy: Policy, evidence: Evidence, origin: string, index: number): string {
   const rotations = (evidence.rotations ?? []).map((receipt) => openRotationReceipt(receipt, hasher));
   const all = (evidence.continued ?? []).map((receipt) => openContinuationReceipt(receipt, hasher));
   return nameInLog({ continued: vouchedFor(policy, rotations, all) }, origin, index);
 }
 
-/** What is for the whole log to show. */
+/** Conditions that only the whole log can settle. */
 const UNLESS: Partial<Record<Rule, string>> = {
   first: ', if the log has no other of its chain',
   gap: ', if the log has no other of its chain',
@@ -206,7 +212,7 @@ function entryVerdict(hasher: Hasher, policy: Policy, evidence: Evidence): Verdi
     entry,
   );
   if (!violation) return { proved: false, says: 'these entries break no rule' };
-  // A log takes no name twice: where its first entry carries the name that it has now, it never had another.
+  // A log never takes a name twice. If its first entry carries its current name, it never had another.
   const neverRenamed = other?.index === 0 && other.entry?.log === checkpoint.origin;
   const unless = violation.rule === 'log' && neverRenamed ? undefined : UNLESS[violation.rule];
   return {
@@ -215,7 +221,7 @@ function entryVerdict(hasher: Hasher, policy: Policy, evidence: Evidence): Verdi
   };
 }
 
-/** @returns null when it is not shown to be in the tree */
+/** @returns null when the proof does not show the entry in the tree */
 function shownEntry(
   hasher: Hasher,
   { size, root }: Checkpoint,
@@ -227,7 +233,7 @@ function shownEntry(
   return ok ? { index, leaf, entry: entryOf(bytes) } : null;
 }
 
-/** @returns null when the bytes are no entry */
+/** @returns null when the bytes are not an entry */
 export function entryOf(bytes: Uint8Array): Entry | null {
   try {
     return decodeEntry(bytes);
@@ -237,7 +243,7 @@ export function entryOf(bytes: Uint8Array): Entry | null {
   }
 }
 
-/** Which witnesses have cosigned and which have not, for people. */
+/** In words: which witnesses have cosigned and which have not. */
 export function quorumInWords(policy: Policy, { witnesses }: Quorum): string {
   const there = new Set(witnesses.map(({ name }) => name));
   const missing = policy.witnesses.filter(({ name }) => !there.has(name)).map(({ name }) => name);

@@ -99,7 +99,7 @@ describe('a follower', () => {
     const poll = await look(served);
     expect(poll).toMatchObject({ ok: false, alarm: 'rollback', what: expect.stringContaining('not served') });
     expect(verdict(poll)).toMatchObject({ proved: false, evidence: { found: good.note(1480), kept: good.note(1490) } });
-    // An old answer of a cache looks alike, but what it lost is still there.
+    // A stale answer from a cache looks the same, but then the log still serves the rest.
     const cached: FetchFile = (path) => (path === 'checkpoint' ? served : good.files())(path);
     expect(await look(cached)).toMatchObject({ alarm: 'rollback', what: expect.stringContaining('still served') });
     expect(await look(good.files(1490))).toMatchObject({ ok: true, standing: { evidence: 2 } });
@@ -118,11 +118,11 @@ describe('a follower', () => {
     const { proved, says, evidence } = verdict(poll);
     expect({ proved, says }).toMatchObject({ proved: true, says: expect.stringContaining('the log has signed') });
     expect(evidence).toMatchObject({ found: forked.note(second), kept: good.note(first) });
-    // It convicts nobody else, and nothing that is not one.
+    // The evidence proves nothing against another log. Two consistent checkpoints prove nothing either.
     expect(checkEvidence(nodeHasher, logOnly(strangersKey('other.example')), evidence).proved).toBe(false);
     const honest = { ...evidence, found: good.note(second === 1400 ? 1400 : 1500), kept: good.note(1400) };
     expect(checkEvidence(nodeHasher, ours, honest).proved).toBe(false);
-    // The kept checkpoint is still the first one, and the alarm stays until the log is what it was.
+    // The kept checkpoint is still the first one, and the alarm is raised until the log continues it again.
     expect(readFileSync(join(dir, 'checkpoint'), 'utf8')).toBe(good.note(first));
     expect(await look(files)).toMatchObject({ ok: false, alarm: 'fork' });
     expect(readdirSync(join(dir, 'evidence'))).toHaveLength(1);
@@ -199,7 +199,7 @@ describe('a follower', () => {
     });
     expect(verdict(poll)).toMatchObject({ proved, evidence: { found: note } });
     expect(verdict(poll, logOnly(strangersKey('other.example'))).proved).toBe(false);
-    // By nobody, by somebody else, or with what others have added to a good one: the log is away.
+    // Signed by nobody, by somebody else, or with lines that others added to a good note: that is an outage.
     const junk = [said, `${said}\n\n`, noteOf(said, stranger), `${good.note()}— junk\n`];
     for (const one of junk) await expect(look(serve(one))).rejects.toThrow('checkpoint: not a signed checkpoint');
   });
@@ -223,7 +223,7 @@ describe('a follower', () => {
       standing: { witnesses: ['w1', 'w3'], cosignatureAge: 20 },
     });
     expect(readFileSync(join(dir, 'checkpoint'), 'utf8')).toBe(two);
-    // A fork is told before a quorum is.
+    // A fork is reported before a missing quorum.
     expect(await look(forked.files(1600), policy)).toMatchObject({ alarm: 'fork' });
   });
 
@@ -282,7 +282,7 @@ describe('a follower', () => {
     await look(good.files(), ours, await opened());
     for (const path of ['tile/0/001', 'tile/entries/003', 'tile/1/000.p/5']) spoil(path);
     for (const path of ['tile/entries/002', 'tile/0/005.p/220']) rmSync(at(path));
-    // What cannot be checked is not shown.
+    // Entries that cannot be checked are not shown.
     const damaged = await opened();
     for (const path of ['tile/0/001', 'tile/entries/003', 'tile/entries/002'])
       await expect(read(damaged, path)).rejects.toThrow(LogFileError);
@@ -299,7 +299,7 @@ describe('a follower', () => {
     const every = [...names, '1/000.p/5'].map((name) => `tile/${name}`);
     for (const path of every) expect(await read(replica, path)).toEqual(await good.files()(path));
 
-    // What is damaged while it runs is found when it is read, and mended by the next look.
+    // Damage while it runs is found at the next read and mended by the next look.
     const follower = await Follower.open(dir, { policy: ours, fetch: files, url: '', clock, replica });
     spoil('tile/entries/004');
     expect(await follower.poll()).toMatchObject({ standing: { mended: 0 } });
@@ -344,7 +344,7 @@ describe('a follower', () => {
     expect(await follower.poll()).toMatchObject({ ok: true, standing: { mended: 1 } });
     const path = file.endsWith('.p') ? `${file}/220` : file;
     expect(await read(replica, path)).toEqual(await good.files()(path));
-    // What is damaged while it runs is found when it is read; the right edge is in memory.
+    // Damage while it runs is found at the next read. The right edge is in memory, so damage there is not.
     spoil();
     await replica.read(parseTilePath('tile/0/002')!);
     const found = await replica.read(parseTilePath(path)!).catch((error: unknown) => error);

@@ -1,25 +1,19 @@
-// Longer than 300 lines: the steps of one look share what it has found so far, and are read in their order.
 import type { Clock } from '../../time/clock.js';
 import { EncodingError, equal, fromUtf8 } from '../../ledger/core/bytes.js';
-import { type Checkpoint, parseCheckpoint } from '../../ledger/core/tlog/checkpoint.js';
-import { type FetchFile, LogClient, LogFileError } from '../../ledger/core/tlog/log-client.js';
-import { handOver, passedOn, type Rotation } from '../../ledger/core/statements/key-rotation.js';
+import { type FetchFile, LogFileError } from '../../ledger/core/tlog/log-client.js';
 import { lossInWords } from '../../ledger/core/statements/continuation.js';
-import { formatVerifierKey, splitNote } from '../../ledger/core/tlog/note.js';
 import type { Policy } from '../../ledger/core/tlog/policy.js';
-import { nodeHasher } from '../../ledger/crypto/node-hasher.js';
-import { Alarm, EvidenceFolder, fileAlarm, prefixOf } from './alarms.js';
+import { Alarm, EvidenceFolder, fileAlarm } from './alarms.js';
 import { catchUp } from './catch-up.js';
+import { checkContinues, checkKept } from './consistent.js';
 import { continuedText, fetchContinued, namesIn } from './continued.js';
 import { type AlarmKind, quorumInWords } from './evidence.js';
-import { isNotOurs, openMoved, readRemembered, type Remembered, type Signed, writeKept } from './kept.js';
-import { checkMoves, fetchMoves, keepMoves, type KeyMove, movesText, readMoves } from './key-moves.js';
-import { malformedIn } from './malformed.js';
+import { readRemembered, type Remembered, type Signed, writeKept } from './kept.js';
+import { alongTrust, checkMoves, keepMoves, type KeyMove, movesText, readMoves } from './key-moves.js';
+import { checkForm, NO_CHECKPOINT, openServed } from './open-served.js';
 import type { Replica } from './replica/replica.js';
 import { SourceError } from './source.js';
 import { FollowFolderError, FollowStore } from './chain-ends.js';
-
-const NO_CHECKPOINT = 'checkpoint: not a signed checkpoint';
 
 /** How the log and the follower stand after a poll without alarm. */
 export interface Standing {
@@ -32,23 +26,25 @@ export interface Standing {
   readonly checked: number;
   /** Entries that this poll has checked. */
   readonly entries: number;
-  /** What the log had grown when the poll began, entries, and the age of the last entry known then, seconds. */
+  /**
+   * How far behind the follower was when the poll began: new entries, and the age in seconds of the last checked one.
+   */
   readonly lag: { readonly entries: number; readonly seconds: number };
   /** Names of the policy's witnesses that have cosigned. */
   readonly witnesses: readonly string[];
   /** Age of the newest cosignature, seconds; null without one. */
   readonly cosignatureAge: number | null;
-  /** Files of evidence in the folder, from all times. */
+  /** All files of evidence in the folder. */
   readonly evidence: number;
-  /** What the log goes on from under its name, and how much of that was lost, newest first. */
+  /** For each former name of the log, in words: what was continued and how much of it was lost. Newest first. */
   readonly continues: readonly string[];
-  /** Files of the replica that were missing or damaged, and are there again. */
+  /** Files of the replica that were missing or damaged and were fetched again. */
   readonly mended: number;
-  /** Keys that this poll has moved on to: the old one and the new one have signed that. */
+  /** Keys that this poll has accepted in place of older ones. Both keys have signed each replacement. */
   readonly rotations: readonly {
     readonly from: string;
     readonly to: string;
-    /** Number of entries then. */ readonly size: number;
+    /** Number of entries when the key was replaced. */ readonly size: number;
   }[];
 }
 
@@ -62,26 +58,26 @@ export type Poll =
     };
 
 export interface FollowOptions {
-  /** Whoever runs the log has no part in it: it is the follower's own. */
+  /** The follower's own choice of keys and witnesses. It must not come from whoever runs the log. */
   readonly policy: Policy;
   readonly fetch: FetchFile;
   /** Named in evidence. */
   readonly url: string;
   readonly clock: Clock;
-  /** Kept up to date with what was checked. */
+  /** Receives every entry that was checked. */
   readonly replica?: Replica;
   readonly progress?: (done: number, total: number) => void;
-  /** Ends what a look does by itself; what it waits for, `fetch` ends. */
+  /** Ends the poll's own work. Requests under way are ended by `fetch`. */
   readonly stop?: AbortSignal;
 }
 
 /**
- * The auditor's monitor of one log. It never forgets the newest checkpoint that it has found consistent with the ones
- * before: that is on the disk before any entry of it is asked for. Entries are checked up to it, step by step.
+ * The auditor's monitor of one log. The newest checkpoint that continues all earlier ones is written to disk before any
+ * of its entries is requested, so the log can never take it back. Entries are then checked up to it, step by step.
  */
 export class Follower {
   private readonly evidence: EvidenceFolder;
-  /** The files of this poll that were served last, for evidence. */
+  /** The last files that this poll was served, for evidence. */
   private readonly served = new Map<string, Uint8Array | null>();
 
   private constructor(
@@ -89,13 +85,13 @@ export class Follower {
     private readonly store: FollowStore,
     private readonly options: FollowOptions,
     private remembered: Remembered,
-    /** How the log's key was replaced, as far as this follower has gone along. */
+    /** The replacements of the log's key that this follower has accepted. */
     private moves: readonly KeyMove[],
   ) {
     this.evidence = new EvidenceFolder(folder);
   }
 
-  /** Keeps the folder for this process. @throws {FollowFolderError} when it is not one of this policy's log */
+  /** Locks the folder for this process. @throws {FollowFolderError} when it belongs to another log than the policy's */
   static async open(folder: string, options: FollowOptions): Promise<Follower> {
     const store = await FollowStore.open(folder);
     try {
@@ -116,9 +112,9 @@ export class Follower {
   }
 
   /**
-   * Looks once, and checks everything that is new. An alarm's evidence is durable before this resolves.
-   * @throws {SourceError} when the log is away; what was checked until then is not asked for again
-   * @throws {FollowFolderError}; the reason of `stop` when that ends it
+   * Fetches the checkpoint once and checks everything new. The evidence of an alarm is durable before this resolves.
+   * @throws {SourceError} when the log cannot be reached; entries checked so far are not requested again
+   * @throws {FollowFolderError}; the reason of `stop` when that ends the poll
    */
   async poll(): Promise<Poll> {
     const found = await this.fetchNote();
@@ -126,15 +122,16 @@ export class Follower {
     let known = this.moves;
     const fetch: FetchFile = async (path) => {
       const file = await this.options.fetch(path);
-      // The last few are enough: what is at fault was just served.
+      // The last few are enough: the file at fault is among those served just before.
       this.served.delete(path);
       this.served.set(path, file);
       for (const old of this.served.keys()) if (this.served.size > 16) this.served.delete(old);
       return file;
     };
     try {
-      await this.checkForm(found);
-      const { signed, moves } = await this.openFound(found);
+      const trust = { policy: this.options.policy, fetch: this.options.fetch, moves: known };
+      await checkForm(found, trust);
+      const { signed, moves } = await openServed(found, trust);
       known = moves;
       return { ok: true, standing: await this.check(signed, moves, fetch) };
     } catch (error) {
@@ -168,85 +165,11 @@ export class Follower {
     }
   }
 
-  /**
-   * @throws {SourceError} when it is no checkpoint: somebody else answers, a proxy, say; or when the log is away
-   * @throws {Alarm} when the log itself has signed that, by a key that is known or one that has replaced it
-   */
-  private async checkForm(note: string): Promise<void> {
-    try {
-      parseCheckpoint(splitNote(note).text);
-    } catch (error) {
-      if (!isNotOurs(error)) throw error;
-      checkMalformed(note, this.options.policy, this.moves);
-      checkMalformed(note, this.options.policy, await this.movesBeside());
-      throw new SourceError(NO_CHECKPOINT);
-    }
-  }
-
-  /**
-   * The moves that are served beside what is no checkpoint. That they are none either is no alarm: a proxy answers
-   * everything alike.
-   * @throws {SourceError}; {Alarm} `fork`
-   */
-  private async movesBeside(): Promise<readonly KeyMove[]> {
-    try {
-      return await fetchMoves(this.options.fetch, this.moves);
-    } catch (error) {
-      if (error instanceof Alarm && error.kind === 'signature') return this.moves;
-      throw error;
-    }
-  }
-
-  /**
-   * Opens what was served. Where no key that is known has signed it, the log may have replaced its key: a new one is
-   * taken when the old one has signed that, and kept once the tree that both have signed is found to be continued.
-   */
-  private async openFound(note: string): Promise<{ signed: Signed; moves: readonly KeyMove[] }> {
-    const { policy, fetch } = this.options;
-    try {
-      return { signed: openMoved(policy, this.moves, note), moves: this.moves };
-    } catch (error) {
-      if (!isNotOurs(error)) throw error;
-      const { size } = parseCheckpoint(splitNote(note).text);
-      const served = await fetchMoves(fetch, this.moves);
-      // The log may have grown since: what lies behind this checkpoint is for the next look.
-      const moves = served.filter(({ receipt }) => handOver(receipt).size <= size);
-      try {
-        if (moves.length === this.moves.length) throw error;
-        return { signed: openMoved(policy, moves, note), moves };
-      } catch (other) {
-        if (isNotOurs(other)) throw (await this.wentOn(served)) ?? new Alarm('signature', other.message);
-        throw other;
-      }
-    }
-  }
-
-  /** Whether the log of a trusted key goes on under another name: nobody but its reader decides to trust that one. */
-  private async wentOn(moves: readonly KeyMove[]): Promise<Alarm | null> {
-    const { policy, fetch } = this.options;
-    const pinned = policy.logs.map(({ key }) => formatVerifierKey(key.name, key.type, key.publicKey));
-    const trusted = [...pinned, ...alongTrust(policy, moves).map(({ to }) => to)];
-    const [next] = (await fetchContinued(fetch)).filter(({ said }) => trusted.includes(said.from));
-    if (!next) return null;
-    const words = `the log goes on as ${next.said.origin}, under the key ${next.said.to}: ${lossInWords(next.said)}`;
-    const rotations = moves.length > 0 && { rotations: moves.map(({ receipt }) => receipt) };
-    return new Alarm('log', words, { continued: [next.receipt], ...rotations });
-  }
-
   private async check(found: Signed, moves: readonly KeyMove[], fetch: FetchFile): Promise<Standing> {
     const { policy, clock } = this.options;
     const { checkpoint, quorum } = found;
     const earlier = [this.remembered.kept, this.remembered.shown].filter((one) => one !== null);
-    for (const one of earlier) {
-      const { note: kept, checkpoint: before } = one;
-      if (before.origin !== checkpoint.origin)
-        throw new Alarm('log', `another log answers: ${checkpoint.origin}`, { kept });
-      if (checkpoint.size < before.size) await this.rolledBack(one, found, fetch);
-      if (before.size === checkpoint.size && !equal(before.root, checkpoint.root))
-        throw new Alarm('fork', `two signed trees of ${checkpoint.size} entries`, { kept });
-    }
-    const client = await LogClient.open(nodeHasher, fetch, checkpoint);
-    for (const one of earlier) await continues(one.checkpoint, checkpoint, client, one.note);
+    const client = await checkContinues(earlier, found, fetch);
     const moved = moves.filter(({ rotation }) => this.moves.every((known) => known.rotation.to !== rotation.to));
     if (moved.length > 0) for (const one of earlier) checkKept(policy, moves, one);
     await checkMoves(moved, checkpoint, client);
@@ -299,26 +222,6 @@ export class Follower {
     };
   }
 
-  /**
-   * The log shows less than it has signed. Where it still serves the tree that it seems to have lost, the two are
-   * compared, since a smaller tree of another root is a fork, and provable.
-   */
-  private async rolledBack(kept: Signed, found: Signed, fetch: FetchFile): Promise<never> {
-    const words = `${found.checkpoint.size} entries after ${kept.checkpoint.size}`;
-    let client: LogClient;
-    try {
-      client = await LogClient.open(nodeHasher, fetch, kept.checkpoint);
-      await continues(found.checkpoint, kept.checkpoint, client, kept.note);
-    } catch (error) {
-      if (error instanceof LogFileError)
-        throw new Alarm('rollback', `${words}; the rest is not served any more`, { kept: kept.note });
-      throw error;
-    }
-    throw new Alarm('rollback', `${words}; the rest is still served, so that this may be an old answer`, {
-      kept: kept.note,
-    });
-  }
-
   private async keepMoves(moves: readonly KeyMove[]): Promise<void> {
     await keepMoves(this.folder, moves);
     this.moves = moves;
@@ -328,49 +231,5 @@ export class Follower {
     if (this.remembered.kept?.note === found.note) return;
     await writeKept(this.folder, found.note);
     this.remembered = { ...this.remembered, kept: found };
-  }
-}
-
-/**
- * @param kept the one of the two that is remembered, as a signed note
- * @throws {Alarm} when the newer tree, whose files `client` reads, does not begin with the older one
- */
-async function continues(older: Checkpoint, newer: Checkpoint, client: LogClient, kept: string): Promise<void> {
-  if (equal(await client.rootAt(older.size), older.root)) return;
-  const prefix = await prefixOf(client, older.size, newer.size);
-  const words = `${newer.size} signed entries do not continue ${older.size} signed entries`;
-  throw new Alarm('fork', words, { prefix, kept });
-}
-
-/** Leaves out those from before the log had a pinned key. */
-function alongTrust({ logs }: Policy, moves: readonly KeyMove[]): Rotation[] {
-  const pinned = logs.map(({ key }) => formatVerifierKey(key.name, key.type, key.publicKey));
-  return passedOn(
-    pinned,
-    moves.map(({ rotation }) => rotation),
-  );
-}
-
-/** @throws {Alarm} when the log has signed what is no checkpoint, by a key to which these moves pass trust */
-function checkMalformed(note: string, policy: Policy, moves: readonly KeyMove[]): void {
-  const malformed = malformedIn(
-    note,
-    policy,
-    moves.map(({ rotation }) => rotation),
-  );
-  if (!malformed) return;
-  const rotations = moves.length > 0 && { rotations: moves.map(({ receipt }) => receipt) };
-  throw new Alarm('signature', `the log has signed what is no checkpoint: ${malformed.why}`, { ...rotations });
-}
-
-/** @throws {Alarm} when what was kept is signed by a key that had been replaced before */
-function checkKept(policy: Policy, moves: readonly KeyMove[], { note, checkpoint }: Signed): void {
-  try {
-    openMoved(policy, moves, note);
-  } catch (error) {
-    if (!isNotOurs(error)) throw error;
-    throw new Alarm('signature', `a key that had been replaced before has signed ${checkpoint.size} entries`, {
-      kept: note,
-    });
   }
 }

@@ -9,27 +9,26 @@ import type { KeyMove } from './key-moves.js';
 import type { Replica } from './replica/replica.js';
 import { FollowFolderError } from './chain-ends.js';
 
-/** File of the folder that holds the newest checkpoint that was found consistent, as it was served. */
+/** File of the folder with the newest checkpoint that continues all earlier ones, byte for byte as served. */
 const KEPT = 'checkpoint';
 
-/** A signed checkpoint under the policy. */
+/** A checkpoint that a key of the policy, or a successor of one, has signed. */
 export interface Signed {
   readonly note: string;
   readonly checkpoint: Checkpoint;
   readonly quorum: Quorum;
 }
 
-/** What a folder remembers: nothing of it may be taken back by the log. */
+/** The signed checkpoints that a folder remembers. The log must continue each of them. */
 export interface Remembered {
   readonly kept: Signed | null;
-  /** What its replica shows, where that is another one. */
+  /** The checkpoint of the folder's replica; null when it is the same as `kept`. */
   readonly shown: Signed | null;
 }
 
 /**
- * Reads it. A folder that has lost its own checkpoint has that of its replica, which is as good: it was checked before
- * it was shown.
- * @throws {FollowFolderError} when one of them is not one of this policy's log
+ * A folder without a checkpoint of its own takes that of its replica, which was checked before it was shown.
+ * @throws {FollowFolderError} when one of the two checkpoints is not of this policy's log
  */
 export async function readRemembered(
   folder: string,
@@ -51,7 +50,7 @@ export async function writeKept(folder: string, note: string): Promise<void> {
   await writeDurably(join(folder, KEPT), note);
 }
 
-/** @throws NoteError, CheckpointError when no key to which the policy's pass trust has signed it */
+/** @throws NoteError, CheckpointError when neither a key of the policy nor a successor of one has signed it */
 export function openMoved(policy: Policy, moves: readonly KeyMove[], note: string): Signed {
   const rotations = moves.map(({ rotation }) => rotation);
   return { note, ...openWitnessed(policyFor(policy, rotations, note), note) };

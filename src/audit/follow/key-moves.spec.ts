@@ -53,7 +53,7 @@ function verdict(poll: Poll) {
 }
 
 const moves = [{ from: MADE_VKEY, to: next.vkey, size: AT }];
-/** Serves another file in the place of one. */
+/** Replaces one of the served files. */
 const instead =
   (files: FetchFile, path: string, text: string | null): FetchFile =>
   (asked) =>
@@ -68,7 +68,7 @@ describe('a follower that has pinned the old key of a log', () => {
       seen.push(poll.ok && poll.standing.rotations);
     }
     expect(seen).toEqual([[], [], [], moves, [], []]);
-    // Whoever has pinned the new one meanwhile goes on in the same folder.
+    // An auditor who has pinned the new key meanwhile goes on in the same folder.
     const newest = logOnly(parseVerifierKey(next.vkey));
     expect(await look(rotated.files(), newest)).toMatchObject({ ok: true, standing: { rotations: [], entries: 0 } });
   });
@@ -97,9 +97,9 @@ describe('a follower that has pinned the old key of a log', () => {
         standing: { checked: 690, rotations: [last] },
       });
       expect(await look(served(702), pinned)).toMatchObject({ ok: true, standing: { rotations: [] } });
-      // One that goes along step by step is told of each.
+      // A follower that accepts them one by one reports each.
       rmSync(dir, { recursive: true });
-      // Replaced once more between the two requests: that is for the next look.
+      // A replacement between the two requests is left to the next look.
       expect(await look(served(600))).toMatchObject({ ok: true, standing: { rotations: moves } });
       expect(await look(served(702))).toMatchObject({ ok: true, standing: { rotations: [last] } });
     },
@@ -140,7 +140,7 @@ describe('a follower that has pinned the old key of a log', () => {
     await look(log.files(AT - 1));
     const poll = await look(files ?? log.files());
     expect(poll).toMatchObject({ ok: false, alarm: 'signature' });
-    // Nothing is taken over: the old log is still good.
+    // Nothing is accepted: the old log is still good.
     expect(await look(log.files(AT))).toMatchObject({ ok: true, standing: { checked: AT } });
     expect(existsSync(join(dir, 'rotations'))).toBe(false);
   });
@@ -162,7 +162,7 @@ describe('a follower that has pinned the old key of a log', () => {
     ['that it has pinned, both shown at once', false],
   ])('proves that a key %s replaces itself once more, behind all that is known', async (_, known) => {
     if (known) await look(rotated.files(600));
-    // Who has stolen the old key goes on with the whole tree, and shows the rightful successor beside its own.
+    // A thief of the old key continues the whole tree, and shows the rightful successor beside their own.
     const forged = rotatedLog(rotated.entries, { at: 700, to: third });
     const items = [rotated, forged].flatMap((log) => (JSON.parse(log.rotations()) as { items: unknown[] }).items);
     const poll = await look(instead(forged.files(), 'rotations', JSON.stringify({ items })));
@@ -192,7 +192,7 @@ describe('a follower that has pinned the old key of a log', () => {
       expect(poll).toMatchObject({ ok: false, alarm: 'signature', what: expect.stringContaining('no checkpoint') });
       expect(verdict(poll)).toMatchObject({ proved: true });
     } else await expect(look(files)).rejects.toThrow(away);
-    // Without what says that the key was replaced, nobody knows whose it is.
+    // Without the event of the replacement, nobody knows whose the new key is.
     await expect(look(instead(files, 'rotations', null))).rejects.toThrow(away);
     await expect(look(instead(files, 'rotations', '<html>'))).rejects.toThrow(away);
     const partly: FetchFile = (path) =>

@@ -6,10 +6,13 @@ import type { FetchFile, LogClient } from '../../ledger/core/tlog/log-client.js'
 import {
   handOver,
   openRotationReceipt,
+  passedOn,
   replacedTwice,
   type Rotation,
   RotationError,
 } from '../../ledger/core/statements/key-rotation.js';
+import { formatVerifierKey } from '../../ledger/core/tlog/note.js';
+import type { Policy } from '../../ledger/core/tlog/policy.js';
 import { nodeHasher } from '../../ledger/crypto/node-hasher.js';
 import { ROTATIONS, servedItems } from './served-lists.js';
 import { Alarm, prefixOf } from './alarms.js';
@@ -24,8 +27,8 @@ export interface KeyMove {
 }
 
 /**
- * The moves that the folder holds, or else its replica: both keys have signed each, wherever it stands.
- * @throws {FollowFolderError} when they are not what was written
+ * The moves that the folder holds, or else its replica. Either source is safe, since both keys have signed each move.
+ * @throws {FollowFolderError} when the file was damaged or changed
  */
 export async function readMoves(folder: string, replica?: Replica): Promise<KeyMove[]> {
   const kept = replica?.keyRotations();
@@ -43,16 +46,16 @@ export async function keepMoves(folder: string, moves: readonly KeyMove[]): Prom
   await writeDurably(join(folder, ROTATIONS), movesText(moves));
 }
 
-/** As `/log/rotations` serves them. */
+/** The same JSON as `/log/rotations`. */
 export function movesText(moves: readonly KeyMove[]): string {
   return JSON.stringify({ items: moves.map(({ receipt }) => receipt) });
 }
 
 /**
  * The moves that the log serves.
- * @param kept those that are known, and stay whatever is served
- * @throws {Alarm} `signature` for one that is not signed by both keys, `fork` for a key that was replaced twice
- * @throws {SourceError} when the log is away
+ * @param kept known moves; they stay valid whatever is served
+ * @throws {Alarm} `signature` for a move that is not signed by both keys, `fork` for a key that was replaced twice
+ * @throws {SourceError} when the log cannot be reached
  */
 export async function fetchMoves(fetch: FetchFile, kept: readonly KeyMove[]): Promise<KeyMove[]> {
   const bytes = await fetch(ROTATIONS);
@@ -71,14 +74,14 @@ export async function fetchMoves(fetch: FetchFile, kept: readonly KeyMove[]): Pr
     const words = `the log has replaced one key twice: behind ${one.rotation.size} and behind ${other.rotation.size} entries`;
     throw new Alarm('fork', words, { successors: [one.receipt, other.receipt] });
   }
-  // What is not shown any more is not undone by that: the old key stays replaced.
+  // A replacement that the log no longer shows is not undone: the old key stays replaced.
   const shown = new Set(served.map(({ rotation }) => rotation.from));
   return kept.every(({ rotation }) => shown.has(rotation.from)) ? served : [...kept];
 }
 
 /**
- * The tree that each old key has handed over is the beginning of the tree that is signed now.
- * @param moves none of them behind the checkpoint that was found
+ * Checks that the currently signed tree begins with each tree that an old key has handed over.
+ * @param moves none of them after the checkpoint that was found
  * @param client of the checkpoint that was found
  * @throws {Alarm}
  */
@@ -90,6 +93,15 @@ export async function checkMoves(moves: readonly KeyMove[], found: Checkpoint, c
     const words = `${found.size} signed entries do not continue the ${size} that both keys have signed`;
     throw new Alarm('fork', words, { kept: receipt.checkpoint, prefix });
   }
+}
+
+/** The rotations that follow from the policy's pinned keys, without those before a pinned key. */
+export function alongTrust({ logs }: Policy, moves: readonly KeyMove[]): Rotation[] {
+  const pinned = logs.map(({ key }) => formatVerifierKey(key.name, key.type, key.publicKey));
+  return passedOn(
+    pinned,
+    moves.map(({ rotation }) => rotation),
+  );
 }
 
 function movesIn(bytes: Uint8Array): KeyMove[] {

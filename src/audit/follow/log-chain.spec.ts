@@ -24,7 +24,7 @@ const shown = (index: number, said = text, salt: Uint8Array = SALT, of = bytes) 
     next: null,
   });
 
-/** What is said of an event at that index when this is served for it. */
+/** The result of the check for an event at that index when these bytes are served. */
 async function outcome(index: number, file: string | null): Promise<string> {
   const asked: string[] = [];
   try {

@@ -13,9 +13,9 @@ const page = z.object({
 });
 
 /**
- * Checks that `/log/chain` shows everybody an event of the log's own chain: the entry of the tree, with the payload that
- * it commits to. Otherwise a revocation, for example, could be kept from the actor whose key it ends.
- * @param bytes the entry, as the tree has it
+ * Checks that `/log/chain` publishes an event of the log's own chain: the entry of the tree, with the payload that it
+ * commits to. Without this check the log could, for example, hide a revocation from the actor whose key it ends.
+ * @param bytes the entry as the tree has it
  * @throws LogFileError
  */
 export async function checkShown(

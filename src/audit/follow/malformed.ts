@@ -7,16 +7,16 @@ export interface Malformed {
   /** What is wrong with it. */
   readonly why: string;
   /**
-   * Whether it begins with the log's name, as only a checkpoint does: a log's key signs other statements, too, and
-   * whoever passes files on can serve one of these in the place of a checkpoint.
+   * Whether the text begins with the log's name, as only a checkpoint does. A log's key signs other statements too, and
+   * a proxy could serve one of those in place of a checkpoint.
    */
   readonly meant: boolean;
 }
 
 /**
- * Whether a log of the policy has signed a text that is no checkpoint. What others add to a note is not the log's.
- * @param rotations of its key; one that was replaced says nothing any more
- * @returns null when its keys have not
+ * Looks for a text that a log of the policy has signed although it is no checkpoint. Signatures by others do not count.
+ * @param rotations of the log's key; signatures by a key that was replaced do not count
+ * @returns null when the log's current keys have signed no such text
  */
 export function malformedIn(note: string, policy: Policy, rotations: readonly Rotation[]): Malformed | null {
   const pinned = policy.logs.map(({ key }) => formatVerifierKey(key.name, key.type, key.publicKey));

@@ -1,15 +1,15 @@
 import { z } from 'zod';
 import { EncodingError, fromUtf8 } from '../../ledger/core/bytes.js';
 
-/** File of `/log`, of an auditor's folder and of a replica: how the log's key was replaced. */
+/** File below `/log`, in an auditor's folder and in a replica: the replacements of the log's key. */
 export const ROTATIONS = 'rotations';
 
-/** File of `/log`, and of a replica, that holds how the log went on under another name. */
+/** File below `/log` and in a replica: the events by which the log took new names. */
 export const CONTINUED = 'continued';
 
 const file = z.object({ items: z.array(z.unknown()) });
 
-/** What a file of `/log` lists, unchecked. @returns null when it is no such list */
+/** The items of such a file, unchecked. @returns null when the file is not a list */
 export function servedItems(bytes: Uint8Array): readonly unknown[] | null {
   try {
     return file.safeParse(JSON.parse(fromUtf8(bytes))).data?.items ?? null;

@@ -2,20 +2,20 @@ import { AnswerTooLong, bodyOf, within } from '../../net/untrusted-answer.js';
 import type { FetchFile } from '../../ledger/core/tlog/log-client.js';
 import { TILE_WIDTH, MAX_ENTRY_BYTES } from '../../ledger/core/tlog/tiles.js';
 
-/** A log that is away, or whose answers are not those of a log. That is an outage, not an alarm. */
+/** The log cannot be reached, or its answers are not those of a log. That is an outage, not an alarm. */
 export class SourceError extends Error {
   override readonly name = 'SourceError';
 }
 
 const TIMEOUT_MS = 30_000;
-/** The longest bundle that there can be. */
+/** Length of the longest possible entry bundle. */
 const MOST_BYTES = TILE_WIDTH * (2 + MAX_ENTRY_BYTES);
 
 /**
  * Files of a log over HTTP.
  * @param url of the service, `https://…`; the files are below `/log/`
- * @param token an auditor's access token, sent with entry bundles only; null sends none
- * @param stop ends what is under way
+ * @param token gives an auditor's access token, sent with requests for entry bundles only; null: none is sent
+ * @param stop ends requests under way
  */
 export function httpFiles(url: string, token: (() => Promise<string>) | null, stop?: AbortSignal): FetchFile {
   const base = `${url.replace(/\/+$/, '')}/log/`;

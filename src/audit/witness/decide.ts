@@ -5,14 +5,17 @@ import { emptyRoot } from '../../ledger/core/tlog/merkle.js';
 import { verifyConsistency } from '../../ledger/core/tlog/proof.js';
 import type { Refusal, Submission } from './submission.js';
 
-/** Seconds that the clock may be behind the last cosignature's time: beyond that it is wrong, and nothing is signed. */
+/**
+ * Seconds that the clock may be behind the last cosignature's time. Beyond that the clock is wrong, and nothing is
+ * signed.
+ */
 export const CLOCK_SLACK_SECONDS = 300;
 
 /**
- * Whether a checkpoint continues the one cosigned last (C2SP tlog-witness, add-checkpoint).
- * @param latest the checkpoint of that log that was cosigned last, null when there is none
- * @returns null when it is to be cosigned; otherwise 409 when the client starts from another size, 422 when the two
- *   trees are not shown to be consistent
+ * Decides whether a checkpoint continues the one cosigned last (C2SP tlog-witness, add-checkpoint).
+ * @param latest the checkpoint of that log that was cosigned last; null: none
+ * @returns null when it may be cosigned; otherwise 409 when the client starts from another size, 422 when the two trees
+ * are not shown to be consistent
  */
 export function decide(
   latest: Pick<Checkpoint, 'size' | 'root'> | null,
@@ -23,7 +26,7 @@ export function decide(
   if (size === size1 && !equal(root, root1)) {
     return { status: 422, reason: size === 0 ? 'root is not that of the empty tree' : 'same size with another root' };
   }
-  // From the empty tree, with which every tree is consistent, there is nothing to prove.
+  // Every tree is consistent with the empty one: there is nothing to prove, and the proof must be empty.
   const consistent =
     size1 === 0
       ? proof.length === 0
@@ -40,7 +43,7 @@ export function provesFork(
 }
 
 /**
- * The time of a cosignature, which says what the largest tree was at that time: never before the last one's.
+ * The time of a cosignature. It never goes back, since a cosignature names the largest tree seen at its time.
  * @param now POSIX seconds by the clock
  * @param last POSIX seconds of the last cosignature for that log
  * @returns null when the clock is too far behind to sign

@@ -3,16 +3,15 @@ import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SqliteError, SqliteFile } from '../../sqlite/sqlite-file.js';
 
-/** A witness's folder that cannot be used. The message names the file and says why. */
+/** The witness's folder cannot be used. The message names the file and says why. */
 export class WitnessFolderError extends Error {
   override readonly name = 'WitnessFolderError';
 }
 
 /**
- * Where a witness keeps what it must not forget; only its owner can read it. It holds `vkey`, `witness.key`, `cosigned`
- * (the origins of all logs that it ever cosigned), and for each log the last checkpoint that it cosigned, as the signed
- * note that it answered, in `checkpoints/<SHA-256 of the origin>`. {@link write} replaces a file as a whole: name and
- * content are on the disk before it resolves.
+ * The folder of a witness, readable by its owner only. It holds `vkey`, `witness.key`, and `cosigned` with the origins
+ * of all logs that it ever cosigned. `checkpoints/<SHA-256 of the origin>` holds the last cosigned checkpoint of each
+ * log, as a signed note.
  */
 export class WitnessFolder {
   private lock: SqliteFile | null = null;
@@ -36,7 +35,10 @@ export class WitnessFolder {
     }
   }
 
-  /** Resolves when the file is durable; the folder must be taken. After a rejection it holds the old text or the new one, never a part. */
+  /**
+   * Replaces a whole file; its name and content are on disk before this resolves. After a rejection the file holds the
+   * old text or the new one. Needs {@link take}.
+   */
   async write(name: string, text: string): Promise<void> {
     const file = join(this.path, name);
     const draft = await open(`${file}.draft`, 'w', 0o600);
@@ -57,14 +59,16 @@ export class WitnessFolder {
   }
 }
 
-/** Where a log's last checkpoint stands. The name is a hash because an origin may hold what a file name cannot. */
+/**
+ * File of a log's last checkpoint. The name is a hash because an origin may have characters that a file name cannot.
+ */
 export function checkpointFile(origin: string): string {
   return join('checkpoints', createHash('sha256').update(origin).digest('hex'));
 }
 
 /**
- * Node has no file locks, but SQLite has. They are the kernel's: they end with the process however it ends, and hold
- * between containers that share the folder. The file stays empty.
+ * Locks through SQLite, since Node has no file locks. These are the kernel's: they end with the process however it
+ * ends, and hold between containers that share the folder. The file stays empty.
  */
 async function lockFile(file: string): Promise<SqliteFile> {
   const lock = await SqliteFile.open(file);

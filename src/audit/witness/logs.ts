@@ -8,20 +8,20 @@ export interface TrustedLog {
   readonly keys: readonly VerifierKey[];
 }
 
-/** A list of logs that cannot be used; the message says where and why. */
+/** The list of logs cannot be used; the message says where and why. */
 export class LogListError extends Error {
   override readonly name = 'LogListError';
 }
 
 export interface LogEntry {
   readonly vkey: string;
-  /** Without it, the name of the key. */
+  /** By default the name of the key. */
   readonly origin?: string;
 }
 
 /**
  * The logs by origin. Entries of the same origin are keys of the same log.
- * @throws {LogListError} for a verifier key that is none, or not a log's
+ * @throws {LogListError} for a malformed verifier key, or one that is not a log's
  */
 export function trustedLogs(entries: readonly LogEntry[]): ReadonlyMap<string, TrustedLog> {
   const logs = new Map<string, TrustedLog>();
@@ -46,9 +46,9 @@ function readKey(vkey: string): VerifierKey {
 }
 
 /**
- * Reads a list of logs in the witness network's format `logs/v0`: after that header, for each log a line
- * `vkey <vkey>`, optionally `origin <origin>` (`none`: the key's name), and lines that are for people or for
- * limits (`qpd`, `bastion`, `contact`). Empty lines and lines that begin with `#` say nothing.
+ * Reads a list of logs in the witness network's format `logs/v0`: after that header, for each log a line `vkey <vkey>`,
+ * optionally `origin <origin>` (`none`: the key's name), and `qpd`, `bastion` or `contact` lines, which are ignored.
+ * Empty lines and lines that begin with `#` are ignored too.
  * @throws {LogListError}
  */
 export function parseLogList(text: string): LogEntry[] {

@@ -11,9 +11,9 @@ import {
 import { describeError } from '../../config/logging.js';
 import type { Answer, Witness } from './witness.js';
 
-/** 63 proof lines and a note with more signatures than a log has. */
+/** Bytes; room for 63 proof lines and a note with many signatures. */
 const BODY_LIMIT = 65_536;
-/** From the first byte of a request to its last: ends connections that trickle. */
+/** ms from the first byte of a request to its last: ends connections that trickle. */
 const REQUEST_TIMEOUT = 10_000;
 const HEADERS_TIMEOUT = 5000;
 /** Node looks for overdue connections only this often (its default is 30 s). */
@@ -40,7 +40,7 @@ export function createWitnessServer(witness: Witness, logger: FastifyBaseLogger)
   });
   server.server.maxConnections = MAX_CONNECTIONS;
   server.removeAllContentTypeParsers();
-  // Whatever a client calls the body: it is read as what the specification says it is.
+  // The content type does not matter: the specification alone says what the body is.
   server.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
 
   server.get('/health', (_request, reply) => say(reply, 200, 'ok'));
@@ -84,7 +84,7 @@ function say(reply: FastifyReply, status: number, words: string): FastifyReply {
   return reply.code(status).type(TEXT).send(`${words}\n`);
 }
 
-/** Answers what never became a request. */
+/** Answers bytes that could not be parsed as a request. */
 function hangUp(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
   const status = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400;

@@ -4,21 +4,21 @@ import { HASH_BYTES } from '../../ledger/core/hasher.js';
 import { NoteError, openNote, splitNote, type VerifierKey } from '../../ledger/core/tlog/note.js';
 import type { TrustedLog } from './logs.js';
 
-/** A request to cosign a checkpoint that is well formed, and whose checkpoint the log has signed. */
+/** A well-formed request to cosign a checkpoint that the log has signed. */
 export interface Submission {
   readonly log: TrustedLog;
-  /** Size of the tree that the witness is said to have cosigned last; at most that of the checkpoint. */
+  /** Size of the tree that the witness cosigned last, as the client claims; at most the checkpoint's size. */
   readonly oldSize: number;
   /** Consistency proof between the two sizes, not verified yet: hashes of 32 bytes. */
   readonly proof: readonly Uint8Array[];
   readonly checkpoint: Checkpoint;
-  /** What is cosigned: the checkpoint's text, extension lines included. */
+  /** The checkpoint's text that is cosigned, extension lines included. */
   readonly text: string;
-  /** The signed checkpoint with no other signature lines than the log's own, each once. */
+  /** The signed checkpoint with the log's own signature lines only, each once. */
   readonly note: string;
 }
 
-/** A status of C2SP tlog-witness other than 200, and what is told to the client. */
+/** A status of C2SP tlog-witness other than 200, and the client's answer. */
 export type Refusal =
   | { readonly status: 400 | 403 | 404 | 422; readonly reason: string }
   | { readonly status: 409; /** Size of the checkpoint cosigned last. */ readonly size: number };
@@ -27,10 +27,10 @@ const MAX_PROOF = 63;
 const OLD = /^old (0|[1-9][0-9]{0,15})$/;
 
 /**
- * Reads the body of `POST /add-checkpoint` (C2SP tlog-witness): `old <size>`, up to 63 lines of base64, an empty
- * line, a signed checkpoint. What is refused here does not depend on what was cosigned before.
+ * Reads the body of `POST /add-checkpoint` (C2SP tlog-witness): `old <size>`, up to 63 lines of base64, an empty line,
+ * a signed checkpoint. Refusals here do not depend on earlier cosignatures.
  * @returns 400 when it is malformed or its old size is beyond the checkpoint's, 404 for a log that is not
- *   among `logs`, 403 when no key of the log has signed, one of them wrongly, or a signature line is malformed
+ * among `logs`, 403 when no key of the log has signed, one of them wrongly, or a signature line is malformed
  */
 export function readSubmission(body: Uint8Array, logs: ReadonlyMap<string, TrustedLog>): Submission | Refusal {
   const parts = readParts(body);
@@ -44,7 +44,7 @@ export function readSubmission(body: Uint8Array, logs: ReadonlyMap<string, Trust
   return { log, oldSize, proof, checkpoint, text, note };
 }
 
-/** @returns the parts, or what is malformed; what the signature lines hold is not looked at */
+/** @returns the parts, or the fault in words; signature lines are not parsed yet */
 function readParts(body: Uint8Array) {
   try {
     const whole = fromUtf8(body);
@@ -69,9 +69,9 @@ function readParts(body: Uint8Array) {
 }
 
 /**
- * The note with the signature lines of these keys alone, each once: somebody else's line costs no verification,
- * and one that is given in our own name never stands in a note that we keep.
- * @returns null when there is none, one does not hold, or a line is none
+ * The note with the signature lines of these keys only, each once. Lines of others cost no verification, and a line
+ * forged in our own name never gets into a stored note.
+ * @returns null when no such line is there, one is invalid, or a line is malformed
  */
 function signedBy(keys: readonly VerifierKey[], signed: string): string | null {
   try {

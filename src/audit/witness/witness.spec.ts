@@ -39,7 +39,7 @@ async function witnessOf(...logs: TestLog[]): Promise<Witness> {
 
 const add = async (witness: Witness, body: string) => witness.addCheckpoint(utf8(body));
 
-/** What the answer says was cosigned, verified against the checkpoint that was submitted. */
+/** The cosignature of the answer, verified against the submitted checkpoint. */
 async function cosignedBy(answer: Answer, note: string) {
   if (answer.status !== 200) throw new Error(`not cosigned: ${JSON.stringify(answer)}`);
   const { verifier } = await openWitnessKey(folder);
@@ -192,7 +192,7 @@ describe('the folder of a witness', () => {
     await witnessOf(b, c);
     await rm(join(folder.path, checkpointFile(b.origin)));
     await expect(witnessOf(b, c)).rejects.toThrow(WitnessFolderError);
-    // Which was never cosigned has nothing to miss.
+    // A log that was never cosigned misses no checkpoint.
     await expect(witnessOf(c)).resolves.toBeDefined();
   });
 
@@ -245,7 +245,7 @@ describe('the folder of a witness', () => {
 });
 
 describe('a log that lies', () => {
-  /** Where three histories of a log part: from `parts` on each has leaves of its own. */
+  /** Three histories of one log: from `parts` on each has leaves of its own. */
   const SIZE = 12;
   const history = (parts: number, name: string) =>
     new TestLog('log.example/a').append(...entries(parts), ...entries(SIZE - parts, name));
@@ -253,7 +253,7 @@ describe('a log that lies', () => {
   const submission = fc.record({
     history: fc.nat(2),
     to: fc.nat(SIZE),
-    /** Claims the size that the witness tells, or any. */
+    /** Whether it claims the size that the witness last told, or any size. */
     from: fc.option(fc.nat(SIZE), { nil: 'told' as const, freq: 4 }),
     proof: fc.constantFrom('honest', 'honest', 'honest', 'flipped', 'none', 'of another history'),
     restart: fc.boolean(),
@@ -295,7 +295,7 @@ describe('a log that lies', () => {
             cosigned.push(await cosignedBy(answer, note));
             expect((await stored('log.example/a')).root).toEqual(await log.root(to));
           }
-          // What the witness has vouched for is one history, told forwards.
+          // The cosigned trees belong to one history and only grow.
           for (const [index, { size, time }] of cosigned.entries()) {
             expect(size).toBeGreaterThanOrEqual(cosigned[index - 1]?.size ?? 0);
             expect(time).toBeGreaterThanOrEqual(cosigned[index - 1]?.time ?? 0);
@@ -310,7 +310,7 @@ describe('a log that lies', () => {
       ),
       { numRuns },
     );
-    // Otherwise the property would hold of a witness that says no to everything, or of one that was never tried.
+    // Otherwise the property would hold for a witness that refuses everything, or is never asked.
     expect(accepted).toBeGreaterThan(numRuns / 4);
     expect(refused).toBeGreaterThan(numRuns / 4);
   });

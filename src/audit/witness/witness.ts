@@ -12,7 +12,7 @@ import { WitnessKey } from './witness-key.js';
 
 /** One origin a line. */
 const KNOWN = 'cosigned';
-/** Requests for one log that may wait for the disk; beyond that 503. */
+/** Limit on the requests for one log that wait for the disk; more get 503. */
 const MAX_WAITING = 256;
 
 /** What was cosigned last for a log. */
@@ -20,13 +20,13 @@ interface Cosigned extends Checkpoint {
   readonly text: string;
   /** POSIX seconds. */
   readonly time: number;
-  /** The signed note as it is stored: the log's signatures, then ours. */
+  /** The signed note as stored: the log's signatures, then ours. */
   readonly note: string;
 }
 
 interface Book {
   latest: Cosigned | null;
-  /** Resolves when the requests before have been answered. */
+  /** Resolves when the earlier requests have been answered. */
   turn: Promise<unknown>;
   waiting: number;
 }
@@ -34,12 +34,12 @@ interface Book {
 export type Answer =
   | Refusal
   | { readonly status: 200; /** Signature lines. */ readonly cosignature: string }
-  /** The disk, the clock or too many requests do not let it answer now. */
+  /** The disk, the clock or too many requests prevent an answer now. */
   | { readonly status: 503; readonly reason: string };
 
 /**
- * A witness of several logs (C2SP tlog-witness). A cosignature that leaves it is on the disk, with its checkpoint,
- * and everything cosigned later for that log is consistent with it.
+ * A witness of several logs (C2SP tlog-witness). A cosignature is on disk with its checkpoint before it is sent. Every
+ * later cosignature for that log is consistent with it.
  */
 export class Witness {
   private constructor(
@@ -54,7 +54,7 @@ export class Witness {
 
   /**
    * @param logs by origin
-   * @throws {WitnessFolderError} when a stored checkpoint is gone, or not one that this key has cosigned
+   * @throws {WitnessFolderError} when a stored checkpoint is missing, or is not cosigned by this key
    */
   static async open(
     folder: WitnessFolder,
@@ -103,7 +103,7 @@ export class Witness {
         this.logger.error({ origin: log.origin }, "the clock is far behind the last cosignature's time");
         return { status: 503, reason: 'the clock of the witness is wrong' };
       }
-      // Asked again within a second: what is stored is the answer, so that nobody can make the disk work for nothing.
+      // Repeats within a second get the stored cosignature, so that nobody can wear the disk out with them.
       if (latest && latest.time === time && latest.text === text) return cosigned(latest);
       const next = { ...checkpoint, text, time, note: this.key.cosign(submission.note, time) };
       await this.folder.write(checkpointFile(log.origin), next.note);
@@ -117,14 +117,14 @@ export class Witness {
     }
   }
 
-  /** Two checkpoints of one size that the log has signed: the first such pair is kept, for it proves the fork. */
+  /** Keeps the first two checkpoints of one size that the log has signed: the pair proves the fork. */
   private async keepFork(latest: Cosigned, { log, note }: Submission): Promise<void> {
     const file = `${checkpointFile(log.origin)}.fork`;
     this.logger.error({ origin: log.origin, size: latest.size, file }, 'the log has signed two trees of one size');
     try {
       if ((await this.folder.read(file)) === null) await this.folder.write(file, `${latest.note}\n${note}`);
     } catch (error) {
-      // The refusal is due all the same.
+      // The client still gets its refusal.
       this.logger.error({ origin: log.origin, ...describeError(error) }, 'the proof of a fork is not kept');
     }
   }
@@ -137,7 +137,7 @@ const cosigned = ({ note }: Cosigned): Answer => ({
 
 /**
  * The witness's key, made at first use together with its name.
- * @param name may be left out later; another one is refused, since a key cosigns under one name only
+ * @param name needed the first time; another name is refused later, since a key cosigns under one name only
  * @throws {WitnessFolderError}
  */
 export async function openWitnessKey(folder: WitnessFolder, name?: string): Promise<WitnessKey> {
@@ -167,7 +167,7 @@ function nameIn(vkey: string): string {
   }
 }
 
-/** The logs that were ever cosigned: that a checkpoint is missing shows by it. */
+/** The origins of all logs that were ever cosigned. They show when a stored checkpoint is missing. */
 class Known {
   private writing: Promise<unknown> = Promise.resolve();
 
@@ -185,7 +185,7 @@ class Known {
     return this.origins.has(origin);
   }
 
-  /** Resolves when it is durable. Several logs may be new at once. */
+  /** Resolves when the origin is durable. Several logs may be new at once, so writes follow one another. */
   add(origin: string): Promise<void> {
     this.origins.add(origin);
     const text = [...this.origins].map((each) => `${each}\n`).join('');
@@ -203,7 +203,7 @@ async function readLatest(folder: WitnessFolder, key: WitnessKey, origin: string
     const { size, root, ...checkpoint } = parseCheckpoint(text);
     if (checkpoint.origin === origin) return { origin, size, root, text, time: Number(verified[0]?.time), note };
   } catch {
-    // Whatever is wrong with it, it is not what this witness has stored.
+    // Every fault means the same: this witness has not stored that file.
   }
   throw new WitnessFolderError(`${checkpointFile(origin)} is not a checkpoint of ${origin} that this witness cosigned`);
 }

@@ -14,7 +14,7 @@ import { readIfThere, replaceDurably, writeDurably } from '../durable.js';
 import { FollowFolderError } from '../chain-ends.js';
 import { bundleAt, type Completing, StoredFiles } from './stored-files.js';
 
-/** The tree that the folder shows. */
+/** The tree whose checkpoint the folder holds. */
 interface Shown {
   readonly note: string;
   readonly checkpoint: Checkpoint;
@@ -29,14 +29,14 @@ interface Shown {
  */
 export class Replica {
   private readonly files: StoredFiles;
-  /** Whether this process has found all files right, and none wrong since. */
+  /** Whether this process has checked all files and found none wrong since. */
   private sound = false;
 
   private constructor(
     private readonly folder: string,
     private shown: Shown | null,
     private rotations: string | null,
-    /** The file `continued`. Undefined: it holds no such list. */
+    /** The file `continued`; null: none; undefined: damaged. */
     private renamings: string | null | undefined,
   ) {
     this.files = new StoredFiles(folder);
@@ -61,7 +61,10 @@ export class Replica {
     return this.rotations;
   }
 
-  /** Keeps them, before the folder shows a checkpoint by a new key. @param text as {@link keyRotations} gives it */
+  /**
+   * Writes the rotations. Call this before the folder shows a checkpoint by a new key.
+   * @param text as {@link keyRotations} gives it
+   */
   async keepRotations(text: string): Promise<void> {
     if (text === this.rotations) return;
     await writeDurably(join(this.folder, ROTATIONS), text);
@@ -69,9 +72,9 @@ export class Replica {
   }
 
   /**
-   * Keeps how the log went on under another name, before the folder shows a checkpoint of the log. It mends the file
-   * where that was damaged.
-   * @param text as `/log/continued` serves it; null: the log shows none, which takes back nothing that a key has signed
+   * Writes the events by which the log took new names, also over a damaged file. Call this before the folder shows a
+   * checkpoint of the log.
+   * @param text as `/log/continued` serves it; null: the log shows none. An intact file then stays: a key has signed it
    */
   async keepContinued(text: string | null): Promise<void> {
     if (text === this.renamings || (text === null && this.renamings !== undefined)) return;
@@ -80,23 +83,23 @@ export class Replica {
     this.renamings = text;
   }
 
-  /** @returns null before the first */
+  /** @returns the signed note; null before the first */
   checkpoint(): string | null {
     return this.shown?.note ?? null;
   }
 
-  /** Keeps checked entries and their leaf hashes, durably. @param bundle from its first entry on */
+  /** Stores checked entries and their leaf hashes durably. @param bundle must begin with its first entry */
   async keep(bundle: Bundle): Promise<void> {
     await this.files.keep(bundle);
   }
 
   /**
-   * Moves to a checkpoint whose entries are checked and continue those that are shown. The first time, and after a file
-   * was found wrong, it looks through all files, and has what is missing or wrong fetched again.
-   * @param log reads the tree of that checkpoint where it is followed
+   * Moves to a checkpoint whose entries are checked and continue those shown so far. The first time, and after a wrong
+   * file was found, it checks all files and fetches missing or wrong ones again.
+   * @param log reads the same tree from the followed log
    * @returns number of files that were fetched again
-   * @throws LogFileError when the log does not have one of its files; the reason of `stop` when that ends it
-   * @throws RangeError when it is smaller than the one that is shown: that is evidence, and stays
+   * @throws LogFileError when the log lacks one of the files; the reason of `stop` when that ends it
+   * @throws RangeError when the checkpoint is smaller than the one shown: that one is evidence, and must stay
    */
   async publish(
     note: string,
@@ -118,7 +121,7 @@ export class Replica {
   /**
    * A file of the published tree.
    * @returns null: the tree has no such file
-   * @throws LogFileError when the folder does not hold it as the tree has it; the next {@link publish} mends that
+   * @throws LogFileError when the folder's file is missing or wrong; the next {@link publish} fetches it again
    */
   async read({ level, index, width }: TilePath): Promise<Uint8Array | null> {
     const { shown } = this;
@@ -138,7 +141,7 @@ export class Replica {
   }
 }
 
-/** @returns null: there are none; undefined: no key has signed what is there, or it cannot be read */
+/** @returns null: there is no file; undefined: it cannot be read, or the keys have not signed its content */
 async function readRenamings(path: string): Promise<string | null | undefined> {
   const file = await readIfThere(path).catch(() => undefined);
   if (!file) return file;

@@ -23,21 +23,23 @@ import { readIfReadable, replaceDurably } from '../durable.js';
 export interface Completing {
   /** Number of entries up to which every file is known to be right. */
   readonly known: number;
-  /** Number of entries whose files were there once. */
+  /** Number of entries whose files were complete before. */
   readonly before: number;
-  /** Told how many entries of how many are there. */
+  /** Called with the number of entries whose files are right, and the total. */
   readonly progress?: ((done: number, total: number) => void) | undefined;
-  /** Ends it between two files. */
+  /** Ends the work between two files. */
   readonly stop?: AbortSignal | undefined;
 }
 
-/** Tiles and entry bundles (C2SP tlog-tiles) in a folder. What is read from it is for a {@link LogClient} to check. */
+/**
+ * Tiles and entry bundles (C2SP tlog-tiles) in a folder. Reading checks nothing: that is left to a {@link LogClient}.
+ */
 export class StoredFiles {
   constructor(private readonly folder: string) {}
 
   /**
-   * The bytes under a path, or those that the full tile there begins with.
-   * @returns null: not there, or not to be read, which is as good
+   * The bytes at a path. In place of a missing partial tile, the beginning of the full one.
+   * @returns null: not there or not readable
    */
   async read(path: string): Promise<Uint8Array | null> {
     const tile = parseTilePath(path);
@@ -47,7 +49,7 @@ export class StoredFiles {
     return full && firstOf(tile, full);
   }
 
-  /** Writes checked entries and their leaf hashes, durably. @param bundle from its first entry on */
+  /** Writes checked entries and their leaf hashes durably. @param bundle must begin with its first entry */
   async keep({ first, entries, leaves }: Bundle): Promise<void> {
     const index = first / TILE_WIDTH;
     await this.write(tilePath(0, index, leaves.length), concat(...leaves));
@@ -55,11 +57,11 @@ export class StoredFiles {
   }
 
   /**
-   * Looks through the files of a tree, from the root down; those that are missing or wrong are fetched. Memory: one
-   * tile a level, one bundle.
-   * @param log reads the same tree where it is followed
-   * @returns number of files that were there once, and had to be fetched again
-   * @throws LogFileError when the log does not have one; the reason of `stop` when that ends it
+   * Checks the files of a tree, from the root down, and fetches those that are missing or wrong. Memory: one tile per
+   * level, one bundle.
+   * @param log reads the same tree from the followed log
+   * @returns number of files that were complete before and had to be fetched again
+   * @throws LogFileError when the log lacks one; the reason of `stop` when that ends it
    */
   async complete(tree: Checkpoint, log: LogClient, { known, before, progress, stop }: Completing): Promise<number> {
     let mended = 0;
@@ -69,7 +71,7 @@ export class StoredFiles {
     };
     const levels: number[] = [];
     for (let level = 0; completeAt(tree.size, TILE_HEIGHT * level) > 0; level++) levels.unshift(level);
-    // The partial tiles give the root together: each is compared with the log's.
+    // The partial tiles give the root only together, so none can be checked alone: each is compared with the log's.
     for (const level of levels) {
       const index = Math.floor(completeAt(tree.size, TILE_HEIGHT * level) / TILE_WIDTH);
       const width = tileWidth(level, index, tree.size);
@@ -101,7 +103,7 @@ export class StoredFiles {
 
   private async write(path: string, bytes: Uint8Array): Promise<void> {
     await replaceDurably(this.folder, path, bytes);
-    // What was the right edge once is the beginning of the full tile now.
+    // The full tile begins with the former partial ones, which are no longer needed.
     if (!path.includes('.p/')) await rm(join(this.folder, `${path}.p`), { recursive: true, force: true });
   }
 }
@@ -112,7 +114,7 @@ export async function bundleAt(client: LogClient, index: number): Promise<Bundle
   throw new RangeError('the tree has no such bundle');
 }
 
-/** Whether own files are read as the tree has them. */
+/** Whether a file of this folder matches the tree. */
 async function isRight(read: () => Promise<unknown>): Promise<boolean> {
   try {
     await read();
@@ -127,7 +129,7 @@ function pathOf({ level, index, width }: TilePath): string {
   return level === 'entries' ? entriesPath(index, width) : tilePath(level, index, width);
 }
 
-/** @returns null when the bytes are no such tile at all */
+/** @returns null when the bytes are not such a tile */
 function firstOf({ level, width }: TilePath, full: Uint8Array): Uint8Array | null {
   if (level !== 'entries') return full.subarray(0, width * HASH_BYTES);
   try {
