@@ -5,7 +5,7 @@ import { Config } from './config.js';
 @Global()
 @Module({})
 export class ConfigModule {
-  /** @param clock another clock than the machine's, for the demo and for tests */
+  /** @param clock replaces the machine's clock in the demo and in tests */
   static with(config: Config, clock: Clock = new Clock()): DynamicModule {
     return {
       module: ConfigModule,

@@ -106,7 +106,7 @@ export const settings = z
 
 type Settings = z.output<typeof settings>;
 
-/** A setting that cannot be used; the message names it and why, never its value. */
+/** A setting cannot be used; the message names it and why, never its value. */
 export class ConfigError extends Error {}
 
 /** All settings of this process, parsed once. The only reader of the environment. */
@@ -117,7 +117,7 @@ export class Config {
   readonly erasedFile: string;
   readonly revokedFile: string;
   readonly sqliteFile: string;
-  /** Names this process where several share a log. */
+  /** Tells this process from others that share the log. */
   readonly processId = randomUUID();
 
   constructor(readonly env: Settings) {
@@ -135,7 +135,7 @@ export class Config {
     return this.env.DATABASE_URL?.startsWith('postgres') ? this.env.DATABASE_URL : null;
   }
 
-  /** @throws {ConfigError} naming each setting that does not fit. */
+  /** @throws {ConfigError} naming each invalid setting */
   static parse(env: Readonly<Record<string, string | undefined>>): Config {
     const known = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
     const parsed = settings.safeParse(known);

@@ -3,7 +3,10 @@ import type { LoggerService } from '@nestjs/common';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import type { Config } from './config.js';
 
-/** An error's message may hold values (names, SQL parameters): its class and stack frames say where to look. */
+/**
+ * Leaves out an error's message, which may hold values (names, SQL parameters). Its class and stack frames say where to
+ * look.
+ */
 export function describeError(error: unknown): { error: string; code?: string; at?: string[] } {
   if (!(error instanceof Error)) return { error: typeof error };
   const code = 'code' in error && typeof error.code === 'string' ? { code: error.code } : {};
@@ -35,7 +38,7 @@ export function createLogger(config: Config, destination: DestinationStream = lo
   const options = {
     level: config.env.LOG_LEVEL,
     base: { process: config.processId },
-    // Fastify hands these whole objects over; of each only what is safe to tell is left.
+    // Fastify passes these objects whole; only members that are safe to log are kept.
     serializers: {
       req: ({ method }: { method?: unknown }) => ({ method }),
       res: ({ statusCode }: { statusCode?: unknown }) => ({ statusCode }),
@@ -45,7 +48,7 @@ export function createLogger(config: Config, destination: DestinationStream = lo
   return pino(options, destination);
 }
 
-/** Nest's own lines, through pino. What is no plain string is not written out. */
+/** Nest's own lines, through pino. Anything but a plain string is left out, since it may hold personal data. */
 export class NestLogger implements LoggerService {
   constructor(private readonly logger: Logger) {}
 
@@ -65,7 +68,7 @@ export class NestLogger implements LoggerService {
     this.write('fatal', message, rest);
   }
 
-  /** The last of the rest is Nest's name for the part that speaks; a stack may stand before it. */
+  /** Nest passes the name of the logging class last; a stack may come before it. */
   private write(level: 'debug' | 'warn' | 'error' | 'fatal', message: unknown, rest: unknown[]): void {
     const last = rest.at(-1);
     const context = typeof last === 'string' && !last.includes('\n') ? last : undefined;

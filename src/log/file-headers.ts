@@ -11,13 +11,13 @@ import { ApiOkResponse } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Observable, switchMap } from 'rxjs';
 
-/** How long a file of the log may be kept, as C2SP tlog-tiles asks; a problem never is. */
+/** How long clients may cache a file of the log, as C2SP tlog-tiles asks. Error answers are never cached. */
 export const CACHING = {
-  /** It moves. "headers SHOULD prevent caching beyond a few seconds" */
+  /** For files that change. "headers SHOULD prevent caching beyond a few seconds" */
   moving: 'public, max-age=1',
   /** "immutable, so its caching headers SHOULD be long-lived" */
   immutable: 'public, max-age=31536000, immutable',
-  /** As long, but only by those who were let in. */
+  /** As long, but only in caches of authorised clients. */
   guarded: 'private, max-age=31536000, immutable',
 } as const;
 
@@ -27,8 +27,8 @@ const zip = promisify(gzip);
 const GZIP = /(?:^|,)\s*(?:x-)?gzip\s*(?:;\s*q=(?<weight>[\d.]+)\s*)?(?:,|$)/i;
 
 /**
- * "Entry bundles SHOULD be compressed at the HTTP layer" (C2SP tlog-tiles): in gzip, for whoever takes that
- * (RFC 9110 section 12.5.3). Sets the headers.
+ * "Entry bundles SHOULD be compressed at the HTTP layer" (C2SP tlog-tiles). Uses gzip for clients that accept it (RFC
+ * 9110 section 12.5.3), and sets the headers.
  */
 export async function compressed(
   request: FastifyRequest,
@@ -42,7 +42,9 @@ export async function compressed(
   return zip(bundle);
 }
 
-/** Sets the headers once there is a file to send: set before, a refusal would be kept as long. */
+/**
+ * Sets the headers only when there is a file to send. If they were set earlier, clients would cache a refusal as long.
+ */
 class FileHeaders implements NestInterceptor {
   constructor(
     private readonly type: string,

@@ -14,7 +14,7 @@ import { TileProofs } from '../ledger/read/stored-proofs.js';
 import { readHead, tileReader } from '../ledger/store/tip.js';
 import { ServedCheckpoint } from './checkpoints/served.js';
 
-/** An event whose payload is for everybody. Bytes are base64. */
+/** An event with a public payload. Bytes are base64. */
 export interface ClearEvent {
   /** Log index. */
   readonly index: number;
@@ -24,14 +24,14 @@ export interface ClearEvent {
 }
 
 /**
- * The log as files (C2SP tlog-tiles): what the served tree holds, and null for whatever it does not hold, be it
- * stored already or not. Authorises nothing: the routes do.
+ * The log as files (C2SP tlog-tiles), limited to the served tree: null for anything beyond it, even if it is stored
+ * already. Access rights are checked by the routes.
  */
 @Injectable()
 export class LogFiles {
-  /** What {@link continued} found last, and the log's name then: there are no others while that is the same. */
+  /** The last result of {@link continued} with the log's name at that time. It is valid while the name is the same. */
   private renamed: { origin: string; receipts: readonly Receipt[] } = { origin: '', receipts: [] };
-  /** What {@link rotations} found last, and the log's key then: there are no others while that is the same. */
+  /** The last result of {@link rotations} with the log's key at that time. It is valid while the key is the same. */
   private replaced: { vkey: string; receipts: readonly Receipt[] } = { vkey: '', receipts: [] };
   private readonly proofs: TileProofs;
 
@@ -64,7 +64,7 @@ export class LogFiles {
     return encodeBundle(rows.map(({ entry }) => entry));
   }
 
-  /** A tlog-proof of the entry at that index, against the checkpoint that is served. */
+  /** A tlog-proof of the entry at that index, against the served checkpoint. */
   async proof(index: number): Promise<string | null> {
     const newest = await this.served.newest();
     if (!newest || index >= newest.size) return null;
@@ -73,8 +73,8 @@ export class LogFiles {
   }
 
   /**
-   * The consistency proof between the trees of two sizes, a hash a line.
-   * @param older at most `newer`; of the empty tree there is nothing to prove, the proof has no lines
+   * The consistency proof between the trees of two sizes, one hash per line.
+   * @param older at most `newer`; 0 gives a proof without lines, since the empty tree needs none
    */
   async consistency(older: number, newer: number): Promise<string | null> {
     if (!(await this.served.reaches(newer))) return null;
@@ -82,7 +82,10 @@ export class LogFiles {
     return encodeHashes(await this.proofs.prove((hasher, nodeAt) => consistencyProof(hasher, older, newer, nodeAt)));
   }
 
-  /** Events of the log chain in the served tree, in its order. @param after log index of the last one of the page before */
+  /**
+   * Events of the log chain in the served tree, in log order.
+   * @param after log index of the previous page's last event
+   */
   async chain(after: number, limit: number): Promise<ClearEvent[]> {
     const rows = await this.db.query<{ idx: number; entry: Buffer; body: Buffer }>(
       `SELECT e.idx, e.entry, p.body FROM entry e JOIN payload p ON p.idx = e.idx
@@ -99,8 +102,8 @@ export class LogFiles {
   }
 
   /**
-   * The events by which the log's key was replaced, oldest first, each with the checkpoint that both keys have signed:
-   * whoever has pinned one of the keys can follow from there. None that the served tree does not hold.
+   * The events that replaced the log's key, oldest first, each with the checkpoint that both keys have signed. Whoever
+   * has pinned one of the keys can follow from there. Only events in the served tree.
    */
   async rotations(): Promise<Receipt[]> {
     const { origin, vkey } = (await readHead(this.db)) ?? { origin: '', vkey: '' };
@@ -116,8 +119,8 @@ export class LogFiles {
   }
 
   /**
-   * The events by which the log went on under another name, oldest first, each with the checkpoint behind it. None that the
-   * served tree does not hold.
+   * The events by which the log took another name, oldest first, each with the first checkpoint that contains it. Only
+   * events in the served tree.
    */
   async continued(): Promise<Receipt[]> {
     const { origin } = (await readHead(this.db)) ?? { origin: '' };
@@ -132,7 +135,7 @@ export class LogFiles {
     return shown;
   }
 
-  /** The receipt of an event by which another key took over, under the checkpoint behind it. */
+  /** The receipt of an event that replaced the key or the name, under the first checkpoint that contains it. */
   private async move(index: number): Promise<Receipt> {
     const receipt = await moveReceipt(this.db, this.proofs, this.reader.origin, index);
     if (!receipt) throw new Error('the checkpoint by which the key was replaced is not there');

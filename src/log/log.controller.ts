@@ -47,7 +47,7 @@ const number = { type: 'string', pattern: NUMBER.source } as const;
 const tileSchema = { type: 'string', example: '0/x001/x234/067.p/112' } as const;
 const bundleSchema = { type: 'string', example: 'x001/x234/067.p/112' } as const;
 
-/** The log as files, as C2SP tlog-tiles says, and proofs from them. Nothing beyond the checkpoint that is served. */
+/** The log as files in the layout of C2SP tlog-tiles, and proofs from them. Nothing beyond the served checkpoint. */
 @ApiTags('log')
 @Controller('log')
 export class LogController {
@@ -145,7 +145,7 @@ export class LogController {
   @LogFile('bytes', 'immutable', 'Hash tile')
   async tile(@Req() request: FastifyRequest): Promise<Uint8Array> {
     const { level, index, width } = tileOf(request);
-    // Whatever the router takes for a tile: bundles are not public.
+    // The router would also take `entries` for a level, but bundles are not public.
     if (level === 'entries') throw refuseRequest('log.malformed');
     return found(await this.files.tile(level, index, width));
   }
@@ -178,7 +178,10 @@ export class LogController {
   }
 }
 
-/** The tile that a request names: one spelling each, so the address as it was sent, not as a router decodes it. */
+/**
+ * The tile that a request names. It parses the address as sent, not as the router decodes it, since each tile has
+ * exactly one spelling.
+ */
 function tileOf({ url }: FastifyRequest): TilePath {
   const [path = ''] = url.split('?');
   const tile = parseTilePath(path.replace(/^\/log\//, ''));

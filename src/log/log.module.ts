@@ -14,7 +14,10 @@ import { RoundsQueue } from './checkpoints/rounds-queue.js';
 import { Witnessing } from './checkpoints/witness-readiness.js';
 import { ServedCheckpoint } from './checkpoints/served.js';
 
-/** What the outside sees of the log, and when (design 3). Needs the modules of configuration, ledger and HTTP. */
+/**
+ * Publishes the log to the outside, checkpoint by checkpoint (design 3). Needs the modules of configuration, ledger and
+ * HTTP.
+ */
 @Module({
   imports: [QueueModule],
   controllers: [LogController, ReceiptsController],

@@ -8,7 +8,7 @@ import { ReadDb } from '../ledger/read/read-db.js';
 import type { Actor, CommittedEvent } from '../ledger/model.js';
 import { ServedCheckpoint } from './checkpoints/served.js';
 
-/** Receipts asked for again, later than the write's own answer. */
+/** Gives receipts again, later than the answer to the write. */
 @Injectable()
 export class ReceiptsService {
   constructor(
@@ -18,10 +18,10 @@ export class ReceiptsService {
   ) {}
 
   /**
-   * The receipt of an entry: in the newest witnessed tree when that holds it, otherwise in the current tree. Payload and
-   * salt go to those alone who said it, their organisation, and the patient whose order or supply it is about: reading
-   * one's own is no access that would have to be recorded. What the log says of itself is everybody's. Who said it
-   * needs no other relation to the chain: the receipt was theirs with the answer to the write.
+   * The receipt of an entry: in the newest witnessed tree when that holds it, otherwise in the current tree. Payload
+   * and salt go only to the author, the author's organisation, and the patient whose order or supply it is about. They
+   * read their own data, so nothing is recorded as access. Payloads of the log chain are public. Authors need no other
+   * relation to the chain: they got the receipt with the answer to the write.
    * @throws {RefusalException} `ledger.chain-unknown` when there is none or the actor has no relation to it
    */
   async read(actor: Actor, index: number): Promise<AnsweredReceipt> {
@@ -48,15 +48,15 @@ export class ReceiptsService {
 /** A condition as a number, which both engines give alike. */
 const flag = (condition: string): string => `CASE WHEN ${condition} THEN 1 ELSE 0 END`;
 
-/** Whether they, or somebody of their organisation, said it. */
+/** Whether the actor, or somebody of the same organisation, wrote the event. */
 function isAuthor({ id, org }: Actor, { actor: author }: CommittedEvent): boolean {
   return author.id === id || (org !== null && author.org === org);
 }
 
-/** Whether the payload of an event of a chain to which the actor is related is theirs to have. */
+/** Whether the actor may have the payload of an event. The actor must be related to its chain. */
 export function maySeePayload(actor: Actor, event: CommittedEvent): boolean {
   const { kind } = event;
   if (kind === 'log' || isAuthor(actor, event)) return true;
-  // Their own chain holds what others say about them to others.
+  // A patient's own chain is left out: it holds statements about the patient that are meant for others.
   return actor.patient !== null && (kind === 'prescription' || kind === 'supply');
 }

@@ -39,7 +39,7 @@ class FakeWriter {
     return { ok: true, replayed: false, events: [], receipts: [], ids: [], states: [{ reads }] };
   }
 
-  /** What stands in the ledger: patient, reader, action, chains, when. */
+  /** The recorded accesses: patient, reader, action, chains, when. */
   get told(): unknown[] {
     return this.events.flatMap(({ chain, data }) =>
       (data['reads'] as { reader: { id: string }; action: string; chains: string[]; at: string }[]).map(

@@ -11,16 +11,16 @@ import type { Patient, RecentRead } from './state.js';
 
 /** How long reads are gathered before they are committed. */
 const GATHER_MS = 500;
-/** With this many patients waiting they are committed at once. */
+/** When this many patients wait, their reads are committed at once. */
 const MANY_PATIENTS = 10_000;
-/** Patients of whom this process remembers who is recorded: a page that is asked for again costs the writer nothing. */
+/** Patients whose recent records this process remembers, so that reloading a page costs the writer nothing. */
 const REMEMBERED = 10_000;
 
 /**
- * Records who read a person's clinical data (design 7): on the patient's chain, within a second, without
- * delaying the answer. While the ledger takes nothing, reads wait here; nothing is left out. What a reader reads again
- * within the hour of a record is not recorded again (see `recent-reads.ts`): the patient's state decides that, so that it
- * holds after a restart and among several processes.
+ * Records who read a person's clinical data (design 7): on the patient's chain, within a second, without delaying the
+ * answer. While the ledger accepts no writes, reads wait here; none is lost. Repeated reads within the hour of a record
+ * are not recorded again (see `recent-reads.ts`). The patient's state decides that, so it holds after a restart and
+ * among several processes.
  */
 @Injectable()
 export class AccessLog implements OnApplicationShutdown {
@@ -29,9 +29,9 @@ export class AccessLog implements OnApplicationShutdown {
   private waiting = new Map<string, Map<string, Read>>();
   private timer: NodeJS.Timeout | null = null;
   private committing: Promise<void> | null = null;
-  /** By patient, as the last commit of this process left it. */
+  /** By patient, as of this process's last commit. */
   private readonly recorded = new Recent<string, readonly RecentRead[]>(REMEMBERED);
-  /** Whether the ledger did not take the last ones: then the timer alone tries again. */
+  /** Whether the last commit failed: then only the timer tries again. */
   private behind = false;
 
   constructor(
@@ -49,9 +49,9 @@ export class AccessLog implements OnApplicationShutdown {
     if (this.waiting.size >= MANY_PATIENTS && !this.committing && !this.behind) void this.flush();
   }
 
-  /** Resolves when every read so far has been committed; what cannot be committed now is kept for the next time. */
+  /** Resolves when every read so far was committed, or is kept for the next try because the commit failed. */
   async flush(): Promise<void> {
-    // What is under way was read before, too.
+    // A commit under way holds earlier reads: it must end first.
     while (this.committing) await this.committing;
     if (this.timer) clearTimeout(this.timer);
     this.timer = null;
@@ -93,7 +93,7 @@ export class AccessLog implements OnApplicationShutdown {
   private add(patient: string, read: Read): void {
     let reads = this.waiting.get(patient);
     if (!reads) this.waiting.set(patient, (reads = new Map()));
-    // Long in waiting, reads are told hour by hour.
+    // After an outage longer than an hour, each hour gets a record of its own.
     const key = `${read.reader.id} ${read.action} ${read.at.slice(0, '2026-01-01T00'.length)}`;
     const known = reads.get(key);
     const chains = [...new Set([...(known?.chains ?? []), ...read.chains])];

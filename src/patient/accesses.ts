@@ -1,4 +1,6 @@
-/** Who read a patient's data, as the patient sees it: newest first, page by page of the patient's chain. */
+/**
+ * The accesses to a patient's data as the patient sees them: newest first, read from the patient's chain page by page.
+ */
 import { z } from 'zod';
 import type { LedgerEvent } from '../ledger/core/record/event.js';
 import { actorShape } from '../identity/people.js';
@@ -34,12 +36,12 @@ export interface AccessPage {
 /** `<seq>.<n>`: the page begins at the n-th record, from 0, of the event at that position of the chain, or before it. */
 export const ACCESS_POSITION = /^(\d{1,15})\.(\d{1,9})$/;
 
-/** Events that one page looks through: most of a patient's chain are accesses, but need not be. */
+/** Limit on the events that one page reads. Not every event of a patient's chain is an access. */
 export const LOOKED_THROUGH = 200;
 
 /**
  * @param events of a patient's chain, newest first, without a gap
- * @param from how many records of the first event are on the previous page
+ * @param from number of the first event's records that were on the previous page
  * @param ended whether the chain begins with the last of them
  */
 export function pageOfAccesses(
@@ -58,7 +60,7 @@ export function pageOfAccesses(
   return { items, next: ended || !last ? null : `${last.seq - 1}.0` };
 }
 
-/** @returns what {@link ACCESS_POSITION} says; without one the newest event */
+/** Parses an {@link ACCESS_POSITION}; without one, starts at the newest event. */
 export function positionOf(after: string | undefined): { seq: number; from: number } {
   const [, seq = Number.MAX_SAFE_INTEGER, from = 0] = ACCESS_POSITION.exec(after ?? '') ?? [];
   return { seq: Number(seq), from: Number(from) };

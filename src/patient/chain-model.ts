@@ -4,7 +4,7 @@ import { evolvePatient } from './evolve.js';
 import { disclosureRow, discrepancyOrg, discrepancyRow, patientRow } from './read-models.js';
 import type { Identifier, Patient } from './state.js';
 
-/** How the world outside names a patient; found again through a blind index. */
+/** A patient's identifier in the outside world, found through a blind index. */
 export function patientIdentifier({ system, value }: Identifier): OutsideName {
   return { domain: 'patient-identifier', parts: [system, value] };
 }
@@ -31,7 +31,7 @@ export const patientModel: ChainModel<Patient> = {
             table: 'discrepancy_row',
             values: { chain, id, about, class: kind, status, side, opened_at, resolved_at, resolution },
           },
-          // Whoever finds it in their list; how much of it they see, the state and the event say.
+          // All organisations that have it in their list. The state and the event decide how much each sees.
           ...[...told.orgs, ...told.reporters.map(({ org }) => org)].map((org) => ({
             table: 'discrepancy_org',
             values: { chain, id, org, status, seq, opened_at, resolved_at, resolution },
@@ -46,7 +46,7 @@ export const patientModel: ChainModel<Patient> = {
   ],
   names: (patient) => patient.identifiers.map(patientIdentifier),
   subject: (_patient, { chain }) => ({ subject: chain }),
-  // It is recorded on the chain of the subject in whose book it was found.
+  // A discrepancy is recorded on the chain of the subject in whose book it was found.
   subjectOfOther: ({ type, data, chain }) =>
     type === 'discrepancy.opened/1' && typeof data['chain'] === 'string'
       ? { chain: data['chain'], subject: chain }

@@ -1,4 +1,4 @@
-/** Retention holds and erasure: what an administrator decides about a patient's record. */
+/** Retention holds and erasure: an administrator's decisions about a patient's record. */
 import { accept, refuse, type Decision } from '../ledger/model.js';
 import type { Context } from '../prescription/context.js';
 import type { NewEventOf } from '../prescription/events.js';
@@ -7,7 +7,7 @@ import { type Hold, type HoldPlaced, type HoldReleased, isInForce } from './hold
 import type { Patient } from './state.js';
 
 /**
- * @param patient null or provisional: nobody is enrolled whose record could be held
+ * @param patient null or provisional: not enrolled, so there is no record to hold
  * @returns `hold.placed/1`; `ledger.chain-unknown`, `hold.until-past`
  */
 export function decidePlaceHold(
@@ -37,9 +37,9 @@ export function decideReleaseHold(
 }
 
 /**
- * Whether the record may be erased. A repeat is not asked for here: an erased patient has no state.
- * @param patient null: there is none, or none any more
- * @returns null when it may be
+ * Whether the record may be erased. Repeated requests do not come here: an erased patient has no state.
+ * @param patient null: never enrolled, or erased
+ * @returns null when it may be erased
  */
 export function decideErase(
   patient: Patient | null,
@@ -49,7 +49,7 @@ export function decideErase(
   if (!patient?.enrolledAt) return { refusal: { code: 'ledger.chain-unknown', facts: {} } };
   const holds = patient.holds
     .filter((hold) => isInForce(hold, now))
-    // Without the authority: it may tell what a proceeding is about.
+    // Leaves out the authority: it may reveal what a proceeding is about.
     .map(({ holdId, reason, until }) => ({ holdId, reason, until }));
   return holds.length > 0 ? { refusal: { code: 'patient.on-hold', facts: { holds } } } : null;
 }

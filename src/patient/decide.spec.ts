@@ -50,7 +50,7 @@ const found = (id: string, over: Partial<Discrepancy> = {}): Discrepancy => ({
 
 const reporter = (org: string): Reporter => ({ org, dispenses: [`of-${org}`] });
 
-/** One thing that somebody does to the patient's chain at an instant. */
+/** One actor's decision on the patient's chain at an instant. */
 type Step = readonly [by: Actor, decide: (patient: Patient | null, by: Actor, at: string) => Decision, at: string];
 
 function existing(patient: Patient | null): Patient {
@@ -217,7 +217,7 @@ describe('a patient chain', () => {
     const all = stateOf(...opened, ...ids.map((id, n) => reconcile({ gone: [id] }, SYSTEM, minutesLater(n))));
     expect(all.discrepanciesLeft).toBe(5);
     expect(all.discrepancies.map(({ id }) => id)).toEqual(['still-open', ...ids.slice(5)]);
-    // At one instant nothing leaves that was resolved at that instant: its row does not say so yet.
+    // A discrepancy does not leave the state at the instant of its resolution: its row does not show that yet.
     const atOnce = stateOf(...opened, reconcile({ gone: ids }));
     expect([atOnce.discrepanciesLeft, atOnce.discrepancies.length]).toEqual([0, 106]);
     const next = stateOf(

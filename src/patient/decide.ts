@@ -1,4 +1,4 @@
-/** What is recorded about a patient: enrolment, who read, what disagrees in their book. */
+/** Decides the events of a patient chain: enrolment, accesses, discrepancies. */
 import type { Role } from '../ledger/core/record/event.js';
 import { accept, refuse, type Decision, type NewEvent } from '../ledger/model.js';
 import type { Context } from '../prescription/context.js';
@@ -37,8 +37,8 @@ export function decideEnrol(patient: Patient | null, command: EnrolPatient, ctx:
 }
 
 /**
- * Reads of this patient's clinical data by others, gathered while the answer was already on its way (design 7).
- * @returns `access.recorded/1` with what no record of the hour names; no event when there is nothing of the kind
+ * Records reads of this patient's clinical data by others. They were gathered after the answers were sent (design 7).
+ * @returns `access.recorded/1` with the reads that no record of the hour names; no event when there are none
  */
 export function decideAccess({ reads: recent }: Patient, gathered: readonly Read[], ctx: Context): Decision<never> {
   const reads = unrecorded(recent, gathered);
@@ -74,15 +74,15 @@ export function decideBreakGlass(
 }
 
 export interface Reconcile {
-  /** What the book shows now and the state may not. */
+  /** All discrepancies of the book; the state may have them already. */
   readonly opened: readonly Discrepancy[];
   /** Ids of open discrepancies that the book no longer shows. */
   readonly gone: readonly string[];
 }
 
 /**
- * What the worker found. Repeats are ignored, so that running it twice changes nothing: one that is open already,
- * and one that a person resolved. One that was gone may come back.
+ * Records the worker's findings. Discrepancies that are open already or that a person resolved are ignored, so that
+ * running it twice changes nothing. One that was `gone` may come back.
  * @param patient null for a provisional patient of whom nothing is recorded yet
  * @returns `discrepancy.opened/1` and `discrepancy.resolved/1` with resolution `gone`; no event when nothing is new
  */
@@ -111,7 +111,7 @@ export interface ResolveDiscrepancy {
 }
 
 /**
- * A person of a side that it concerns says what became of it. To others there is no such discrepancy.
+ * Records the resolution by a person of a concerned side. For all others the discrepancy does not exist.
  * @returns `discrepancy.resolved/1`
  */
 export function decideResolve(patient: Patient, command: ResolveDiscrepancy, ctx: Context): Decision<RefusalCode> {

@@ -1,10 +1,10 @@
-/** How a patient chain comes to its state. No clock, no configuration. */
+/** Computes a patient chain's state from its events. Uses neither clock nor configuration. */
 import type { LedgerEvent } from '../ledger/core/record/event.js';
 import { unhandled } from '../prescription/evolve-supply.js';
 import { withReads } from './recent-reads.js';
 import { MOST_RESOLVED, type Patient, type PatientEvent, type Reporter } from './state.js';
 
-/** Every type and version that a patient chain may have; a compile error here means one was forgotten. */
+/** Every event type and version of a patient chain; a forgotten one is a compile error. */
 const PATIENT_EVENTS: Readonly<Record<PatientEvent['type'], true>> = {
   'patient.enrolled/1': true,
   'access.recorded/1': true,
@@ -23,7 +23,7 @@ export function isPatientEvent(event: LedgerEvent): event is PatientEvent {
 /**
  * @param before null before the first entry: the enrolment, or what is recorded about a provisional patient
  * @returns the state after the event; the given one is not changed
- * @throws {Error} on a type that no version of this chain has
+ * @throws {Error} for an event type that patient chains do not have
  */
 export function evolvePatient(before: Patient | null, event: LedgerEvent): Patient {
   if (!isPatientEvent(event)) throw new Error(`a patient chain has no events of type ${event.type}`);
@@ -40,7 +40,7 @@ export function evolvePatient(before: Patient | null, event: LedgerEvent): Patie
       const { auditor } = event.data;
       if (auditor === null) return state;
       const at = event.recordedAt;
-      // Earlier ones leave the state, so that it does not grow for ever. Their rows stay.
+      // Earlier ones leave the state, so that it does not grow without limit. Their rows stay.
       const latest = state.disclosures.filter((one) => one.at >= at);
       return { ...state, disclosures: [...latest, { seq: event.seq, auditor, at }] };
     }
@@ -51,7 +51,7 @@ export function evolvePatient(before: Patient | null, event: LedgerEvent): Patie
     case 'discrepancy.opened/1': {
       const others = state.discrepancies.filter(({ id }) => id !== event.data.id);
       const known = state.discrepancies.find(({ id }) => id === event.data.id);
-      // Whoever saw it once still does: read-model rows are never taken back.
+      // An organisation that saw it once still does: read-model rows are never removed.
       const orgs = [...new Set([...(known?.orgs ?? []), ...event.data.orgs])];
       const reporters = reportersOnly([...(event.data.reporters ?? []), ...(known?.reporters ?? [])], orgs);
       const openedAt = event.recordedAt;
@@ -89,8 +89,8 @@ export function evolvePatient(before: Patient | null, event: LedgerEvent): Patie
 }
 
 /**
- * The resolved ones that are too many leave, earliest first. One leaves only with an event of a later instant than its
- * resolution: by then its row says that it is resolved.
+ * Removes resolved discrepancies beyond the limit, earliest first. One leaves only with an event later than its
+ * resolution: by then its row shows that it is resolved.
  */
 function withoutOldest(state: Patient, recordedAt: string): Patient {
   const resolved = state.discrepancies.flatMap(({ id, resolvedAt }) =>
@@ -111,13 +111,13 @@ function withoutOldest(state: Patient, recordedAt: string): Patient {
   };
 }
 
-/** Each once, and none that may see all of it. */
+/** Each reporter once, without organisations that may see everything. */
 function reportersOnly(reporters: readonly Reporter[], orgs: readonly string[]): Reporter[] {
   const byOrg = new Map(reporters.map((reporter) => [reporter.org, reporter]));
   return [...byOrg.values()].filter(({ org }) => !orgs.includes(org));
 }
 
-/** A subject of whom nothing is known but chains that are not matched yet. */
+/** A subject known only by chains that are not matched yet. */
 function provisional(id: string): Patient {
   return {
     id,

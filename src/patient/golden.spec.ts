@@ -29,7 +29,7 @@ const FOUND = {
   openedAt: '2026-01-21T20:00:01.000Z',
 };
 
-/** What old payloads say today (see the golden payloads of prescriptions). */
+/** The current program must read old payloads as before (see the golden payloads of prescriptions). */
 describe('patients told by golden payloads', () => {
   it('enrolled, read, let in without a relation, disclosed, and with a discrepancy that was resolved', () => {
     const patient = told(

@@ -15,7 +15,7 @@ export type HoldPlaced = LedgerEvent<
     reason: (typeof HOLD_REASONS)[number];
     /** YYYY-MM-DD, the last day on which it is in force; null: until it is released. */
     until: string | null;
-    /** Who demands it, for example a court and its file number; null when nobody outside does. */
+    /** Authority that demands the hold, for example a court with its file number; null: none. */
     authority: string | null;
   },
   Nothing
@@ -31,7 +31,7 @@ export type Hold = HoldPlaced['data'] & { placedAt: string; releasedAt: string |
 /** From the beginning of a day in UTC to the hour at which it has ended everywhere (UTC-12), ms. */
 const DAY_EVERYWHERE_MS = 36 * 60 * 60 * 1000;
 
-/** @param now ms since 1970. A day is over once it is over in every time zone: a patient has none. */
+/** @param now ms since 1970. A day is over when it is over in every time zone, since a patient has no time zone. */
 export function isInForce({ until, releasedAt }: Hold, now: number): boolean {
   return releasedAt === null && (until === null || now < Date.parse(until) + DAY_EVERYWHERE_MS);
 }

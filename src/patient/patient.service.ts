@@ -24,12 +24,12 @@ export class PatientService {
     private readonly accessLog: AccessLog,
   ) {}
 
-  /** A patient is enrolled once under each identifier: `patient.already-enrolled` when one is known. */
+  /** Enrols a patient. Each identifier can be used once: `patient.already-enrolled` when one is known. */
   async enrol(by: By, patient: Omit<EnrolPatient, 'source'>): Promise<Recorded<Patient>> {
     const id = randomUUID();
     const [first, ...others] = patient.identifiers;
     if (!first) throw new Error('a patient needs an identifier');
-    // The writer looks for the first alone: its index holds the others, and says so only as a fault.
+    // The writer checks only the first identifier. The unique index would report the others only as an error.
     for (const other of others) {
       const known = await this.reader.byName(patientIdentifier(other));
       if (known !== null && known !== (await this.reader.byName(patientIdentifier(first)))) throw alreadyEnrolled();
@@ -40,13 +40,13 @@ export class PatientService {
         decideEnrol(known, { ...patient, source: null }, context),
       );
     } catch (error) {
-      // Somebody else took another of the identifiers in between.
+      // Another enrolment used one of the identifiers meanwhile.
       if (isConflict(error)) throw alreadyEnrolled();
       throw error;
     }
   }
 
-  /** Whose identifier it is; null when nobody here has it. The patient sees who asked. */
+  /** The patient with that identifier; null when there is none. The search is recorded for the patient. */
   async search(actor: Actor, identifier: Identifier): Promise<Patient | null> {
     const id = await this.reader.byName(patientIdentifier(identifier));
     const view = id === null ? null : await this.reader.chain(id, patientModel);
@@ -55,7 +55,7 @@ export class PatientService {
     return view.state;
   }
 
-  /** Access without a relation: recorded before anything is shown (design 7). */
+  /** Access without a relation: it is recorded before any data is shown (design 7). */
   breakGlass(by: By, id: string, reason: string): Promise<Recorded<Patient>> {
     return recordOn(this.writer, by, patientModel, id, (patient, context) =>
       decideBreakGlass(patient, { reason }, context),

@@ -24,14 +24,14 @@ export const discrepancyRow = new EntitySchema({
   },
   indices: [
     { name: 'discrepancy_row_about', columns: ['about'] },
-    // How many are open, by class, is counted in it.
+    // For counting open discrepancies by class.
     { name: 'discrepancy_row_status', columns: ['status', 'class'] },
   ],
 });
 
 /**
- * Organisations that find a discrepancy in their list, with what the list is sorted and filtered by. `seq`: position on
- * the patient's chain of the event that opened it. What is evidence stands in that event alone.
+ * Organisations that have a discrepancy in their list, with the columns to sort and filter by. `seq`: position of the
+ * opening event on the patient's chain. Only that event holds the evidence.
  */
 export const discrepancyOrg = new EntitySchema({
   name: 'discrepancy_org',
@@ -51,7 +51,7 @@ export const discrepancyOrg = new EntitySchema({
   ],
 });
 
-/** What was disclosed to auditors. `seq`: of the event that says so. */
+/** Disclosures to auditors. `seq`: position of the recording event. */
 export const disclosureRow = new EntitySchema({
   name: 'disclosure_row',
   columns: { chain: key(bigint), seq: key(bigint), auditor: text, disclosed_at: bigint },

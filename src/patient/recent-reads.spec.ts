@@ -78,7 +78,7 @@ describe('reads within the hour of a record', () => {
               ({ reader: { id }, chains: named, at: since }) =>
                 id === reader && named.includes(chain) && Date.parse(at(now)) - Date.parse(since) < 60 * 60_000,
             );
-            // Two where an hour that began with another chain ended in between.
+            // Two records when an hour that began with another chain ended in between.
             expect([1, 2]).toContain(naming.length);
           }
           expect(state.length).toBeLessThanOrEqual(2);

@@ -1,8 +1,8 @@
 /**
- * One access record per reader, patient and hour (design 7). A record begins at its first read and lasts an hour: in it,
- * whoever reads again what the record names is not recorded again, however often a list or a page asks. A chain that no
- * record of the hour names is recorded when it is read, so that no chain is ever left out. Of the reads that a record
- * stands for, it names the first: its instant and its action.
+ * One access record per reader, patient and hour (design 7). A record begins at its first read and lasts an hour.
+ * Repeated reads of its chains in that hour are not recorded again, however often a page polls. A chain that no record
+ * of the hour names is recorded when it is read, so no chain is ever left out. A record holds the instant and the
+ * action of its first read.
  */
 import type { AccessRecorded, RecentRead } from './state.js';
 
@@ -10,15 +10,15 @@ export type Read = AccessRecorded['data']['reads'][number];
 
 const HOUR_MS = 60 * 60 * 1000;
 /**
- * Most chains that a state names, of all readers together: it is decrypted and stored with every event of the patient.
- * Who was recorded longest ago goes first, and is recorded again: too often, never too rarely.
+ * Limit on the chains that a state names, for all readers together: the state is decrypted and stored with every event
+ * of the patient. The oldest records leave first and such reads are recorded again: too often, never too rarely.
  */
 export const MOST_NAMED = 500;
 
 const isWithin = ({ since }: RecentRead, at: string): boolean =>
   since <= at && Date.parse(at) < Date.parse(since) + HOUR_MS;
 
-/** @returns the reads that no record of the hour names, earliest first, each with its new chains alone */
+/** @returns the reads that no record of the hour names, earliest first, each with its new chains only */
 export function unrecorded(recent: readonly RecentRead[], reads: readonly Read[]): Read[] {
   let known = recent;
   const found: Read[] = [];
@@ -33,8 +33,8 @@ export function unrecorded(recent: readonly RecentRead[], reads: readonly Read[]
 }
 
 /**
- * @param reads as they were recorded
- * @param recordedAt RFC 3339: hours that are over by then are forgotten
+ * @param reads as recorded
+ * @param recordedAt RFC 3339; hours that were over by then are dropped
  */
 export function withReads(recent: readonly RecentRead[], reads: readonly Read[], recordedAt: string): RecentRead[] {
   const running = reads.reduce<readonly RecentRead[]>(withRead, recent).filter((one) => isRunning(one, recordedAt));
@@ -49,10 +49,10 @@ export function withReads(recent: readonly RecentRead[], reads: readonly Read[],
 
 const isRunning = ({ since }: RecentRead, now: string): boolean => Date.parse(now) < Date.parse(since) + HOUR_MS;
 
-/** Whoever was recorded last stands last. */
+/** The reader recorded last comes last. */
 function withRead(recent: readonly RecentRead[], { reader, at, chains }: Read): readonly RecentRead[] {
   const known = recent.find((one) => one.reader === reader.id);
-  // Told late, by a process that could not write: the hour that is known is the newer.
+  // A process that could not write may report late: then the known hour is the newer one.
   if (known && at < known.since) return recent;
   const others = recent.filter((one) => one !== known);
   if (!known || !isWithin(known, at)) return [...others, { reader: reader.id, since: at, chains: [...chains] }];

@@ -24,13 +24,13 @@ import type { Patient } from './state.js';
 export interface ErasedPatient {
   /** How many chains were ended. */
   readonly chains: number;
-  /** Whether no key-encryption key is left that a backup's copy could be opened with. */
+  /** Whether every key-encryption key is gone that could open a backup's copy. */
   readonly complete: boolean;
-  /** Of the event that ended each chain, its payload with it: it holds nothing personal. */
+  /** The receipt, with payload, of the event that ended each chain. It holds nothing personal. */
   readonly receipts: readonly Receipt[];
 }
 
-/** What keeps a patient's record from being erased, and its erasure. The administrator sees nothing else of it. */
+/** Retention holds, and the erasure of a patient's record. An administrator sees nothing else of the record. */
 @Injectable()
 export class RetentionService {
   constructor(
@@ -42,7 +42,7 @@ export class RetentionService {
     private readonly clock: Clock,
   ) {}
 
-  /** The event that is recorded says the hold's id. */
+  /** The recorded event holds the hold's id. */
   place(by: By, id: string, hold: Omit<HoldPlaced['data'], 'holdId'>): Promise<Recorded<Patient>> {
     const command = { ...hold, holdId: randomUUID() };
     return recordOn(this.writer, by, patientModel, id, (patient, context) =>
@@ -56,7 +56,10 @@ export class RetentionService {
     );
   }
 
-  /** All that were ever placed, in that order. @throws {RefusalException} as if absent: nobody is enrolled so */
+  /**
+   * All holds that were ever placed, oldest first.
+   * @throws {RefusalException} when no patient with this id is enrolled
+   */
   async holds(id: string): Promise<readonly Hold[]> {
     const view = await this.reader.chain(id, patientModel);
     if (!view?.state.enrolledAt) throw new RefusalException(AS_IF_ABSENT);
@@ -64,11 +67,11 @@ export class RetentionService {
   }
 
   /**
-   * Forgets the patient (design 3): all chains of theirs and, of chains that were matched to them, what is recorded
-   * under the provisional patient of before. A repeat of the request is answered alike, though nobody is left to ask
-   * about.
+   * Erases the patient (design 3): all their chains, and the records of provisional patients whose chains were matched
+   * to them. A repeated request gets the same answer, although the patient is gone.
    * @throws {RefusalException} `patient.on-hold`, `ledger.chain-unknown` (also once erased), `idempotency.key-reused`
-   * @throws {LedgerUnavailable} also when it is committed and not yet in the file of erased subjects: ask again
+   * @throws {LedgerUnavailable} also when the erasure is committed but not yet in the file of erased subjects: repeat
+   * the request
    */
   async erase({ actor, idempotency: request }: By, id: string, reason: EraseReason): Promise<ErasedPatient> {
     const repeated = await this.repeated(id, request);
@@ -83,12 +86,12 @@ export class RetentionService {
         },
       });
       if (outcome.ok) return await this.tell(outcome);
-      // The same request may have been carried out meanwhile.
+      // Another process may have carried out the same request meanwhile.
       const twin = await this.repeated(id, request);
       if (twin) return twin;
       throw new RefusalException(outcome.refusal);
     } catch (error) {
-      // Another request took the key meanwhile: then this one is refused.
+      // Another request may have used the same key meanwhile: then this one is refused.
       const twin = isConflict(error) ? await this.repeated(id, request) : null;
       if (twin) return twin;
       throw error;
@@ -98,14 +101,15 @@ export class RetentionService {
   }
 
   /**
-   * The answer to a request that was carried out before, from what is there now; null for a new one.
+   * The answer to a repeated request, made from the stored data; null when the request is new.
    * @throws {RefusalException} `idempotency.key-reused`
    */
   private async repeated(id: string, request: Idempotency | undefined): Promise<ErasedPatient | null> {
     const known = request && (await recall(this.db, this.vault, request));
     if (!known) return null;
     if ('refusal' in known) throw new RefusalException(known.refusal);
-    // Asked of the writer, which makes sure that the erasure is filed. Nobody who is there is erased by it.
+    // The writer makes sure that the erasure is in the file of erased subjects. The decision refuses to erase a patient
+    // who still exists.
     const outcome = await this.writer.erase(id, SYSTEM, {
       decide: (_, own) => Promise.resolve(own === null ? { also: [] } : { refusal: AS_IF_ABSENT }),
     });
@@ -120,7 +124,7 @@ export class RetentionService {
     );
     const receipts: Receipt[] = [];
     for (const { idx, body } of rows) receipts.push({ ...(await this.reader.receipt(idx)), ...disclosed(body) });
-    // Of one erasure, and so of one key-encryption key: the keys folder is not read for each chain.
+    // All chains of one erasure name the same key-encryption key, so the keys folder is read only once.
     const keks = new Set(rows.map(({ body }) => openEvent(splitPayload(body).text, '', 0).derived['kek']));
     const complete = [...keks].every((kek) => typeof kek === 'string' && !this.vault.keks.holdsUpTo(kek));
     return { chains, complete, receipts };
@@ -128,7 +132,8 @@ export class RetentionService {
 }
 
 /**
- * Provisional patients of whom nothing is left but what was found about chains that were matched to this patient since.
+ * Provisional patients whose only remaining records are discrepancies about chains that were since matched to this
+ * patient.
  */
 async function formerSubjects(db: Db, patient: string): Promise<string[]> {
   const rows = await db.query<{ id: string }>(

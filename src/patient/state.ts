@@ -1,4 +1,4 @@
-/** The state of a patient chain: who it is, what is open about them, who was let in, what keeps it from erasure. */
+/** The state of a patient chain: identity, discrepancies, grants of access, recent reads, and retention holds. */
 import type { Json, LedgerEvent, Nothing } from '../ledger/core/record/event.js';
 import type { Hold, HoldPlaced, HoldReleased } from './holds.js';
 
@@ -19,8 +19,8 @@ export type PatientEnrolled = LedgerEvent<
 >;
 
 /**
- * Reads of this patient's clinical data by others (design 7). What a reader reads again within the hour of a record is
- * not recorded again: see `recent-reads.ts`.
+ * Reads of this patient's clinical data by others (design 7). Repeated reads within an hour are not recorded: see
+ * `recent-reads.ts`.
  */
 export type AccessRecorded = LedgerEvent<
   'access.recorded/1',
@@ -38,7 +38,7 @@ export type AccessRecorded = LedgerEvent<
   Nothing
 >;
 
-/** What a reader is recorded to have read in the hour that began at `since`. */
+/** The recorded reads of one reader in the hour that began at `since`. */
 export type RecentRead = {
   /** Account or client id. */
   reader: string;
@@ -60,24 +60,24 @@ type MembersOfEntry = {
   members: string[];
 };
 
-/** Members of one entry were given away. Their values never stand here. Committed before the answer. */
+/** Members of one entry were disclosed. Their values are never recorded here. Committed before the answer. */
 export type AccessDisclosed = LedgerEvent<
   'access.disclosed/1',
   MembersOfEntry & {
-    /** To whom, in the words of whoever gave it; null: to the auditor. */
+    /** The recipient, in the words of whoever discloses; null: the auditor. */
     recipient: string | null;
-    /** Account or client id of an auditor, who can read it here; null: to the recipient. */
+    /** Account or client id of an auditor, who can read it here; null: the recipient gets it. */
     auditor: string | null;
     reason: string;
   },
   Nothing
 >;
 
-/** Whose desk a discrepancy lands on. */
+/** The side that has to act on a discrepancy. */
 export type Side = 'prescriber' | 'pharmacy' | 'both';
 export type DiscrepancyClass = 'D03' | 'D07' | 'D12' | 'D13';
 
-/** A pharmacy that has only reported: it learns that its report disagrees, and nothing of what others did. */
+/** A pharmacy that only reported. It learns that its report disagrees, but nothing about others. */
 export type Reporter = {
   org: string;
   /** Ids of its own dispenses. */
@@ -93,15 +93,18 @@ export type Discrepancy = {
   side: Side;
   /** Organisations that it concerns: they see all of it and may resolve it. */
   orgs: string[];
-  /** Pharmacies whose only contact is a report of their own: naming an order, perhaps by guessing, opens nothing. */
+  /**
+   * Pharmacies whose only contact is a report of their own. A report must not give access, since it may name a guessed
+   * order.
+   */
   reporters: Reporter[];
-  /** What was compared: ids of dispenses, amounts, instants. JSON, encrypted like every payload. */
+  /** The compared values: ids of dispenses, amounts, instants. JSON, encrypted like every payload. */
   evidence: { [member: string]: Json };
 };
 
 export type DiscrepancyOpened = LedgerEvent<
   'discrepancy.opened/1',
-  // The first of them were recorded without reporters.
+  // Early events were recorded without reporters.
   Omit<Discrepancy, 'reporters'> & { reporters?: Reporter[] },
   Nothing
 >;
@@ -109,7 +112,7 @@ export type DiscrepancyResolved = LedgerEvent<
   'discrepancy.resolved/1',
   {
     id: string;
-    /** `gone`: the book no longer shows it (the worker says so). The rest are said by a person of the side concerned. */
+    /** `gone`: the book no longer shows it (the worker says so). A person of the concerned side gives the others. */
     resolution: 'gone' | 'corrected' | 'accepted' | 'rejected' | 'entered-in-error';
     note: string | null;
   },
@@ -126,12 +129,14 @@ export type PatientEvent =
   | HoldPlaced
   | HoldReleased;
 
-/** Resolved discrepancies that stay in the state. Older ones leave it, so that it does not grow for ever. */
+/**
+ * Resolved discrepancies that stay in the state. Older ones leave the state, so that it does not grow without limit.
+ */
 export const MOST_RESOLVED = 100;
 
 export type DiscrepancyState = Discrepancy & {
   status: 'open' | 'resolved';
-  /** Position on the patient's chain of the event that opened it. */
+  /** Position of the opening event on the patient's chain. */
   seq: number;
   openedAt: string;
   resolvedAt: string | null;
@@ -152,10 +157,10 @@ export type Patient = {
   discrepanciesLeft: number;
   /** Break-glass grants that may still run. */
   grants: { actor: string; until: string }[];
-  /** The latest disclosures to auditors: `seq` of the events that say so. The read models keep all. */
+  /** The latest disclosures to auditors; `seq` of the recording events. The read models keep all. */
   disclosures: { seq: number; auditor: string; at: string }[];
-  /** Retention holds, those that are over among them. */
+  /** Retention holds, including those that are over. */
   holds: Hold[];
-  /** Who is recorded to have read what within the last hour (bounded), the latest last. */
+  /** Recorded reads of the last hour (bounded), the latest last. */
   reads: RecentRead[];
 };

@@ -26,7 +26,7 @@ import { examples } from '../../test/support/length.js';
 const settings = { earlyRefillFactor: 0.75 };
 const NOW = Date.parse('2026-06-01T00:00:00.000Z');
 
-/** What somebody sends about one order, and when they did it. */
+/** One step about one order, with the time at which it was taken. */
 type Message = { readonly order: string; readonly step: Step };
 
 const day = (n: number) => new Date(Date.parse('2026-01-15T17:00:00.000Z') + n * 86_400_000).toISOString();
@@ -61,13 +61,13 @@ const anyFacts: fc.Arbitrary<Facts> = fc.record({
   ),
 });
 
-/** All chains of one patient and the patient's own, as the ledger would hold them. */
+/** One patient's clinical chains and patient chain, as the ledger would hold them. */
 class Ledger {
   readonly prescriptions = new Map<string, Prescription>();
   patient: Patient | null = null;
   private seq = 0;
 
-  /** What the ledger refuses (a repeat, say) leaves no trace. */
+  /** A refused step, for example a repeat, leaves no trace. */
   take({ order, step }: Message): void {
     const state = this.prescriptions.get(order) ?? null;
     const at = step.at ?? day(0);

@@ -1,6 +1,6 @@
 /**
- * One patient's book: all their chains side by side, as the prescribers, the pharmacies and the patient
- * wrote them, whatever order they arrived in (design 5).
+ * One patient's book: all their chains side by side, as prescribers, pharmacies and the patient wrote them, in whatever
+ * order they arrived (design 5).
  */
 import type { Dispense, Prescription, Supply } from '../prescription/state.js';
 
@@ -12,15 +12,18 @@ export type Book = {
 };
 
 /**
- * All that was handed over for a prescription: what its own chain says, and the supplies that were matched
- * to it. Each handing-over once, none that was reversed, in the order of handing over (ties by id).
+ * All dispenses for a prescription: those on its own chain and the supplies that were matched to it. See {@link
+ * standing}.
  */
 export function handedOverFor(book: Book, prescription: Prescription): Dispense[] {
   const matched = book.supplies.filter((supply) => supply.matchedTo === prescription.id);
   return standing([...prescription.dispenses, ...matched.flatMap((supply) => supply.dispenses)]);
 }
 
-/** Each handing-over once, none that was reversed, in the order of handing over (ties by id): arrival does not show. */
+/**
+ * Each dispense once, without reversed ones. Sorted by handing-over time and then id, so that the order of arrival
+ * makes no difference.
+ */
 export function standing(dispenses: readonly Dispense[]): Dispense[] {
   const reversed = new Set(dispenses.filter((dispense) => dispense.reversed).map((dispense) => dispense.dispenseId));
   const byId = new Map(dispenses.map((dispense) => [dispense.dispenseId, dispense]));

@@ -90,7 +90,7 @@ describe('D03 dispensed after cancel', () => {
         dispense('d2', { issue: 1, whenHandedOver: '2026-04-09T10:00:00.000Z', pharmacy: OTHER_PHARMACY }),
       ),
     );
-    // The other pharmacy never held it: it is told of its own report alone.
+    // The other pharmacy never held the order: it is told of its own report only.
     expect(found.map(({ orgs, reporters, side }) => ({ orgs, reporters, side }))).toEqual(
       expect.arrayContaining([
         { orgs: [PRACTICE, PHARMACY], reporters: [], side: 'both' },
@@ -300,7 +300,7 @@ describe('the same facts in any order', () => {
       ],
       supplies: [supply('s', loose, { matchedTo: matched ? 'rx-a' : null })],
     }));
-  /** The same facts as they are when they arrive in another order, some of them twice. */
+  /** The same facts in another order of arrival, some of them twice. */
   const arrived = (shown: Book, order: (n: number) => number[]): Book => {
     const again = <T>(list: readonly T[]) => order(list.length).flatMap((i) => list.slice(i, i + 1));
     const late = (dispenses: Dispense[]) => {
@@ -368,7 +368,7 @@ describe('diff', () => {
   });
   it('lets a person’s word stand while the evidence is the same', () => {
     expect(diff([found], known('resolved', 'accepted'))).toEqual({ open: [], gone: [] });
-    // Also when it has left the patient's state since.
+    // The same holds after it has left the patient's state.
     expect(diff([found], { discrepancies: [] }, new Set([found.id]))).toEqual({ open: [], gone: [] });
   });
   it('opens again what was gone and shows again', () => {

@@ -1,6 +1,6 @@
 /**
- * What disagrees in one patient's book. Pure: the same facts give the same discrepancies, whatever order
- * they arrived in and however often they are judged (design 5; classes in `classes/`, one file each).
+ * Finds the discrepancies of one patient's book. Pure: the same facts give the same discrepancies, in whatever order
+ * they arrived and however often they are judged (design 5). Each class has its file in `classes/`.
  */
 import type { Discrepancy, Patient } from '../patient/state.js';
 import type { Book } from './book.js';
@@ -10,7 +10,7 @@ import { orphanDispense } from './classes/d12-orphan-dispense.js';
 import { earlyRefill } from './classes/d13-early-refill.js';
 import type { Judging } from './finding.js';
 
-/** A class looks at the whole book and says all that it finds. A new class is a file and a place in {@link CLASSES}. */
+/** Returns all discrepancies of one class in a book. To add a class, write its file and list it in {@link CLASSES}. */
 export type DiscrepancyFinder = (book: Book, judging: Judging) => Discrepancy[];
 
 const CLASSES: readonly DiscrepancyFinder[] = [dispensedAfterCancel, overDispense, orphanDispense, earlyRefill];
@@ -25,7 +25,7 @@ export function findDiscrepancies(book: Book, now: number, settings: Judging['se
   return [...byId.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-/** What is to be said about the patient so that the record agrees with the book. */
+/** The changes that make the patient chain agree with the book. */
 export type Difference = {
   /** Not open yet. */
   readonly open: Discrepancy[];
@@ -34,9 +34,8 @@ export type Difference = {
 };
 
 /**
- * Compares what the book shows with what the patient chain holds. What a person has resolved stays
- * resolved for as long as the evidence is the same (other evidence has another id); what was `gone`
- * and shows again is opened again.
+ * Compares the book with the patient chain. A discrepancy that a person resolved stays resolved while its evidence is
+ * the same (other evidence has another id). One that was `gone` is opened again when it shows again.
  * @param patient null when the patient chain does not exist yet
  * @param settled ids that a person has resolved and that have left the patient's state since
  */

@@ -17,7 +17,7 @@ import type { Discrepancy, DiscrepancyOpened, DiscrepancyState, Patient } from '
 /** A discrepancy as one organisation sees it. */
 export type DiscrepancyView = {
   id: string;
-  /** Id of the patient, or of a provisional patient not matched yet; null for a pharmacy that has only reported. */
+  /** Id of the patient, or of a provisional patient not matched yet; null for a pharmacy that only reported. */
   patient: string | null;
   /** Prescription or supply that it is about. */
   about: string;
@@ -27,7 +27,7 @@ export type DiscrepancyView = {
   openedAt: string;
   resolvedAt: string | null;
   resolution: DiscrepancyState['resolution'];
-  /** What was compared; for a pharmacy that has only reported `{dispenses}`, the ids of its own. */
+  /** Compared values. A pharmacy that only reported gets `{dispenses}`, the ids of its own. */
   evidence: JsonObject;
 };
 
@@ -63,7 +63,10 @@ export class DiscrepancyService {
     private readonly accessLog: AccessLog,
   ) {}
 
-  /** What concerns the actor's organisation or its reports, newest first; nothing for an actor whom none can concern. */
+  /**
+   * The discrepancies that concern the actor's organisation or its reports, newest first. Empty for an actor who has no
+   * organisation or may not list any.
+   */
   async list(actor: Actor, { status, after, limit }: ListDiscrepancies): Promise<DiscrepancyPage> {
     const { org } = actor;
     if (org === null || !may(actor.role, 'discrepancy.list', ['concerned'])) return { items: [], next: null };
@@ -93,7 +96,7 @@ export class DiscrepancyService {
     return { items, next: last ? `${last.opened_at}.${last.chain}.${last.id}` : null };
   }
 
-  /** By log index, the events that opened what has left its patient's state since. */
+  /** The opening events, by log index, of discrepancies that have left their patient's state. */
   private async past(rows: readonly Found[]): Promise<Map<number, DiscrepancyOpened>> {
     const events = await this.reader.eventsAt(rows.map(({ idx }) => idx));
     return new Map(
@@ -103,7 +106,9 @@ export class DiscrepancyService {
     );
   }
 
-  /** What became of one that has left its patient's state; null when the actor's organisation finds none in its list. */
+  /**
+   * The resolution of a discrepancy that has left its patient's state; null when it is not in the organisation's list.
+   */
   private async pastResolution({ org }: Actor, patient: string, id: string): Promise<string | null> {
     const [row] = await this.db.query<{ resolution: string | null }>(
       `SELECT o.resolution FROM chain c JOIN discrepancy_org o ON o.chain = c.num
@@ -113,14 +118,14 @@ export class DiscrepancyService {
     return row?.resolution ?? null;
   }
 
-  /** What a person of a side that it concerns says became of it. */
+  /** Records the resolution that a person of one of the concerned sides gives. */
   async resolve(by: By, patient: string, command: ResolveDiscrepancy): Promise<Recorded<Patient>> {
     try {
       return await recordOn(this.writer, by, patientModel, patient, (state, context) =>
         decideResolve(state, command, context),
       );
     } catch (error) {
-      // Whether there is such a patient is nobody's business whom it does not concern.
+      // An actor who is not concerned must not learn whether the patient exists.
       const code = error instanceof RefusalException ? error.refusal.code : null;
       if (code === AS_IF_ABSENT.code) throw new RefusalException({ code: 'discrepancy.unknown', facts: {} });
       const resolution =
@@ -131,7 +136,7 @@ export class DiscrepancyService {
   }
 }
 
-/** @returns the discrepancy of that id as the organisation may see it; null when there is none for it */
+/** @returns the discrepancy with that id as the organisation may see it; null when it may see none */
 export function viewOf(patient: Patient, id: string, org: string): DiscrepancyView | null {
   const found = patient.discrepancies.find((discrepancy) => discrepancy.id === id);
   if (!found) return null;
@@ -145,20 +150,20 @@ export function viewOf(patient: Patient, id: string, org: string): DiscrepancyVi
 const isInState = (patient: Patient | undefined, id: string, org: string): boolean =>
   patient !== undefined && viewOf(patient, id, org) !== null;
 
-/** The same of one that has left the patient's state: from its row and the event that opened it. */
+/** As {@link viewOf}, for a discrepancy that has left the patient's state: from its row and its opening event. */
 function viewOfPast(row: Found, { chain, data }: DiscrepancyOpened, org: string): DiscrepancyView {
   const { id, about, class: kind, side, status, resolution } = row;
   const resolvedAt = row.resolved_at === null ? null : instant(row.resolved_at);
   const seen = { id, about, class: kind, side, status, openedAt: instant(row.opened_at), resolvedAt, resolution };
   if (data.orgs.includes(org)) return { ...seen, patient: chain, evidence: data.evidence };
   const own = data.reporters?.find((reporter) => reporter.org === org);
-  // Whom an earlier opening named keeps the row, without what the later one compared.
+  // An organisation that only an earlier opening named still has the row. It does not see the later evidence.
   return { ...seen, patient: null, evidence: own ? { dispenses: own.dispenses } : {} };
 }
 
 const instant = (at: number): string => new Date(at).toISOString();
 
-/** `<opened at>.<chain number>.<id>`; a position that is none starts at the beginning. */
+/** `<opened at>.<chain number>.<id>`; a malformed position starts at the beginning. */
 export const POSITION = /^(\d{1,15})\.(\d{1,15})\.(.{1,60})$/;
 
 function parsePosition(text: string): [number, number, string] | null {

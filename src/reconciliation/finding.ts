@@ -1,4 +1,4 @@
-/** What every class of discrepancy is given, and how one is named. */
+/** The input of every class of discrepancy, and how a discrepancy gets its id. */
 import type { JsonObject } from '../ledger/core/record/event.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { toBase64, utf8 } from '../ledger/core/bytes.js';
@@ -15,9 +15,9 @@ export type Judging = {
 };
 
 export type Finding = Omit<Discrepancy, 'id' | 'evidence'> & {
-  /** What makes it this discrepancy and no other: ids only, lists sorted, so that order of arrival does not show. */
+  /** Identifies the discrepancy: ids only, with sorted lists, so that the order of arrival makes no difference. */
   readonly key: JsonObject;
-  /** What else was compared. It may grow without making another discrepancy. */
+  /** Other compared values. They may grow without making another discrepancy. */
   readonly facts: JsonObject;
 };
 
@@ -35,7 +35,7 @@ export function named({ key, facts, ...finding }: Finding): Discrepancy {
   };
 }
 
-/** Each once, in one order. */
+/** Without repeats, sorted. */
 export function sortedSet(values: Iterable<string>): string[] {
   return [...new Set(values)].toSorted();
 }

@@ -4,12 +4,12 @@ import { Config } from '../config/config.js';
 import { slicePage } from '../http/body/paging.js';
 import { JobsUnavailable, Queues } from '../queue/queues.js';
 
-/** A reconcile job names a subject by number: what stands in Redis says nothing about anybody. */
+/** A reconcile job names its subject by number only, so that Redis holds no personal data. */
 export type ReconcileJob = { subject: number };
 
 /** A job that used up its attempts. */
 export type FailedJob = {
-  /** Queue and job, as the retry takes it. */
+  /** Queue and job, as `retry` expects it. */
   id: string;
   queue: JobQueue;
   /** The subject whose book was to be judged; null for a sweep. */
@@ -28,7 +28,7 @@ export interface FailedJobPage {
 export const JOB_QUEUES = ['reconcile', 'timers'] as const;
 export type JobQueue = (typeof JOB_QUEUES)[number];
 
-/** Failed jobs that the dead-letter view keeps. */
+/** Limit on the failed jobs that the dead-letter view keeps. */
 const KEPT_FAILED = 10_000;
 const JOB = {
   attempts: 6,
@@ -37,7 +37,7 @@ const JOB = {
 } as const;
 const SWEEP = 'sweep';
 
-/** The queues as those see them who ask for jobs. */
+/** The queues, for whoever adds jobs. */
 @Injectable()
 export class Jobs {
   private readonly queues: Readonly<Record<JobQueue, Queue>> | null;
@@ -51,8 +51,8 @@ export class Jobs {
   }
 
   /**
-   * Asks for the books of these subjects to be judged. One that waits already is not added again; one that is
-   * being judged now is judged once more afterwards. Resolves once Redis has them.
+   * Queues the books of these subjects for judging. A waiting book is not added again; one that is being judged is
+   * judged once more afterwards. Resolves when Redis has the jobs.
    * @throws {JobsUnavailable}
    */
   async reconcile(subjects: Iterable<number>): Promise<void> {
@@ -66,8 +66,8 @@ export class Jobs {
 
   /**
    * Keeps sweeps scheduled.
-   * @param forgotten runs before they are scheduled anew: the Redis that forgot them has lost its dead letters too
-   * @returns ends it
+   * @param forgotten runs before sweeps are scheduled anew: a Redis that lost them has lost its dead letters too
+   * @returns stops this
    */
   keepSweeping(forgotten: () => Promise<void>): () => void {
     if (!this.queues) throw new JobsUnavailable();
@@ -83,7 +83,7 @@ export class Jobs {
 
   /**
    * The dead-letter view, newest first.
-   * @param after how many jobs come before the page; a job that fails meanwhile moves the others down
+   * @param after number of jobs before the page; a job that fails meanwhile moves the others down
    * @throws {JobsUnavailable}
    */
   async failed({ after = 0, limit }: { after?: number | undefined; limit: number }): Promise<FailedJobPage> {
@@ -100,8 +100,8 @@ export class Jobs {
   }
 
   /**
-   * Puts a failed job back into its queue with all its attempts. One that was put back already, and may be done and gone
-   * since, is left as it is: the repeat answers like the first.
+   * Puts a failed job back into its queue with all its attempts. A job that was already put back is left as it is, even
+   * if it is done by now: a repeated request gets the same answer.
    * @returns false when there never was such a job
    * @throws {JobsUnavailable}
    */
@@ -115,14 +115,17 @@ export class Jobs {
       try {
         await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true });
       } catch (error) {
-        // Another retry of it was quicker.
+        // Another request has already retried it.
         if (await job.isFailed()) throw error;
       }
       return true;
     });
   }
 
-  /** Whether the queue gave a job this number. Sweeps bear their instant instead; what schedules them counts on, too. */
+  /**
+   * Whether the queue ever gave a job this number. Sweeps have their instant as id, though scheduling them advances the
+   * counter too.
+   */
   private async wasGiven(queue: Queue, jobId: string): Promise<boolean> {
     if (!/^[1-9]\d{0,14}$/.test(jobId)) return false;
     return Number(jobId) <= (await this.shared.lastJobNumber(queue));

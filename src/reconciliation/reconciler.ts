@@ -21,23 +21,22 @@ type Loaded = {
   readonly supplies: readonly ChainView<Supply>[];
 };
 
-/** What has left the patient's state, as far as a book concerns it. */
+/** The discrepancies of a book that have left the patient's state. */
 interface Past {
-  /** How many had left when it was asked. */
+  /** How many had left when the rows were read. */
   readonly left: number;
-  /** Ids that were asked about. */
+  /** The ids that were looked up. */
   readonly asked: ReadonlySet<string>;
-  /** Those of them that a person has resolved. */
+  /** Those among them that a person has resolved. */
   readonly settled: ReadonlySet<string>;
 }
 
 /**
- * Judges a subject's book and records what changed on the subject's patient chain. Running it twice, or in
- * two processes at once, changes nothing: what is recorded is decided once more inside the writer, on the
- * states that are then current.
+ * Judges a subject's book and records changes on the subject's patient chain. Running it twice, or in two processes at
+ * once, changes nothing more: the writer decides again on the states that are current at that moment.
  *
- * A provisional subject has no patient chain; its first discrepancy opens one under the subject's own id.
- * When its chains are matched to a patient they leave its book, and what was open there is gone.
+ * A provisional subject has no patient chain; its first discrepancy opens one under the subject's own id. When its
+ * chains are matched to a patient they leave its book, and its open discrepancies end as `gone`.
  */
 @Injectable()
 export class Reconciler {
@@ -64,13 +63,13 @@ export class Reconciler {
     this.judged.mark(new Map([...marks].map(([, { number, seq }]) => [number, seq])));
   }
 
-  /** @returns by chain id, up to which seq each clinical chain of the subject was judged */
+  /** @returns by chain id, the seq up to which each clinical chain of the subject was judged */
   private async judge(subject: number): Promise<Map<string, { number: number; seq: number }>> {
     const chains = await this.chainsOf(subject);
     const marks = new Map(chains.map(({ id, num, seq }) => [id, { number: num, seq }]));
     const numbers = chains.map(({ num }) => num);
     const [owner] = await this.db.query<{ id: string }>('SELECT id FROM subject WHERE num = ?', [subject]);
-    // Erased meanwhile: there is no book to judge.
+    // The subject was erased meanwhile: there is no book to judge.
     if (!owner) return marks;
     const loaded: Loaded = {
       prescriptions: await this.reader.chains(numbers, prescriptionModel),
@@ -91,7 +90,7 @@ export class Reconciler {
     return marks;
   }
 
-  /** Asked after the state was read: rows may know of more that has left it, never of less. */
+  /** Must run after the state was read: then the rows include everything that has left the state. */
   private async past(patient: ChainView<Patient> | null, found: readonly Discrepancy[]): Promise<Past> {
     const left = patient?.state.discrepanciesLeft ?? 0;
     if (!patient || left === 0) return { left, asked: new Set(), settled: new Set() };
@@ -107,7 +106,7 @@ export class Reconciler {
     return { left, asked: new Set(asked), settled: new Set(rows.map(({ id }) => id)) };
   }
 
-  /** @returns false when more has left the patient's state meanwhile: then the book is to be judged again */
+  /** @returns false when more has left the patient's state meanwhile: judge the book again */
   private async record(owner: string, { prescriptions, supplies }: Loaded, past: Past): Promise<boolean> {
     let current = true;
     const patient: ChainRef = { id: owner, model: patientModel, mode: 'either', subject: { subject: owner } };
@@ -130,7 +129,7 @@ export class Reconciler {
     return current;
   }
 
-  /** @returns null when it takes what was not asked about: what has left the state */
+  /** @returns null when the decision needs discrepancies that have left the state and were not looked up */
   private decide(
     owner: string,
     prescriptionCount: number,
@@ -158,7 +157,7 @@ export class Reconciler {
     );
   }
 
-  /** Subjects with an open discrepancy about one of these chains, which have since been matched to this subject. */
+  /** Subjects with an open discrepancy about one of these chains, which were matched to this subject since. */
   private async formerSubjects(subject: number, chains: readonly string[]): Promise<number[]> {
     const rows = await inPages(chains, (page) =>
       this.db.query<{ subject: number }>(
@@ -171,10 +170,10 @@ export class Reconciler {
   }
 }
 
-/** What the ledger says of a book's chains that were there a moment ago. */
+/** The ledger's refusals when a book's chains were erased after they were read. */
 const ERASED_MEANWHILE: readonly string[] = ['ledger.erased', 'ledger.chain-unknown'];
 
-/** The ledger refused what the worker found; the code says why. */
+/** The ledger refused the worker's findings; the code says why. */
 export class ReconciliationRefused extends Error {
   constructor(readonly code: string) {
     super(code);

@@ -4,7 +4,7 @@ import { Clock } from '../time/clock.js';
 import { Metrics } from '../http/metrics/metrics.js';
 import { Workers } from './workers.js';
 
-/** An index holds all that it reads, and it reads the open ones alone. */
+/** An index covers this query, and only its open entries are read. */
 export const OPEN_BY_CLASS = "SELECT class, count(*) AS n FROM discrepancy_row WHERE status = 'open' GROUP BY class";
 
 @Injectable()

@@ -12,8 +12,8 @@ import { Sweep } from './sweep.js';
 import { Workers } from './workers.js';
 
 /**
- * Finds what disagrees between the two sides and tells both (design 5). Needs the modules of configuration,
- * ledger and HTTP. What runs beside the requests starts with the application, but for `ROLE=api`.
+ * Finds disagreements between prescribers and pharmacies and tells both (design 5). Needs the modules of configuration,
+ * ledger and HTTP. Workers start with the application, except with `ROLE=api`.
  */
 @Module({
   imports: [AccessModule, QueueModule],

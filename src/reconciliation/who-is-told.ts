@@ -9,10 +9,9 @@ export function practiceOf({ order, name }: Prescription): string[] {
 }
 
 /**
- * The pharmacies that handed over. One that holds or held the order, or is nominated, is concerned as the
- * practice is. One that has only reported named the order, perhaps by guessing: it learns that its own
- * handings-over disagree, and no more. Of an order that is not known nothing stands but what was reported,
- * so that who alone has reported sees only their own.
+ * The pharmacies that dispensed. One that holds or held the order, or is nominated, sees as much as the practice. One
+ * that only reported may have guessed the order's number: it learns only that its own dispenses disagree. An unknown
+ * order has only reports: a pharmacy sees all of it only when every report is its own.
  */
 export function pharmaciesOf(
   prescription: Prescription,

@@ -24,9 +24,9 @@ interface Row {
 }
 
 /**
- * Signs the last entry of a chain, so that whoever holds receipts sees what is kept from them. ONE statement reads each
- * answer, so that head and log size are of one moment. It is not recorded as access: it tells how long a chain is, and
- * nothing that happened.
+ * Signs the last entry of a chain, so that holders of receipts notice entries that are hidden from them. ONE statement
+ * reads each answer, so that head and log size belong to the same moment. This is not recorded as access: it tells only
+ * how long the chain is.
  */
 @Injectable()
 export class ChainsService {
@@ -41,7 +41,7 @@ export class ChainsService {
 
   /**
    * An erased chain has lost all relations. Only an auditor still gets its head, which is its erasure.
-   * @throws {RefusalException} `ledger.chain-unknown` when there is none or the actor has no relation to it
+   * @throws {RefusalException} `ledger.chain-unknown` when there is no such chain or the actor has no relation to it
    */
   async head(actor: Actor, id: string): Promise<ChainHeadAnswer> {
     const related = relatedToChain(actor, 'chain.head');

@@ -12,8 +12,9 @@ import { Published } from './published.js';
 /**
  * Publishes the newest checkpoint every `PUBLISH_SECONDS`, if the log grew, so that its growth tells nobody when a
  * pharmacy sold something (design 3). Every process that writes does, whatever its role: a log that nobody publishes
- * would go unseen. Together they publish no more often than one of them: who finds that another has published since
- * its own last look leaves it at that. Nothing is published at the end of a process; its successor waits its turn.
+ * would go unseen. Together they publish no more often than one of them: a process that finds a newer checkpoint than
+ * at its last look publishes nothing itself. Nothing is published at the end of a process; its successor waits its
+ * turn.
  */
 @Injectable()
 export class Publisher implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -32,7 +33,7 @@ export class Publisher implements OnApplicationBootstrap, BeforeApplicationShutd
     private readonly published: Published,
   ) {}
 
-  /** A log that has never published shows its checkpoint from the first request on, be it empty. */
+  /** Publishes before the first request, so that even a new and empty log has a checkpoint to show. */
   async onApplicationBootstrap(): Promise<void> {
     await this.turn();
   }

@@ -19,8 +19,8 @@ const PAGE = 1000;
 
 /**
  * What the outside is served: with `WITNESS_POLICY` the newest published checkpoint at its quorum and nothing beyond,
- * otherwise the newest published one (design 3). Never less than was served before, by whichever process and under
- * whichever policy: to a monitor that would be a log set back.
+ * otherwise the newest published one (design 3). Never fewer entries than any process has served before, under any
+ * policy: monitors would take that for a log set back.
  */
 @Injectable()
 export class ServedCheckpoint {

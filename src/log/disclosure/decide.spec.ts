@@ -27,7 +27,7 @@ describe('a disclosure', () => {
     expect(first.disclosures).toEqual([]);
     const second = evolvePatient(first, recorded(AUDITOR, 1));
     expect(second.disclosures).toEqual([{ seq: 1, auditor: 'aud', at: AT }]);
-    // Of one instant all stay; later ones take their place, and their rows stay.
+    // All disclosures of one instant stay. Later ones replace them in the state; their rows stay.
     const third = evolvePatient(second, recorded(AUDITOR, 2));
     expect(third.disclosures.map(({ seq }) => seq)).toEqual([1, 2]);
     const later = evolvePatient(third, { ...recorded(AUDITOR, 3), recordedAt: '2026-03-11T12:00:00.000Z' });

@@ -1,4 +1,4 @@
-/** What is recorded on the patient's chain when members of a payload are disclosed. */
+/** Decides the event on the patient's chain that records a disclosure. */
 import type { DisclosureFault } from '../../ledger/core/record/disclosure.js';
 import { accept, type Decision, refuse } from '../../ledger/model.js';
 import type { AccessDisclosed } from '../../patient/state.js';
@@ -13,13 +13,13 @@ const FAULTS: Readonly<Record<DisclosureFault, RefusalCode>> = {
 
 export interface Disclose {
   readonly data: AccessDisclosed['data'];
-  /** Why the payload cannot be disclosed so. */
+  /** Why these members cannot be disclosed; null when they can. */
   readonly fault: DisclosureFault | null;
 }
 
 /**
- * A disclosure is given either to somebody outside, named in words, or to an auditor's account. The caller has checked
- * that the actor may give it, and that the auditor exists.
+ * A disclosure is given either to somebody outside, named in words, or to an auditor's account. The caller must have
+ * checked that the actor may disclose it, and that the auditor exists.
  * @returns `access.disclosed/1`
  */
 export function decideDisclose({ data, fault }: Disclose, { chain }: Pick<Context, 'chain'>): Decision<RefusalCode> {

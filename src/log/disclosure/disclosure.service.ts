@@ -20,13 +20,13 @@ import { decideDisclose } from './decide.js';
 export interface WantedDisclosure {
   readonly members: readonly string[];
   readonly reason: string;
-  /** To whom, in words; null: to the auditor. */
+  /** The recipient in words; null: the auditor. */
   readonly recipient: string | null;
-  /** Account or client id; null: to the recipient. */
+  /** Account or client id; null: the recipient gets it. */
   readonly auditor: string | null;
 }
 
-/** A disclosure that is addressed to an auditor. */
+/** A disclosure that an auditor may read here. */
 export interface AddressedDisclosure {
   /** Log index of the event that records it. */
   readonly id: number;
@@ -43,7 +43,7 @@ export interface DisclosurePage {
   readonly next: string | null;
 }
 
-/** An entry about a patient, and the chain on which stands who was shown what of it. */
+/** An entry about a patient, with the chain that records its disclosures. */
 interface AboutPatient {
   readonly chain: string;
   /** Id of the patient chain; null when the patient is not enrolled. */
@@ -51,9 +51,9 @@ interface AboutPatient {
 }
 
 /**
- * Discloses members of a payload. Whoever may have the payload in a receipt may give parts of it away: to somebody
- * outside, or to an auditor, who lists and reads it here. An event on the patient's chain says so before anything is
- * answered (design 7).
+ * Discloses members of a payload. Whoever may have the payload in a receipt may pass on parts of it: to somebody
+ * outside, or to an auditor, who lists and reads them here. An event on the patient's chain records this before the
+ * answer is sent (design 7).
  */
 @Injectable()
 export class DisclosureService {
@@ -94,7 +94,7 @@ export class DisclosureService {
   }
 
   /**
-   * What is addressed to the actor, newest first. It tells nothing clinical: {@link read} shows the members.
+   * The disclosures addressed to the actor, newest first. They hold nothing clinical: {@link read} shows the members.
    * @param after `next` of the previous page
    */
   async list(actor: Actor, { after, limit }: { after?: string; limit: number }): Promise<DisclosurePage> {
@@ -118,7 +118,7 @@ export class DisclosureService {
   }
 
   /**
-   * A disclosure that is addressed to the actor. That it was read is recorded for the patient.
+   * A disclosure that is addressed to the actor. The read is recorded for the patient.
    * @param id log index of the event that records it
    * @throws {RefusalException} `ledger.chain-unknown` when there is none for the actor, or its patient was erased
    */
@@ -137,7 +137,7 @@ export class DisclosureService {
     return { disclosed, disclosure: made.disclosure };
   }
 
-  /** A provisional patient may have a chain, but nobody who sees it: the chain of an enrolled patient has a row. */
+  /** Only enrolled patients have a row. A provisional patient may have a chain, but nobody may read it. */
   private async entry(actor: Actor, index: number): Promise<AboutPatient> {
     const related = relatedToChain(actor, 'payload.disclose');
     const [row] = await this.db.query<AboutPatient>(
@@ -156,7 +156,7 @@ export class DisclosureService {
     const witnessed = await this.served.newestWitnessed();
     const tree = witnessed && index < witnessed.size ? witnessed : undefined;
     const receipt = await this.reader.receipt(index, { tree, disclose: mayHave });
-    // Erased, or written by others.
+    // The payload was erased, or the actor may not have it.
     if (receipt.payload === undefined) throw new RefusalException(AS_IF_ABSENT);
     return receipt;
   }

@@ -4,16 +4,15 @@ import { type Book, handedOverFor } from '../book.js';
 import { named } from '../finding.js';
 import { pharmaciesOf, practiceOf } from '../who-is-told.js';
 
-/** Clocks of two organisations and a cancel on its way: less than this after the cancel is not held against anybody. */
+/** A dispense so soon after the cancel is nobody's fault: clocks differ, and the cancel may still be on its way. */
 const GRACE_MS = 60_000;
 
 /**
- * D03: handed over more than a minute after a cancel was recorded, under a claim or not. A cancel that is
- * pending (a pharmacy holds the issue) counts as well: the ledger takes what the holder hands over meanwhile,
- * and the prescriber must know that the patient has what was to be cancelled. While a cancel is held the
- * order is not known, and what was reported of it is an orphan (D12).
- * It concerns both: the prescriber reaches the patient, the pharmacy withdraws its record or explains it.
- * One discrepancy per handing-over.
+ * D03: handed over more than a minute after a cancel was recorded, under a claim or not. A pending cancel (a pharmacy
+ * holds the issue) counts as well: the holder may still dispense, and the prescriber must know that the patient has the
+ * drug. While a cancel waits for its order, the order is not known, and reports about it are orphans (D12). It concerns
+ * both: the prescriber reaches the patient, the pharmacy withdraws its record or explains it. One discrepancy per
+ * handing-over.
  */
 export function dispensedAfterCancel(book: Book): Discrepancy[] {
   return book.prescriptions.flatMap((prescription) => judge(book, prescription));

@@ -6,12 +6,11 @@ import { named, sortedSet } from '../finding.js';
 import { pharmaciesOf, practiceOf } from '../who-is-told.js';
 
 /**
- * D07: more was handed over in all than the order authorises, quantity × (1 + refills), summed exactly and
- * within one unit. What was handed over in another unit cannot be summed and is an error of its own
- * (evidence `kind: unit-mismatch`). An order without a quantity or number of refills (imported history)
- * authorises no amount that could be exceeded.
- * It concerns both: the pharmacies correct their record, or the prescriber authorises it.
- * The evidence is the set of handings-over: another one is another discrepancy.
+ * D07: more was handed over in total than the order authorises: quantity × (1 + refills), summed exactly and within one
+ * unit. Amounts in another unit cannot be summed and are an error of their own (evidence `kind: unit-mismatch`). An
+ * order without a quantity or number of refills (imported history) authorises no amount that could be exceeded. It
+ * concerns both: the pharmacies correct their record, or the prescriber authorises it. The evidence is the set of
+ * handings-over: another set is another discrepancy.
  */
 export function overDispense(book: Book): Discrepancy[] {
   return book.prescriptions.flatMap((prescription) => {
