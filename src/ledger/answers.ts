@@ -10,13 +10,13 @@ import type { RememberedRequest } from './store/remembered-requests.js';
 import type { StagedEvent } from './commit/staging.js';
 import { codeOf, describeFault, LedgerUnavailable, type ReportFault } from './unavailable.js';
 
-/** A command with whoever waits for its outcome. */
+/** A command, with the caller who waits for its outcome. */
 export interface Waiting extends Item {
   readonly resolve: (outcome: Outcome) => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** Answers what was committed, batch by batch, each once its checkpoint is in the head file. */
+/** Answers committed commands batch by batch, each when its checkpoint is in the head file. */
 export class Answers {
   private readonly listeners: ((size: number) => void)[] = [];
   /** Never rejects. */
@@ -39,8 +39,8 @@ export class Answers {
   }
 
   /**
-   * Answers a batch that is committed, once the head file remembers it and the previous batches are answered.
-   * @returns why the head file does not remember it, as its commands were told; null when it does
+   * Answers a committed batch, after the head file holds its checkpoint and the previous batches are answered.
+   * @returns the error that its callers got when the head file could not be written; null otherwise
    */
   after(batch: readonly Waiting[], decided: DecidedBatch): Promise<LedgerUnavailable | null> {
     const answered = this.answerAfter(this.last, batch, decided);
@@ -57,7 +57,7 @@ export class Answers {
     try {
       if (decided.rows) await this.head.append(decided.after.checkpoint);
     } catch (error) {
-      // What the head file does not remember is not acknowledged.
+      // A commit is not acknowledged unless the head file holds its checkpoint.
       const unavailable = new LedgerUnavailable(`the head file cannot be written (${codeOf(error)})`, 5);
       this.report('ledger.outage', { reason: unavailable.message, commands: batch.length });
       for (const waiting of batch) waiting.reject(unavailable);
@@ -91,7 +91,7 @@ export class Answers {
     }
   }
 
-  /** A listener's fault must not look like the batch's: that one is committed and would be run again. */
+  /** A listener's error must not look like the batch's: the batch is committed, and would be run again. */
   private tell(size: number): void {
     for (const listener of this.listeners) {
       try {

@@ -12,7 +12,7 @@ import { Vault } from './keys/vault.js';
 
 const LEDGER = Symbol('ledger');
 
-/** Opens the ledger with the application and closes it after everything that writes. */
+/** Opens the ledger with the application, and closes it after all modules that write. */
 @Global()
 @Module({})
 export class LedgerModule implements OnApplicationShutdown {
@@ -29,7 +29,7 @@ export class LedgerModule implements OnApplicationShutdown {
           useFactory: (config: Config, clock: Clock) =>
             openLedger(config, clock, models, (event, detail) => logger.error(JSON.stringify({ event, ...detail }))),
         },
-        // The readers' data source, for what asks TypeORM's modules for it.
+        // The readers' data source, for code that gets it from TypeORM's module.
         { provide: getDataSourceToken(), inject: [LEDGER], useFactory: (ledger: Ledger) => ledger.source },
         { provide: LedgerWriter, inject: [LEDGER], useFactory: (ledger: Ledger) => ledger.writer },
         { provide: ReadDb, inject: [LEDGER], useFactory: (ledger: Ledger) => ledger.db },

@@ -28,7 +28,7 @@ export interface ChainView<S> {
   readonly state: S;
 }
 
-/** A tree that a receipt shows an entry in. */
+/** The tree in which a receipt proves an entry. */
 export interface ReceiptTree {
   readonly size: number;
   /** A signed note of that size. */
@@ -42,7 +42,7 @@ export interface ReceiptOptions {
 
 const ERASED: Outcome = { ok: false, refusal: { code: 'ledger.erased', facts: {} } };
 
-/** Reads chains, events and proofs on a connection of its own. Authorises nothing: its callers do. */
+/** Reads chains, events and proofs on a connection of its own. Callers check access rights. */
 export class LedgerReader {
   private readonly proofs: TileProofs;
 
@@ -60,7 +60,7 @@ export class LedgerReader {
     return row && row.kind === model.kind && !isErased(row) ? this.view(row, model) : null;
   }
 
-  /** Chains by number, in that order; those that are not there or of another kind are left out. */
+  /** Chains by number, in the given order; missing ones and those of another kind are left out. */
   async chains<S>(numbers: readonly number[], model: ChainModel<S>): Promise<ChainView<S>[]> {
     const rows = new Map((await this.rows('c.num', numbers)).map((row) => [row.num, row]));
     const views: ChainView<S>[] = [];
@@ -71,7 +71,7 @@ export class LedgerReader {
     return views;
   }
 
-  /** The chain that the world outside knows by this name. */
+  /** Id of the chain with this outside name; null: none. */
   async byName(name: OutsideName): Promise<string | null> {
     const [row] = await this.db.query<{ id: string }>(
       'SELECT c.id FROM name n JOIN chain c ON c.num = n.chain WHERE n.blind = ?',
@@ -101,7 +101,7 @@ export class LedgerReader {
     });
   }
 
-  /** Events of a chain from a position down, newest first, at most so many; none for a chain that does not exist. */
+  /** At most `limit` events of a chain up to position `seq`, newest first; none for a chain that does not exist. */
   async latestEvents(chainId: string, seq: number, limit: number): Promise<CommittedEvent[]> {
     const [row] = await this.rows('c.id', [chainId]);
     if (!row) return [];
@@ -112,8 +112,8 @@ export class LedgerReader {
 
   /**
    * The receipt of an entry.
-   * @param options.tree its checkpoint holds the entry and is of a tree of this log; default: the current tree
-   * @param options.disclose whether payload and salt are given; an erased chain's are gone
+   * @param options.tree must contain the entry and belong to this log; default: the current tree
+   * @param options.disclose whether to include payload and salt, unless they were erased
    * @throws RangeError when the log has no such entry
    */
   async receipt(index: number, { tree, disclose = () => false }: ReceiptOptions = {}): Promise<Receipt> {
@@ -131,7 +131,7 @@ export class LedgerReader {
     });
   }
 
-  /** Rebuilds the answer to a request that was already carried out: its events and the state then; the proof may be newer. */
+  /** Rebuilds the answer to an earlier request: its events and the state at that time. The proof may be newer. */
   async replay(command: Command, remembered: RememberedRequest): Promise<Outcome> {
     const rows = await this.rows('c.num', remembered.chains);
     return this.unlessErased(rows, ERASED, () => this.rebuild(rows, command, remembered));
@@ -158,8 +158,8 @@ export class LedgerReader {
   }
 
   /**
-   * An erasure may fall between the statements of a reader.
-   * @param gone what is answered when any of the chains is erased, before or meanwhile
+   * Handles an erasure between a reader's statements.
+   * @param gone result when any of the chains is erased, before or meanwhile
    */
   private async unlessErased<T>(chains: readonly ChainRow[], gone: T, read: () => Promise<T>): Promise<T> {
     if (chains.some(isErased)) return gone;

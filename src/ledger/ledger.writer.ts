@@ -23,7 +23,7 @@ import type { Vault } from './keys/vault.js';
 const RESOLVE_MS = 15_000;
 
 interface Side {
-  /** Runs the job; what it gives hands the result to the caller, once the transaction is committed. */
+  /** Runs the job. Its result is a function that answers the caller; call that after the commit. */
   run(db: Db): Promise<() => void>;
   readonly reject: (error: unknown) => void;
 }
@@ -53,7 +53,7 @@ export interface WriterOptions {
   readonly queue: number;
   /** Decrypted chain heads kept in memory. */
   readonly cache: number;
-  /** How long the outcome of a lost batch is looked for before its callers are told 503, in milliseconds. */
+  /** How long the outcome of a lost batch is sought before its callers get 503, ms. */
   readonly resolveMs?: number;
 }
 
@@ -98,7 +98,7 @@ export class LedgerWriter {
     return this.keys.origin;
   }
 
-  /** Verifier key of the key by which this process signed last: another process may have replaced it since. */
+  /** Verifier key with which this process signed last. Another process may have replaced it since. */
   get vkey(): string {
     return this.keys.vkey;
   }
@@ -109,11 +109,11 @@ export class LedgerWriter {
   }
 
   /**
-   * Records what `decide` answers.
+   * Records the events that `decide` returns.
    *
-   * A resolved promise MUST mean: the events are committed with fsync, the checkpoint that covers them is in the
-   * head file with fdatasync, and the receipts verify. A refusal MUST mean that nothing was written.
-   * An error MUST NOT be taken for "not written" unless the caller's idempotency key answers so on retry.
+   * A resolved promise MUST mean: the events are committed with fsync, the checkpoint that covers them is in the head
+   * file with fdatasync, and the receipts verify. A refusal MUST mean that nothing was written. An error MUST NOT be
+   * taken for "not written": only a retry with the same idempotency key tells.
    * @throws {LedgerUnavailable} on outage, full queue or a clock that is off
    */
   commit(command: Command): Promise<Outcome> {
@@ -132,8 +132,8 @@ export class LedgerWriter {
   }
 
   /**
-   * Runs a job on the writer's connection in a transaction, between batches: for rows that are no events.
-   * Jobs that wait together share a transaction; when one fails they are run one by one. A job may run twice.
+   * Runs a job on the writer's connection in a transaction, between batches: for rows other than events. Jobs that wait
+   * together share a transaction; when one fails they run one by one. A job may run twice.
    * @throws what the job throws; {@link LedgerUnavailable} on outage or a full queue
    */
   side<T>(job: (db: Db) => Promise<T>): Promise<T> {
@@ -148,13 +148,13 @@ export class LedgerWriter {
 
   /**
    * Forgets a subject (design 3): ends EVERY chain of theirs with `erased/1` and deletes key, payloads, snapshots,
-   * read-model rows, names and the patient's accounts, in one transaction. The entries stay. Whether it may be done is
-   * for `options.decide`. Whoever is erased already stays so: the outcome is that of the first time.
+   * read-model rows, names and the patient's accounts, in one transaction. The entries stay. `options.decide` may
+   * refuse it. For a subject that is already erased, the outcome of the first time is returned.
    *
-   * A resolved promise MUST mean, besides what {@link commit} promises, that the subjects and their chains stand in the
-   * file of erased ids. Committed and not yet there, they are written there at the next start, or when this is asked again.
+   * A resolved promise MUST mean, besides what {@link commit} promises, that the subjects and their chains are in the
+   * file of erased ids. If the erasure is committed but not in the file yet, the next start or the next call writes it.
    * @throws {LedgerUnavailable} on outage or a full queue; an outage of the head file or of the file of erased ids
-   *   does not undo the erasure
+   * does not undo the erasure
    * @throws {TypeError} for the log chain, which holds nobody's data and is never erased
    */
   erase(subject: string, actor: Actor, options: ErasureOptions = {}): Promise<ErasureOutcome> {
@@ -163,22 +163,22 @@ export class LedgerWriter {
   }
 
   /**
-   * Replaces the key by which the log is signed (design 3), in a batch of its own: the log chain's event and a checkpoint,
-   * both signed by the old key and the new one, stand in the log, and the checkpoint is published. Behind it no process
-   * signs with the old key any more. The new key MUST be durable where all processes of the log find it.
-   * @returns the receipt of the event with that checkpoint; null when the log's key was replaced by another process meanwhile
-   * @throws {LedgerUnavailable} on outage; whether it was done says the head of the log
+   * Replaces the log's signing key (design 3) in a batch of its own. The event and the checkpoint of that batch are
+   * signed by both keys, and the checkpoint is published. Afterwards no process signs with the old key. Before this
+   * call, the new key MUST be durable where all processes of the log find it.
+   * @returns the receipt of the event with that checkpoint; null when another process replaced the key meanwhile
+   * @throws {LedgerUnavailable} on outage; the log's head then shows whether it was done
    */
   replaceKey(next: LogKey): Promise<Receipt | null> {
     return this.inLine<Receipt | null, Rotation>(this.rotations, (waiter) => ({ next, from: this.vkey, ...waiter }));
   }
 
   /**
-   * Another process erased: keys and states leave this one's memory, too, and the ids stand in its file.
+   * Follows an erasure by another process: drops keys and states from memory and adds the ids to this machine's file.
    * @throws {LedgerUnavailable}
    */
   async noteErased({ ids }: Erased): Promise<void> {
-    // As a side job, so that no batch is on its way.
+    // A side job runs while no batch is on its way.
     await this.side(() => Promise.resolve(this.tail.forget()));
     await this.file(ids);
   }
@@ -188,25 +188,28 @@ export class LedgerWriter {
     this.answers.onCommit(listener);
   }
 
-  /** Tells one observer what becomes of each batch from now on. */
+  /** Sets the observer of all batches from now on. */
   observe(observer: ObserveBatch): void {
     this.observer = observer;
   }
 
-  /** Takes no more, finishes what waits. */
+  /** Takes no more work, and finishes waiting work. */
   async close(): Promise<void> {
     this.closed = true;
     while (this.working) await this.working;
     await this.tail.close();
   }
 
-  /** Each line is bounded for itself: a flood of sign-ins keeps no prescription out. @returns null while there is room */
+  /**
+   * Each queue has its own limit, so that a flood of sign-ins does not block prescriptions.
+   * @returns null while there is room
+   */
   private pushBack(line: readonly unknown[]): LedgerUnavailable | null {
     if (this.closed) return new LedgerUnavailable('the ledger is closing');
     return line.length < this.options.queue ? null : new LedgerUnavailable('too many writes are waiting', 2);
   }
 
-  /** Puts a job at the end of its line. @throws {LedgerUnavailable} when the line is full */
+  /** Appends a job to its queue. @throws {LedgerUnavailable} when the queue is full */
   private inLine<T, J>(line: J[], job: (waiter: Waiter<T>) => J): Promise<T> {
     const full = this.pushBack(line);
     if (full) return Promise.reject(full);
@@ -258,7 +261,7 @@ export class LedgerWriter {
   private async runRotation({ next, from, resolve, reject }: Rotation): Promise<void> {
     try {
       const replace = () => this.tail.underHeadLock((locked) => rotateKey(locked, next, from));
-      // Another process has published a checkpoint at that moment: behind that one it is published now.
+      // A conflict means that another process published a checkpoint at that moment: try again after it.
       const batch = await replace().catch((error: unknown) => (isConflict(error) ? replace() : Promise.reject(error)));
       if (batch) this.keys.take(next);
       const unwritten = batch && (await this.answers.after([], batch));

@@ -1,7 +1,7 @@
 /**
- * The words in which a module talks to the ledger: events, chain models, commands and what comes back.
- * Plain types only. The ledger imports no module; a module hands the writer a {@link Command} that
- * carries its own `decide` and, through its {@link ChainModel}, its own `evolve`, `rows` and `names`.
+ * The types with which a module uses the ledger: events, chain models, commands and outcomes. Plain types only. The
+ * ledger imports no module; a module hands the writer a {@link Command} that carries its own `decide` and, through its
+ * {@link ChainModel}, its own `evolve`, `rows` and `names`.
  */
 import type { EntitySchema } from 'typeorm';
 import type { ChainKind, EventSignature, JsonObject, LedgerEvent, Role } from './core/record/event.js';
@@ -21,19 +21,19 @@ export interface Actor {
 /** The service itself, when a worker or a timer acts. */
 export const SYSTEM: Actor = { id: 'system', role: 'system', org: null, patient: null };
 
-/** What `decide` answers: something that is to be recorded on one chain. */
+/** An event to record on one chain, returned by `decide`. */
 export interface NewEvent<T extends string = string, D = JsonObject, V = JsonObject> {
   /** Chain id (UUID), one of those that the command names. */
   readonly chain: string;
   /** Type and version, for example `dispense.recorded/1`. */
   readonly type: T;
-  /** What the caller said. JSON only: no undefined, no Date. */
+  /** Data from the caller. JSON only: no undefined, no Date. */
   readonly data: D;
-  /** What the server decided: `evolve` reads no configuration and no clock. */
+  /** Data that the server decided, since `evolve` reads neither configuration nor clock. */
   readonly derived: V;
   /** When it happened, RFC 3339 UTC with milliseconds; when absent, the instant it is recorded. */
   readonly occurredAt?: string;
-  /** Put there by the ledger alone, once the command's signature was found to hold. */
+  /** Set only by the ledger, after the command's signature was verified. */
   readonly signature?: EventSignature;
 }
 
@@ -54,7 +54,7 @@ export interface Row {
   readonly values: Readonly<Record<string, string | number | null>>;
 }
 
-/** The name that the world outside knows a chain by: found again through a blind index only. */
+/** A chain's name in the outside world, found only through a blind index. */
 export interface OutsideName {
   /** Blind-index domain, for example `order` or `patient-identifier`. */
   readonly domain: string;
@@ -62,7 +62,7 @@ export interface OutsideName {
   readonly parts: readonly string[];
 }
 
-/** What the rows of a chain may refer to by number. */
+/** The numbers that rows of a chain may refer to. */
 export interface ChainNumbers {
   /** The chain's number: the log index of its first entry. */
   readonly chain: number;
@@ -70,44 +70,46 @@ export interface ChainNumbers {
   readonly subject: number;
 }
 
-/** How one kind of chain comes to its state. Pure; the same answer years later. */
+/** Defines how one kind of chain computes its state. Pure: it must give the same result years later. */
 export interface ChainModel<S = unknown> {
   readonly kind: ChainKind;
   /** Raised whenever `evolve` would give another state for old events: old snapshots are refolded. */
   readonly stateVersion: number;
-  /** Raised whenever `rows` or `readModels` would give other rows for the same state: the tables are made and filled anew. */
+  /** Raised whenever `rows` or `readModels` would give other rows for the same state: the tables are then rebuilt. */
   readonly rowsVersion: number;
   /**
-   * Tables that are derived from chain state alone, of numbers and texts. Each has a column `chain` (the chain's
-   * number) as the first part of its key, so that `verify` can compare it chain by chain.
+   * Tables derived only from chain state, with numbers and texts. Each has a column `chain` (the chain's number) as the
+   * first part of its key, so that `verify` can compare it chain by chain.
    */
   readonly readModels: readonly EntitySchema[];
   /** Types of events that an actor with a key in force signs. */
   readonly signable?: readonly string[];
-  /** Types of events that the server adds unsigned, in the same command and name, each with those beside one of which it does. */
+  /**
+   * Unsigned events that the server adds to a command in the actor's name: by type, the signed types that may cause it.
+   */
   readonly consequences?: Readonly<Record<string, readonly string[]>>;
   evolve(state: S | null, event: LedgerEvent): S;
   /**
-   * All read-model rows of this state. The writer stores those that changed. Rows are never taken back: express an end
-   * as a column. A row that a later state does not give any more stays as the last state that gave it left it. Such a row
-   * MUST NOT depend on the subject, and may leave only with an event that was recorded later than the one that changed
-   * it last: the writer compares states batch by batch, and a batch has one instant.
+   * All read-model rows of this state. The writer stores those that changed. Rows are never removed: express an end as
+   * a column. A row that later states no longer give stays as last written. Such a row MUST NOT depend on the subject,
+   * and may leave only with an event that was recorded later than the one that changed it last: the writer compares
+   * states batch by batch, and a batch has one instant.
    */
   rows(state: S, numbers: ChainNumbers): readonly Row[];
-  /** All outside names of this state. A name once given stays. */
+  /** All outside names of this state. Names are never removed. */
   names(state: S): readonly OutsideName[];
   /**
-   * Whose data the chain holds from this event on, as far as event and state say: what its command named is not in the
-   * log. Null: nothing new; a chain that begins so stands under a provisional subject. Without it a lost chain of the
-   * kind cannot be brought back.
+   * The subject of the chain from this event on, if event and state tell it: the log does not hold the subject that the
+   * command named. Null: unchanged; a new chain then belongs to a provisional subject. Without this function a lost
+   * chain of this kind cannot be restored.
    * @param state after the event
    */
   subject?(state: S, event: LedgerEvent): SubjectSaid | null;
-  /** What an event of this kind gives away of the provisional subject of another chain. */
+  /** The provisional subject of another chain, if an event of this kind names it. */
   subjectOfOther?(event: LedgerEvent): { readonly chain: string; readonly subject: string } | null;
 }
 
-/** A subject's id, or the chain (its id) whose subject it is as well. */
+/** A subject by id, or by the id of another chain with the same subject. */
 export type SubjectSaid = { readonly subject: string } | { readonly subjectOf: string };
 
 /** Whose data a chain holds (design 3, keys and erasure). */
@@ -127,26 +129,28 @@ export interface ChainRef<S = unknown> {
    * `either`: opened when it does not exist (`decide` sees a null state); refused `ledger.erased` when it was erased.
    */
   readonly mode: 'existing' | 'new' | 'either';
-  /** Needed for `new` and `either`; what an existing chain's subject is, it stays. */
+  /** Needed for `new` and `either`; an existing chain keeps its subject. */
   readonly subject?: SubjectRef;
   /**
    * When events are accepted on an existing chain of another subject, it is rewrapped to `subject`: a provisional
-   * patient is matched. `decide` answers for that this is right.
+   * patient is matched. `decide` must make sure that this is right.
    */
   readonly adopt?: true;
 }
 
-/** A chain that is named from outside. When no chain has the name yet, `otherwise` is used. */
+/** A chain by its outside name. When no chain has the name yet, `otherwise` is used. */
 export interface NamedChainRef<S = unknown> {
   readonly name: OutsideName;
   readonly otherwise: ChainRef<S>;
-  /** The name is hardly ever taken (a new order): it is looked for only after the unique index said that it is. */
+  /**
+   * For names that rarely exist (a new order): the name is looked up only after the unique index reported a conflict.
+   */
   readonly expect?: 'absent';
 }
 
 export const isNamed = (ref: ChainRef | NamedChainRef): ref is NamedChainRef => 'name' in ref;
 
-/** What `decide` is given about the chains of its command. */
+/** Input of `decide` about the chains of its command. */
 export interface View {
   /** State by the position of the chain in `command.chains`; null for a chain that has no entry yet. */
   readonly states: readonly unknown[];
@@ -157,7 +161,7 @@ export interface View {
 }
 
 export interface Idempotency {
-  /** Who owns the key: the account id. */
+  /** Owner of the key: the account id. */
   readonly client: string;
   /** The caller's `Idempotency-Key`. */
   readonly key: string;
@@ -165,12 +169,12 @@ export interface Idempotency {
   readonly request: string;
 }
 
-/** What an actor sends to sign the event that a command records. */
+/** An actor's signature of the event that a command records. */
 export interface CommandSignature {
   readonly jws: string;
   /** As signed: the event's own instant where it has one, otherwise an instant about now. */
   readonly occurredAt: string;
-  /** As {@link EventSignature} says. */
+  /** See {@link EventSignature}. */
   readonly possession?: string | undefined;
 }
 
@@ -179,8 +183,8 @@ export interface Command {
   readonly chains: readonly (ChainRef | NamedChainRef)[];
   readonly idempotency?: Idempotency;
   /**
-   * Over the one event of a signable type that `decide` answers; its commandId is the idempotency key. Null: it must be
-   * signed, whoever the actor is, and is not.
+   * Signs the one event of a signable type that `decide` returns; its commandId is the idempotency key. Null: the event
+   * must be signed, whoever the actor is, but the signature is missing.
    */
   readonly signature?: CommandSignature | null | undefined;
   /** Pure. Called once per attempt; a batch that is re-run calls it again. */

@@ -1,8 +1,8 @@
 import { DbError } from '../database/db.js';
 
 /**
- * The ledger cannot answer this write now. After a lost connection it may be recorded all the same: the caller asks
- * again with the same idempotency key.
+ * The ledger cannot answer this write now. After a lost connection the write may still be recorded: repeat it with the
+ * same idempotency key.
  */
 export class LedgerUnavailable extends Error {
   constructor(
@@ -14,7 +14,7 @@ export class LedgerUnavailable extends Error {
   }
 }
 
-/** @returns what an outage of the database means to a writer; null for anything else */
+/** @returns an outage of the database as {@link LedgerUnavailable}; null for any other error */
 export function asUnavailable(error: unknown): LedgerUnavailable | null {
   if (error instanceof LedgerUnavailable) return error;
   if (error instanceof DbError && (error.fault === 'lost' || error.fault === 'outage')) {
@@ -26,9 +26,9 @@ export function asUnavailable(error: unknown): LedgerUnavailable | null {
 /** The code of an error of Node's or the system's, for example `ENOSPC`; `unknown` when it has none. */
 export const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'unknown';
 
-/** Told what went wrong in one line of facts that hold no health data and no secret; the process goes on. */
+/** Reports a fault in one line of facts, without health data or secrets. The process goes on. */
 export type ReportFault = (event: string, detail: Record<string, string | number>) => void;
 
-/** What a line of the log may say about an error: never its text, unless that is our own. */
+/** The part of an error that may be logged: its text only when this program wrote it. */
 export const describeFault = (error: unknown): string =>
   error instanceof DbError ? error.message : error instanceof Error ? error.name : 'unknown';

@@ -2,10 +2,10 @@ import { createDecipheriv } from 'node:crypto';
 import { freshBytes } from './random.js';
 import { KEY, NONCE, OVERHEAD, sealInPlace, TAG } from './seal-in-place.js';
 
-/** A ciphertext that its key, its place or its bytes do not fit. The message holds no plaintext. */
+/** A ciphertext cannot be opened: wrong key, wrong place or changed bytes. The message holds no plaintext. */
 export class VaultError extends Error {}
 
-/** AES-256-GCM: nonce || ciphertext || tag. @param aad what the ciphertext is bound to besides its key */
+/** AES-256-GCM: nonce || ciphertext || tag. @param aad place that the ciphertext is bound to */
 export function encrypt(key: Uint8Array, aad: string, plain: Uint8Array): Buffer {
   const sealed = Buffer.allocUnsafe(plain.length + OVERHEAD);
   sealed.set(plain, NONCE);
@@ -13,7 +13,7 @@ export function encrypt(key: Uint8Array, aad: string, plain: Uint8Array): Buffer
   return sealed;
 }
 
-/** @throws {VaultError} when key, place or bytes do not fit */
+/** @throws {VaultError} when the key, the place or the bytes are wrong */
 export function decrypt(key: Uint8Array, aad: string, sealed: Uint8Array): Buffer {
   if (sealed.length < NONCE + TAG) throw new VaultError('sealed bytes are too short');
   const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, NONCE), { authTagLength: TAG });

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 
-/** A key file that cannot be used. The message names the file and why, never its content. */
+/** A key file cannot be used. The message names the file and the reason, never its content. */
 export class KeyFileError extends Error {}
 
 function readKey(file: string, bytes: number): Buffer {
@@ -44,13 +44,13 @@ export function createKey(dir: string, name: string, bytes = 32): Buffer {
 }
 
 /**
- * Writes a key that is known, durable before it returns.
+ * Writes a given key, durable before it returns.
  * @throws {KeyFileError} when the name is taken
  */
 export function writeKey(dir: string, name: string, key: Uint8Array): void {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const file = join(dir, name);
-  // Written under another name and linked: a process that starts at the same moment never reads half a key.
+  // Written under another name and then linked, so that a process starting at this moment never reads half a key.
   const draft = `${file}.${randomUUID()}`;
   const descriptor = openSync(draft, 'wx', 0o600);
   try {
@@ -61,13 +61,13 @@ export function writeKey(dir: string, name: string, key: Uint8Array): void {
     throw new KeyFileError(`${file} cannot be made (${(error as NodeJS.ErrnoException).code})`);
   } finally {
     closeSync(descriptor);
-    // Whoever destroys older keys at this moment may take the half-made file for a copy of one.
+    // The draft may be gone: a process that destroys older keys may have taken it for a copy of one.
     rmSync(draft, { force: true });
   }
   syncKeys(dir);
 }
 
-/** Puts on the disk whatever was made, renamed or removed in the folder. */
+/** Makes all creations, renames and removals in the folder durable. */
 export function syncKeys(dir: string): void {
   const folder = openSync(dir, 'r');
   try {
@@ -87,7 +87,7 @@ export function loadOrCreateKey(dir: string, name: string, bytes = 32): Buffer {
   try {
     return createKey(dir, name, bytes);
   } catch (error) {
-    // Another process that starts at the same moment was first.
+    // Another process, starting at the same moment, was faster.
     const theirs = loadKey(dir, name, bytes);
     if (theirs) return theirs;
     throw error;

@@ -40,14 +40,14 @@ export class LogKey {
   }
 }
 
-/** Data of the event by which `next` takes over from `old` behind this tree. @param root 32 bytes */
+/** Data of the event by which `next` replaces `old` after this tree. @param root 32 bytes */
 export function rotationData(old: LogKey, next: LogKey, size: number, root: Uint8Array) {
   const [from, to] = [old.vkey, next.vkey];
   const text = formatRotation({ origin: old.origin, from, to, size, root });
   return { from, to, statement: signNote(text, [old.signer, next.signer]) };
 }
 
-/** The checkpoint of the tree with that event, signed by both. @param root 32 bytes */
+/** The checkpoint of the tree that contains the event, signed by both keys. @param root 32 bytes */
 export function handOverCheckpoint(old: LogKey, next: LogKey, size: number, root: Uint8Array): string {
   return signNote(formatCheckpoint({ origin: old.origin, size, root }), [old.signer, next.signer]);
 }

@@ -21,7 +21,7 @@ const text = fc.oneof(
   fc.nat(70_000).map((length) => '€'.repeat(length)),
 );
 
-// Entries, nodes and keys come in any order: what an earlier call left in a prepared buffer must not show.
+// Entries, nodes and keys come in any order: bytes that an earlier call left in a prepared buffer must have no effect.
 describe('the hasher on node:crypto and the portable one', () => {
   it('agree on leaves', () => {
     fc.assert(

@@ -11,7 +11,7 @@ const OPAD = 0x5c;
 // stay strings of bytes ("binary").
 const leafInput = Buffer.alloc(1 + PREPARED);
 const nodeInput = Buffer.alloc(1 + 2 * HASH_BYTES, 1);
-// HMAC pads a key to a block with zeros (RFC 2104): what follows a key of 32 bytes is always the same.
+// HMAC pads a key to a block with zeros (RFC 2104): the bytes after a key of 32 bytes are always the same.
 const innerInput = Buffer.alloc(BLOCK + PREPARED, IPAD);
 const outerInput = Buffer.alloc(BLOCK + HASH_BYTES, OPAD);
 
@@ -52,7 +52,7 @@ function hmacPrepared(data: Uint8Array | string, encoding: 'binary' | 'base64'):
   return hash('sha256', outerInput, encoding);
 }
 
-/** The writer's hasher, on node:crypto. A property test holds it equal to `nobleHasher`. */
+/** The writer's hasher, on node:crypto. A property test compares it with `nobleHasher`. */
 export const nodeHasher = {
   leaf(entry) {
     if (entry.length > PREPARED) return createHash('sha256').update(Uint8Array.of(0)).update(entry).digest();

@@ -2,7 +2,7 @@ import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 import type { CheckSignature, PublicJwk } from '../core/record/public-key.js';
 import { Recent } from '../core/recently-used.js';
 
-/** Keys of actors who sign now: making one costs as much as a check. */
+/** Number of cached key objects. Making one costs as much as a check. */
 const KEPT = 1000;
 const keys = new Recent<string, KeyObject>(KEPT);
 
@@ -15,7 +15,7 @@ function keyOf(jwk: PublicJwk): KeyObject {
   return key;
 }
 
-/** The server's check; a test holds it equal to `nobleCheck`. */
+/** The server's check; a test compares it with `nobleCheck`. */
 export const nodeCheck: CheckSignature = (jwk, message, signature) => {
   try {
     const key = keyOf(jwk);

@@ -1,6 +1,6 @@
 import { randomFillSync } from 'node:crypto';
 
-/** Bytes drawn at once: a call for a few costs as much as one for thousands. */
+/** Bytes drawn at once, since a call for a few costs as much as one for thousands. */
 const POOL_BYTES = 16_384;
 
 const pool = Buffer.alloc(POOL_BYTES);

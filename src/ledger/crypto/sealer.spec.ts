@@ -40,7 +40,7 @@ const seal = (by: Sealer, all: readonly Part[]): Promise<Buffer> =>
     all.reduce((sum, part) => sum + lengthOf(part), 0),
   );
 
-/** The parts as they were, of what they were sealed to. */
+/** Decrypts the sealed parts. */
 function opened(all: readonly Part[], sealed: Buffer): Buffer[] {
   let at = 0;
   return all.map((part) => {
@@ -54,7 +54,7 @@ const plain = (all: readonly Part[]): Buffer[] =>
 const many = (count: number): Secret[] =>
   Array.from({ length: count }, (_, n) => ({ key: freshBytes(32), aad: `aad ${n}`, plain: Buffer.from(`plain ${n}`) }));
 
-/** Started and heard of: large batches are given to it. */
+/** A sealer whose thread runs, so that it gets large batches. */
 async function withThread(): Promise<{ by: Sealer; thread: NonNullable<Sealer['thread']> }> {
   const by = newSealer();
   await seal(by, many(40));
@@ -103,7 +103,7 @@ describe('a sealing thread that is lost', () => {
   it('loses nothing, and is told of once', async () => {
     const { by, thread } = await withThread();
     const all = many(50);
-    // While it has the batch.
+    // Ends the thread while it has the batch.
     const [sealed] = await Promise.all([seal(by, all), thread.terminate()]);
     expect(opened(all, sealed)).toEqual(plain(all));
     const next = many(50);

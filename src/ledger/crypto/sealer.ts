@@ -1,51 +1,53 @@
 import { Worker } from 'node:worker_threads';
 import { NONCE, type Order, OVERHEAD, RECORD, sealAll } from './seal-in-place.js';
 
-/** Bytes that a batch stores encrypted: AES-256-GCM with this key and AAD. */
+/** Bytes that a batch stores encrypted, by AES-256-GCM with this key and AAD. */
 export interface Secret {
   /** 32 bytes. */
   readonly key: Uint8Array;
   readonly aad: string;
   readonly plain: Uint8Array;
-  /** For bytes that later batches store again: their ciphertext once there is one, null until then. */
+  /** For bytes that later batches store again: their ciphertext, null until there is one. */
   sealed?: Buffer | null;
 }
 
 export type Part = Uint8Array | Secret;
 
-/** Fewer secrets than this are sealed on the spot: to hand them to the thread would take longer. */
+/** Fewer secrets than this are sealed on the spot, since handing them to the thread would take longer. */
 const ENOUGH = 32;
 const THREAD = new URL('./seal-in-place.js', import.meta.url);
 /** Memory for the thread's young objects, MiB: none lives longer than a batch. */
 const YOUNG = 16;
 
 /**
- * Encrypts what batches store, and large batches in a thread of its own. That takes a sixth of a write's cost off the
- * event loop. A good part of it is the garbage collection of cipher objects: OpenSSL wants one for each ciphertext.
+ * Encrypts the secrets of batches, large batches in a thread of its own. That takes a sixth of a write's cost off the
+ * event loop. Much of that cost is garbage collection, since OpenSSL needs a cipher object per ciphertext.
  */
 export class Sealer {
   private thread: Worker | null = null;
   private online = false;
   private ended = false;
-  /** Whoever waits for the thread; null while it rests. */
+  /** Resolves the call that waits for the thread; null while it is idle. */
   private waiter: ((done: boolean) => void) | null = null;
   /** Memory in which batches are sealed, one after the other; it grows with them. */
   private memory = Buffer.from(new SharedArrayBuffer(0));
 
-  /** @param report told once, without values, when the thread is lost: all is sealed on the spot from then on */
+  /**
+   * @param report called once, without values, when the thread is lost; from then on everything is sealed on the spot
+   */
   constructor(private readonly report: (event: string, detail: Record<string, string>) => void) {}
 
   /**
    * Call it only when the result of the previous call is no longer used.
-   * @param parts what a batch stores, in turn
-   * @param length of all of it, bytes: the sum of {@link lengthOf}
-   * @returns the parts one behind the other, each secret as nonce || ciphertext || tag; good until the next call
+   * @param parts the batch's bytes, in order
+   * @param length of all parts, bytes: the sum of {@link lengthOf}
+   * @returns the parts one after the other, each secret as nonce || ciphertext || tag; valid until the next call
    */
   async seal(parts: readonly Part[], length: number): Promise<Buffer> {
     const order = this.pack(parts, length);
     const thread = order.count < ENOUGH ? null : this.ready();
     if (!thread) sealAll(this.memory, order.records, order.count);
-    // Whatever the lost thread had done by then is repeated.
+    // The thread was lost: everything is sealed again here.
     else if (!(await this.handOver(thread, order))) return this.seal(parts, length);
     const bytes = this.memory.subarray(0, length);
     let at = 0;
@@ -62,7 +64,7 @@ export class Sealer {
     await this.thread?.terminate();
   }
 
-  /** Writes plaintexts where their ciphertexts will be, and the orders for the thread behind all parts. */
+  /** Writes plaintexts to the places of their ciphertexts, and the thread's orders after all parts. */
   private pack(parts: readonly Part[], length: number): Order {
     const needed = parts.reduce((sum, part) => sum + (isOpen(part) ? RECORD + 3 * part.aad.length : 0), length);
     if (this.memory.length < needed) this.memory = Buffer.from(new SharedArrayBuffer(2 * needed));
@@ -93,7 +95,7 @@ export class Sealer {
   private handOver(thread: Worker, order: Order): Promise<boolean> {
     return new Promise((resolve) => {
       this.waiter = resolve;
-      // The process must not end while the thread has a batch.
+      // The process must not end while the thread works on a batch.
       thread.ref();
       // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
       thread.postMessage(order);
@@ -105,7 +107,7 @@ export class Sealer {
     this.waiter = null;
   }
 
-  /** The thread; null until it runs, since nobody waits for it to start. */
+  /** The thread; null until it runs, since no batch waits for it to start. */
   private ready(): Worker | null {
     if (!this.thread && !this.ended) {
       try {
@@ -145,5 +147,5 @@ const isSecret = (part: Part): part is Secret => !(part instanceof Uint8Array);
 /** Not sealed yet. */
 const isOpen = (part: Part): part is Secret => isSecret(part) && !part.sealed;
 
-/** How many bytes a part takes when it is sealed. */
+/** Bytes that a part takes when sealed. */
 export const lengthOf = (part: Part): number => (isSecret(part) ? part.plain.length + OVERHEAD : part.length);

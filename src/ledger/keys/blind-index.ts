@@ -2,10 +2,10 @@ import { hkdfSync } from 'node:crypto';
 import { nodeHasher } from '../crypto/node-hasher.js';
 import { KEY } from '../crypto/seal-in-place.js';
 
-/** The file of the key from which those of blind indexes and MACs are derived. */
+/** File of the key from which the keys of blind indexes and MACs are derived. */
 export const INDEX_KEY = 'index.key';
 
-/** Finds secret values again without storing them. */
+/** Looks up secret values without storing them. */
 export class BlindIndex {
   private readonly purposes = new Map<string, Uint8Array>();
 
@@ -19,8 +19,8 @@ export class BlindIndex {
   ) {}
 
   /**
-   * HMAC-SHA-256 with a key per purpose (claim secrets, patients' tokens, idempotency keys). The length of each part
-   * stands before it, so that no two lists of parts give the same bytes.
+   * HMAC-SHA-256 with a key per purpose (claim secrets, patients' tokens, idempotency keys). Each part is prefixed with
+   * its length, so that no two lists of parts give the same bytes.
    */
   mac(purpose: string, ...parts: string[]): Buffer {
     let data = '';
@@ -28,12 +28,12 @@ export class BlindIndex {
     return nodeHasher.hmac(this.keyOf(purpose), data);
   }
 
-  /** Finds an encrypted value again without telling it. A key per domain. */
+  /** Looks up an encrypted value without revealing it. Each domain has its own key. */
   of(domain: string, parts: readonly string[]): Buffer {
     return this.mac(`blind/${domain}`, ...parts);
   }
 
-  /** A key for each use, derived by HKDF (RFC 5869). */
+  /** A key per purpose, derived by HKDF (RFC 5869). */
   private keyOf(purpose: string): Uint8Array {
     let key = this.purposes.get(purpose);
     if (!key) {

@@ -1,11 +1,11 @@
-/** Key-encryption keys (KEKs) as files of the keys folder, `kek-<id>`, and copies of them under whatever name. */
+/** Key-encryption keys (KEKs) as files of the keys folder, `kek-<id>`, and copies of them under any name. */
 import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { syncKeys } from '../crypto/key-files.js';
 import { KEY } from '../crypto/seal-in-place.js';
 
 const KEK_FILE = /^kek-\d{4}$/;
-/** The name of a file that is a KEK or a copy of one. Once a KEK is gone, only the name tells. */
+/** The name of a KEK file or of a usual copy. Once the KEK is gone, a copy can be recognised only by its name. */
 const KEK_OR_COPY = /^kek-(\d{4})(?!\d)/;
 
 /** A KEK or a copy of it. */
@@ -24,7 +24,7 @@ export function kekIds(dir: string): string[] {
 }
 
 /**
- * Files of the KEKs in the folder and of copies of them, by what they hold or else by their names, oldest first.
+ * Files of the KEKs in the folder and of copies, recognised by content or else by name, oldest first.
  * @param keks the known ones, by id
  */
 export function kekFiles(dir: string, keks: ReadonlyMap<string, Uint8Array>): KekFile[] {
@@ -33,7 +33,7 @@ export function kekFiles(dir: string, keks: ReadonlyMap<string, Uint8Array>): Ke
     const bytes = contentOf(join(dir, name));
     if (bytes === null) continue;
     const named = KEK_OR_COPY.exec(name)?.[1];
-    // A file that is a KEK by its name is that one: the newest is never taken for a copy.
+    // A file with a KEK's exact name is that KEK, so that the newest KEK is never taken for a copy of an older one.
     const held = KEK_FILE.test(name) ? undefined : [...keks].find(([, key]) => bytes.equals(key))?.[0];
     const id = held ?? named;
     if (id !== undefined) found.push({ id, name });
@@ -41,7 +41,7 @@ export function kekFiles(dir: string, keks: ReadonlyMap<string, Uint8Array>): Ke
   return found.toSorted((a, b) => a.id.localeCompare(b.id));
 }
 
-/** @returns null for what is no file, or is none any more; no bytes for what is too long or too short for a key */
+/** @returns null when it is not a file or is gone by now; empty when its length is not that of a key */
 function contentOf(path: string): Buffer | null {
   try {
     const found = statSync(path);
@@ -55,9 +55,8 @@ function contentOf(path: string): Buffer | null {
 }
 
 /**
- * Removes files of KEKs: first the copies, and the KEK itself once that is on the disk. As long as the KEK is there,
- * whoever runs this again recognises the copies that are left. When this returns or throws, no power cut brings back what
- * was removed.
+ * Removes files of KEKs: first the copies and, once that is on disk, the KEK itself. While the KEK is there, a second
+ * run can recognise the remaining copies. When this returns or throws, no power cut brings removed files back.
  */
 export function removeKeks(dir: string, files: readonly KekFile[]): void {
   for (const isKek of [false, true]) {

@@ -6,8 +6,8 @@ import { LedgerUnavailable } from '../unavailable.js';
 import { kekFiles, kekIds, removeKeks } from './kek-files.js';
 
 /**
- * Key-encryption keys (KEKs): files `kek-<id>` in the keys folder, never in the database (design 3). The newest wraps: the
- * one with the highest id. All of them unwrap, until the old ones are destroyed.
+ * Key-encryption keys (KEKs): files `kek-<id>` in the keys folder, never in the database (design 3). The newest, with
+ * the highest id, wraps keys. All of them unwrap, until the old ones are destroyed.
  */
 export class Keks {
   private keks = new Map<string, Uint8Array>();
@@ -22,13 +22,13 @@ export class Keks {
     }
   }
 
-  /** The KEK that wraps, as the keys folder was when it was last looked at. */
+  /** The KEK that wraps, as of the last look at the keys folder. */
   get newest(): { readonly id: string; readonly key: Uint8Array } {
     return { id: this.newestId, key: this.keks.get(this.newestId) as Uint8Array };
   }
 
   /**
-   * The KEK of that id. One that is not in memory is looked for in the folder: another process may have made it just now.
+   * The KEK with that id. If it is not in memory the folder is read again, since another process may have just made it.
    * @throws {VaultError} when it is not there
    */
   get(id: string): Uint8Array {
@@ -38,22 +38,22 @@ export class Keks {
     return key;
   }
 
-  /** Whether the keys folder held this KEK when it was last looked at. */
+  /** Whether the keys folder held this KEK at the last look. */
   has(id: string): boolean {
     return this.keks.has(id);
   }
 
   /**
-   * Whether a KEK of that id is missing: it is older than the newest, and the keys folder did not hold it when it was last
-   * looked at. One that is newer than all never existed, as far as this process knows.
+   * Whether a KEK with that id is missing: it is older than the newest, and the keys folder did not hold it at the last
+   * look. A larger id counts as never made.
    */
   lacks(id: string): boolean {
     return isKekId(id) && id < this.newestId && !this.keks.has(id);
   }
 
   /**
-   * Whether a KEK up to this one is in the folder, or a copy of it under whatever name: what was wrapped under it can be
-   * opened in an old backup. Reads the whole folder.
+   * Whether the folder holds this KEK or an older one, or a copy under any name. With it, data in an old backup can
+   * still be opened. Reads the whole folder.
    * @throws {LedgerUnavailable} when the folder or a file in it that may be a copy cannot be read
    */
   holdsUpTo(kek: string): boolean {
@@ -66,9 +66,9 @@ export class Keks {
   }
 
   /**
-   * Takes over what another process has made or destroyed in the keys folder.
-   * @throws {LedgerUnavailable} when the folder cannot be read, holds no KEK, or holds one that cannot be used: what is in
-   *   memory may be destroyed already
+   * Reads the keys folder again, since another process may have made or destroyed KEKs.
+   * @throws {LedgerUnavailable} when the folder cannot be read, holds no KEK, or holds one that cannot be used: the
+   * KEKs in memory may be destroyed already
    */
   followFolder(): void {
     let ids: string[];
@@ -86,7 +86,10 @@ export class Keks {
     }
   }
 
-  /** Makes the next KEK; from now on it wraps, in other processes of the same keys folder too. @returns its id */
+  /**
+   * Makes the next KEK. From now on it wraps keys, also in other processes with the same keys folder.
+   * @returns its id
+   */
   add(): string {
     this.followFolder();
     const next = String(Number(this.newestId) + 1).padStart(4, '0');
@@ -96,8 +99,8 @@ export class Keks {
   }
 
   /**
-   * From the commit of this on no process wraps under a KEK older than the newest: a batch that was sealed before is
-   * refused and sealed anew. Call it inside `writer.side`; then rewrap what came before it.
+   * After this is committed, no process wraps under a KEK older than the newest: a batch sealed before is refused and
+   * sealed again. Call it inside `writer.side`; then rewrap the existing keys.
    */
   async retireOld(db: Db): Promise<void> {
     this.followFolder();
@@ -105,12 +108,11 @@ export class Keks {
   }
 
   /**
-   * Destroys every KEK but the newest, and all copies of them in the folder whatever their names, once {@link retireOld}
-   * is committed: what only they wrapped is gone for good. On the disk they are gone when this resolves; where it
-   * rejects, what was removed is gone there, too.
+   * Destroys every KEK except the newest, and all copies of them in the folder under any name. Data that only they
+   * wrapped is lost for good. Call it after {@link retireOld} is committed. When this resolves or rejects, every
+   * removed file is gone from disk.
    * @returns their ids
-   * @throws {VaultError} while a subject key still needs one of them, or may come to; what reading or removing a file
-   *   throws
+   * @throws {VaultError} while a subject key needs one of them, or still may; file system errors
    */
   async destroyOld(db: Db): Promise<string[]> {
     const oldest = await holdKeks(db);
@@ -130,7 +132,7 @@ export class Keks {
     const keks = new Map<string, Uint8Array>();
     for (const id of kekIds(this.dir)) {
       const key = loadKey(this.dir, `kek-${id}`, KEY);
-      // Null where another process destroys it at this moment.
+      // Null when another process destroys it at this moment.
       if (key) keks.set(id, key);
     }
     this.keks = keks;
@@ -141,8 +143,8 @@ export class Keks {
 const isKekId = (id: string): boolean => /^\d{4}$/.test(id);
 
 /**
- * The oldest KEK that may wrap; until the transaction ends it stays that. Ask for it before the transaction locks
- * anything else, as an erasure does.
+ * The oldest KEK that may wrap; it cannot change until the transaction ends. Call this before the transaction locks
+ * anything else, as an erasure does: the same order avoids deadlocks.
  */
 export async function holdKeks(db: Db): Promise<string> {
   // On SQLite the transaction has the database to itself.

@@ -6,12 +6,14 @@ import { parseVerifierKey } from '../core/tlog/note.js';
 import { ed25519FromSeed, LogKey } from '../crypto/log-key.js';
 import { LedgerUnavailable } from '../unavailable.js';
 
-/** The file of the key that signs. */
+/** File of the current signing key. */
 export const LOG_KEY_FILE = 'log.key';
-/** Files of a key that will sign next, and of one that signed earlier; the key id follows. */
+/** Start of the file names of a prepared next key and of an earlier key; the key id follows. */
 const NEXT = `${LOG_KEY_FILE}.next-`;
 const OLD = `${LOG_KEY_FILE}.old-`;
-/** Names of whole keys. What a crash leaves of a key in the making has a longer name, and may be half a key. */
+/**
+ * Names of complete keys. A crash while a key is written leaves a file with a longer name, which may hold half a key.
+ */
 const HELD = /^log\.key(?:\.(?:next|old)-[0-9a-f]{8})?$/;
 /** Name of a {@link NEXT}. */
 const PREPARED = /^log\.key\.next-[0-9a-f]{8}$/;
@@ -19,11 +21,11 @@ const PREPARED = /^log\.key\.next-[0-9a-f]{8}$/;
 const SIGNED = /^log\.key\.old-[0-9a-f]{8}$/;
 
 /**
- * The keys with which this process signs. The head of the log says which one: another process may have replaced it since
- * the last batch, and from then on the old one signs nothing.
+ * The keys with which this process signs. The log's head names the current one: another process may have replaced it
+ * since the last batch, and then the old key must not sign any more.
  */
 export class LogKeys {
-  /** Every key of the log that this process knows of: the head file may hold checkpoints by all of them. */
+  /** Every known key of the log: the head file may hold checkpoints signed by any of them. */
   readonly vkeys: string[];
 
   private constructor(
@@ -34,7 +36,7 @@ export class LogKeys {
     this.vkeys = [...new Set([...earlier, current.vkey])];
   }
 
-  /** @param earlier verifier keys of the log's past. @returns null when the folder does not hold the log's key */
+  /** @param earlier previous verifier keys of the log @returns null when the folder does not hold the log's key */
   static open(dir: string, origin: string, vkey: string, earlier: readonly string[] = []): LogKeys | null {
     const key = findLogKey(dir, origin, vkey);
     return key && new LogKeys(dir, key, earlier);
@@ -49,8 +51,8 @@ export class LogKeys {
   }
 
   /**
-   * The key with which to sign.
-   * @param vkey what the head of the log names
+   * The key to sign with.
+   * @param vkey the key that the log's head names
    * @throws {LedgerUnavailable} when the key was replaced, and the new one is not in the keys folder
    */
   of(vkey: string): LogKey {
@@ -62,7 +64,7 @@ export class LogKeys {
     return found;
   }
 
-  /** This process has put the key in the place of the other. */
+  /** Makes the key the current one, after this process replaced the previous one. */
   take(key: LogKey): void {
     this.vkeys.push(key.vkey);
     this.current = key;
@@ -70,11 +72,11 @@ export class LogKeys {
 }
 
 /**
- * Looks for the key that the log's head names: the one that signs, or one that was made to sign next and does already.
+ * Finds the key that the log's head names: in the file of the signing key, or still in the file of a prepared one.
  * @throws {KeyFileError} when a file cannot be used
  */
 function findLogKey(dir: string, origin: string, vkey: string): LogKey | null {
-  // Once more at the end: between the two looks the file may have got its new name.
+  // The first file is tried again at the end: it may have been renamed in between.
   for (const name of [LOG_KEY_FILE, `${NEXT}${keyIdOf(vkey)}`, LOG_KEY_FILE]) {
     const seed = loadKey(dir, name);
     const key = seed && new LogKey(origin, seed);
@@ -84,8 +86,8 @@ function findLogKey(dir: string, origin: string, vkey: string): LogKey | null {
 }
 
 /**
- * The key that was prepared as the log's next one; null when there is none. One that was prepared for a log of another
- * name would not be found under this log's key id.
+ * The key that was prepared as the log's next one; null when there is none. One prepared for another log name is
+ * ignored: its key id would differ.
  * @throws {KeyFileError}
  */
 export function preparedKey(dir: string, origin: string): LogKey | null {
@@ -108,8 +110,8 @@ export function prepareKey(dir: string, origin: string): LogKey {
 }
 
 /**
- * The key that signs, where its rotation was not finished: the file under which it was prepared is still there.
- * @param vkey what the head of the log names
+ * The current key if its rotation is unfinished: the file in which it was prepared is still there. Null otherwise.
+ * @param vkey the key that the log's head names
  * @throws {KeyFileError}
  */
 export function begunKey(dir: string, origin: string, vkey: string): LogKey | null {
@@ -119,17 +121,17 @@ export function begunKey(dir: string, origin: string, vkey: string): LogKey | nu
 }
 
 /**
- * Renames the key that has begun to sign to the name of the one that signs; at no moment is there none. Where it is done
- * already, or another process does it at the same time, nothing changes. The file under which the key was prepared stays:
- * until {@link endRotation} it says that the rotation is not finished.
- * @param from verifier key of the previous one
- * @param keep whether the key that had the name stays, in a file of its own
+ * Gives a new key the file name of the signing key; that name exists at every moment. Nothing changes if this is done
+ * already, or another process does it at the same time. The file in which the key was prepared stays: until {@link
+ * endRotation} it marks the rotation as unfinished.
+ * @param from verifier key of the previous key
+ * @param keep whether the previous key stays, in a file of its own
  */
 export function installKey(dir: string, { origin, vkey }: LogKey, from: string | null, keep: boolean): void {
   const prepared = `${NEXT}${keyIdOf(vkey)}`;
   const [next, before] = [loadKey(dir, prepared), loadKey(dir, LOG_KEY_FILE)];
   if (!next || before?.equals(next)) return;
-  // Under the name that its log had then.
+  // The previous key's id depends on the name that the log had with it.
   const name = from === null ? origin : parseVerifierKey(from).name;
   const old = before && `${OLD}${keyIdOf(new LogKey(name, before).vkey)}`;
   if (old && keep && loadKey(dir, old) === null) unlessTaken(() => writeKey(dir, old, before));
@@ -138,26 +140,27 @@ export function installKey(dir: string, { origin, vkey }: LogKey, from: string |
     linkSync(join(dir, prepared), second);
     renameSync(second, join(dir, LOG_KEY_FILE));
   });
-  // Where another process has given it the name meanwhile, renaming one name of a file to another does nothing.
+  // If another process has done this meanwhile, both are names of the same file, and rename leaves the second name
+  // there.
   rmSync(second, { force: true });
   syncKeys(dir);
 }
 
 /**
- * Destroys a key that signs no more: every file in the folder that holds it, whatever its name, also copies that a crash
- * left. When this returns they are gone from the disk, too.
+ * Destroys a key that no longer signs: every file in the folder that holds it, under any name, including copies that a
+ * crash left. When this returns they are gone from disk too.
  */
 export function destroyLogKey(dir: string, vkey: string): void {
   const named = [OLD, NEXT].map((start) => `${start}${keyIdOf(vkey)}`);
   for (const name of besides(dir)) {
-    // By its name where a crash left half of it.
+    // By name too, since a crash may have left half of the key.
     const isIt = named.some((one) => name === one || name.startsWith(`${one}.`)) || holdsAny(dir, name, [vkey]);
     if (isIt) rmSync(join(dir, name), { force: true });
   }
   syncKeys(dir);
 }
 
-/** What {@link installKey} left to say that the rotation is not finished. */
+/** Removes the file by which {@link installKey} marks a rotation as unfinished. */
 export function endRotation(dir: string, { vkey }: LogKey): void {
   rmSync(join(dir, `${NEXT}${keyIdOf(vkey)}`), { force: true });
   syncKeys(dir);
@@ -174,14 +177,14 @@ export function settleKey(dir: string, key: LogKey, from: string | null, keep: b
 export const oldKeyFile = (vkey: string): string => `${OLD}${keyIdOf(vkey)}`;
 
 /**
- * Files of keys that signed earlier, and of copies of them.
- * @param earlier verifier keys of the log's past, also under other names
+ * Files of earlier signing keys and of copies of them.
+ * @param earlier previous verifier keys of the log, also under other names
  */
 export function oldKeyFiles(dir: string, earlier: readonly string[]): string[] {
   return besides(dir).filter((name) => SIGNED.test(name) || holdsAny(dir, name, earlier));
 }
 
-/** Files in the folder that may hold a log key, besides the one that signs. */
+/** Files in the folder that may hold a log key, except the signing key's. */
 function besides(dir: string): string[] {
   return readdirSync(dir, { withFileTypes: true })
     .filter((entry) => entry.isFile() && entry.name.startsWith(LOG_KEY_FILE) && entry.name !== LOG_KEY_FILE)
@@ -189,7 +192,7 @@ function besides(dir: string): string[] {
     .toSorted();
 }
 
-/** Whether a file holds one of these keys, under whatever log's name. */
+/** Whether a file holds one of these keys. Each key carries its own log name. */
 function holdsAny(dir: string, name: string, vkeys: readonly string[]): boolean {
   let seed: Buffer;
   try {
@@ -204,7 +207,7 @@ function holdsAny(dir: string, name: string, vkeys: readonly string[]): boolean 
   return vkeys.some((vkey) => publicKey.equals(parseVerifierKey(vkey).publicKey));
 }
 
-/** All keys of a log of that name in the folder: the one that signs, one that will, those that did. */
+/** All keys of a log of that name in the folder: the current one, a prepared one, earlier ones. */
 export function heldKeys(dir: string, origin: string): LogKey[] {
   return readdirSync(dir)
     .filter((name) => HELD.test(name))
@@ -215,7 +218,7 @@ export function heldKeys(dir: string, origin: string): LogKey[] {
 /** The key id in a verifier key, 8 hex digits. */
 export const keyIdOf = (vkey: string): string => vkey.slice(vkey.indexOf('+') + 1).slice(0, 8);
 
-/** Another process does the same at this moment. */
+/** Ignores that the file exists: another process does the same at this moment. */
 function unlessTaken(write: () => void): void {
   try {
     write();
@@ -232,7 +235,7 @@ function unlessGone(rename: () => void): void {
   }
 }
 
-/** A file that another process is changing, or that cannot be used, holds no key that signs here. */
+/** Treats a file that is being changed, or that cannot be used, as holding no key. */
 function attempt(find: () => LogKey | null): LogKey | null {
   try {
     return find();

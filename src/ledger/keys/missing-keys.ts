@@ -4,9 +4,9 @@ import { kekIds } from './kek-files.js';
 import { loadKey } from '../crypto/key-files.js';
 
 /**
- * Key files with which the database was written and that the keys folder lacks. Without them nothing encrypted opens, and
- * names are not found again. That is so for every backup from before `keys rotate-encryption --destroy-old`.
- * @returns their names, `index.key` first; none for a database in which nothing was written
+ * Key files that the database was written with and that the keys folder lacks. Without them nothing encrypted opens,
+ * and names are not found again. This happens with every backup from before `keys rotate-encryption --destroy-old`.
+ * @returns their names, `index.key` first; empty for a database without data
  * @throws {KeyFileError} when `index.key` cannot be used; DbError
  */
 export async function missingKeys(db: Db, dir: string): Promise<string[]> {
@@ -22,12 +22,12 @@ async function missingKeks(db: Db, dir: string): Promise<string[]> {
   const held = new Set(heldKeks(dir));
   const lacking = named.filter((id) => !held.has(id));
   if (lacking.length === 0) return [];
-  // A key that was destroyed between the two looks wraps nothing any more.
+  // A key that was destroyed between the two reads wraps nothing any more.
   const still = new Set(await namedKeks(db));
   return lacking.filter((id) => still.has(id));
 }
 
-/** Ids of the key-encryption keys in the folder; none where there is no folder. */
+/** Ids of the key-encryption keys in the folder; empty when there is no folder. */
 function heldKeks(dir: string): string[] {
   try {
     return kekIds(dir);
@@ -42,13 +42,13 @@ async function namedKeks(db: Db): Promise<string[]> {
   return rows.map(({ kek }) => kek);
 }
 
-/** What is missing where, in words. @param files names in the keys folder */
+/** In words: which files are missing where. @param files names in the keys folder */
 export function lackOf(files: readonly string[], folder?: string): string {
   const where = folder === undefined ? 'the keys folder' : `the keys folder ${folder}`;
   return `${where} lacks ${files.join(', ')}, with which the database was written`;
 }
 
-/** Why nothing starts without them, for whoever runs the log. */
+/** Why the service does not start without them, for the operator. */
 function lackInWords(files: readonly string[]): string {
   const destroyed = files.some((name) => name.startsWith('kek-'))
     ? ' (a database from before `keys rotate-encryption --destroy-old` needs the key-encryption keys of that time)'
@@ -57,9 +57,9 @@ function lackInWords(files: readonly string[]): string {
 }
 
 /**
- * Keys are made at first use, but never beside data that other keys have encrypted or hashed: names would not be found
- * again, and would be given twice.
- * @throws what `refused` makes of the reason, where one is missing
+ * Must run before keys are made. New keys beside data that other keys encrypted or hashed would hide existing names, so
+ * that they could be given twice.
+ * @throws the error that `refused` makes of the reason, when a key is missing
  */
 export async function mustHoldKeys(db: Db, dir: string, refused: (reason: string) => Error): Promise<void> {
   const missing = await missingKeys(db, dir);

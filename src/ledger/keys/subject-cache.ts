@@ -8,7 +8,7 @@ export interface SubjectKey {
   readonly key: Uint8Array;
 }
 
-/** Unwrapped subject keys, found by id or number. When it is full, whoever came first goes first. */
+/** Unwrapped subject keys, found by id or number. When it is full, the oldest entry is dropped. */
 export class SubjectCache {
   private readonly subjects = new Map<number, SubjectKey>();
   private readonly numbers = new Map<string, number>();

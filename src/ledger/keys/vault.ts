@@ -8,7 +8,7 @@ import { kekIds } from './kek-files.js';
 import { holdKeks, Keks, mayWrap } from './keks.js';
 import { SubjectCache, type SubjectKey } from './subject-cache.js';
 
-/** What a ciphertext is bound to besides its key (design 3): moving it elsewhere makes it unreadable. */
+/** Part of the place that a ciphertext is bound to (design 3): moved elsewhere it cannot be opened. */
 export type Purpose = 'payload' | 'state' | 'field' | 'key';
 
 /** Table `subject`. The number is bound to the wrapped key like the id. */
@@ -26,12 +26,12 @@ export interface SubjectRow {
 export class Vault {
   readonly keks: Keks;
   readonly index: BlindIndex;
-  /** Subject keys that are unwrapped already. */
+  /** Unwrapped subject keys. */
   readonly subjects = new SubjectCache();
 
   /**
    * @param dir the keys folder; keys are made at first use
-   * @param origin the log's first name, part of every AAD: it stays when the log goes on under another
+   * @param origin the log's first name, part of every AAD; it stays the same when the log takes another name
    */
   constructor(
     dir: string,
@@ -41,7 +41,7 @@ export class Vault {
     this.keks = new Keks(dir);
   }
 
-  /** @returns null where there are no keys; makes none (for `verify`) */
+  /** For `verify`: makes no keys. @returns null when there are none */
   static openExisting(dir: string, origin: string): Vault | null {
     return loadKey(dir, INDEX_KEY, KEY) && kekIds(dir).length > 0 ? new Vault(dir, origin) : null;
   }
@@ -51,8 +51,8 @@ export class Vault {
   }
 
   /**
-   * Wraps under the newest KEK of the folder, whoever made it: under one that is being destroyed the subject's data
-   * would be lost.
+   * Wraps under the newest KEK of the folder, even if another process made it: under a KEK that is being destroyed the
+   * subject's data would be lost.
    * @throws {LedgerUnavailable} when the folder cannot be read
    */
   wrapSubjectKey({ num, id, key }: SubjectKey): { kek: string; wrapped: Buffer } {
@@ -77,7 +77,7 @@ export class Vault {
     return decrypt(subject.key, this.aad('key', chain, 0, 'data'), wrapped);
   }
 
-  /** A subject that is not in the database yet. */
+  /** Makes a subject that is not in the database yet. */
   freshSubject(num: number, id: string): SubjectKey {
     return { num, id, key: freshKey() };
   }
@@ -88,7 +88,7 @@ export class Vault {
     return known?.id === row.id ? known : this.subjects.remember(this.unwrapSubjectKey(row));
   }
 
-  /** @throws {VaultError} when there is no such subject or its key cannot be had */
+  /** @throws {VaultError} when there is no such subject or its key cannot be unwrapped */
   async subjectKey(db: Db, subject: string): Promise<SubjectKey> {
     const cached = this.subjects.byId(subject);
     if (cached) return cached;
@@ -98,8 +98,8 @@ export class Vault {
   }
 
   /**
-   * Makes a subject that no command brings (an organisation, an auditor). Call it inside `writer.side`.
-   * Its number is negative, so that it never meets the numbers that the ledger gives.
+   * Makes a subject that has no chain (an organisation, an auditor). Call it inside `writer.side`. Its number is
+   * negative, so that it never collides with the ledger's numbers.
    */
   async newSubject(db: Db, subject: string): Promise<SubjectKey> {
     const oldest = await holdKeks(db);

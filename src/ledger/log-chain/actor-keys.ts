@@ -1,4 +1,4 @@
-/** Public keys of actors, as the log chain's events give them. Pure. */
+/** Public keys of actors, from the log chain's events. Pure. */
 import type { LedgerEvent } from '../core/record/event.js';
 import type { PublicJwk } from '../core/record/public-key.js';
 
@@ -16,13 +16,13 @@ export type KeyEnrolled = LedgerEvent<
   Record<string, never>
 >;
 
-/** Why a key signs nothing more. */
+/** Why a key was revoked. */
 export const REVOCATION_REASONS = ['replaced', 'lost', 'compromised', 'left', 'other'] as const;
 export type RevocationReason = (typeof REVOCATION_REASONS)[number];
 
 /**
- * By the actor, signed with a key in force, or by an administrator, who has none; `restored`: by the service, again, since a
- * backup had brought the key back.
+ * `self`: by the actor, signed with a key in force. `administrator`: unsigned. `restored`: by the service, again, after
+ * a restored backup had brought the key back.
  */
 export type KeyRevoked = LedgerEvent<
   typeof KEY_REVOKED,
@@ -34,14 +34,14 @@ export type KeyRevoked = LedgerEvent<
 export interface ActorKey {
   /** Account id. */
   readonly account: string;
-  /** Null once it is revoked: it signs nothing more, and is never enrolled again. */
+  /** Null once it is revoked: it cannot sign or be enrolled again. */
   readonly jwk: PublicJwk | null;
 }
 
 export interface ActorKeys {
   /** By kid. */
   readonly keys: Readonly<Record<string, ActorKey>>;
-  /** Kids of the keys in force by account; an account without one is not there. */
+  /** Kids of the keys in force by account; only accounts that have one. */
   readonly inForce: Readonly<Record<string, readonly string[]>>;
 }
 

@@ -1,4 +1,4 @@
-/** Whether the event that a command records carries the signature that it needs (design 3). */
+/** Checks that the event of a command carries the signature that it needs (design 3). */
 import type { EventSignature } from '../core/record/event.js';
 import { type ActorKeys, KEY_ENROLLED, type KeyEnrolled } from './actor-keys.js';
 import { type DetachedJws, holdsFor, JwsError, parseDetachedJws } from '../core/record/jws.js';
@@ -7,19 +7,20 @@ import { statementBytes, statementOf } from '../core/record/statement.js';
 import { type Command, type Decision, type NewEvent, refuse } from '../model.js';
 
 /**
- * How far the instant that an actor signs may be from the instant at which it is recorded, ms, where the event has no
- * instant of its own: a signature is made for now, not kept for later.
+ * Largest difference, ms, between the signed instant and the recording, for events without an instant of their own.
+ * Signatures must not be kept for later.
  */
 export const SIGNED_WITHIN_MS = 5 * 60_000;
 
 /**
- * From the enrolment of their first key until all are revoked, an actor's events of signable types must be signed; an
- * enrolment always, by the enrolled key as proof of possession and, where the actor has a key in force, by that one.
- * @param keys as they are where the event is recorded
- * @param events what `decide` accepted: at most one of a signable type
+ * From the enrolment of their first key until all are revoked, an actor's events of signable types must be signed. An
+ * enrolment must always be signed: by the enrolled key as proof of possession and, when the actor has a key in force,
+ * by that key too.
+ * @param keys the actors' keys at the point of recording
+ * @param events accepted by `decide`: at most one of a signable type
  * @param now instant of the batch, ms since 1970
- * @returns the events, the signed one with its signature; or a refusal, with the statement to sign in its facts where
- *   the actor needs it: it holds what they said themselves
+ * @returns the events, the signed one with its signature; or a refusal. Its facts hold the statement to sign when the
+ * actor needs that, which contains only the actor's own data
  */
 export function decideSignature(
   keys: ActorKeys,
@@ -72,7 +73,7 @@ export function decideSignature(
   return { events: events.with(at, { ...event, occurredAt: instant, signature: signed }) };
 }
 
-/** The actor's key of that name; null when it is revoked; undefined when they never enrolled it. */
+/** The actor's key with that kid; null: revoked; undefined: never enrolled by this actor. */
 function keyInForce({ keys }: ActorKeys, account: string, kid: string): PublicJwk | null | undefined {
   const key = Object.hasOwn(keys, kid) ? keys[kid] : undefined;
   return key?.account === account ? key.jwk : undefined;

@@ -1,7 +1,7 @@
 /**
  * The log's own chain (design 3): nil UUID, kind `log`, payloads stored, served and exported in the clear with their
- * salts, for they hold nothing personal. It has a subject of its own, with the nil UUID too, whose key protects its
- * state like that of every chain; it is never erased, never adopted, and nobody else's chain can be this one.
+ * salts, since they hold nothing personal. It has a subject of its own, also with the nil UUID, whose key protects its
+ * state as for every chain. It is never erased or adopted, and no other chain can have its id.
  */
 import type { LedgerEvent } from '../core/record/event.js';
 import {
@@ -20,14 +20,14 @@ import { LOG_CONTINUED } from '../core/statements/continuation.js';
 import { LOG_KEY_ROTATED } from '../core/statements/key-rotation.js';
 import type { ChainModel, ChainRef } from '../model.js';
 
-/** What the log knows of itself. A later event type adds a member with what stands there before its first event. */
+/** State of the log chain. A later event type adds a member, with a value for the time before its first event. */
 export interface LogChain {
   readonly actorKeys: ActorKeys;
 }
 
 const BEFORE: LogChain = { actorKeys: NO_KEYS };
 
-/** Every event type of the log chain and what it does to its state: a further type is a further line here. */
+/** Every event type of the log chain and its effect on the state. To add a type, add a line here. */
 const EVENTS: Readonly<Record<string, (log: LogChain, event: LedgerEvent) => LogChain>> = {
   [KEY_ENROLLED]: (log, { data }) => ({
     ...log,
@@ -37,7 +37,7 @@ const EVENTS: Readonly<Record<string, (log: LogChain, event: LedgerEvent) => Log
     ...log,
     actorKeys: withRevoked(log.actorKeys, data as unknown as KeyRevoked['data']),
   }),
-  // Which key signs the head of the log says; its history is read from the events (`key-history.ts`).
+  // The log's head names the signing key; `key-history.ts` reads earlier keys from the events.
   [LOG_KEY_ROTATED]: (log) => log,
   [LOG_CONTINUED]: (log) => log,
 };
@@ -60,7 +60,7 @@ export const logModel: ChainModel<LogChain> = {
   subject: () => ({ subject: LOG_CHAIN }),
 };
 
-/** How a command names the log chain, which its first event opens: `decide` sees null before. */
+/** The log chain as a command names it. Its first event opens it; until then `decide` sees null. */
 export const LOG_REF: ChainRef<LogChain> = {
   id: LOG_CHAIN,
   model: logModel,

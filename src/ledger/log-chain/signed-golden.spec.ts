@@ -12,7 +12,7 @@ import { statementBytes, statementOf } from '../core/record/statement.js';
 import { nodeHasher } from '../crypto/node-hasher.js';
 import { openEvent, sealEvent } from '../store/payload.js';
 
-/** Written once, like the golden payloads: what actors have signed is to hold for ever. Never change the files. */
+/** Written once, like the golden payloads: old signatures must stay valid for ever. Never change the files. */
 const text = readFileSync(new URL('../../../test/fixtures/golden/signed-payload.jcs', import.meta.url), 'utf8');
 const COMMITMENT = '6s+y4Cp4MwTS8SXSHwyAPhKwhZOrm3Q+kut0a/rh6SI=';
 const LOG = 'golden.example/log';

@@ -1,8 +1,8 @@
 /**
- * How the read models are made anew while others read and write. Rows are gathered beside, in tables that only this
- * connection sees. Then one transaction under the head's lock adds what was written meanwhile, drops the read models,
- * makes them from their declarations, copies the rows and sets the version. Readers see the previous rows or the new
- * ones. A rebuild that is interrupted leaves nothing behind and begins again.
+ * Rebuilds the read models while others read and write. Rows are first gathered in temporary tables. Then one
+ * transaction under the head's lock adds rows of later entries, drops the read models, recreates them from their
+ * declarations, copies the rows and sets the version. Readers see the previous rows or the new ones. An interrupted
+ * rebuild leaves nothing behind and starts again.
  */
 import type { DataSource, QueryRunner } from 'typeorm';
 import { type Db, DbError, dbOf } from '../../database/db.js';
@@ -28,19 +28,19 @@ import { readModelsVersion } from './version.js';
 
 /** Chains that are read together. */
 const PAGE = 200;
-/** Entries written meanwhile that may be left to the transaction under the lock, where everybody waits. */
+/** Limit on the newest entries left to the transaction under the lock, since all writers wait for it. */
 const LEFT_TO_LOCK = 500;
-/** Log indexes whose chains are copied by one statement, so that each stays far from the engine's time limits. */
+/** Log indexes whose chains one statement copies, so that it stays far below the engine's time limits. */
 const COPIED = 50_000;
-/** How often the swap is tried while others hold what it needs, and the pause between two tries, ms. */
+/** Attempts of the swap while others hold the tables, and the pause between two, ms. */
 const SWAPS = 60;
 const PAUSE_MS = 1000;
-/** How long a swap on PostgreSQL waits for readers of the previous tables: behind it, everybody else waits as well. */
+/** How long a swap on PostgreSQL waits for readers of the previous tables, ms. Everybody else waits behind it. */
 const READERS_MS = 2000;
 /** An arbitrary constant: one process of a PostgreSQL database rebuilds, the others wait for it. */
 const REBUILD_LOCK = 7_295_514_022;
 
-/** The read models were made by a newer version of the program, which this one must not take back. */
+/** The read models were made by a newer version of the program; this one must not replace them. */
 export class NewerReadModels extends Error {
   constructor(made: number, own: number) {
     super(
@@ -59,14 +59,14 @@ export interface Rebuilt {
 export interface RebuildOptions {
   /** Rebuild only read models that are older than these chain models. */
   readonly ifOlder?: boolean;
-  /** Told after each page; the next one waits for it. @param done chains, of `total` */
+  /** Called after each page, and awaited before the next one. @param done chains, of `total` */
   readonly progress?: (done: number, total: number) => void | Promise<void>;
 }
 
 /**
- * Makes the read models anew.
- * @param source the writer's, opened with the declarations; nobody else uses it meanwhile
- * @returns null when {@link RebuildOptions.ifOlder} is set and they are of this version
+ * Rebuilds the read models.
+ * @param source the writer's, opened with the declarations; nobody else may use it meanwhile
+ * @returns null when {@link RebuildOptions.ifOlder} is set and they already have this version
  * @throws {NewerReadModels} {@link Unfoldable} {@link LedgerUnavailable} when others hold the tables for too long
  */
 export async function rebuildReadModels(
@@ -129,7 +129,7 @@ class Rebuild {
     }
   }
 
-  /** Processes that start together on a new version do the work once. */
+  /** Processes that start a new version together do the work only once. */
   private async takeTurns(): Promise<void> {
     for (;;) {
       const [row] = await this.db.query<{ mine: boolean }>('SELECT pg_try_advisory_lock(?) AS mine', [REBUILD_LOCK]);
@@ -159,7 +159,7 @@ class Rebuild {
     return (await readHead(this.db))?.size ?? 0;
   }
 
-  /** Gathers the rows of these chains, in place of those that were gathered before. */
+  /** Gathers the rows of these chains, replacing those gathered before. */
   private async take(numbers: readonly number[]): Promise<void> {
     const { rows, doubtful } = await refoldChains(this.db, this.vault, this.models, numbers);
     for (const shape of this.shapes) {
@@ -169,7 +169,7 @@ class Rebuild {
     for (const number of doubtful) this.doubtful.add(number);
   }
 
-  /** Gathers anew what has entries from where the last look ended up to this size. */
+  /** Gathers again the chains with entries since the last look, up to this size. */
   private async catchUp(size: number): Promise<void> {
     await this.again(await chainsBetween(this.db, this.done, size));
     this.done = size;
@@ -238,7 +238,7 @@ class Rebuild {
     return rows;
   }
 
-  /** The connection goes on to be the writer's. */
+  /** Cleans the connection, which the writer uses afterwards. */
   async end(): Promise<void> {
     for (const shape of this.shapes) await dropGathered(this.db, shape).catch(() => undefined);
     if (this.db.dialect === 'postgres')

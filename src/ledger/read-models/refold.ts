@@ -5,21 +5,21 @@ import type { ChainModel } from '../model.js';
 import { openEvents, type StoredPayload } from '../read/chain-events.js';
 import { CHAIN_COLUMNS, CHAIN_FROM, type ChainRow, isErased, keepRows, type StoredRow } from '../store/chain-row.js';
 
-/** A chain of which no rows can be made as things are. The message names it by its number, for an operator. */
+/** A chain's rows cannot be computed. The message names the chain by number, for the operator. */
 export class Unfoldable extends Error {
   constructor(chain: number) {
     super(`the events of chain ${chain} do not give its rows: \`rxledger log verify\` says what is wrong with them`);
   }
 }
 
-/** What the events of some chains give. */
+/** The result of refolding some chains. */
 export interface Refolded {
   readonly rows: readonly StoredRow[];
-  /** Numbers of chains that gave none because something is wrong, or was changed while they were read. */
+  /** Numbers of chains without rows, because something is wrong or was changed while they were read. */
   readonly doubtful: readonly number[];
 }
 
-/** Numbers of up to `limit` chains behind a number, in their order. */
+/** Numbers of up to `limit` chains after a number, in ascending order. */
 export async function chainsAfter(db: Db, number: number, limit: number): Promise<number[]> {
   const rows = await db.query<{ num: number }>('SELECT num FROM chain WHERE num > ? ORDER BY num LIMIT ?', [
     number,
@@ -38,8 +38,8 @@ export async function chainsBetween(db: Db, from: number, to: number): Promise<n
 }
 
 /**
- * Folds chains from their first event on, whatever their stored snapshots say, and asks each state for its rows. An erased
- * chain gives none.
+ * Folds chains from their first event, ignoring stored snapshots, and computes the rows of each state. An erased chain
+ * has none.
  * @param numbers of a page of chains
  */
 export async function refoldChains(
@@ -74,7 +74,7 @@ export async function refoldChains(
   return { rows, doubtful };
 }
 
-/** @throws when a payload is missing or does not open, or the events do not follow from each other */
+/** @throws when a payload is missing or cannot be opened, or an event does not fit the state before it */
 function refoldChain(
   vault: Vault,
   models: ReadonlyMap<string, ChainModel>,

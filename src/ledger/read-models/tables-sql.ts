@@ -3,12 +3,12 @@ import type { Db } from '../../database/db.js';
 import type { ColumnType, TableShape } from '../../database/declare.js';
 
 /**
- * The statements that make a table and its indexes as its declaration says.
- * @param source opened with the declaration, and not at work meanwhile
+ * The SQL statements that make a table and its indexes from its declaration.
+ * @param source opened with the declaration; not in use meanwhile
  */
 export async function createStatements(source: DataSource, table: string): Promise<string[]> {
   const runner = source.createQueryRunner();
-  // On SQLite this is the connection's only runner: what it notes must not stay there.
+  // On SQLite this is the connection's only runner: its recorded SQL must be cleared afterwards.
   runner.enableSqlMemory();
   try {
     await runner.createTable(Table.create(source.getMetadata(table), source.driver));
@@ -22,7 +22,7 @@ export async function createStatements(source: DataSource, table: string): Promi
 
 const TYPES: Readonly<Record<ColumnType, string>> = { integer: 'bigint', text: 'text', uuid: 'uuid', blob: 'bytea' };
 
-/** The table in which the rows of a read model are gathered: only its own connection sees it, and it ends with that. */
+/** Temporary table for the rows of a read model. Only its own connection sees it, and it ends with the connection. */
 const gathered = ({ table }: TableShape): string => `gathered_${table}`;
 
 export async function createGathered(db: Db, shape: TableShape): Promise<void> {
@@ -52,7 +52,7 @@ export async function gatherRows(
   await db.query(`INSERT INTO ${gathered(shape)} SELECT ${list} FROM ${source}`, [JSON.stringify(rows)]);
 }
 
-/** @param chains numbers, in JSON text so that there is one placeholder however many they are */
+/** @param chains numbers. They are passed as one JSON text, so that one placeholder is enough for any number of them */
 export async function dropGatheredRows(db: Db, shape: TableShape, chains: readonly number[]): Promise<void> {
   const numbers =
     db.dialect === 'postgres'

@@ -7,14 +7,14 @@ import type { ChainModel, CommittedEvent } from '../model.js';
 import { openClear, openEvent, splitPayload } from '../store/payload.js';
 import { type Vault } from '../keys/vault.js';
 
-/** An event with what its receipt needs. */
+/** An event with the data that its receipt needs. */
 export interface StoredEvent extends CommittedEvent {
   readonly entry: Buffer;
   readonly salt: Buffer;
   readonly text: string;
 }
 
-/** What is stored of an event. */
+/** The stored form of an event. */
 export interface StoredPayload {
   idx: number;
   seq: number;
@@ -67,7 +67,11 @@ export async function readLatestEvents(
   return openEvents(vault, chain, rows);
 }
 
-/** Events by log index, of whatever chains. @param indexes in their order @param chains the rows of all chains concerned, by number */
+/**
+ * Events of any chains, by log index.
+ * @param indexes in ascending order
+ * @param chains the rows of all their chains, by number
+ */
 export async function readEventsAt(
   db: Db,
   vault: Vault,
@@ -88,8 +92,8 @@ export async function readEventsAt(
 
 /**
  * The newest state of a chain that is not erased: from its snapshot, from the payload of its only entry, or refolded
- * where the snapshot is of another version of the model.
- * @throws {VaultError} when snapshot or payload were tampered with, or are not there
+ * when the snapshot was made by another version of the model.
+ * @throws {VaultError} when the snapshot or payload is missing or was tampered with
  */
 export async function stateOf(
   db: Db,
@@ -102,7 +106,7 @@ export async function stateOf(
   return row.state_version === model.stateVersion ? openState(vault, row, dataKey) : refold(db, vault, row, model);
 }
 
-/** @throws {VaultError} when the chain has more entries than one, or its payload is not there or of another kind */
+/** @throws {VaultError} when the chain has more than one entry, or its payload is missing or of another kind */
 function soleEvent(vault: Vault, row: StateRow, dataKey: Uint8Array): LedgerEvent {
   if (!needsNoSnapshot(row) || row.sole_body === null) throw new VaultError('a chain has no state');
   const { text } = splitPayload(decrypt(dataKey, vault.aad('payload', row.id, 0, 'payload'), row.sole_body));
@@ -111,7 +115,7 @@ function soleEvent(vault: Vault, row: StateRow, dataKey: Uint8Array): LedgerEven
   return event;
 }
 
-/** The state that the chain's events give, up to a log index. */
+/** The state from the chain's events up to a log index. */
 export async function refold(
   db: Db,
   vault: Vault,

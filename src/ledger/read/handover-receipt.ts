@@ -6,10 +6,10 @@ import { disclosed, openClear } from '../store/payload.js';
 import type { TileProofs } from './stored-proofs.js';
 
 /**
- * The receipt of an event by which another key took over, under the checkpoint behind it.
- * @param origin the log's name there
- * @returns null when that checkpoint is not there
- * @throws VaultError, PayloadError, EntryError when the payload is not what the entry commits to
+ * The receipt of an event that replaced the log's key or name, under the first checkpoint that contains it.
+ * @param origin the log's name in that checkpoint
+ * @returns null when that checkpoint is not stored
+ * @throws VaultError, PayloadError, EntryError when the payload does not match its entry's commitment
  */
 export async function moveReceipt(db: Db, proofs: TileProofs, origin: string, index: number): Promise<Receipt | null> {
   const [row] = await db.query<{ entry: Buffer; body: Buffer }>(

@@ -11,17 +11,17 @@ import { LOG_KEY_ROTATED, openRotation, type Rotation, RotationError } from '../
 import { parseVerifierKey } from '../core/tlog/note.js';
 import { openEvent, splitPayload } from '../store/payload.js';
 
-/** One key took over from another: of the same log, or of one that goes on under another name. */
+/** A key replaced another: in the same log, or when the log took another name. */
 export type Move = ({ readonly kind: 'rotation' } & Rotation) | ({ readonly kind: 'continuation' } & Continuation);
 
-/** What a log is called from an entry on. */
+/** A name of the log, and the entry from which it counts. */
 export interface LogName {
   readonly origin: string;
   /** Log index of the first entry that carries it. */
   readonly from: number;
 }
 
-/** The names and keys of a log, one after the other, as the events of its own chain tell. */
+/** The successive names and keys of a log, from the events of its own chain. */
 export class KeyHistory {
   private readonly taken: Move[] = [];
 
@@ -29,8 +29,8 @@ export class KeyHistory {
   constructor(readonly first: string) {}
 
   /**
-   * Takes an event of the log chain, in log order; one of another type says nothing here.
-   * @returns what is wrong with it: then no key follows from it; null when nothing is
+   * Takes an event of the log chain, in log order. Events of other types are ignored.
+   * @returns the fault of an invalid event, which then changes nothing; null when it is valid
    */
   take(index: number, { type, data }: Pick<LedgerEvent, 'type' | 'data'>): string | null {
     try {
@@ -56,12 +56,12 @@ export class KeyHistory {
     return null;
   }
 
-  /** The log's name now. */
+  /** The log's current name. */
   get origin(): string {
     return this.taken.at(-1)?.origin ?? this.first;
   }
 
-  /** Its names, oldest first; one of nearly every log. */
+  /** All names, oldest first; usually only one. */
   get names(): readonly LogName[] {
     return [{ origin: this.first, from: 0 }, ...this.continuations.map(({ origin, size: from }) => ({ origin, from }))];
   }
@@ -76,30 +76,32 @@ export class KeyHistory {
     return this.taken.filter((move) => move.kind === 'rotation');
   }
 
-  /** In log order; none of nearly every log. */
+  /** In log order; usually none. */
   get continuations(): readonly Continuation[] {
     return this.taken.filter((move) => move.kind === 'continuation');
   }
 
-  /** All keys, oldest first; none when there was no rotation: then the log's only key stands on no chain. */
+  /** All keys, oldest first. Empty when no key was ever replaced, since no event names the first key alone. */
   get vkeys(): readonly string[] {
     return this.taken.flatMap(({ from, to }, at) => (at === 0 ? [from, to] : [to]));
   }
 
-  /** Those of the log's name now, oldest first. */
+  /** The keys of the log's current name, oldest first. */
   get vkeysNow(): readonly string[] {
     return this.vkeys.filter((vkey) => parseVerifierKey(vkey).name === this.origin);
   }
 
   /**
-   * The key that signs now, for whoever trusts that one; a key that the log never had leads nowhere, nor does one of before it
-   * went on under another name.
+   * The current key, for whoever trusts the given one. A key that the log never had, or had only under a previous name,
+   * is returned unchanged.
    */
   newest(trusted: string): string {
     return this.vkeysNow.includes(trusted) ? (this.vkeys.at(-1) ?? trusted) : trusted;
   }
 
-  /** Who must have signed a checkpoint of that size: one key, or both where one took over from the other. */
+  /**
+   * The keys that must have signed a checkpoint of that size: one, or both at the size at which one replaced the other.
+   */
   signersAt(size: number, trusted: string): readonly string[] {
     if (!this.vkeys.includes(trusted)) return [trusted];
     const move = this.taken.find((each) => size <= each.size + 1);
@@ -110,9 +112,9 @@ export class KeyHistory {
 }
 
 /**
- * Reads the log's names and keys from the stored payloads of its own chain. They are taken as they stand: that they are what the
- * entries commit to is for `verify`.
- * @param wrong told of each event that replaces no key, with its log index
+ * Reads the log's names and keys from the stored payloads of its own chain. Their commitments are not checked here;
+ * `verify` does that.
+ * @param wrong called with each invalid event's fault and log index
  */
 export async function readKeyHistory(
   db: Db,
@@ -138,7 +140,7 @@ export async function readKeyHistory(
   return history;
 }
 
-/** What the log was called before it went on under another name for the first time; null when it never did. */
+/** The log's name before its first continuation; null when it never had another. */
 function firstName(events: readonly LedgerEvent[]): string | null {
   for (const { type, data } of events) {
     try {
@@ -150,7 +152,7 @@ function firstName(events: readonly LedgerEvent[]): string | null {
   return null;
 }
 
-/** @returns null for what is no payload, which `verify` finds elsewhere */
+/** @returns null when the bytes are not a payload, which `verify` reports elsewhere */
 function eventIn(body: unknown, seq: number): LedgerEvent | null {
   try {
     return openEvent(splitPayload(body as Buffer).text, LOG_CHAIN, seq);
@@ -159,7 +161,7 @@ function eventIn(body: unknown, seq: number): LedgerEvent | null {
   }
 }
 
-/** The log that an entry of this index names. @param names oldest first */
+/** The log name in an entry of this index. @param names oldest first */
 export function nameAt(names: readonly LogName[], index: number): string {
   return names.findLast(({ from }) => from <= index)?.origin ?? '';
 }

@@ -3,8 +3,8 @@ import { type Db, DbError } from '../../database/db.js';
 import { LedgerUnavailable } from '../unavailable.js';
 
 /**
- * The readers' connections, for queries on lists and on rows that are no events. It authorises nothing, and nobody
- * writes through it: what is written goes through the writer.
+ * The readers' connections, for queries on lists and on rows other than events. Callers check access rights. Never
+ * write through it: all writes go through the writer.
  */
 export class ReadDb implements Db {
   constructor(
@@ -19,8 +19,8 @@ export class ReadDb implements Db {
 
   /**
    * As {@link Db.query}.
-   * @throws {DbError} {@link LedgerUnavailable} when the statement does not fit the read models because another version
-   *   of the program made them anew
+   * @throws {DbError} {@link LedgerUnavailable} when the statement fails because another version of the program has
+   * rebuilt the read models
    */
   query<T extends object = Record<string, unknown>>(sql: string, params?: readonly unknown[]): Promise<T[]> {
     return this.fitting(() => this.db.query<T>(sql, params));
@@ -44,7 +44,7 @@ export class ReadDb implements Db {
   private async isOutdated(): Promise<boolean> {
     const [head] = await this.db
       .query<{ read_models: number }>('SELECT read_models FROM log_head WHERE id = 1')
-      // Then the statement's own fault is the one to tell.
+      // Report the statement's own error instead.
       .catch(() => []);
     return head !== undefined && head.read_models !== this.readModels;
   }

@@ -16,7 +16,7 @@ for (const level of [0, 1, 2]) {
 }
 const nodeAt = tileNodeReader(nodeHasher, (level, index) => Promise.resolve(tiles.get(`${level} ${index}`)!));
 
-/** A database of these tiles that counts what it is asked. */
+/** A database of these tiles that records the size of each query. */
 function counted(): { db: Db; asked: number[] } {
   const asked: number[] = [];
   const query = (_: string, params: readonly unknown[] = []): Promise<never[]> => {
@@ -49,7 +49,7 @@ describe('proofs from stored tiles', () => {
         expect(made.map((hash) => Buffer.from(hash))).toEqual(wanted.map((hash) => Buffer.from(hash)));
       }
     }
-    // Of the proof in one leaf nothing is read.
+    // The proof in a tree of one leaf reads nothing.
     expect(asked.length).toBe(10);
     expect(asked[0]).toBeGreaterThan(asked[1]!);
     const consistency = await proofs.prove((hasher, read) => consistencyProof(hasher, 257, SIZE, read));

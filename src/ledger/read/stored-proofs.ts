@@ -6,23 +6,23 @@ import { nodeHasher } from '../crypto/node-hasher.js';
 import { Recent } from '../core/recently-used.js';
 
 const NO_HASH = new Uint8Array(HASH_BYTES);
-/** Hashes nothing: to learn which tiles a proof is made of. */
+/** Hashes nothing: used to learn which tiles a proof needs. */
 const IDLE: Hasher = { ...nodeHasher, node: () => NO_HASH };
 
 /** Nodes kept, of some 150 bytes: all above the lowest tiles of four million entries. */
 const KEPT_NODES = 32_768;
 
 /**
- * Proofs from the stored tiles. All tiles of one are read in one statement, and the nodes above the lowest tiles are
- * kept: they never change, and otherwise each proof of a large log would read and hash more tiles than one of a small.
+ * Proofs from the stored tiles. One statement reads all tiles of a proof. Nodes above the lowest tiles never change and
+ * are cached: otherwise proofs would read and hash more tiles the larger the log is.
  */
 export class TileProofs {
-  /** As binary text: 32 bytes of a tile, or of a pool, would hold on to all 8192. */
+  /** As binary text: a view of 32 bytes would keep its whole buffer of 8192 bytes in memory. */
   private readonly kept = new Recent<string, string>(KEPT_NODES);
 
   constructor(private readonly db: Db) {}
 
-  /** @param prove makes the proof, the same one each time that it is called */
+  /** @param prove makes the proof; it is called twice and must make the same one */
   async prove<T>(prove: (hasher: Hasher, nodeAt: NodeAt) => Promise<T>): Promise<T> {
     const wanted = new Map<string, [level: number, index: number]>();
     const kept = new Map<string, Uint8Array>();

@@ -30,7 +30,7 @@ import { readHead, storedRootAt } from '../store/tip.js';
 import type { ReportFault } from '../unavailable.js';
 import { Vault } from '../keys/vault.js';
 
-/** What the operator of a database that was set back does next. */
+/** Advice to the operator of a database that was set back. */
 const SET_BACK =
   '`rxledger log restore` brings it forward again; only if that is refused, `rxledger log restart` goes on as another log';
 
@@ -50,7 +50,7 @@ export interface Ledger {
 }
 
 export interface OpenOptions extends Partial<WriterOptions> {
-  /** Told how many chains are read while the read models are made anew, because the program is newer than they are. */
+  /** Called with the progress while outdated read models are rebuilt. */
   readonly rebuilding?: (done: number, total: number) => void;
 }
 

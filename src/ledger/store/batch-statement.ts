@@ -1,23 +1,22 @@
 /**
- * One batch, one statement. A statement of its own is a transaction of its own, so that a batch costs one
- * round trip: on SQLite an INSERT into a view whose trigger holds all writes, on PostgreSQL one chain of
- * data-modifying CTEs behind a compare-and-set on the head. Rows travel as JSON, bytes in one buffer that
- * the statement cuts up.
+ * One batch is one statement. A single statement is a transaction by itself, so a batch costs one round trip: on SQLite
+ * an INSERT into a view whose trigger holds all writes, on PostgreSQL one chain of data-modifying CTEs behind a
+ * compare-and-set on the head. Rows travel as JSON, bytes in one buffer that the statement cuts up.
  */
 import type { ColumnType, TableShape } from '../../database/declare.js';
 import { lengthOf, type Part, type Sealer, type Secret } from '../crypto/sealer.js';
 
 export interface BatchTable extends Pick<TableShape, 'table' | 'columns'> {
-  /** Rows replace others with the same key; without it a taken key fails the batch. */
+  /** Key columns on which a row replaces an existing one. Without it, an existing key fails the batch. */
   readonly replaceOn?: readonly string[];
 }
 
 export type BatchValue = string | number | null | Uint8Array | Secret;
 
 /**
- * Where the batch begins. The statement does nothing unless the head is still there, the KEKs that the rows need may
- * still wrap, and the read models are of the version that the rows are for. The head's own row says all of it: on
- * PostgreSQL the row that a statement waited for is looked at again, another table would be seen as it was before.
+ * The log's head before the batch. The statement writes nothing unless the head is unchanged, the rows' KEKs may still
+ * wrap, and the read models have the rows' version. All of this is in the head's own row, for a reason: after waiting
+ * for a lock, PostgreSQL reads the locked row again, but sees other tables as they were before.
  */
 export interface HeadBefore {
   readonly size: number;
@@ -34,9 +33,9 @@ export interface HeadAfter {
 /** How far a node's clock may be from the database's (design 3). */
 export const CLOCK_TOLERANCE_MS = 5 * 60_000;
 
-/** Rows as the statement takes them. */
+/** Rows as parameters of the statement. */
 export interface SealedRows {
-  /** One JSON text a table. */
+  /** One JSON text per table. */
   readonly texts: readonly string[];
   readonly blobs: Buffer;
   /** The oldest KEK that wraps a key in these rows; null when none does. */
@@ -70,12 +69,15 @@ export class BatchRows {
     this.rows[table]?.push(row);
   }
 
-  /** Says that a row holds a key wrapped under this KEK: the batch is refused once it may be destroyed. */
+  /** Notes that a row holds a key wrapped under this KEK. The batch is refused once that KEK may be destroyed. */
   needsKek(kek: string): void {
     if (this.kek === null || kek < this.kek) this.kek = kek;
   }
 
-  /** The rows with every secret encrypted, for a statement that is sent before the sealer is asked again. */
+  /**
+   * The rows with every secret encrypted. Send the statement before the next call of the sealer, which reuses the
+   * memory.
+   */
   async sealed(sealer: Sealer): Promise<SealedRows> {
     const sealing = sealer.seal(this.parts, this.length);
     const texts = this.rows.map((rows) => JSON.stringify(rows));
@@ -95,7 +97,7 @@ const conflictClause = (table: BatchTable): string => {
   return ` ON CONFLICT (${table.replaceOn.join(', ')}) DO ${action}`;
 };
 
-/** The expressions that read one row out of a JSON array; bytes take two places: offset and length. */
+/** The expressions that read one row from a JSON array. Bytes take two places: offset and length. */
 function selectList(table: BatchTable, value: (position: number, type: ColumnType) => string): string {
   let position = 0;
   return table.columns
@@ -149,12 +151,12 @@ export function statementParams(before: HeadBefore, after: HeadAfter, { texts, b
   return [before.size, before.root, after.size, after.root, after.time, after.checkpoint, blobs, kek, ...texts];
 }
 
-/** Which time a batch may have: about the database's now, or any, for what was recorded long ago and is written again. */
+/** Allowed time of a batch: about the database's current time, or any time, for restoring old entries. */
 export type BatchTime = 'now' | 'any';
 
 /**
- * Answers one row when the batch is committed. None: the head moved, a KEK may not wrap any more, the read models are of
- * another version, or the clocks disagree.
+ * Returns one row when the batch is committed. No row means that the head moved, a KEK may not wrap any more, the read
+ * models have another version, or the clocks disagree.
  */
 export function postgresStatement(tables: readonly BatchTable[], readModels: number, time: BatchTime): string {
   const onTime =

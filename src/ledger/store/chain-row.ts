@@ -20,7 +20,7 @@ export interface ChainHead {
   readonly dataKey: Uint8Array;
   readonly wrappedKey: Uint8Array | Secret;
   readonly state: unknown;
-  /** Ended by {@link ERASED}: it refuses every command and has no state any more. */
+  /** Whether {@link ERASED} ended it: it then refuses every command and has no state. */
   readonly erased: boolean;
 }
 
@@ -34,7 +34,7 @@ export function freshHead(vault: Vault, subject: SubjectKey, id: string, kind: C
 /** Type of the last event of an erased chain. Its payload holds nothing personal and is stored in the clear (design 3). */
 export const ERASED = 'erased/1';
 
-/** What column `state` of an erased chain holds: it binds the columns that no payload answers for any more. */
+/** Column `state` of an erased chain: a MAC over the columns that no payload confirms any more. */
 export function erasureSeal(vault: Vault, chain: string, kind: string, subject: number): Buffer {
   return vault.index.mac('erased', chain, kind, String(subject));
 }
@@ -54,30 +54,33 @@ export interface ChainRow {
   seq: number;
   leaf: Buffer;
   data_key: Buffer;
-  /** The version of the model that made the snapshot; 0 where there is none. */
+  /** The version of the model that made the snapshot; 0 without a snapshot. */
   state_version: number;
   /** Snapshot, encrypted; {@link NO_SNAPSHOT} of a chain of one entry, {@link erasureSeal} of an erased one. */
   state: Buffer;
-  /** Null, like the key: the subject was erased. */
+  /** Null, like the key, when the subject was erased. */
   subject_id: string | null;
   kek: string;
   wrapped_key: Buffer;
 }
 
-/** An erased chain has no data key. Whether it was erased rightly is for `verify`, by its last event. */
+/** An erased chain has no data key. `verify` checks by its last event whether the erasure was proper. */
 export const isErased = (row: Pick<ChainRow, 'data_key'>): boolean => row.data_key.length === 0;
 
-/** Most chains have one entry for long: its payload says the state already. It is bound to the chain and to seq 0. */
+/**
+ * No snapshot. Most chains have only one entry for a long time, and its payload gives the state. It is bound to the
+ * chain and to seq 0.
+ */
 export const NO_SNAPSHOT = Buffer.alloc(0);
 
-/** Whether a chain is stored without snapshot. The log chain, whose payloads stand in the clear, never is. */
+/** Whether a chain is stored without snapshot. The log chain always has one, since its payloads are in the clear. */
 export const needsNoSnapshot = ({ seq, kind }: Pick<ChainHead, 'seq' | 'kind'>): boolean => seq === 0 && kind !== 'log';
 
 export const CHAIN_COLUMNS =
   'c.num, c.id, c.kind, c.subject, c.seq, c.leaf, c.data_key, c.state_version, c.state, s.id AS subject_id, s.kek, s.wrapped_key';
 export const CHAIN_FROM = 'FROM chain c LEFT JOIN subject s ON s.num = c.subject';
 
-/** A chain with all that its state is read from. */
+/** A chain with everything that its state is read from. */
 export interface StateRow extends ChainRow {
   /** Payload of the only entry of a chain without snapshot, encrypted; null of every other chain. */
   sole_body: Buffer | null;
@@ -85,8 +88,8 @@ export interface StateRow extends ChainRow {
 
 export const STATE_COLUMNS = `${CHAIN_COLUMNS}, CASE WHEN later.idx IS NULL THEN sole.body END AS sole_body`;
 /**
- * A chain's number is the log index of its first entry. Where a second entry exists, the first is not the only one,
- * whatever the chain's row says: a row that was set back gives no state.
+ * A chain's number is the log index of its first entry. The join also checks that no second entry exists: otherwise a
+ * chain row that was set back would give an old state.
  */
 export const STATE_FROM = `${CHAIN_FROM}
   LEFT JOIN payload sole ON sole.idx = c.num AND c.seq = 0 AND length(c.state) = 0
@@ -119,7 +122,7 @@ export function rowsOf(model: ChainModel, state: unknown, num: number, subject: 
   return rows;
 }
 
-/** Takes up the rows of the next state in a chain's life. What an earlier state gave, and this one does not, stays. */
+/** Adds the rows of a chain's next state. Rows of earlier states stay, even if this state does not give them. */
 export function keepRows(
   kept: Map<string, StoredRow>,
   model: ChainModel,
@@ -130,7 +133,7 @@ export function keepRows(
   for (const [key, row] of rowsOf(model, state, num, subject)) kept.set(key, row);
 }
 
-/** Table and key of a row in one text. */
+/** Identifies a row by table and key. */
 export function rowKey({ table, key }: TableShape, values: Row['values']): string {
   return key.reduce((text, name) => `${text}\n${values[name]}`, table);
 }

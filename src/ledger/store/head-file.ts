@@ -4,12 +4,18 @@ import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { openCheckpoint } from '../core/tlog/checkpoint.js';
 
-/** Beyond this size the file begins anew, so that it does not grow for ever. */
+/** Beyond this size a new file is begun, so that it does not grow without limit. */
 const ROTATE_BYTES = 64 * 1024 * 1024;
-/** The newest checkpoint stands among the last ones: processes that share the file append a batch each, not thousands. */
+/**
+ * Bytes at the end in which the newest checkpoint must be: processes that share the file append one batch each, not
+ * thousands.
+ */
 const TAIL_BYTES = 1024 * 1024;
 
-/** Each write returns when its bytes are on the disk, as after fdatasync, but with one trip to a thread instead of two. */
+/**
+ * Each write returns when its bytes are on disk, as after fdatasync, but with one trip to the thread pool instead of
+ * two.
+ */
 const APPEND = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_DSYNC;
 
 /** The log's verifier keys, in any order. */
@@ -18,14 +24,15 @@ export interface HeadFileKeys {
 }
 
 /**
- * The append-only file of signed checkpoints outside the database. A database that was set back, or whose
- * write-ahead log lost its tail, is shorter than what this file remembers.
+ * The append-only file of signed checkpoints outside the database. A database that was set back, or whose write-ahead
+ * log lost its tail, has fewer entries than this file remembers.
  *
- * Format: signed notes, an empty line before each. What a crash cut off was never acknowledged and is passed over.
- * Several processes may append to one file, not always in the order in which they committed: the largest counts.
- * Nothing is ever cut: a file that is large is moved aside to `<file>.previous-<uuid>`, and goes once the largest
- * checkpoint of all stands in its successor. An append counts once its file is found under the file's name AFTER the
- * write: who moves it aside later reads it after that, and so meets the note.
+ * Format: signed notes, an empty line before each. A note that a crash cut off was never acknowledged and is ignored.
+ * Several processes may append to one file, not always in the order of their commits: the largest checkpoint counts.
+ *
+ * A large file is moved aside to `<file>.previous-<uuid>`, and is deleted once its successor holds the largest
+ * checkpoint of all. An append counts only if its file still has the head file's name AFTER the write: whoever moves
+ * the file aside later reads it afterwards, and so finds the note.
  */
 export class HeadFile {
   private constructor(
@@ -37,7 +44,7 @@ export class HeadFile {
     readonly last: string | null,
   ) {}
 
-  /** @param keys the log's verifier keys; they are asked for again whenever the file is read */
+  /** @param keys the log's verifier keys, read anew whenever the file is read */
   static async open(path: string, keys: HeadFileKeys, rotateBytes: number = ROTATE_BYTES): Promise<HeadFile> {
     const file = await openToAppend(path);
     try {
@@ -48,7 +55,7 @@ export class HeadFile {
     }
   }
 
-  /** Resolves when the checkpoint is on the disk, where the next start will find it. */
+  /** Resolves when the checkpoint is on disk for the next start. */
   async append(checkpoint: string): Promise<void> {
     if (this.file.size > this.rotateBytes) await this.rotate();
     await this.write(checkpoint);
@@ -68,7 +75,7 @@ export class HeadFile {
 
   private async rotate(): Promise<void> {
     if (isAt(this.path, this.file)) {
-      // Where two processes do this at once, the second moves the first one's new file aside: nothing is lost by it.
+      // If two processes do this at once, the second moves the first one's new file aside: nothing is lost.
       await rename(this.path, `${this.path}${ASIDE}${randomUUID()}`).catch(unlessAbsent);
     }
     await this.reopen();
@@ -101,7 +108,7 @@ interface Opened extends Identity {
   size: number;
 }
 
-/** Its name too is on the disk when this resolves. */
+/** The file's name is on disk too when this resolves. */
 async function openToAppend(path: string): Promise<Opened> {
   const handle = await open(path, APPEND, 0o600);
   try {
@@ -114,7 +121,7 @@ async function openToAppend(path: string): Promise<Opened> {
   }
 }
 
-/** Asked after each write, of an inode that the kernel has at hand: a trip to a thread would cost more. */
+/** Synchronous, since the kernel has this inode cached: a trip to the thread pool would cost more. */
 function isAt(path: string, { dev, ino }: Identity): boolean {
   const found = statSync(path, { throwIfNoEntry: false });
   return found?.ino === ino && found.dev === dev;
@@ -145,9 +152,9 @@ async function filesOf(path: string): Promise<string[]> {
 const ENDED = '.ended-';
 
 /**
- * Gives a head file that remembers a log which goes on under another name a name of its own, and the files that were
- * moved aside before it: it is kept, and not looked at any more.
- * @returns its new path; null when that is taken by another: nothing was moved
+ * Renames the head file of a log that goes on under another name, with the files that were moved aside before it. They
+ * are kept but no longer read.
+ * @returns its new path; null when that name is taken and nothing was moved
  */
 export async function setAside(path: string, keyId: string): Promise<string | null> {
   const ended = `${path}${ENDED}${keyId}`;
@@ -165,7 +172,7 @@ export async function endedHeadFiles(path: string): Promise<string[]> {
   return names.filter((name) => name.startsWith(basename(path) + ENDED)).map((name) => join(dirname(path), name));
 }
 
-/** Opens them all as they stand at one moment: a file that is being moved aside would be missed otherwise. */
+/** Opens all files as of one moment: otherwise a file that is moved aside meanwhile would be missed. */
 async function openAll(path: string): Promise<Map<string, FileHandle>> {
   for (;;) {
     const opened = new Map<string, FileHandle>();
@@ -196,27 +203,30 @@ async function readTail(handle: FileHandle, most: number): Promise<string> {
 }
 
 /**
- * A signed checkpoint: three lines, an empty one, a signature line, or two where the log's key was replaced. One that
- * lacks nothing but its last newline counts, since the next note would complete it.
+ * A signed checkpoint: three lines, an empty one, and a signature line, or two when the log's key was replaced. One
+ * that lacks only its last newline counts, since the next note would complete it.
  */
 const NOTE = /[^\n]+\n(\d+)\n[^\n]+\n(?:\n— [^\n]+)(?:\n— [^\n]+)*(?:\n|$)/g;
 
 /**
  * The largest checkpoint that the file remembers, without touching it.
- * @param vkeys notes that none of these keys has signed are passed over; null: not checked
- * @returns null when there is none. When there are notes but none is signed by a key, the largest of them:
- *   the file is another log's, which is for the caller to refuse
+ * @param vkeys ignores notes that none of these keys has signed; null: all notes count
+ * @returns null when there is none. When there are notes but none is signed by a key, the largest of them: the caller
+ * must refuse the file, which is another log's
  */
 export async function readHeadFile(path: string, vkeys: readonly string[] | null = null): Promise<string | null> {
   return (await readAll(path, vkeys)).largest;
 }
 
-/** All checkpoints that it remembers, from its beginning on, the largest first. Whose they are is for the caller. */
+/** All checkpoints in the whole file, the largest first. Signatures are not checked. */
 export async function readWholeHeadFile(path: string): Promise<readonly { note: string; size: number }[]> {
   return (await readAll(path, null, Number.POSITIVE_INFINITY)).notes;
 }
 
-/** @returns all that it remembers, the largest first; the largest checkpoint as {@link readHeadFile} does; and the files moved aside that were looked through */
+/**
+ * @returns the checkpoints, the largest first; the result of {@link readHeadFile}; and the moved-aside files that were
+ * read
+ */
 async function readAll(
   path: string,
   vkeys: readonly string[] | null,
@@ -237,7 +247,7 @@ async function readAll(
   return { notes, largest: largest?.note ?? null, aside: [...opened.keys()].filter((file) => file !== path) };
 }
 
-/** Whether it is a checkpoint by that key. */
+/** Whether the note is a checkpoint signed by that key. */
 export function isSignedBy(vkey: string, note: string): boolean {
   try {
     openCheckpoint(note, vkey);

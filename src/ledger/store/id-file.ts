@@ -9,12 +9,12 @@ const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const THUMBPRINT = /^[\w-]{43}$/;
 
 /**
- * An append-only file of ids beside the head file (design 3): what is done to whom they name is done again at every start,
- * so that a restored backup does not undo it.
+ * An append-only file of ids beside the head file (design 3). Every start repeats the erasures and revocations that it
+ * lists, so that a restored backup does not undo them.
  *
- * Format: one id a line, and nothing else. Each append begins with a line break, which ends a line that a crash cut off;
- * such a line and empty ones are passed over. Several processes append to one file, each in a single write. An id may
- * stand there twice. The file is never cut, rotated or made anew.
+ * Format: one id per line. Each append begins with a line break, which ends a line that a crash cut off; such lines and
+ * empty ones are ignored. Several processes append to one file, each in a single write. An id may occur twice. The file
+ * is never cut, rotated or recreated.
  */
 export class IdFile {
   private constructor(
@@ -23,19 +23,19 @@ export class IdFile {
   ) {}
 
   /**
-   * The file of erased ids, random UUIDs: the subjects that it names, and provisional ones to whom the chains that it
-   * names belong, are forgotten again.
+   * The file of erased ids, random UUIDs. Every start erases the listed subjects again, and provisional subjects that
+   * own listed chains.
    */
   static ofErased(path: string): IdFile {
     return new IdFile(path, UUID);
   }
 
-  /** The file of actors' keys that were revoked, by their thumbprints: they are revoked again. */
+  /** The file of actors' revoked keys, by thumbprint. Every start revokes them again. */
   static ofRevoked(path: string): IdFile {
     return new IdFile(path, THUMBPRINT);
   }
 
-  /** Appends those that are not there yet. Resolves when all are on the disk, where the next start will find them. */
+  /** Appends the ids that the file lacks. Resolves when all are on disk for the next start. */
   async add(ids: readonly string[]): Promise<void> {
     const there = await this.read();
     const fresh = ids.filter((id) => !there.has(id));
@@ -54,7 +54,7 @@ export class IdFile {
     await syncFolder(this.path);
   }
 
-  /** All ids in it; none where there is no file. */
+  /** All ids in the file; empty when there is no file. */
   async read(): Promise<Set<string>> {
     const text = await readFile(this.path, 'utf8').catch((error: unknown) => {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';

@@ -34,10 +34,10 @@ export function sealEvent(hasher: Hasher, salt: Uint8Array, event: LedgerEvent<s
 }
 
 /**
- * salt || mark || payload text, as it is encrypted (payloads of the log chain and the last one of an erased chain stand
- * so in the clear).
- * @param keyed it is the first event of a command with an idempotency key: `verify` looks for the row that
- * remembers the request, for without it a retry would be recorded twice
+ * The bytes to encrypt: salt || mark || payload text. Payloads of the log chain, and the last one of an erased chain,
+ * are stored so in the clear.
+ * @param keyed whether this is the first event of a command with an idempotency key. `verify` then looks for the
+ * remembered request: without that row a retry would be recorded twice
  */
 export function payloadBytes(salt: Uint8Array, text: string, keyed: boolean): Buffer {
   const length = Buffer.byteLength(text);
@@ -53,7 +53,7 @@ export function disclosed(bytes: Buffer): { payload: string; salt: string } {
   return { payload: bytes.toString('base64', SALT + 1), salt: bytes.toString('base64', 0, SALT) };
 }
 
-/** The parts of {@link payloadBytes}. @throws VaultError when the mark is none that the writer gives */
+/** The parts of {@link payloadBytes}. @throws VaultError when the mark is not one that the writer uses */
 export function splitPayload(bytes: Buffer): { salt: Buffer; keyed: boolean; text: string } {
   const mark = bytes[SALT];
   if (mark !== 0 && mark !== 1) throw new VaultError('a payload has no mark');
@@ -61,8 +61,9 @@ export function splitPayload(bytes: Buffer): { salt: Buffer; keyed: boolean; tex
 }
 
 /**
- * The parts of {@link payloadBytes} that stand in the clear. No key says that the writer wrote them: the entry does.
- * @throws VaultError, PayloadError, EntryError when they are not what the entry commits to
+ * The parts of {@link payloadBytes} stored in the clear. They are not authenticated by encryption, so they are checked
+ * against the entry's commitment.
+ * @throws VaultError, PayloadError, EntryError when they do not match it
  */
 export function openClear(entry: Uint8Array, bytes: Buffer): ReturnType<typeof splitPayload> {
   const parts = splitPayload(bytes);
@@ -72,7 +73,7 @@ export function openClear(entry: Uint8Array, bytes: Buffer): ReturnType<typeof s
   return parts;
 }
 
-/** salt || payload text, as it leaves the ledger: an export's, and what the commitment is checked with. */
+/** salt || payload text, the form in exports and the input of the commitment check. */
 export function exportedPayload(salt: Uint8Array, text: string): Buffer {
   return Buffer.concat([salt, Buffer.from(text)]);
 }

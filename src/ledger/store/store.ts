@@ -14,23 +14,25 @@ import {
 import { LedgerUnavailable } from '../unavailable.js';
 import { Wal } from './wal-folding.js';
 
-/** What the writer needs of an engine beyond SQL that both share. */
+/** The parts of an engine's work that differ between SQLite and PostgreSQL. */
 export interface Store {
   /** The writer's own connection. */
   readonly db: Db;
   /**
    * Writes one batch in one transaction.
-   * @returns false when the head moved, a KEK may not wrap any more or (PostgreSQL) the clocks disagree: nothing was written
-   * @throws {DbError} `lost` when the outcome is not known; {@link LedgerUnavailable} when the read models are of another version
+   * @returns false when nothing was written: the head moved, a KEK may not wrap any more or (PostgreSQL) the clocks
+   * disagree
+   * @throws {DbError} `lost` when the outcome is not known; {@link LedgerUnavailable} when the read models have another
+   * version
    */
   write(before: HeadBefore, after: HeadAfter, rows: SealedRows): Promise<boolean>;
-  /** Instant of the database's clock, ms; null where the machine's own clock is the database's. */
+  /** Instant of the database's clock, ms; null when the database uses this machine's clock. */
   clock(): Promise<number | null>;
-  /** A transaction that holds the head's lock until the work is done. */
+  /** Runs the work in a transaction that holds the head's lock. */
   locked<T>(work: () => Promise<T>): Promise<T>;
-  /** A transaction for rows that are no events. */
+  /** Runs work on rows other than events in a transaction. */
   transaction<T>(work: () => Promise<T>): Promise<T>;
-  /** After a lost connection: ends whatever the old one was still doing and opens a new one. */
+  /** After a lost connection: ends statements of the old connection that may still run, and opens a new one. */
   reconnect(): Promise<void>;
   close(): Promise<void>;
 }
@@ -45,7 +47,7 @@ interface SqliteConnection {
 
 /**
  * @param readModels version of the read models among the tables: batches for another one are refused
- * @param time which time batches may have (PostgreSQL; on SQLite nobody compares it)
+ * @param time allowed time of batches (PostgreSQL only: SQLite has no clock of its own)
  */
 export async function openStore(
   source: DataSource,
@@ -59,13 +61,14 @@ export async function openStore(
 }
 
 /**
- * Nothing was written: where the read models are of another version by now, that is why, and no other attempt helps.
+ * Called when nothing was written. If the read models have another version by now, that is the reason, and retrying
+ * does not help.
  * @throws {LedgerUnavailable}
  */
 async function mustBeOfVersion(db: Db, readModels: number): Promise<void> {
   const [head] = await db
     .query<{ read_models: number }>('SELECT read_models FROM log_head WHERE id = 1')
-    // Then the statement's own fault is the one to tell.
+    // Report the statement's own error instead.
     .catch(() => []);
   if (head && head.read_models !== readModels)
     throw new LedgerUnavailable(
@@ -77,7 +80,7 @@ async function mustBeOfVersion(db: Db, readModels: number): Promise<void> {
 async function openSqlite(source: DataSource, tables: readonly BatchTable[], readModels: number): Promise<Store> {
   const db = dbOf(source);
   for (const statement of sqliteSetup(tables, readModels)) await db.query(statement);
-  // The driver keeps no prepared statements: through query() this one would be parsed anew for every batch.
+  // The driver keeps no prepared statements: query() would parse this one anew for every batch.
   const connection = (source.driver as unknown as { databaseConnection: SqliteConnection }).databaseConnection;
   const insert = await new Promise<SqliteStatement>((resolve, reject) => {
     const statement = connection.prepare(sqliteStatement(tables), (error) =>
@@ -127,7 +130,7 @@ async function openSqlite(source: DataSource, tables: readonly BatchTable[], rea
   };
 }
 
-/** One server process; pids are used again, so its start belongs to its name. */
+/** One server process. Pids are reused, so its start time is part of its identity. */
 interface Backend {
   pid: number;
   started: string;
@@ -137,7 +140,7 @@ interface PostgresClient {
   query(query: { name: string; text: string; values: unknown[] }): Promise<{ rowCount: number | null }>;
 }
 
-/** How long a backend that was told to end may take before the head's lock is waited for instead. */
+/** ms that a terminated backend may take to end. After that, this process waits for the head's lock instead. */
 const TERMINATE_MS = 2000;
 
 async function openPostgres(
@@ -150,7 +153,7 @@ async function openPostgres(
   let runner: QueryRunner = source.createQueryRunner();
   let client: PostgresClient;
   let backend: Backend | null = null;
-  /** Backends of connections that were given up, until they are known to be gone. */
+  /** Backends of abandoned connections that may still run. */
   const abandoned: Backend[] = [];
   let db: Db = dbOf(runner);
 
@@ -169,7 +172,7 @@ async function openPostgres(
     }
   };
   const drop = async (): Promise<void> => {
-    // With an error the pool does not hand the connection out again.
+    // With an error, the pool discards the connection.
     await (runner as unknown as { releasePostgresConnection(error?: Error): Promise<void> }).releasePostgresConnection(
       new Error('connection is given up'),
     );
@@ -222,7 +225,7 @@ async function openPostgres(
       backend = null;
       await drop();
       await connect();
-      // A statement that reached the server may still run there: only once its backend is gone is the outcome settled.
+      // A statement that reached the server may still run there. Its outcome is settled only when its backend is gone.
       for (let old = abandoned[0]; old; old = abandoned[0]) {
         await db.query(
           'SELECT pg_terminate_backend(pid, ?) FROM pg_stat_activity WHERE pid = ? AND backend_start::text = ?',

@@ -14,7 +14,7 @@ export interface Tip {
   /** Instant of the last batch, ms. */
   readonly time: number;
   readonly checkpoint: string;
-  /** The log's own partial tiles, one a level, from level 0. */
+  /** The log's partial tiles, one per level, from level 0. */
   readonly partialTiles: readonly Uint8Array[];
   readonly frontier: readonly Uint8Array[];
 }
@@ -53,7 +53,7 @@ export function storedRootAt(db: Db, size: number): Promise<Uint8Array> {
 }
 
 /**
- * Loads the tip and checks the tiles against the head's root: an edge that does not give the root is not built on.
+ * Loads the tip and checks the tiles against the head's root, so that nothing is built on damaged tiles.
  * @throws Error when they disagree
  */
 export async function loadTip(db: Db): Promise<Tip | null> {

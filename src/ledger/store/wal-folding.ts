@@ -1,12 +1,12 @@
 import type { DataSource } from 'typeorm';
 import { openFolder } from '../../database/data-source.js';
 
-/** Batches between two folds: so many that pages which they share are copied once. */
+/** Batches between two folds: enough that pages changed by several batches are copied only once. */
 const FOLD_EVERY = 64;
 
 /**
- * SQLite's write-ahead log, folded into the file beside the commits. A commit that folds it itself keeps all writes
- * waiting for as long as dozens of commits take.
+ * Folds SQLite's write-ahead log into the database file between commits. A commit that has to fold it would keep all
+ * writes waiting as long as dozens of commits take.
  */
 export class Wal {
   private batches = 0;
@@ -20,7 +20,7 @@ export class Wal {
     return new Wal(await openFolder(writer));
   }
 
-  /** A batch was committed. */
+  /** Call it after each committed batch. */
   grew(): void {
     this.batches++;
     if (this.idle && this.batches >= FOLD_EVERY) this.folding = this.fold();
@@ -30,10 +30,10 @@ export class Wal {
     this.batches = 0;
     this.idle = false;
     try {
-      // Waits for nobody: what readers still need stays for the next time.
+      // PASSIVE waits for nobody: pages that readers still need stay for the next fold.
       await this.source.query('PRAGMA wal_checkpoint(PASSIVE)');
     } catch {
-      // Nothing is lost by it: a later fold, or a commit once the WAL is large, does it.
+      // Nothing is lost: a later fold does it, or a commit once the WAL is large.
     }
     this.idle = true;
   }

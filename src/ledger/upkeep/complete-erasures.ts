@@ -1,4 +1,4 @@
-/** What an erasure leaves to its completion: too much to read while everybody waits for the log's head. */
+/** The parts of an erasure that read too much to run while writers wait for the log's head. */
 import type { Config } from '../../config/config.js';
 import { openWriter } from '../../database/data-source.js';
 import { type Db, dbOf, placeholders } from '../../database/db.js';
@@ -6,9 +6,9 @@ import type { LedgerWriter } from '../ledger.writer.js';
 import { FORGOTTEN, requestRow } from '../store/remembered-requests.js';
 import type { Vault } from '../keys/vault.js';
 
-/** Remembered requests that are looked at together. */
+/** Remembered requests that are read together. */
 const PAGE = 2000;
-/** How often it is tried to empty the write-ahead log, how long each try waits for readers, and the next for it, ms. */
+/** Attempts to empty the write-ahead log; how long each waits for readers, and the pause between two, ms. */
 const EMPTYINGS = 20;
 const READER_MS = 200;
 const PAUSE_MS = 100;
@@ -22,9 +22,9 @@ interface RequestRow {
 }
 
 /**
- * Takes back what is remembered of requests about erased chains but the key itself: by the MAC of the rest, whoever
- * holds `index.key` could tell whether a guess at it is right. A repeat is still known.
- * @returns how many requests were forgotten so now
+ * For requests about erased chains, removes everything remembered except the idempotency key. With the MAC of the
+ * content, whoever holds `index.key` could test guesses of it. Repeats are still recognised.
+ * @returns number of requests that were reduced now
  */
 export async function forgetRequests(db: Db, vault: Vault, writer: LedgerWriter): Promise<number> {
   const [any] = await db.query('SELECT 1 AS n FROM erasure LIMIT 1');
@@ -65,9 +65,9 @@ async function forget(db: Db, vault: Vault, rows: readonly RequestRow[]): Promis
 }
 
 /**
- * Subjects to which no chain belongs: provisional patients whose chains were matched to a patient. An older backup may
- * hold such a chain under the subject's key, so that it must not outlive the patient's erasure.
- * @param among of these numbers only, when given: those that were so a while ago, and nobody is at work on any more
+ * Subjects without chains: provisional patients whose chains were matched to a patient. An older backup may hold such a
+ * chain under the subject's key, so that key must not outlive the patient's erasure.
+ * @param among only these numbers: subjects that were bare a while ago, so that no write about them is still under way
  * @returns their numbers
  */
 export async function bareSubjects(db: Db, among?: readonly number[]): Promise<number[]> {
@@ -80,7 +80,7 @@ export async function bareSubjects(db: Db, among?: readonly number[]): Promise<n
   return rows.map(({ num }) => num);
 }
 
-/** Inside `writer.side`. @param earlier what {@link bareSubjects} gave before the keys were rewrapped */
+/** Inside `writer.side`. @param earlier result of {@link bareSubjects} before the keys were rewrapped */
 export async function dropBareSubjects(db: Db, earlier: readonly number[]): Promise<void> {
   for (let at = 0; at < earlier.length; at += PAGE) {
     const bare = await bareSubjects(db, earlier.slice(at, at + PAGE));
@@ -89,9 +89,9 @@ export async function dropBareSubjects(db: Db, earlier: readonly number[]): Prom
 }
 
 /**
- * Empties SQLite's write-ahead log, in which deleted rows stand until they are written over.
- * @returns false while others read from it; null on PostgreSQL, whose files are not ours to write: deleted rows stand in
- *   its tables until VACUUM FULL and in its write-ahead log until that is written over
+ * Empties SQLite's write-ahead log, which keeps deleted rows until it is overwritten.
+ * @returns false while others read from it; null on PostgreSQL, whose files this program cannot write: deleted rows
+ * stay in its tables until VACUUM FULL, and in its write-ahead log until that is overwritten
  */
 export async function emptyWal(config: Config): Promise<boolean | null> {
   if (config.postgresUrl) return null;
@@ -102,7 +102,7 @@ export async function emptyWal(config: Config): Promise<boolean | null> {
     for (let attempt = 0; attempt < EMPTYINGS; attempt++) {
       const [row] = await db.query<{ busy: number }>('PRAGMA wal_checkpoint(TRUNCATE)');
       if (row?.busy === 0) return true;
-      // A service at work folds it at this moment, for which SQLite does not wait.
+      // A running service is folding the log at this moment; SQLite does not wait for that.
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
     return false;

@@ -31,13 +31,16 @@ export class ContinueRefused extends Error {}
 
 export interface Continued {
   readonly said: Pick<Continuation, 'from' | 'to' | 'oldOrigin' | 'origin' | 'size' | 'remembered' | 'bothSigned'>;
-  /** Where the old head file is now; null when it was moved before. */
+  /** New path of the old head file; null when it was moved before. */
   readonly headFile: string | null;
-  /** Files of the log's old keys in the keys folder: they sign nothing any more, and could still. */
+  /**
+   * Files of the log's old keys in the keys folder. The log no longer uses them; whoever holds them could still sign
+   * with them.
+   */
   readonly oldKeys: readonly string[];
 }
 
-/** What is about to end, for whoever decides about it. */
+/** The log that is about to end, shown to the person who confirms. */
 export interface Ending {
   readonly log: string;
   /** Entries that the database holds. */
@@ -51,20 +54,20 @@ export interface Ending {
 export interface ContinueHooks {
   readonly report: ReportFault;
   readonly progress?: (step: Progress) => void;
-  /** Asked after all checks and before anything is changed; not asked again where an interrupted run is finished. */
+  /** Called after all checks and before any change. An interrupted run is finished without asking again. */
   readonly agree: (ending: Ending) => Promise<boolean>;
 }
 
-/** Chain heads kept in memory: the batch needs one. */
+/** Chain heads kept in memory; the batch needs only one. */
 const CACHED = 2;
 
 /**
- * Continues a log whose database was set back to fewer entries than its head file remembers, under a new name and key
- * (design 3). The service does not start meanwhile, for the head file is ahead of the database. One transaction appends
- * the event that says what is continued, and gives the head the new name and key; then the key file and the head file
- * follow. Asked again after a crash, it finishes what was begun.
- * @param origin the new name; null: what LOG_ORIGIN says, or a random one
- * @throws {ContinueRefused} and leaves everything as it was
+ * Continues a log under a new name and key, when its database has fewer entries than its head file remembers (design
+ * 3). The service does not start meanwhile, since the head file is ahead of the database. One transaction appends the
+ * event that records the continuation, and gives the head the new name and key. Then the key file and the head file
+ * follow. After a crash, run it again to finish.
+ * @param origin the new name; null: LOG_ORIGIN, or else a random one
+ * @throws {ContinueRefused} with everything unchanged
  */
 export async function continueLog(
   config: Config,
@@ -106,18 +109,18 @@ export async function continueLog(
   } finally {
     await (store ? store.close() : source.destroy());
   }
-  // The database says it now; what is left is found again as after a crash.
+  // The database is changed now. The second call does the remaining steps, as after a crash.
   return continueLog(config, clock, models, origin, hooks);
 }
 
-/** The name that the settings give the log already, or one that nobody has had. */
+/** The name in the settings if it is new, or else a name that no log has had. */
 function newName({ env: { LOG_ORIGIN } }: Config, { origin }: HeadRow): string {
   return LOG_ORIGIN === undefined || LOG_ORIGIN === origin
     ? `rxledger.local/${randomBytes(8).toString('hex')}`
     : LOG_ORIGIN;
 }
 
-/** The last checkpoint of the log that ended, and who has signed it. */
+/** The last checkpoint of the log that ended, and the key that signed it. */
 interface Remembered {
   readonly note: string;
   readonly by: string;
@@ -125,8 +128,9 @@ interface Remembered {
 }
 
 /**
- * The head file's newest checkpoint, by the log's key, or by one that replaced it in what was lost and is in the keys folder.
- * @throws {ContinueRefused} when nothing was lost, or what is remembered is not this log
+ * The head file's newest checkpoint. It is signed by the log's key, or by a successor whose replacement event was lost
+ * but whose file is in the keys folder.
+ * @throws {ContinueRefused} when nothing was lost, or the head file belongs to another log
  */
 async function lost(
   { headFile, keysDir }: Config,
@@ -147,7 +151,7 @@ async function lost(
   if (!known) report('ledger.beginning-not-shown', { entries: size, headFile: 'remembers nothing of that time' });
   else {
     const { root } = openCheckpoint(known.note, vkey);
-    // Written to without its head file it is another log than the one that is remembered.
+    // A database that was written to without its head file has another history than the remembered one.
     if (known.size < size || !Buffer.from(root).equals(await storedRootAt(db, known.size)))
       throw new ContinueRefused(
         `what is left is not what the head file remembers of ${size} entries: it was written to without it`,
@@ -156,7 +160,7 @@ async function lost(
   return { note: newest.note, by, size: newest.size };
 }
 
-/** Where the head file remembers another log, this may be one that had gone on under another name already. */
+/** When the head file belongs to another log, the database may be a backup from before the log took that name. */
 async function hint(headFile: string): Promise<string> {
   const ended = await endedHeadFiles(headFile);
   return ended.length === 0
@@ -164,7 +168,7 @@ async function hint(headFile: string): Promise<string> {
     : `: a log that went on under another name is not continued from before that (${ended.join(', ')})`;
 }
 
-/** Names that head files remember, of this log and of those that it went on from or as. */
+/** The log names in the current head file and in those of ended logs. */
 async function rememberedNames(headFile: string): Promise<string[]> {
   const files = [headFile, ...(await endedHeadFiles(headFile))];
   const notes = await Promise.all(files.map((file) => readWholeHeadFile(file)));
@@ -222,7 +226,7 @@ async function commit(
         throw new ContinueRefused("the database's clock is off this machine's, or somebody writes to the log");
       await store.db.query('UPDATE log_head SET origin = ?', [next.origin]);
       await publishHandOver(store.db, after);
-      // No earlier checkpoint is served any more, whatever witnesses have cosigned it.
+      // Earlier checkpoints must not be served any more, even if witnesses have cosigned them.
       await raiseServed(store.db, after.size);
     });
   } finally {
@@ -230,7 +234,7 @@ async function commit(
   }
 }
 
-/** What the event says, signed by the new key and, where it is still had, the old one. */
+/** Data of the event, signed by the new key and also by the old one if its file is still there. */
 export function continuationData(old: LogKey | null, next: LogKey, tip: Tip, { note, by }: Remembered) {
   const [from, to] = [tip.vkey, next.vkey];
   const last = openCheckpoint(note, by);
@@ -241,8 +245,8 @@ export function continuationData(old: LogKey | null, next: LogKey, tip: Tip, { n
 }
 
 /**
- * The log goes on already: key file and head file follow, if they have not.
- * @returns null when there is nothing of the kind to finish
+ * Finishes a continuation that is already in the database: updates the key file and the head file if necessary.
+ * @returns null when there is none to finish
  */
 async function finish({ keysDir, headFile }: Config, head: HeadRow, history: KeyHistory): Promise<Continued | null> {
   const said = history.continuations.at(-1);
@@ -254,7 +258,7 @@ async function finish({ keysDir, headFile }: Config, head: HeadRow, history: Key
   const before = history.vkeys.filter((vkey) => parseVerifierKey(vkey).name === said.oldOrigin);
   const held = heldKeys(keysDir, said.oldOrigin).map(({ vkey }) => vkey);
   const isOld = newest && [...before, ...held].some((vkey) => isSignedBy(vkey, newest.note));
-  // Moved already, and nothing was written since.
+  // The head file was moved already, and nothing was written since.
   const isMoved = !newest && head.size === said.size + 1 && (await endedHeadFiles(headFile)).length > 0;
   if (!isOld && !isMoved) return null;
   const aside = isOld ? await setAside(headFile, keyIdOf(said.from)) : null;

@@ -10,28 +10,33 @@ import { nodeHasher } from '../crypto/node-hasher.js';
 import { openEvent, splitExported } from '../store/payload.js';
 import { isMinuteOf } from '../verify/chain-rows.js';
 
-/** The log cannot be restored, or not as things are. The message says why, for whoever runs it. */
+/** Refused; the message tells the operator why. */
 export class RestoreRefused extends Error {
   constructor(
     message: string,
-    /** Log indexes of the entries whose payloads nobody has. */
+    /** Log indexes of entries whose payloads were not found. */
     readonly missing: readonly number[] = [],
-    /** Lost entries that were brought back before. */
+    /** Number of lost entries that earlier runs restored. */
     readonly written = 0,
   ) {
     super(message);
   }
 }
 
-/** salt || payload of an entry, as a file says: whether it is, the entry tells. */
+/**
+ * A payload (salt || payload) that some file claims for this entry. Untrusted: it counts only if the entry's commitment
+ * matches it.
+ */
 export interface FoundPayload {
   readonly index: number;
   readonly bytes: Buffer;
-  /** The entry as the file has it: for what no replica has. Whether it is, the root tells. */
+  /**
+   * The entry according to the file, for entries beyond the replica. Untrusted: the remembered root must confirm it.
+   */
   readonly entry: Buffer | null;
 }
 
-/** An event that the database does not hold, with what the writer stored of it. */
+/** A lost event, with everything that the writer stored for it. */
 export interface LostEvent {
   readonly event: CommittedEvent;
   readonly entry: Uint8Array;
@@ -48,7 +53,7 @@ interface LostEntry {
   opened: LostEvent | null;
 }
 
-/** What is not brought back, and why. */
+/** Event types that are never restored, with the reason for the message. */
 const NOT_RESTORED: Readonly<Record<string, string>> = {
   [ERASED]: 'is the erasure of a patient',
   [LOG_KEY_ROTATED]: "replaced the log's key",
@@ -56,19 +61,19 @@ const NOT_RESTORED: Readonly<Record<string, string>> = {
 };
 const INSTEAD = 'that is not brought back; `rxledger log restart` goes on without what was lost';
 
-/** The entries behind the end of a database that was set back, and their payloads as files give them. */
+/** The lost entries of a database, and the payloads found for them. */
 export class LostPart {
   private constructor(
-    /** Log index of the first of them. */
+    /** Log index of the first lost entry. */
     private readonly from: number,
-    /** Null: not known yet. */
+    /** Null: not found yet. */
     private readonly entries: (LostEntry | null)[],
   ) {}
 
   /**
-   * @param client of a checkpoint of the log, up to the one up to which it is restored; null: there is none
-   * @param size up to which it is restored
-   * @throws LogFileError; {@link RestoreRefused} for what is no entry
+   * @param client reads a replica of the log, at most up to `size`; null: there is none
+   * @param size number of entries after the restore
+   * @throws LogFileError; {@link RestoreRefused} for a malformed entry
    */
   static async read(
     client: LogClient | null,
@@ -89,8 +94,8 @@ export class LostPart {
   }
 
   /**
-   * Takes a payload that is what its entry commits to, and an entry that no replica has with it; any other is passed
-   * over.
+   * Keeps a payload that matches its entry's commitment, with the file's entry when no replica has it. Ignores all
+   * others.
    */
   offer({ index, bytes, entry }: FoundPayload): void {
     const at = index - this.from;
@@ -107,13 +112,13 @@ export class LostPart {
 
   /**
    * All events in log order.
-   * @param log the name that their entries carry
+   * @param log the name that the entries must carry
    * @param time of the last entry before them, ms
-   * @throws {RestoreRefused} when one is not known, cannot be brought back or is none that the writer makes
+   * @throws {RestoreRefused} when one is missing, cannot be restored, or is not one that the writer makes
    */
   events(log: string, time: number): readonly LostEvent[] {
     const known = this.entries.flatMap((lost) => lost?.opened ?? []);
-    // Before what is missing: payloads that were erased are in no export.
+    // Must come before the check for missing payloads: exports do not hold erased ones.
     for (const { event } of known) {
       const reason = Object.hasOwn(NOT_RESTORED, event.type) ? NOT_RESTORED[event.type] : undefined;
       if (reason) throw new RestoreRefused(`entry ${event.index} ${reason}: ${INSTEAD}`);
@@ -141,8 +146,8 @@ export class LostPart {
 }
 
 /**
- * What the events give away of provisional subjects, by chain. The first that is said of a chain counts: later it may
- * have become another's.
+ * The provisional subjects that the events name, by chain. The first name of a chain counts: later the chain may belong
+ * to another subject.
  */
 export function subjectsOfOthers(
   events: readonly LostEvent[],
@@ -165,7 +170,7 @@ function entryOf(bytes: Uint8Array, index: number): Entry {
   }
 }
 
-/** The last entries before the loss are in no replica, which has what was published; who wrote them has them. */
+/** A replica lacks the last entries, which were not published yet. Their authors have them in receipts. */
 function keptBeside(bytes: Buffer | null): LostEntry | null {
   try {
     return bytes && { bytes, leaf: nodeHasher.leaf(bytes), entry: decodeEntry(bytes), opened: null };
@@ -175,7 +180,7 @@ function keptBeside(bytes: Buffer | null): LostEntry | null {
   }
 }
 
-/** Whatever a file holds in its place is no payload of the entry. */
+/** Anything malformed is simply not the entry's payload. */
 function isPayload(commitment: Uint8Array, salt: Buffer, text: string): boolean {
   try {
     return isCommitted(nodeHasher, commitment, salt, parsePayload(text));
@@ -184,7 +189,7 @@ function isPayload(commitment: Uint8Array, salt: Buffer, text: string): boolean 
   }
 }
 
-/** Indexes that a message lists. */
+/** Limit on the indexes that a message lists. */
 const LISTED = 10;
 
 function inWords(missing: readonly number[], lost: number): string {

@@ -1,7 +1,7 @@
 import type { LedgerWriter } from '../ledger.writer.js';
 import { REQUEST_LIFE_MS } from '../store/remembered-requests.js';
 
-/** Rows that one transaction deletes: few enough that no write waits long behind it. */
+/** Rows deleted in one transaction: few enough that writes do not wait long. */
 const PAGE = 500;
 
 /**
@@ -9,7 +9,7 @@ const PAGE = 500;
  * from then on the same key is a new request. Signed requests stay. SQL, since one of the two tables is the batch's, which
  * has no repository.
  * @param now ms since 1970
- * @throws {LedgerUnavailable} on outage; the pages until then are done
+ * @throws {LedgerUnavailable} on outage; earlier pages stay deleted
  */
 export async function pruneRequests(
   writer: LedgerWriter,
@@ -24,7 +24,7 @@ export async function pruneRequests(
         [before, PAGE],
       );
       const last = rows.at(-1);
-      // A batch's requests share their instant and go together.
+      // The requests of one batch share their instant and are deleted together.
       if (last) await db.query(`DELETE FROM ${table} WHERE used_at <= ?`, [last.used_at]);
       return rows.length === PAGE;
     });

@@ -17,8 +17,8 @@ import { readModelsOf } from '../store/tables.js';
 import { readHead } from '../store/tip.js';
 
 /**
- * Makes the read models of the ledger of the settings anew, whatever is in them, beside a service at work.
- * @param progress is told the chains that are read, of all
+ * Rebuilds the read models of the configured ledger from its chains. The service may run meanwhile.
+ * @param progress called with the number of chains read, and of all
  * @throws {StartRefused} {@link LedgerUnavailable}
  */
 export async function rebuildLedger(

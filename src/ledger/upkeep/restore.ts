@@ -31,20 +31,20 @@ import { Vault } from '../keys/vault.js';
 import { verifyDatabase } from '../verify/database.js';
 import type { VerifyReport } from '../verify/report.js';
 
-/** Entries that are written in one transaction: it holds the head's lock, and PostgreSQL ends one that idles. */
+/** Entries written in one transaction. It holds the head's lock, and PostgreSQL ends transactions that idle. */
 const BATCH = 1000;
 
 export interface Restored {
   readonly log: string;
   readonly vkey: string;
-  /** Entries that the database held before, and holds now. */
+  /** Number of entries in the database before; `size`: afterwards. */
   readonly before: number;
   readonly size: number;
-  /** Of the whole database afterwards. */
+  /** Report on the whole database afterwards. */
   readonly verified: VerifyReport;
 }
 
-/** How far it is, in one step of several. */
+/** Progress within one of the steps. */
 export interface RestoreStep {
   readonly step: 'reading' | 'writing' | 'verifying';
   readonly done: number;
@@ -52,7 +52,7 @@ export interface RestoreStep {
 }
 
 export interface RestoreSources {
-  /** Files of a replica; null: there is none, and the entries stand beside the payloads. */
+  /** Files of a replica; null: none, so the entries come with the payloads. */
   readonly replica: FetchFile | null;
   readonly payloads: AsyncIterable<FoundPayload>;
 }
@@ -64,11 +64,13 @@ export interface RestoreOptions {
 }
 
 /**
- * Brings a database that was set back to fewer entries than its head file remembers forward again (design 3). Entries
- * come from a replica, the last of them and payloads from whoever kept them; all else is made as the writer made it, under fresh data
- * keys. The service does not start meanwhile, for the head file is ahead of the database. Nothing is written unless all
- * that was lost is known; interrupted, it goes on from where it is when it is asked again.
- * @throws {RestoreRefused}; what the replica rejects with
+ * Restores the lost entries of a database that has fewer entries than its head file remembers (design 3). Entries come
+ * from a replica; the last entries and all payloads come from whoever kept them. Everything else is made as the writer
+ * made it, under fresh data keys.
+ *
+ * The service does not start meanwhile, since the head file is ahead of the database. Nothing is written unless all
+ * lost entries are found. After an interruption, run it again: it continues where it stopped.
+ * @throws {RestoreRefused}; errors of the replica
  */
 export async function restoreLog(
   config: Config,
@@ -97,10 +99,10 @@ export async function restoreLog(
     const { keys, vault } = await keysOf(config, source, head);
     const tables = batchTables(models);
     await rebuildReadModels(source, vault, models, { ifOlder: true });
-    // What was recorded long ago is written again with the time that it has.
+    // 'any' clock: old entries are written again with their original times.
     store = await openStore(source, tables, readModelsVersion(models), 'any');
     const { db } = store;
-    // Under the head's lock: between two looks somebody else may write.
+    // Under the head's lock, since another process may write between two reads.
     const tip = await store.locked(() => loadTip(db));
     if (tip?.size !== head.size) throw new RestoreRefused('somebody writes to the log');
     const roots = rootsOf(tip, events, batch, remembered);
@@ -151,9 +153,9 @@ async function rememberedBy({ headFile }: Config, { origin, vkey, size }: HeadRo
 }
 
 /**
- * The replica at the checkpoint that the head file remembers or, where it does not reach that, at its own.
- * @returns null when it reaches no further than the database
- * @throws {RestoreRefused} when it is not this log's, or the database is no beginning of it; LogFileError
+ * The replica's files at the head file's checkpoint or, when the replica has fewer entries, at its own.
+ * @returns null when it has no more entries than the database
+ * @throws {RestoreRefused} when it belongs to another log, or does not begin with the database's entries; LogFileError
  */
 async function clientOf(replica: FetchFile, head: HeadRow, remembered: Checkpoint): Promise<LogClient | null> {
   const { note, shown } = await shownBy(replica);
@@ -170,8 +172,8 @@ async function clientOf(replica: FetchFile, head: HeadRow, remembered: Checkpoin
 }
 
 /**
- * Roots at the ends of the batches.
- * @throws {RestoreRefused} when what was found does not give what the head file remembers
+ * The tree's root after each batch.
+ * @throws {RestoreRefused} when the found entries do not give the root that the head file remembers
  */
 function rootsOf(tip: Tip, events: readonly LostEvent[], batch: number, remembered: Checkpoint): readonly Uint8Array[] {
   const tree = new GrowingTree(nodeHasher, tip.size, tip.frontier);
@@ -187,7 +189,10 @@ function rootsOf(tip: Tip, events: readonly LostEvent[], batch: number, remember
   return roots;
 }
 
-/** How far the replica says it reaches: what it holds is compared with what the head file remembers, not with this. */
+/**
+ * The replica's checkpoint, its signature not checked yet. The restored entries are compared with the head file's root
+ * anyway.
+ */
 async function shownBy(replica: FetchFile): Promise<{ note: string; shown: Checkpoint }> {
   const file = await replica('checkpoint');
   if (!file) throw new RestoreRefused('the replica has no checkpoint');
@@ -223,9 +228,9 @@ async function keysOf(
 }
 
 /**
- * Writes events behind the end of the database in one transaction.
- * @param root of the tree with them
- * @param publishedAt of the last of them, whose checkpoint is published: now, ms
+ * Appends events to the database in one transaction.
+ * @param root of the tree after them
+ * @param publishedAt instant, ms, at which the checkpoint of the last event is published
  */
 async function write(
   { store, keys, sealer, ...tools }: RestoreTools & { store: Store; keys: LogKeys; sealer: Sealer },
@@ -241,7 +246,7 @@ async function write(
     const tree = new GrowingTree(nodeHasher, before.size, before.frontier);
     for (const { leaf } of events) tree.append(leaf);
     for (const { level, index, hashes } of growTiles(before, tree).written) rows.add(T.tile, [level, index, hashes]);
-    // Nothing is signed but what the log has signed already.
+    // The key must sign only trees that the log has signed before.
     if (!equal(tree.root(), root))
       throw new RestoreRefused('the database is not the beginning of the replica any more');
     const after: HeadAfter = {
@@ -257,8 +262,8 @@ async function write(
 }
 
 /**
- * The world has seen checkpoints of what was lost: one of fewer entries, the newest that the backup knows, is not shown
- * in the first seconds, or every follower would find the log set back.
+ * Publishes the new checkpoint at once. Until then the service would show the backup's smaller one, and every follower
+ * would find the log set back.
  */
 async function publish(db: Db, { size, checkpoint }: HeadAfter, at: number): Promise<void> {
   await publishBehindNewest(db, { size, checkpoint }, at);

@@ -27,19 +27,19 @@ export interface RestoreTools {
   readonly vault: Vault;
   /** By kind. */
   readonly models: ReadonlyMap<string, ChainModel>;
-  /** Provisional subjects that events give away, by chain id. */
+  /** Provisional subjects that later events name, by chain id. */
   readonly provisional: ReadonlyMap<string, string>;
 }
 
 /**
- * Events of the log written once more: entries as they are, the rest as the writer makes it, under fresh data keys. To
- * be made and written while the head's lock is held.
+ * Lost events to write again: entries unchanged, everything else as the writer makes it, under fresh data keys. Make
+ * and write it while holding the head's lock.
  */
 export class RestoredBatch implements BatchContent {
   readonly entries: StagedEvent[] = [];
   readonly changed = new Map<string, Changed>();
   readonly madeSubjects: SubjectKey[] = [];
-  /** Requests are in no export: those of lost entries stay forgotten. */
+  /** Exports hold no requests, so those of lost entries stay forgotten. */
   readonly remembered = [];
   private readonly heads = new Map<string, ChainHead>();
   /** By chain id. */
@@ -101,7 +101,7 @@ export class RestoredBatch implements BatchContent {
     return freshHead(this.tools.vault, subject, chain, kind, index);
   }
 
-  /** A provisional subject may be known from now on: then the chain is rewrapped. */
+  /** If the event names another subject, the chain's key is wrapped for that one. */
   private async moved(head: ChainHead, said: SubjectSaid | null): Promise<ChainHead> {
     const subject = said ? await this.subjectOf(said) : head.subject;
     if (subject.id === head.subject.id) return head;
@@ -112,7 +112,7 @@ export class RestoredBatch implements BatchContent {
     return 'subject' in said ? this.subject(said.subject) : this.subjectOfChain(said.subjectOf);
   }
 
-  /** The subject of that id; where there is none yet, a new one. */
+  /** The subject with that id, made new when there is none yet. */
   private async subject(id: string): Promise<SubjectKey> {
     const { db, vault } = this.tools;
     const known = this.madeSubjects.find((made) => made.id === id) ?? vault.subjects.byId(id);
@@ -133,7 +133,7 @@ export class RestoredBatch implements BatchContent {
     return subjectOf(vault, row);
   }
 
-  /** What the chain leaves: rows and names. */
+  /** Adds the chain's rows and outside names to the batch. */
   private settle(head: ChainHead): void {
     const model = this.tools.models.get(head.kind) as ChainModel;
     this.changed.set(head.id, {

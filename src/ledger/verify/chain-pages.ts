@@ -8,7 +8,7 @@ import type { ChainEnd } from './entries.js';
 import { readStoredRows, type StoredRows } from './read-model-rows.js';
 import type { Findings } from './report.js';
 
-/** All that the database holds of some chains. */
+/** Everything that the database holds about a page of chains. */
 export interface ChainPage {
   /** By chain id. */
   readonly chains: ReadonlyMap<string, ChainRow>;
@@ -28,7 +28,7 @@ export async function readChains(
   const nums = [...ends.values()].map(({ num }) => num);
   const ids = [...ends.keys()];
   const chains = await db.query<ChainRow>(
-    // The subject may be missing: that is a finding, not a chain that is passed over.
+    // LEFT JOIN, so that a chain whose subject is missing becomes a finding instead of being skipped.
     `SELECT ${CHAIN_COLUMNS} FROM chain c LEFT JOIN subject s ON s.num = c.subject WHERE c.id IN ${placeholders(ids)}`,
     ids,
   );
@@ -54,7 +54,10 @@ export async function readChains(
   };
 }
 
-/** Chains without an entry, and rows of no chain. @param ends the last entries of all chains, by chain id */
+/**
+ * Reports chains without an entry, and rows without a chain.
+ * @param ends the last entries of all chains, by chain id
+ */
 export async function findStrayRows(
   db: Db,
   ends: ReadonlyMap<string, ChainEnd>,

@@ -6,7 +6,7 @@ import { nodeHasher } from '../crypto/node-hasher.js';
 import { openEvent, splitPayload } from '../store/payload.js';
 import { bytes, integer, text as textOf } from './cells.js';
 
-/** An entry with its payload, null where there is none. */
+/** An entry with its payload; null: none is stored. */
 export interface EventRow {
   idx: number;
   chain: number;
@@ -15,7 +15,10 @@ export interface EventRow {
   body: Buffer | null;
 }
 
-/** @returns the event that ends an erased chain; null when it is none, or not what its entry commits to */
+/**
+ * @returns the event that ends an erased chain; null when the payload is no erasure, or does not match its entry's
+ * commitment
+ */
 export function erasureOf({ body, entry, seq }: EventRow, chain: string): LedgerEvent | null {
   try {
     const { salt, keyed, text } = splitPayload(bytes(body));
@@ -33,7 +36,7 @@ export function isMinuteOf(time: string, recordedAt: unknown): boolean {
   return typeof recordedAt === 'string' && `${recordedAt.slice(0, 16)}:00Z` === time;
 }
 
-/** The row with every value of its type, whatever the columns hold. */
+/** The row with values of the declared types: a wrong type becomes a value that matches nothing. */
 export function readable(row: ChainRow): ChainRow {
   return {
     num: integer(row.num),

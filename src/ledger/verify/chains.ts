@@ -40,13 +40,13 @@ export class ChainAudit {
   payloads = 0;
   chains = 0;
   erased = 0;
-  /** Erased chains whose key-encryption key at that time is still there. */
+  /** Erased chains that a key-encryption key still in the keys folder could open in a backup. */
   incomplete = 0;
   private readonly models: ReadonlyMap<string, ChainModel>;
   private readonly heldUpTo = new Map<string, boolean>();
-  /** When the last of the opened events was recorded. */
+  /** Recording time of the last opened event in log order. */
   lastInstant = '';
-  /** Of {@link lastInstant}. */
+  /** Log index of that event. */
   lastIndex = -1;
   readonly signatures: SignatureAudit;
 
@@ -55,7 +55,7 @@ export class ChainAudit {
     private readonly vault: Vault,
     names: readonly LogName[],
     models: readonly ChainModel[],
-    /** Those whose rows are compared. */
+    /** The tables whose rows are compared. */
     private readonly readModels: readonly TableShape[],
     private readonly findings: Findings,
     private readonly marks: RequestMarks,
@@ -68,7 +68,7 @@ export class ChainAudit {
 
   async run(ends: ReadonlyMap<string, ChainEnd>, progress: (done: number) => void): Promise<void> {
     const ids = [...ends.keys()].filter((id) => id !== LOG_CHAIN);
-    // The log chain first: it says with which keys the others are signed.
+    // The log chain comes first: it holds the keys that sign the others.
     const log = ends.get(LOG_CHAIN);
     if (log) await this.page(new Map([[LOG_CHAIN, log]]));
     for (let at = 0; at < ids.length; at += PAGE) {
@@ -114,7 +114,7 @@ export class ChainAudit {
     } catch {
       if (row.subject_id === null)
         this.findings.add('missing', 'subject', { num: row.subject }, 'there is no such subject');
-      // That is no sign of tampering.
+      // A missing key file is no sign of tampering.
       else if (this.vault.keks.lacks(row.kek))
         return this.findings.add('missing', 'chain', where, `the keys folder lacks key-encryption key ${row.kek}`);
       return wrong('chain', 'its data key does not open under its subject');
@@ -130,7 +130,7 @@ export class ChainAudit {
       }
       this.signatures.take(event.idx, opened);
       if (opened.kind !== row.kind) wrong('chain', 'kind is not that of its events');
-      // Encrypted anew, under the key that was put back.
+      // The payload of an erasure must be in the clear. Here it was encrypted under a data key that was put back.
       if (opened.type === ERASED) wrong('chain', BROUGHT_BACK);
       if (whole) {
         try {
@@ -147,7 +147,7 @@ export class ChainAudit {
     if (this.findings.tampered + this.findings.missing === before) this.chains++;
   }
 
-  /** An erased chain ends with its erasure, in the clear; nothing else of it may be there. */
+  /** An erased chain ends with its erasure, in the clear. Nothing else of it may be stored. */
   private erasedChain(
     row: ChainRow,
     events: readonly EventRow[],
@@ -233,10 +233,10 @@ export class ChainAudit {
     }
   }
 
-  /** @param state undefined where it could not be refolded */
+  /** @param state undefined when it could not be refolded */
   private snapshot(row: ChainRow, model: ChainModel, dataKey: Uint8Array, state: unknown): void {
     const where = { chain: row.id, num: row.num };
-    // Then its only payload says the state, and that is checked already.
+    // Such a chain stores no snapshot: its state follows from its only payload, which is checked already.
     if (row.state.length === 0 && row.state_version === 0 && needsNoSnapshot(row)) return;
     try {
       const stored = openState(this.vault, row, dataKey);
@@ -248,7 +248,7 @@ export class ChainAudit {
     }
   }
 
-  /** @returns null when one of the chain's states gives no rows */
+  /** @returns null when the rows of one of the chain's states could not be computed */
   private kept(
     rows: Map<string, StoredRow> | null,
     { num, subject }: ChainRow,
@@ -263,7 +263,7 @@ export class ChainAudit {
     }
   }
 
-  /** @param expected the rows of all states of the chain, as the last that gave each left it */
+  /** @param expected the rows from all states of the chain, each as last written */
   private readModel(
     row: ChainRow,
     model: ChainModel,

@@ -3,7 +3,7 @@ import type { Vault } from '../keys/vault.js';
 import { bytes, text } from './cells.js';
 import type { Findings } from './report.js';
 
-/** Every account without a password has public keys, and they are those that were stored for it: machines are few. */
+/** Checks that every account without a password has public keys, sealed for that account. Machine accounts are few. */
 export async function verifyClients(db: Db, vault: Vault | null, findings: Findings): Promise<void> {
   const lacking = await db.query<{ id: unknown }>(
     `SELECT a.id FROM account a WHERE a.password IS NULL AND NOT EXISTS (SELECT 1 FROM client c WHERE c.id = a.id)`,
@@ -18,7 +18,7 @@ export async function verifyClients(db: Db, vault: Vault | null, findings: Findi
   for (const row of rows) {
     const id = text(row.id);
     if (row.account === null) findings.add('tampered', 'client', { id }, 'there is no such account of a machine');
-    // A key-encryption key that is not there is a finding of its own.
+    // A missing key-encryption key is already a finding.
     else if (
       vault &&
       !vault.keks.lacks(text(row.kek)) &&

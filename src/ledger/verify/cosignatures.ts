@@ -17,9 +17,9 @@ interface Witness {
 }
 
 /**
- * Every cosignature is one by the witness that its row names, of the published checkpoint of its size. Which witnesses
- * count is a policy's to say, not the database's; and one that was taken out leaves nothing that shows it: the
- * checkpoint is then less witnessed than it was.
+ * Checks that every cosignature is by the witness that its row names, on the published checkpoint of its size. The
+ * policy, not the database, decides which witnesses count. A removed cosignature leaves no trace: the checkpoint just
+ * has one less.
  */
 export async function verifyCosignatures(db: Db, findings: Findings): Promise<void> {
   const witnesses = new Map<string, Witness | null>();
@@ -63,7 +63,7 @@ function holds({ key, publicKey }: Witness, checkpoint: string, line: string): b
     const { text: signed } = splitNote(checkpoint);
     const note = splitNote(`${checkpoint}${line}\n`);
     const last = note.lines.at(-1);
-    // One line more, under the same text: a column that holds two would be served as two.
+    // The column must hold exactly one line: two would be served as two.
     if (note.text !== signed || last?.line !== line || last.name !== key.name) return false;
     if (!Buffer.from(last.id).equals(Buffer.from(key.keyId))) return false;
     const time = Buffer.from(last.signature).readBigUInt64BE();

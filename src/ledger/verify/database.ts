@@ -25,22 +25,22 @@ import { verifySubjects } from './subjects.js';
 
 export interface DatabaseToVerify {
   readonly source: DataSource;
-  /** The key that checkpoints must be signed with; null: the one that the database names (it proves less). */
+  /** The key to trust; null: the one that the database names, which proves less. */
   readonly vkey: string | null;
-  /** Where that key is from (default: `option`). */
+  /** Source of that key (default: `option`). */
   readonly vkeyFrom?: 'option' | 'keys';
   /** Null: payloads, snapshots and read models cannot be opened and are not checked. */
   readonly vault: Vault | null;
-  /** Last checkpoint of the head file, null when there is none. */
+  /** Last checkpoint of the head file; null when there is none. */
   readonly remembered: string | null;
   readonly models: readonly ChainModel[];
-  /** By which it is told what is too old to be remembered (default: the machine's). */
+  /** Tells which requests are too old to be remembered (default: the machine's clock). */
   readonly clock?: Clock;
 }
 
 /**
- * Verifies a whole database from one consistent snapshot of it, while others write.
- * Entries are hashed as stored; nothing is re-serialised. Whatever the tables hold ends in the report.
+ * Verifies a whole database from one consistent snapshot of it, while others write. Entries are hashed as stored,
+ * without re-serialising. Bad content of any table becomes a finding, never an exception.
  * @throws DbError when the database does not answer or lacks a table
  */
 export async function verifyDatabase(
@@ -61,8 +61,8 @@ export async function verifyDatabase(
 }
 
 /**
- * A table that is dropped and made anew after the snapshot looks empty in it on PostgreSQL: a rebuild of the read models
- * waits until they are verified.
+ * On PostgreSQL a table that is dropped and recreated looks empty in an older snapshot. The locks make a rebuild of the
+ * read models wait until they are verified.
  */
 async function readModelLocks(db: Db, models: readonly ChainModel[]): Promise<string[]> {
   if (db.dialect !== 'postgres') return [];
@@ -153,15 +153,15 @@ const counts = (findings: Findings) => ({
   findings: findings.listed,
 });
 
-/** The head's instant to the minute, as the last entry carries it; the payloads know it to the millisecond. */
+/** Compares the head's time with the last entry's, to the minute. Only payloads hold milliseconds. */
 function checkTime(head: HeadRow, audit: EntryAudit, findings: Findings): void {
-  // Where the last entry is missing or none, that is the finding.
+  // A missing or malformed last entry is already a finding.
   if (audit.timedAt < 0 || audit.timedAt !== audit.tree.size - 1) return;
   let minute = '';
   try {
     minute = entryTime(head.time);
   } catch {
-    // No instant at all.
+    // The value is not an instant at all.
   }
   if (minute !== audit.time) findings.add('tampered', 'log_head', {}, 'time is not that of the last entry');
 }
@@ -172,7 +172,7 @@ function checkLength(head: HeadRow, size: number, remembered: Signed, findings: 
   findings.add('missing', 'entry', { index: Math.min(size, head.size) }, what);
 }
 
-/** Whoever has pinned an old key needs the checkpoint by which it handed over. */
+/** Checks that the checkpoint of each key replacement is stored. Whoever has pinned an old key needs it. */
 async function checkHandOvers(db: Db, { moves }: KeyHistory, size: number, findings: Findings): Promise<void> {
   for (const { size: before } of moves.filter((move) => move.size < size)) {
     const at = before + 1;

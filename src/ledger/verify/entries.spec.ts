@@ -12,7 +12,7 @@ import { examples } from '../../../test/support/length.js';
 
 const leafInput = (entry: Uint8Array): Buffer => Buffer.concat([Buffer.of(0), entry]);
 
-/** Every rule in its plainest form, by reading every entry. @returns index and what is wrong */
+/** Applies every rule in its plainest form to every parsed entry. @returns index and fault of each wrong entry */
 function byReading(entries: readonly Uint8Array[], origin: string): string[] {
   const wrong: string[] = [];
   const ends = new Map<string, { seq: number; leaf: string }>();

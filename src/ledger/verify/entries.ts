@@ -17,31 +17,31 @@ export interface ChainEnd {
   leaf: string;
 }
 
-/** What an entry turned out to be. */
+/** The result for one entry. */
 export interface TakenEntry {
   readonly index: number;
-  /** Null when it is no entry. */
+  /** Null when the bytes are not an entry. */
   readonly seq: number | null;
   readonly chain: string;
   readonly end: ChainEnd | null;
 }
 
 /**
- * Follows a log entry by entry: rebuilds the tree, checks every link against the leaf of the entry before it in
- * its own chain, and that times do not run backwards. A chain takes some 250 bytes of memory.
+ * Follows a log entry by entry: rebuilds the tree, checks each entry's link to the previous entry of its chain, and
+ * checks that times do not run backwards. A chain takes some 250 bytes of memory.
  */
 export class EntryAudit {
   readonly chains = new Map<string, ChainEnd>();
   readonly tree = new RebuiltTree();
-  /** Of the last entry that is one, and its index. */
+  /** Time of the last well-formed entry; `timedAt` is its index. */
   time = '';
   timedAt = -1;
   /** Entries without a finding of their own. */
   verified = 0;
   private origin = '';
-  /** What stands between commitment and prev in every entry of this log, byte for byte. */
+  /** The bytes between commitment and prev in every entry of this log. */
   private beforePrev = BEYOND_LATIN1;
-  /** Index from which on entries carry another name. */
+  /** First index at which entries carry another name. */
   private until = 0;
 
   /** @param names of the log, oldest first */
@@ -54,7 +54,7 @@ export class EntryAudit {
   private called(index: number): void {
     this.origin = nameAt(this.names, index);
     this.until = this.names.find(({ from }) => from > index)?.from ?? Number.POSITIVE_INFINITY;
-    // What is no log's name stands in no entry.
+    // An invalid name cannot occur in an entry.
     this.beforePrev = isKeyName(this.origin)
       ? Buffer.from(`","log":${JSON.stringify(this.origin)},"prev":"`).toString('latin1')
       : BEYOND_LATIN1;
@@ -62,7 +62,7 @@ export class EntryAudit {
 
   /**
    * @param bytes 0x00 and the STORED bytes of the entry at the next index, from `start` to `end`
-   * @param text the whole of `bytes`, a character for each
+   * @param text all of `bytes`, one character per byte
    */
   take(bytes: Buffer, text = bytes.toString('latin1'), start = 0, end = bytes.length): TakenEntry {
     const leaf = sha256Text(bytes.subarray(start, end));
@@ -75,8 +75,9 @@ export class EntryAudit {
   }
 
   /**
-   * An entry that is exactly what has to come next in its chain is known by its text, without being read: all that may
-   * differ is checked as `decodeEntry` would. @returns null for any other
+   * The fast path: recognises the exact next entry of its chain by its text, without parsing. The variable parts are
+   * checked as `decodeEntry` would.
+   * @returns null for any other entry
    */
   private expected(
     bytes: Buffer,
@@ -86,7 +87,7 @@ export class EntryAudit {
     index: number,
     leaf: string,
   ): TakenEntry | null {
-    // Slices that are compared cost a tenth of `startsWith`.
+    // Comparing slices costs a tenth of `startsWith`.
     if (end - start > MAX_ENTRY_BYTES || text.slice(start, start + CHAIN) !== BEFORE_CHAIN) return null;
     const afterChain = start + CHAIN + UUID_LENGTH;
     let chain = text.slice(start + CHAIN, afterChain);
@@ -155,7 +156,7 @@ export class EntryAudit {
   }
 }
 
-// Where things stand in the canonical text of an entry (RFC 8785 orders its members).
+// Offsets in the canonical text of an entry (RFC 8785 orders its members).
 const BEFORE_CHAIN = '{"chain":"';
 const CHAIN = BEFORE_CHAIN.length;
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -167,12 +168,12 @@ const NO_PREV = toBase64(ZERO32);
 const TIME_LENGTH = '2026-01-01T00:00:00Z'.length;
 const AFTER_TIME = '","v":1}';
 const BEYOND_LATIN1 = '\u{fffd}';
-/** Far beyond real chains, far below what is no safe integer. */
+/** Far beyond real chains, far below the largest safe integer. */
 const LONGEST_CHAIN = 1_000_000_000;
 
 const EQUALS = '='.charCodeAt(0);
 const BASE64 = new Uint8Array(256);
-/** Characters that leave no bits over in a last group of two bytes. */
+/** Base64 characters that are canonical at the end of a last group of two bytes: their low bits are zero. */
 const BASE64_LAST = new Uint8Array(256);
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 for (let at = 0; at < ALPHABET.length; at++) {
@@ -189,14 +190,14 @@ function isHashText(bytes: Uint8Array, at: number): boolean {
 
 const beforeTimes: string[] = [];
 
-/** What stands between prev and time; chains are short, so that most of it is asked for again. */
+/** The text between prev and time. It is cached for small numbers, since most chains are short. */
 function beforeTimeOf(seq: number): string {
   if (seq >= 1000) return `","seq":${seq},"time":"`;
   return (beforeTimes[seq] ??= `","seq":${seq},"time":"`);
 }
 
 /**
- * Compares the stored hash tiles with those of a tree that was rebuilt from the entries.
+ * Compares the stored hash tiles with those of the tree rebuilt from the entries.
  * @param read the stored tile, or null
  */
 export class TileAudit {
@@ -209,7 +210,7 @@ export class TileAudit {
     private readonly findings: Findings,
   ) {}
 
-  /** Those that became full since the last call. */
+  /** Compares the tiles that became full since the last call. */
   async take(tree: RebuiltTree): Promise<void> {
     for (const tile of tree.takeFullTiles()) await this.compare(tile);
   }

@@ -7,16 +7,16 @@ export interface EntryPage {
   readonly idx: readonly number[];
   readonly chain: readonly number[];
   readonly seq: readonly number[];
-  /** Each entry after a 0x00, as its leaf hash takes it (RFC 6962 section 2.1). */
+  /** Each entry with a 0x00 before it: the input of its leaf hash (RFC 6962 section 2.1). */
   readonly bytes: Buffer;
-  /** Where in `bytes` each ends and the next begins. */
+  /** Offset in `bytes` at which each ends and the next begins. */
   readonly ends: readonly number[];
   readonly leafTiles: ReadonlyMap<number, Buffer>;
 }
 
 type Columns = Omit<EntryPage, 'leafTiles'>;
 
-/** Reads the entries of `from` to `to - 1` that there are. */
+/** Reads the stored entries from `from` to `to - 1`; some may be missing. */
 export async function readPage(db: Db, from: number, to: number): Promise<EntryPage> {
   const readColumns = async (): Promise<Columns> =>
     (db.dialect === 'sqlite' ? await readPacked(db, from, to) : null) ?? (await readRows(db, from, to));
@@ -32,7 +32,7 @@ async function readLeafTiles(db: Db, from: number, to: number): Promise<Map<numb
   return new Map(tiles.map(({ idx, hashes }) => [idx, bytes(hashes)]));
 }
 
-/** @returns null when there is none */
+/** @returns null when the tile is not stored */
 export async function readTile(db: Db, level: number, index: number): Promise<Buffer | null> {
   const [row] = await db.query<{ hashes: unknown }>('SELECT hashes FROM tile WHERE level = ? AND idx = ?', [
     level,
@@ -43,7 +43,7 @@ export async function readTile(db: Db, level: number, index: number): Promise<Bu
 
 interface Packed {
   readonly count: number;
-  /** How many rows have columns of the types that they should have. */
+  /** Number of rows whose columns have the right types. */
   readonly sound: number;
   readonly idx: string | null;
   readonly chain: string | null;
@@ -53,8 +53,9 @@ interface Packed {
 }
 
 /**
- * A page as one row: an object for each entry costs more than its hashes. A cast between text and blob leaves the
- * bytes as they are. @returns null where a column holds what it should not, which is then found row by row
+ * Reads a page as one row, since an object per entry costs more than its hashes. A cast between text and blob keeps the
+ * bytes.
+ * @returns null when a column has a wrong type; the caller then reads row by row
  */
 async function readPacked(db: Db, from: number, to: number): Promise<Columns | null> {
   const [row] = await db.query<Packed>(

@@ -5,7 +5,10 @@ import type { Findings } from './report.js';
 /** Entry `e` ends chain `c`, which is erased. */
 const ENDED = 'entry e JOIN chain c ON c.num = e.chain AND e.seq = c.seq WHERE length(c.data_key) = 0';
 
-/** What the database remembers of erasures is what the chains say: what it forgets would not be filed after a crash. */
+/**
+ * Checks that the table of erasures agrees with the chains. An erasure missing there would not reach the file of erased
+ * subjects after a crash.
+ */
 export async function verifyErasures(db: Db, findings: Findings): Promise<void> {
   const wrong = (id: unknown, what: string): void => findings.add('tampered', 'erasure', { id: text(id) }, what);
   const back = await db.query<{ subject: unknown }>(
@@ -18,7 +21,7 @@ export async function verifyErasures(db: Db, findings: Findings): Promise<void> 
   );
   for (const { subject } of odd) wrong(subject, 'names entries that ended no chain');
   const lacking = await db.query<{ idx: unknown }>(
-    // Erasures do not overlap: the last one that begins before the entry is the one that may have it.
+    // Erasures do not overlap, so only the last one that begins before an entry can contain it.
     `SELECT e.idx FROM ${ENDED} AND e.idx >= coalesce(
        (SELECT r.first + r.count FROM erasure r WHERE r.first <= e.idx ORDER BY r.first DESC LIMIT 1), -1)`,
   );

@@ -25,9 +25,9 @@ export const exportHeader = z.object({
   log: z.string(),
   vkey: z.string(),
   size: z.number().int().min(0),
-  /** The signed checkpoint of that size. */
+  /** The signed checkpoint of the export's size. */
   checkpoint: z.string(),
-  /** Of a log that goes on under another name: what its entries before called it, oldest first, each from an index on. */
+  /** Earlier names of a log that took another one: oldest first, each with the index of its first entry. */
   names: z
     .array(z.object({ origin: z.string(), from: z.number().int().min(0) }))
     .readonly()
@@ -35,7 +35,7 @@ export const exportHeader = z.object({
 });
 export type ExportHeader = z.output<typeof exportHeader>;
 
-/** Every further line: one entry, in log order. `payload` is base64 of salt || payload, where it was asked for. */
+/** Every further line: one entry, in log order. `payload` is base64 of salt || payload, when the export includes it. */
 export const exportLine = z.object({
   index: z.number().int().min(0),
   entry: z.string(),
@@ -43,14 +43,15 @@ export const exportLine = z.object({
 });
 export type ExportLine = z.output<typeof exportLine>;
 
-/** A file that is no export; the message says at which line. */
+/** The file is not an export; the message names the line. */
 export class ExportError extends Error {}
 
 /**
- * Verifies an export without any database, account or key but the log's verifier key.
- * @param vkey the key to trust, the newest or one that the log had before; null takes the one that the file names, which proves less
- * @param models which types of events are signed by actors who sign
- * @throws {ExportError} when the file is no export
+ * Verifies an export with nothing but the log's verifier key: no database, no account.
+ * @param vkey the key to trust, the current one or an earlier one of the log; null takes the key that the file names,
+ * which proves less
+ * @param models tell which event types an actor with a signing key must sign
+ * @throws {ExportError} when the file is not an export
  */
 export async function verifyExport(
   path: string,
@@ -98,7 +99,7 @@ class ExportAudit {
 
   /**
    * @param number of the line
-   * @throws {ExportError} for what is no line of an export
+   * @throws {ExportError} when the line is not one of an export
    */
   take(line: string, number: number): void {
     const { entries, findings } = this;
@@ -126,7 +127,7 @@ class ExportAudit {
     if (chain === LOG_CHAIN) this.findings.add('missing', 'export', { index }, LOG_PAYLOAD);
   }
 
-  /** @param before root of the tree before the entry, when it may be one of the log chain */
+  /** @param before root of the tree before the entry; null unless the entry may be one of the log chain */
   private withPayload(index: number, entry: Entry, payload: Buffer, before: Buffer | null): void {
     const event = committedEvent(payload, entry);
     if (!event) {
@@ -146,7 +147,7 @@ class ExportAudit {
   finish(vkey: string | null): VerifyReport {
     const { entries, findings, header, history, signatures } = this;
     signatures.finish();
-    // The file said so before the events that say it were read.
+    // The header names the log before the events of its chain were read; now the two can be compared.
     if (JSON.stringify(this.names) !== JSON.stringify(history.names) || history.origin !== header.log)
       findings.add('tampered', 'export', { line: 1 }, 'names the log otherwise than its own chain does');
     const trusted = vkey ?? header.vkey;
@@ -194,12 +195,12 @@ class ExportAudit {
   }
 }
 
-/** Holds the 0x00 and the entry of one line at a time. */
+/** Reused for each line: 0x00 and the entry. */
 
 const plainInput = Buffer.alloc(1 + MAX_ENTRY_BYTES);
 
 /**
- * The line of the entry at that index as an export has it without a payload, read without being parsed.
+ * Reads the line of the entry at that index without JSON parsing, if it has no payload.
  * @returns 0x00 and the entry, until the next call; null for any other line
  */
 function plainEntry(line: string, index: number): Buffer | null {
@@ -207,7 +208,7 @@ function plainEntry(line: string, index: number): Buffer | null {
   if (line.slice(0, before.length) !== before || line.slice(-2) !== '"}') return null;
   const text = line.slice(before.length, -2);
   const end = 1 + plainInput.write(text, 1, 'base64');
-  // Strict: what is read differently than it would be written is for the slow way to refuse.
+  // A base64 text that is not canonical is left to the slow path, which refuses it.
   return plainInput.toString('base64', 1, end) === text ? plainInput.subarray(0, end) : null;
 }
 
@@ -232,7 +233,7 @@ function bytesOf(text: string, number: number): Buffer {
   }
 }
 
-/** @param bytes salt || payload. @returns null when it is not what the entry commits to */
+/** @param bytes salt || payload @returns null when the entry's commitment does not match it */
 function committedEvent(bytes: Buffer, { chain, seq, commitment }: Entry): LedgerEvent | null {
   try {
     const { salt, text } = splitExported(bytes);
@@ -242,7 +243,7 @@ function committedEvent(bytes: Buffer, { chain, seq, commitment }: Entry): Ledge
   }
 }
 
-/** What a payload says that cannot stand under its entry. */
+/** A contradiction between a payload and its entry; null: none. */
 function faultOf({ kind, type, recordedAt }: LedgerEvent, { chain, time }: Entry): string | null {
   if (!isMinuteOf(time, recordedAt)) return 'time is not when its payload was recorded';
   if ((kind === 'log') !== (chain === LOG_CHAIN)) return 'kind is not that of its chain';

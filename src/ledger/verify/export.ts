@@ -12,9 +12,9 @@ import type { ExportHeader, ExportLine } from './export-file.js';
 const PAGE = 1000;
 
 /**
- * The whole log as lines of `rxledger-export/1` from one consistent snapshot: a header, then one line an entry.
- * @param vault given: payloads stand in the lines IN THE CLEAR, with their salts; null: only those that hold nothing
- *   personal
+ * The whole log as lines of `rxledger-export/1` from one consistent snapshot: a header, then one line per entry.
+ * @param vault when given, the lines hold all payloads IN THE CLEAR, with their salts; null: only payloads without
+ * personal data
  * @throws Error when the database holds no log
  */
 export async function* exportLog(source: DataSource, vault: Vault | null): AsyncGenerator<string> {
@@ -60,8 +60,8 @@ export async function* exportLog(source: DataSource, vault: Vault | null): Async
 }
 
 /**
- * Payloads that hold nothing personal: the log chain's, and the last ones of erased chains, which prove that the rest
- * may be missing.
+ * Payloads without personal data: those of the log chain, and the last payload of each erased chain, which proves that
+ * the others may be missing.
  */
 async function clearPayloads(db: Db, from: number, size: number): Promise<[number, string][]> {
   const rows = await db.query<{ idx: number; body: Buffer }>(

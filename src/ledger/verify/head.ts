@@ -25,11 +25,11 @@ export async function headToVerify(db: Db): Promise<HeadRow | null> {
   );
 }
 
-/** @returns what the log's key signed, or null when no signature holds */
+/** @returns the checkpoint that the log's key signed; null when no signature is valid */
 export function checkHead(head: HeadRow, vkey: string, findings: Findings): Signed | null {
   const wrong = (what: string): void => findings.add('tampered', 'log_head', {}, what);
   if (head.vkey !== vkey) wrong('vkey is not the one that is trusted');
-  // What a new database is given (openLedger): an empty log has no time.
+  // A new database starts with time 0 (see openLedger): an empty log has no time.
   if (head.size === 0 && head.time !== 0) wrong('time is not that of an empty log');
   try {
     const { origin, size, root } = openCheckpoint(head.checkpoint, vkey);
@@ -43,7 +43,7 @@ export function checkHead(head: HeadRow, vkey: string, findings: Findings): Sign
   }
 }
 
-/** @returns the head file's last checkpoint, null when there is none that one of the keys signed */
+/** @returns the head file's last checkpoint; null when none of the keys signed one */
 export function rememberedCheckpoint(note: string | null, vkeys: readonly string[], findings: Findings): Signed | null {
   if (note === null) return null;
   for (const vkey of vkeys) {
@@ -58,12 +58,12 @@ export function rememberedCheckpoint(note: string | null, vkeys: readonly string
   return null;
 }
 
-/** Entries by which a log that lost rows may be longer than what is left of it, before they are counted one by one. */
+/** Entries that are looked for beyond twice the stored rows. */
 const GAP = 2000;
 
 /**
- * How many entries are looked for: as many as are signed or, where no signature holds, as the head says. A size that
- * the stored rows are far from is cut, for who writes it could keep `verify` busy for ever.
+ * The number of entries to verify: the signed size or, without a valid signature, the head's size. A size far beyond
+ * the stored rows is cut: whoever forges it could otherwise keep `verify` busy for ever.
  */
 export async function sizeToVerify(db: Db, head: HeadRow, signed: Signed | null, findings: Findings): Promise<number> {
   const [row] = await db.query<{ n: number }>('SELECT count(*) AS n FROM entry');
@@ -80,8 +80,8 @@ export async function sizeToVerify(db: Db, head: HeadRow, signed: Signed | null,
 }
 
 /**
- * Whether the read models are those that this program's chain models give. Those of another version have other rows or
- * columns, and cannot be compared.
+ * Whether the read models were made by this program's version of the chain models. Other versions have other rows or
+ * columns and cannot be compared.
  */
 export function hasReadModelsOf(version: number, head: HeadRow, findings: Findings): boolean {
   const { read_models: made } = head;

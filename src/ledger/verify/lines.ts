@@ -1,13 +1,13 @@
 import { createReadStream } from 'node:fs';
 
 const CHUNK = 1024 * 1024;
-/** Far longer than a line of an export. */
+/** Characters; far longer than any line of an export. */
 const LONGEST = 16 * CHUNK;
 
 /**
- * The lines of a UTF-8 text file, as many at a time as were read: handed over one by one they cost more than to hash
- * them. What is too long for a line of an export is cut, so that a file without lines does not fill the memory.
- * @throws what the file system says
+ * The lines of a UTF-8 text file, one chunk's lines at a time: one by one they would cost more than their hashes.
+ * Overlong lines are cut, so that a file without line breaks does not fill the memory.
+ * @throws errors of the file system
  */
 export async function* linesOf(file: string): AsyncGenerator<readonly string[]> {
   let rest = '';

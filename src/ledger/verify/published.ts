@@ -15,12 +15,13 @@ interface Row {
 const NONE = -1;
 
 /**
- * Compares the published checkpoints with the tree while it is rebuilt: each is signed by the log's key of then, or by
- * both where it was replaced, and signs the tree of its size, none is beyond the head, and each names the size of the one before.
+ * Compares the published checkpoints with the tree while it is rebuilt: each signs the tree of its size and names the
+ * size of the previous one; none is beyond the head. The log's key at that size must have signed it, or both keys when
+ * it was replaced there.
  *
- * What that shows and what not: a row taken out from between two others leaves a gap. The newest ones taken out
- * leave none, nor does a gap whose neighbour was mended: only who has seen the checkpoint, an auditor or a witness,
- * knows that it was published. When a row was published is the server's word alone.
+ * A row removed between two others leaves a gap that shows. Removing the newest rows leaves no gap, nor does a removal
+ * whose next row was edited to match. Then only whoever saw the checkpoint, an auditor or a witness, knows that it was
+ * published. The time of publication is only the server's claim.
  */
 export class PublishedAudit {
   private readonly rows: Row[] = [];
@@ -32,7 +33,10 @@ export class PublishedAudit {
     private readonly findings: Findings,
   ) {}
 
-  /** Reads the checkpoints of more than `from` and at most `to` entries. Call it before the tree grows there, in order. */
+  /**
+   * Reads the checkpoints of more than `from` and at most `to` entries. Call it, in order, before the tree grows past
+   * `from`.
+   */
   async read(from: number, to: number): Promise<void> {
     const rows = await this.db.query<Record<'size' | 'previous' | 'checkpoint', unknown>>(
       'SELECT size, previous, checkpoint FROM published WHERE size > ? AND size <= ? ORDER BY size',
@@ -55,7 +59,7 @@ export class PublishedAudit {
     this.follows(size, previous);
   }
 
-  /** Rows that no size of the tree met. */
+  /** Reports rows beyond the tree. */
   async finish(size: number): Promise<void> {
     const beyond = await this.db.query<{ size: unknown }>(
       'SELECT size FROM published WHERE size > ? OR size < 0 ORDER BY size LIMIT 50',
@@ -66,7 +70,10 @@ export class PublishedAudit {
     await this.checkServed(size);
   }
 
-  /** Nothing smaller than what was served once is served again: a size that is never reached would silence the log. */
+  /**
+   * A checkpoint smaller than one already served is never served. A forged size that the log never reaches would
+   * therefore silence it.
+   */
   private async checkServed(size: number): Promise<void> {
     const rows = await this.db.query<{ size: unknown }>('SELECT size FROM served LIMIT 2');
     const [served = Number.NaN] = rows.map((row) => (typeof row.size === 'number' ? row.size : Number.NaN));

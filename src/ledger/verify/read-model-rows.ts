@@ -45,7 +45,7 @@ export function compareRows(
     if (!expected.has(key)) findings.add('tampered', table, { chain }, 'has a row that the state does not give');
 }
 
-/** @param given blind indexes of the outside names that the state gives @param names those that are stored */
+/** @param given blind indexes of the outside names, computed from the state @param names the stored ones */
 export function compareNames(
   chain: number,
   given: ReadonlySet<string>,

@@ -6,7 +6,7 @@ import { TILE_HEIGHT, TILE_WIDTH } from '../core/tlog/tiles.js';
 const LEFT = 1;
 const RIGHT = LEFT + HASH_BYTES;
 
-/** A hash tile as the tree has it. */
+/** A hash tile of the rebuilt tree. */
 export interface RebuiltTile {
   readonly level: number;
   readonly index: number;
@@ -14,14 +14,14 @@ export interface RebuiltTile {
 }
 
 /**
- * SHA-256 as a string, which costs a fraction of one in a Buffer of its own: in base64, the form that entries carry, or
- * a character for each byte ("binary"), which is the cheapest to put into the next input.
+ * SHA-256 as a string, which is much cheaper than a Buffer. `base64` is the form in entries; `binary`, one character
+ * per byte, is the cheapest to copy into the next input.
  * @param input 0x00 || entry, or 0x01 || left || right (RFC 6962 section 2.1)
  */
 export const sha256Text = (input: Uint8Array, form: 'base64' | 'binary' = 'base64'): string =>
   hash('sha256', input, form);
 
-/** What a node is hashed from, 0x01 || left || right, and the pair alone as a view of it. */
+/** The input of a node's hash, 0x01 || left || right, and a view of its last 64 bytes. */
 class NodeInput {
   readonly bytes = Buffer.alloc(RIGHT + HASH_BYTES, 1);
   readonly pair = this.bytes.subarray(LEFT);
@@ -29,14 +29,14 @@ class NodeInput {
 }
 
 /**
- * The RFC 6962 tree of a log that is read from its first entry on, in the memory of its height: made for speed alone,
- * held equal to `GrowingTree` by a property test.
+ * The RFC 6962 tree of a log, built from its first entry on. Memory grows with its height only. Made for speed; a
+ * property test compares it with `GrowingTree`.
  */
 export class RebuiltTree {
   size = 0;
-  /** By level, what the next node above is hashed from. */
+  /** By level, the input of the next node above. */
   private readonly inputs: NodeInput[] = [];
-  /** By level of tiles, the tile that is being filled: whole pairs. */
+  /** By tile level, the tile that is being filled, pair by pair. */
   private readonly filling: Buffer[] = [];
   private full: RebuiltTile[] = [];
 
@@ -99,7 +99,7 @@ export class RebuiltTree {
     return (this.inputs[level] ??= new NodeInput());
   }
 
-  /** @param at of the right one of the pair */
+  /** @param at index of the pair's right node */
   private keep(level: number, at: number, { pair }: NodeInput): void {
     const tile = (this.filling[level] ??= Buffer.alloc(TILE_WIDTH * HASH_BYTES));
     const position = at % TILE_WIDTH;

@@ -10,11 +10,11 @@ const PAGE = 2000;
 
 const MARK = { unread: 0, plain: 1, keyed: 2, erased: 3, remembered: 4, old: 5 } as const;
 
-/** What the payloads say of the requests that they answer, a byte an entry. */
+/** What the payloads hold about the requests that they answer: one byte per entry. */
 export class RequestMarks {
   private readonly marks: Uint8Array;
 
-  /** @param now ms since 1970: what was asked {@link REQUEST_LIFE_MS} ago may be forgotten */
+  /** @param now ms since 1970; requests older than {@link REQUEST_LIFE_MS} may be forgotten */
   constructor(
     readonly size: number,
     private readonly now: number,
@@ -23,8 +23,8 @@ export class RequestMarks {
   }
 
   /**
-   * @param keyed as the opened payload says
-   * @param event what it holds; a signed request is remembered for ever
+   * @param keyed whether the payload names a request
+   * @param event content of the payload; signed requests are remembered for ever
    */
   read(index: number, keyed: boolean, { recordedAt, signature }: LedgerEvent): void {
     const mayBeForgotten = signature === undefined && Date.parse(recordedAt) < this.now - REQUEST_LIFE_MS;
@@ -32,17 +32,20 @@ export class RequestMarks {
     else this.marks[index] = mayBeForgotten ? MARK.old : MARK.keyed;
   }
 
-  /** The payload is gone rightly: what it said of its request is not known any more. */
+  /** Marks an entry whose payload was rightly erased, so that its request is unknown. */
   erased(index: number): void {
     this.marks[index] = MARK.erased;
   }
 
-  /** @returns false when the event at that index is not the first of a request, or of one that is remembered already */
+  /**
+   * @returns false when the event at that index is not the first of a request, or another row remembers that request
+   * already
+   */
   remember(index: number): boolean {
     const mark = this.marks[index];
     const known = mark === MARK.keyed || mark === MARK.old;
     if (known) this.marks[index] = MARK.remembered;
-    // A payload that could not be opened is a finding of its own.
+    // A payload that could not be opened is already a finding.
     return known || mark === MARK.erased || mark === MARK.unread;
   }
 
@@ -52,10 +55,10 @@ export class RequestMarks {
   }
 }
 
-/** Every remembered request is as the writer sealed it, and every request that must be remembered is. */
+/** Checks that every remembered request is as the writer sealed it, and that no request is missing. */
 export async function verifyRequests(db: Db, vault: Vault, marks: RequestMarks, findings: Findings): Promise<void> {
   const wrong = (first: number, what: string): void => findings.add('tampered', 'idempotency', { first }, what);
-  // On SQLite all that is no blob sorts before the empty one.
+  // On SQLite every value that is not a blob sorts before the empty blob.
   const odd = await db.query<{ first: unknown }>('SELECT first FROM idempotency WHERE key <= ?', [Buffer.alloc(0)]);
   for (const { first } of odd) wrong(integer(first), 'key is not one');
   let after: Buffer = Buffer.alloc(0);

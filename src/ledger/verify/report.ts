@@ -1,13 +1,13 @@
-/** What `verify` says of one place. */
+/** Kinds of fault that `verify` reports. */
 export type FindingKind = 'missing' | 'tampered';
 
 export interface Finding {
   readonly kind: FindingKind;
-  /** Table (or `head file`, `export`) that does not hold what it should. */
+  /** Table with the fault, or `head file`, or `export`. */
   readonly table: string;
   /** What identifies the row: log index, chain id, tile … never health data. */
   readonly where: Readonly<Record<string, string | number>>;
-  /** What was compared and did not fit. */
+  /** The fault in words. */
   readonly what: string;
 }
 
@@ -16,35 +16,38 @@ export interface VerifyReport {
   readonly log: string;
   /** The key that is trusted. */
   readonly vkey: string;
-  /** The key that signs now: another one when the log has replaced the trusted key, both keys signing that. */
+  /** The key that signs now. It differs from `vkey` when the log has replaced that key, signed by both keys. */
   readonly newestVkey: string;
-  /** What the log goes on from under its name, and how much of that was lost, oldest first; of nearly every log nothing. */
+  /**
+   * For each former name of the log, in words: what was continued and how much of it was lost. Oldest first; usually
+   * empty.
+   */
   readonly continues: readonly string[];
-  /** Who says that this is the log's key. `database` and `export` say it of themselves, which proves less. */
+  /** Source of the trusted key. `database` and `export` vouch for themselves, which proves less. */
   readonly vkeyFrom: 'option' | 'keys' | 'database' | 'export';
-  /** Whether payloads were opened; of a database snapshots, read models and requests with them. */
+  /** Whether payloads were opened. For a database, that includes snapshots, read models and requests. */
   readonly payloadsChecked: boolean;
   readonly size: number;
-  /** base64; of the tree rebuilt from the stored entries. */
+  /** Root of the tree rebuilt from the stored entries, base64. */
   readonly root: string;
-  /** Entries whose bytes, links and place in the tree are verified. */
+  /** Entries with verified bytes, links and place in the tree. */
   readonly entries: number;
-  /** Payloads whose commitment is verified. */
+  /** Payloads with verified commitment. */
   readonly payloads: number;
-  /** Actors' signatures that hold. */
+  /** Valid signatures of actors. */
   readonly signatures: number;
   /** Chains whose refolded state equals the stored snapshot and read-model rows. */
   readonly chains: number;
-  /** Chains that were erased as they may be: their entries are verified, what they said is gone. */
+  /** Properly erased chains: their entries are verified, their content is gone. */
   readonly erased: number;
   /**
-   * Of the erased: those of which a backup could still be opened, since a key-encryption key of then is in the keys folder.
-   * 0 where no keys are at hand.
+   * Erased chains that a backup could still reveal: a key-encryption key from that time is still in the keys folder. 0
+   * when no keys folder is given.
    */
   readonly incomplete: number;
   readonly missing: number;
   readonly tampered: number;
-  /** The first findings, in the order found. */
+  /** The first findings, in the order of discovery. */
   readonly findings: readonly Finding[];
 }
 
@@ -57,7 +60,7 @@ export interface Progress {
 /** More than this many findings are counted, not listed. */
 const LISTED = 200;
 
-/** Collects findings; one place is named once. */
+/** Collects findings; each place is listed once. */
 export class Findings {
   readonly listed: Finding[] = [];
   missing = 0;

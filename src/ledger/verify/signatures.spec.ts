@@ -33,7 +33,7 @@ function signed(given: LedgerEvent): LedgerEvent {
 const { jwk, kid } = signer;
 const enrolment = event(KEY_ENROLLED, { kind: 'log', chain: LOG_CHAIN, data: { account: 'who-signs', jwk, kid } });
 
-/** Log indexes of what is found in the log of an enrolment and these events. */
+/** Log indexes of the findings in a log of an enrolment and these events. */
 function found(...events: LedgerEvent[]): number[] {
   const indexes: number[] = [];
   const audit = new SignatureAudit([{ origin: ORIGIN, from: 0 }], CHAIN_MODELS, (index) => indexes.push(index));

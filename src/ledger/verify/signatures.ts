@@ -10,10 +10,10 @@ import type { ChainModel } from '../model.js';
 import { nodeCheck } from '../crypto/node-signature-check.js';
 import { nodeHasher } from '../crypto/node-hasher.js';
 
-/** What a revocation is marked as, by the role of who makes it in the place of the key's owner; nobody else may. */
+/** The mark of a revocation by somebody other than the key's owner, by that actor's role. No other role may revoke. */
 const REVOKERS: Readonly<Record<string, string>> = { administrator: 'administrator', system: 'restored' };
 
-/** A key with the log indexes of its enrolment and, once there is one, of its revocation. */
+/** A key with the log indexes of its enrolment and, if any, its revocation. */
 interface KeyLife {
   readonly account: string;
   readonly jwk: PublicJwk;
@@ -21,34 +21,35 @@ interface KeyLife {
   until: number;
 }
 
-/** Events of one command in an actor's name, at indexes that follow each other. */
+/** Consecutive events of one command in an actor's name. */
 interface Run {
   readonly chain: string;
   readonly actor: string;
   readonly recordedAt: string;
   next: number;
-  /** Types of its signed events. */
+  /** Types of the run's signed events. */
   readonly signed: Set<string>;
-  /** What is there only as a consequence of a signed event of one of these types. */
+  /** Unsigned events that need a signed event of one of these types beside them. */
   readonly consequences: { readonly index: number; readonly of: readonly string[] }[];
 }
 
 /**
- * Checks actors' signatures: each holds for what entry and payload say, by a key of the actor that was in force at that
- * log index, under a commandId that the actor used once, and was recorded when it was signed: a signed request that an
- * operator kept back is nothing to be recorded later, but for a handing-over, whose instant is signed however long ago; and what an actor with a key in force says is signed, or stands
- * beside what they signed as a consequence of it.
- * Keys are those of the log chain, whose events are taken before all others, or in log order.
+ * Checks actors' signatures. Each must match entry and payload, by a key of the actor in force at that log index, under
+ * a commandId that the actor used once. An event must be recorded soon after it was signed: an operator must not keep
+ * back a signed request and record it later. A handing-over may be older, since its instant is part of what is signed.
+ * Every event of an actor with a key in force must be signed, or be a consequence of a signed event beside it.
  *
- * Whoever holds all of the operator's keys can append an administrator's revocation and the enrolment of a key of
- * their own: what they sign then holds here. The log chain shows both events for ever, to everybody.
+ * Keys come from the log chain, whose events must be taken before all others, or in log order.
+ *
+ * Whoever holds all of the operator's keys can append an administrator's revocation and enrol a key of their own.
+ * Signatures by that key are valid here, but the log chain shows both events to everybody for ever.
  */
 export class SignatureAudit {
-  /** Signatures that hold. */
+  /** Valid signatures so far. */
   verified = 0;
   private readonly keys = new Map<string, KeyLife>();
   private readonly keysOf = new Map<string, KeyLife[]>();
-  /** Hashes of actor and commandId: about 100 bytes a signed event. */
+  /** Hashes of actor and commandId: about 100 bytes per signed event. */
   private readonly commands = new Set<string>();
   private readonly signable: ReadonlySet<string>;
   private readonly consequences: ReadonlyMap<string, readonly string[]>;
@@ -56,7 +57,7 @@ export class SignatureAudit {
 
   /**
    * @param names of the log, oldest first
-   * @param wrong told of each finding, with the log index of the event
+   * @param wrong called with each finding and the log index of the event
    */
   constructor(
     private readonly names: readonly LogName[],
@@ -71,7 +72,7 @@ export class SignatureAudit {
     );
   }
 
-  /** @param event as its payload says, which was found to be what its entry commits to */
+  /** @param event from a payload that matches its entry's commitment */
   take(index: number, event: LedgerEvent): void {
     try {
       this.follows(index, event);
@@ -79,7 +80,7 @@ export class SignatureAudit {
       else if (this.mustBeSigned(index, event)) this.wrong(index, 'is not signed, but its actor signs');
       if (event.chain === LOG_CHAIN) this.follow(index, event);
     } catch {
-      // Whatever the payload holds is a finding, never an exception.
+      // Bad content of a payload is a finding, never an exception.
       this.wrong(index, 'has a signature or a key that cannot be read');
     }
   }
@@ -111,7 +112,10 @@ export class SignatureAudit {
     return type === KEY_ENROLLED || this.inForce(actor.id, index).length > 0;
   }
 
-  /** Those enrolled before that index and not revoked before it: a revocation may be signed by the key that it ends. */
+  /**
+   * The account's keys that were enrolled before that index and not revoked before it. A revocation itself may be
+   * signed by the key that it ends.
+   */
   private inForce(account: string, index: number): KeyLife[] {
     return (this.keysOf.get(account) ?? []).filter(({ from, until }) => from < index && index <= until);
   }
@@ -124,7 +128,8 @@ export class SignatureAudit {
     const mine = this.inForce(event.actor.id, index);
     const { kid } = parsed(jws);
     const enrolled = event.type === KEY_ENROLLED && isPublicJwk(event.data['jwk']) ? event.data['jwk'] : null;
-    // The first key shows that its owner has it; a further one is signed for with a key in force, and shows it too.
+    // The first key signs its own enrolment. A further key is enrolled with the signature of a key in force, and proves
+    // its possession separately.
     const first = enrolled && mine.length === 0 && kid === thumbprint(enrolled) ? enrolled : null;
     const key = first ?? mine.find((each) => this.keys.get(kid) === each)?.jwk;
     if (!key) return this.wrong(index, 'is signed with a key that was not in force');
@@ -155,7 +160,7 @@ export class SignatureAudit {
   }
 }
 
-/** The instant of a handing-over is part of what is signed, however long ago it was. */
+/** A handing-over may be recorded late: its instant is part of the signed statement. */
 function isOfItsTime({ occurredAt, recordedAt, data }: LedgerEvent): boolean {
   if (data['whenHandedOver'] === occurredAt) return true;
   return Math.abs(Date.parse(occurredAt) - Date.parse(recordedAt)) <= SIGNED_WITHIN_MS;

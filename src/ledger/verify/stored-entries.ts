@@ -15,7 +15,7 @@ const PAGE = 16 * TILE_WIDTH;
 
 /**
  * Checks every stored entry and tile up to a size: the tree is rebuilt from the entries as stored.
- * @param signed what the log's key signed; null when no signature holds
+ * @param signed the checkpoint that the log's key signed; null when no signature is valid
  * @param remembered last checkpoint of the head file
  */
 export async function verifyEntries(
@@ -60,7 +60,7 @@ export async function verifyEntries(
   atSize();
   for (let from = 0; from < size; from += PAGE) {
     const to = Math.min(from + PAGE, size);
-    // The database reads on while this page is hashed; nothing else is asked of it meanwhile.
+    // The next page is read while this one is hashed. No other query may run on this connection meanwhile.
     const [next] = await Promise.all([to < size ? read(to) : null, takePage(page, from, to, audit, findings, atSize)]);
     await tiles.take(audit.tree);
     page = next ?? page;
@@ -74,7 +74,7 @@ export async function verifyEntries(
     for (const index of tiles.differing)
       findings.add('tampered', 'entry', { index }, 'is not the entry that the tree holds');
   } else {
-    // The entries are what was signed: where a tile differs, the tile was edited.
+    // The entries match the signed root, so a differing tile was edited.
     for (const { kind, table, where, what } of tileFindings.listed) findings.add(kind, table, where, what);
   }
   await findStrays(db, size, tiles.tiles, findings);
@@ -91,11 +91,11 @@ async function takePage(
   const text = stored.toString('latin1');
   let at = 0;
   for (let index = from; index < to; index++) {
-    // A question to the database takes several turns of the event loop to be on its way.
+    // The pending query needs turns of the event loop to make progress.
     if (index % TILE_WIDTH === 0) await setImmediate();
     if (idx[at] !== index) {
       findings.add('missing', 'entry', { index }, 'there is no such entry');
-      // What the tile holds in its place lets the rest of the tree be checked.
+      // The tile's hash in place of the missing leaf lets the rest of the tree be checked.
       const tile = leafTiles.get(Math.floor(index / TILE_WIDTH));
       const leaf = tile?.subarray((index % TILE_WIDTH) * 32, (index % TILE_WIDTH) * 32 + 32);
       audit.tree.append(toBase64(leaf?.length === 32 ? leaf : new Uint8Array(32)));
@@ -111,7 +111,7 @@ async function takePage(
   }
 }
 
-/** Rows that the log as signed does not have. */
+/** Reports rows that do not belong to the signed log. */
 async function findStrays(db: Db, size: number, expectedTiles: number, findings: Findings): Promise<void> {
   const beyond = await db.query<{ idx: number }>(
     'SELECT idx FROM entry WHERE idx >= ? OR idx < 0 ORDER BY idx LIMIT 50',

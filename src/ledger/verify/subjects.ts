@@ -7,13 +7,13 @@ import type { Findings } from './report.js';
 const PAGE = 2000;
 const { MIN_SAFE_INTEGER: LOWEST, MAX_SAFE_INTEGER: HIGHEST } = Number;
 
-/** Every subject's key opens, and whoever's names are encrypted has one. */
+/** Checks that every subject's key opens, and that every subject with encrypted names has a key. */
 export async function verifySubjects(db: Db, vault: Vault | null, findings: Findings): Promise<void> {
   if (vault) {
     const lacking = await verifyKeys(db, vault, findings);
     await verifyOldestKek(db, vault, lacking, findings);
   }
-  // Patients' subjects are their chains' and may be erased; all others are never taken away.
+  // Subjects of patients are checked with their chains and may be erased. All other subjects must never disappear.
   const lacking = await db.query<{ id: unknown }>(
     `SELECT id FROM organisation WHERE id NOT IN (SELECT id FROM subject) UNION
      SELECT coalesce(org, id) FROM account WHERE patient IS NULL AND coalesce(org, id) NOT IN (SELECT id FROM subject)`,
@@ -36,7 +36,7 @@ async function verifyKeys(db: Db, vault: Vault, findings: Findings): Promise<Rea
         vault.subjects.remember(vault.unwrapSubjectKey(row));
       } catch {
         const kek = text(row.kek);
-        // Once for all that it wraps: the rows are whole.
+        // One finding for the missing key, since the rows themselves are intact.
         if (vault.keks.lacks(kek)) lacking.add(kek);
         else findings.add('tampered', 'subject', { num: integer(row.num) }, 'its key does not open');
       }
@@ -55,7 +55,10 @@ async function verifyKeys(db: Db, vault: Vault, findings: Findings): Promise<Rea
   return lacking;
 }
 
-/** Older keys are destroyed once it is raised to the newest: it is the first there ever was, or it is still there. */
+/**
+ * Checks `oldest_kek`. Older keys are destroyed after it was raised, so it must name the first key ever, or one that
+ * still exists.
+ */
 async function verifyOldestKek(db: Db, vault: Vault, lacking: ReadonlySet<string>, findings: Findings): Promise<void> {
   const [head] = await db.query<{ oldest_kek: unknown }>('SELECT oldest_kek FROM log_head');
   const oldest = text(head?.oldest_kek);
