@@ -1,6 +1,6 @@
 /** Bytes and their text forms, alike in Node and in the browser. */
 
-/** Text that is not what it claims to be: base64, hex or UTF-8. The message never repeats the text. */
+/** Text or bytes are not valid base64, hex or UTF-8. The message never repeats them. */
 export class EncodingError extends Error {
   override readonly name = 'EncodingError';
 }
@@ -62,8 +62,8 @@ export function toBase64(bytes: Uint8Array): string {
 }
 
 /**
- * Bytes of standard base64, strictly: padding, no white space, no stray bits (RFC 4648 sections 3.2 to 3.5).
- * Two texts never give the same bytes, so that a signed or hashed text cannot be altered unseen.
+ * Bytes of standard base64, strictly: padding, no white space, no stray bits (RFC 4648 sections 3.2 to 3.5). Two texts
+ * never give the same bytes, so that no change of a signed or hashed text goes unnoticed.
  * @throws EncodingError otherwise.
  */
 export function fromBase64(text: string): Uint8Array {

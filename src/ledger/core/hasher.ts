@@ -18,7 +18,7 @@ export interface Hasher {
   hmac(key: Uint8Array, data: Uint8Array | string): Uint8Array;
   /** SHA-256 of a text's UTF-8 bytes. */
   sha256(text: string): Uint8Array;
-  /** base64 of HMAC(HMAC(key, label), data): a key of its own for each label. */
+  /** base64 of HMAC(HMAC(key, label), data): each label gets its own key. */
   derivedHmac(key: Uint8Array, label: string, data: string): string;
 }
 

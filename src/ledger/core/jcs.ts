@@ -5,7 +5,7 @@ export class JcsError extends Error {
   override readonly name = 'JcsError';
 }
 
-/** True for what JSON calls an object: neither null, nor an array, nor an instance of a class. */
+/** True for a JSON object: not null, not an array, not an instance of a class. */
 export function isObject(value: unknown): value is Record<string, unknown> {
   if (value === null || typeof value !== 'object') return false;
   const prototype: unknown = Object.getPrototypeOf(value);
@@ -30,15 +30,15 @@ export function jcs(value: unknown): string {
     return inOrder(value);
   }
   const text = JSON.stringify(ordered);
-  // JSON.stringify writes a lone surrogate as an escape; only then is the slow look worth its time.
+  // JSON.stringify escapes a lone surrogate, so the slow check is needed only when such an escape occurs.
   if (text.includes('\\ud')) checkSurrogates(value);
   return text;
 }
 
-// Objects put integer-like names first, and `__proto__` is no ordinary name: no copy can hold those in order.
+// Objects put integer-like names first, and `__proto__` is a special name: no copy can hold these in order.
 const UNORDERABLE = Symbol('unorderable');
 
-/** The value itself when its members stand in order, else a copy in which they do, or UNORDERABLE. */
+/** The value itself when its members are in order, else an ordered copy, or UNORDERABLE. */
 function order(value: unknown, depth: number): unknown {
   switch (typeof value) {
     case 'string':
@@ -92,7 +92,7 @@ function isUnorderableName(name: string): boolean {
   return (first >= DIGIT_0 && first <= DIGIT_9) || name === '__proto__';
 }
 
-/** Writes every member by hand, in order: slower by far, and hardly ever needed. @param value as {@link order} passed it */
+/** Writes every member by hand, in order: much slower, and rarely needed. @param value checked by {@link order} */
 function inOrder(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(inOrder).join()}]`;
   if (!isObject(value)) return JSON.stringify(value);

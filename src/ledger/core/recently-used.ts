@@ -1,6 +1,6 @@
 /**
- * Keeps what was used recently: two generations, so that neither a hit nor a store has to reorder anything. When the
- * young one holds half the limit it becomes the old one, and what was not used since is let go.
+ * A cache of recently used values. Two generations avoid reordering on every hit or store: when the young one holds
+ * half the limit, it becomes the old one, and the values of the previous old one are dropped.
  */
 export class Recent<K, V> {
   private young = new Map<K, V>();

@@ -34,7 +34,7 @@ function digestsByTheFormula(of: Uint8Array, payload: Record<string, unknown>): 
   ]);
   return jcs(Object.fromEntries(digests));
 }
-/** The formula, letter by letter. */
+/** The documented formula, computed independently. */
 const byTheFormula = (of: Uint8Array, payload: Record<string, unknown>): Buffer =>
   createHash('sha256')
     .update(`rxledger/payload/v2\n${digestsByTheFormula(of, payload)}`)

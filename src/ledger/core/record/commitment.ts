@@ -6,13 +6,13 @@ import { isObject, jcs, JcsError } from '../jcs.js';
 export type Member = readonly [name: string, text: string];
 
 export interface Commitment {
-  /** What the entry carries, 32 bytes. */
+  /** The entry's commitment, 32 bytes. */
   readonly commitment: Uint8Array;
   /** Digest of each member by its name, base64 of 32 bytes. */
   readonly digests: Readonly<Record<string, string>>;
 }
 
-/** Bytes that are no payload: not JSON, not an object, or not canonical. The message never repeats them. */
+/** The bytes are not a payload: not JSON, not an object, or not canonical. The message never repeats them. */
 export class PayloadError extends Error {
   override readonly name = 'PayloadError';
 }
@@ -21,8 +21,8 @@ const MEMBER_LABEL = 'rxledger/member/v1\n';
 const PAYLOAD_LABEL = 'rxledger/payload/v2\n';
 
 /**
- * Digest of one member, base64 of HMAC(HMAC(salt, "rxledger/member/v1\n" || name), JCS(value)). Only whoever
- * has the salt can derive the inner key, so that a digest gives no value away that could be guessed.
+ * Digest of one member, base64 of HMAC(HMAC(salt, "rxledger/member/v1\n" || name), JCS(value)). Only whoever has the
+ * salt can derive the inner key, so a digest cannot be used to test guesses of the value.
  * @param salt 32 random bytes of this entry
  * @param text the member's value in canonical JSON
  */
@@ -31,24 +31,24 @@ export function memberDigest(hasher: Hasher, salt: Uint8Array, name: string, tex
 }
 
 /**
- * The key of one member, HMAC(salt, "rxledger/member/v1\n" || name), 32 bytes. With it
- * and the value anybody can make the member's digest. It gives away neither the salt nor other members' keys or values.
+ * The key of one member, HMAC(salt, "rxledger/member/v1\n" || name), 32 bytes. With it and the value anybody can
+ * compute the member's digest. It reveals neither the salt nor other members' keys or values.
  */
 export function memberKey(hasher: Hasher, salt: Uint8Array, name: string): Uint8Array {
   return hasher.hmac(checkSalt(salt), MEMBER_LABEL + name);
 }
 
 /**
- * Commitment from all members' digests: SHA-256("rxledger/payload/v2\n" || JCS(digests)). It needs no key, so that
- * whoever was shown some members and the digests of the others can check it. Each digest is keyed, so that the whole
- * gives no value away that could be guessed.
+ * Commitment from all members' digests: SHA-256("rxledger/payload/v2\n" || JCS(digests)). It needs no key, so that it
+ * can be checked with some members and the digests of the others. Each digest is keyed, so guesses of values cannot be
+ * tested.
  */
 export function commitmentOf(hasher: Hasher, digests: Readonly<Record<string, string>>): Uint8Array {
   return hasher.sha256(PAYLOAD_LABEL + jcs(digests));
 }
 
 /**
- * Whether an entry's commitment is the one to this payload under this salt.
+ * Whether an entry's commitment matches this payload and salt.
  * @throws JcsError when a value has no JSON form; PayloadError when the salt is not 32 bytes
  */
 export function isCommitted(
@@ -61,8 +61,9 @@ export function isCommitted(
 }
 
 /**
- * Commits to members whose values are canonical JSON already (the writer's hot path: each is serialised once, for
- * the payload and for this). Any order. @throws PayloadError when a name comes twice, or the salt is not 32 bytes.
+ * Commits to members whose values are already canonical JSON, in any order. It is the writer's hot path: each value is
+ * serialised only once, for the payload and for this.
+ * @throws PayloadError when a name comes twice, or the salt is not 32 bytes.
  */
 export function commitMembers(hasher: Hasher, salt: Uint8Array, members: readonly Member[]): Uint8Array {
   checkSalt(salt);
@@ -80,7 +81,7 @@ export function commit(hasher: Hasher, salt: Uint8Array, payload: Readonly<Recor
   return { commitment: commitmentOf(hasher, digests), digests };
 }
 
-/** The payload in canonical JSON, from the same member texts that were committed to. @throws PayloadError as {@link commitMembers}. */
+/** The payload in canonical JSON, from the committed member texts. @throws PayloadError as {@link commitMembers}. */
 export function payloadText(members: readonly Member[]): string {
   return objectText(members, (_, text) => text);
 }
@@ -90,7 +91,7 @@ export function membersOf(payload: Readonly<Record<string, unknown>>): Member[] 
   return Object.entries(payload).map(([name, value]) => [name, jcs(value)]);
 }
 
-/** Digest of one member, made by whoever was shown its key: base64 of HMAC(key, JCS(value)). */
+/** Digest of one member from its key: base64 of HMAC(key, JCS(value)). */
 export function digestByKey(hasher: Hasher, key: Uint8Array, text: string): string {
   return toBase64(hasher.hmac(key, text));
 }

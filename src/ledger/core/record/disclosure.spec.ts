@@ -26,7 +26,7 @@ const payload = {
   type: 'order.issued/1',
 };
 
-/** A receipt that holds, of index 5 of 9. */
+/** A valid receipt for index 5 of 9. */
 function receiptOf(of: Uint8Array, members: Record<string, unknown>): Receipt {
   const { commitment } = commit(nobleHasher, of, members);
   const chain = '6f6fcf9e-8f3b-4c6e-9a53-1c2d3e4f5a6b';
@@ -147,7 +147,7 @@ describe('what is withheld', () => {
         const document = made(receiptOf(key, all), name === undefined ? [] : [name]);
         const text = JSON.stringify(document);
         expect(text).not.toContain(toBase64(key));
-        // Whatever of 32 bytes there is: hashes, digests, the commitment, the key that is shown.
+        // All values of 32 bytes: hashes, digests, the commitment, the shown key.
         const known = [...text.matchAll(/[A-Za-z0-9+/]{43}=/g)].map(([found]) => fromBase64(found));
         expect(known.length).toBeGreaterThan(2);
         for (const each of withheld) {
@@ -155,10 +155,10 @@ describe('what is withheld', () => {
           const truth = jcs(all[each]);
           for (const bytes of known) {
             expect(digestByKey(nobleHasher, bytes, truth)).not.toBe(digest);
-            // Nor is any of it a salt that gives the member's key.
+            // None of them is a salt that gives the member's key.
             expect(digestByKey(nobleHasher, memberKey(nobleHasher, bytes, each), truth)).not.toBe(digest);
           }
-          // Who has the salt, can: that it is what must not be given.
+          // With the salt the guess can be tested: that is why the salt must be withheld.
           expect(digestByKey(nobleHasher, memberKey(nobleHasher, key, each), truth)).toBe(digest);
         }
       }),

@@ -1,6 +1,7 @@
 /**
- * Some members of one payload, to be shown to somebody who may not see the rest: they come with their keys, the others
- * with their digests. It holds neither the salt nor anything from which a withheld value could be confirmed.
+ * Shows some members of one payload to somebody who may not see the rest. Shown members come with their keys, the
+ * others with their digests. It holds neither the salt nor anything else with which a guess of a withheld value could
+ * be tested.
  */
 import { equal, EncodingError, fromBase64, fromUtf8, toBase64, utf8 } from '../bytes.js';
 import {
@@ -20,28 +21,28 @@ import type { Policy } from '../tlog/policy.js';
 import { type ReceiptReason, type VerifiedReceipt, verifyReceipt, type Receipt } from './receipt.js';
 import { STATED } from './statement.js';
 
-/** A member that is shown: the value's canonical JSON and its key, both base64. */
+/** A shown member: the value's canonical JSON and its key, both base64. */
 export interface ShownMember {
   readonly key: string;
   readonly value: string;
 }
-/** A member that is withheld: base64 of 32 bytes. */
+/** A withheld member: base64 of 32 bytes. */
 export interface WithheldMember {
   readonly digest: string;
 }
 
-/** A document that stands alone: a receipt without payload and salt, and every member of the payload by its name. */
+/** A self-contained document: a receipt without payload and salt, and every member of the payload by name. */
 export interface Disclosure extends Omit<Receipt, 'payload' | 'salt'> {
   readonly members: Readonly<Record<string, ShownMember | WithheldMember>>;
 }
 
 export type DisclosureReason = ReceiptReason | 'members';
 
-/** What a disclosure that holds shows. */
+/** The content of a valid disclosure. */
 export interface VerifiedDisclosure extends Omit<VerifiedReceipt, 'payload'> {
-  /** Values of the members that are shown. */
+  /** Values of the shown members. */
   readonly disclosed: Readonly<Record<string, unknown>>;
-  /** Names of the others. */
+  /** Names of the withheld members. */
   readonly withheld: readonly string[];
 }
 
@@ -51,13 +52,15 @@ export type DisclosureResult = VerifiedDisclosure | { readonly ok: false; readon
 export type DisclosureFault =
   /** The payload has no such member. */
   | 'member-unknown'
-  /** A signature that is shown without all that it covers would confirm a guess of what it covers. */
+  /**
+   * A signature may be shown only with everything that it covers: otherwise it would allow testing guesses of the rest.
+   */
   | 'signature-alone';
 
 /**
- * @param receipt with payload and salt, as the ledger made it
- * @param names members to be shown
- * @throws PayloadError, EntryError when it is no receipt, or its payload is not what its entry commits to
+ * @param receipt with payload and salt, from the ledger
+ * @param names members to show
+ * @throws PayloadError, EntryError when it is not a receipt, or its payload does not match its entry's commitment
  */
 export function disclose(
   hasher: Hasher,
@@ -86,10 +89,9 @@ const FORM = 'checkpoint,entry,index,log,members,proof,v';
 
 /**
  * Checks a disclosure offline: all that {@link verifyReceipt} checks, and that the entry commits to exactly these
- * members, the shown ones with these values. Nobody who holds the document can tell whether a guess of a withheld
- * value is right.
+ * members, the shown ones with these values. The document does not allow testing guesses of withheld values.
  * @param trust the log's verifier key or a policy, pinned by the caller
- * @throws NoteError, CheckpointError when `trust` is no log's verifier key; what is wrong with the document is a value
+ * @throws NoteError, CheckpointError when `trust` is not a log's verifier key. Faults of the document are returned
  */
 export function verifyDisclosure(
   document: unknown,
@@ -104,7 +106,7 @@ export function verifyDisclosure(
   return opened ? { ...result, ...opened } : { ok: false, reason: 'members' };
 }
 
-/** @returns null when these are not the members that are committed to */
+/** @returns null when the entry does not commit to these members */
 function openMembers(
   hasher: Hasher,
   members: unknown,

@@ -9,7 +9,10 @@ export const ZERO32: Uint8Array = new Uint8Array(HASH_BYTES);
 /** Chain id of the log's own chain (the nil UUID, RFC 9562 section 5.9). */
 export const LOG_CHAIN = '00000000-0000-0000-0000-000000000000';
 
-/** What is hashed into the log. It holds no personal or clinical data: no actor, type, drug, organisation, patient. */
+/**
+ * The record that is hashed into the log. It holds no personal or clinical data: no actor, type, drug, organisation or
+ * patient.
+ */
 export interface Entry {
   /** Chain id: a UUID in lower case (RFC 9562). */
   readonly chain: string;
@@ -25,7 +28,7 @@ export interface Entry {
   readonly time: string;
 }
 
-/** Bytes or members that are no entry. The message names the member, never its value. */
+/** Bytes or members are not a valid entry. The message names the member, never its value. */
 export class EntryError extends Error {
   override readonly name = 'EntryError';
 }
@@ -44,7 +47,7 @@ export function entryTime(ms: number): string {
   return time;
 }
 
-/** Whether it is what {@link entryTime} writes of some instant. */
+/** Whether {@link entryTime} could have written it. */
 export function isEntryTime(time: string): boolean {
   const ms = TIME.test(time) ? Date.parse(time) : Number.NaN;
   return Number.isFinite(ms) && entryTime(ms) === time;
@@ -62,7 +65,7 @@ export function encodeEntry(entry: Entry): Uint8Array {
 }
 
 /**
- * Reads stored bytes. Exactly the seven members in canonical form: bytes that would be written otherwise are refused.
+ * Reads stored bytes strictly: exactly the seven members, in canonical form.
  * @throws EntryError
  */
 export function decodeEntry(bytes: Uint8Array): Entry {
@@ -105,7 +108,7 @@ function check({ chain, commitment, log, prev, seq, time }: Entry): void {
   }
 }
 
-// By hand because it is on the writer's hot path; a property test holds it equal to jcs().
+// Written by hand for the writer's hot path; a property test compares it with jcs().
 function entryText({ chain, commitment, log, prev, seq, time }: Entry): string {
   return `{"chain":"${chain}","commitment":"${toBase64(commitment)}","log":${JSON.stringify(log)},"prev":"${toBase64(prev)}","seq":${seq},"time":"${time}","v":1}`;
 }

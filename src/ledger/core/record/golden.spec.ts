@@ -12,8 +12,8 @@ import { verifyReceipt, type Receipt } from './receipt.js';
 import { readFixture, readFixtureText } from '../../../../test/fixtures/rfc6962/vectors.js';
 
 /**
- * The formats that a first release fixes for ever. The files in test/fixtures/golden were written once; a test here
- * that fails means that receipts in people's hands would no longer verify. Never change the files.
+ * Formats that the first release fixes for ever. The files in test/fixtures/golden were written once. A failing test
+ * here means that receipts already handed out would no longer verify. Never change the files.
  */
 const log = 'rxledger.example/golden';
 const signer = ed25519Signer(log, fromHex('000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f'));

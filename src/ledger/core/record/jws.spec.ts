@@ -31,7 +31,7 @@ const parsed = (text: string): DetachedJws | null => {
     throw error;
   }
 };
-/** What both implementations say, which must be the same. */
+/** The result of both implementations, which must agree. */
 function holds(text: string, key: PublicJwk, bytes: Uint8Array): boolean {
   const jws = parsed(text);
   if (!jws) return false;
@@ -101,7 +101,7 @@ describe.each(SIGNERS.map((signer, at) => [ALGORITHMS[at]!, signer] as const))(
         jws.replace('..', '.'),
         jws.replace('..', '...'),
         jws.replace('..', `.${Buffer.from(payload).toString('base64url')}.`),
-        // DER of the same length of base64url, or nearly.
+        // A DER signature, of about the same length.
         `${jws.slice(0, second)}${Buffer.alloc(70, 0x30).toString('base64url')}`,
         withHeader(JSON.stringify({ ...all, typ: 'JOSE' })),
         withHeader(JSON.stringify({ ...all, jwk: signer.jwk })),
@@ -125,7 +125,7 @@ describe.each(SIGNERS.map((signer, at) => [ALGORITHMS[at]!, signer] as const))(
         'A'.repeat(2000),
       ];
       for (const text of spellings) expect([text, parsed(text)]).toEqual([text, null]);
-      // Of the same members in another order, signed so, each is a JWS of its own.
+      // The same members in another order give another JWS, with a signature of its own.
       const { alg: _alg, ...rest } = all;
       expect(holds(withHeader(JSON.stringify({ ...rest, alg })), signer.jwk, payload)).toBe(false);
     });

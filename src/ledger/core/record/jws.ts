@@ -2,7 +2,7 @@ import { concat, EncodingError, fromBase64Url, fromUtf8, toBase64Url, utf8 } fro
 import { isObject } from '../jcs.js';
 import type { CheckSignature, PublicJwk } from './public-key.js';
 
-/** A text that is no detached JWS as actors sign. The message never repeats it. */
+/** The text is not a detached JWS in the accepted form. The message never repeats it. */
 export class JwsError extends Error {
   override readonly name = 'JwsError';
 }
@@ -15,7 +15,7 @@ export type JwsAlgorithm = keyof typeof CURVES;
 export interface DetachedJws {
   readonly alg: JwsAlgorithm;
   readonly kid: string;
-  /** The protected header as it stands in the JWS. */
+  /** The protected header, verbatim. */
   readonly header: string;
   /** 64 bytes. */
   readonly signature: Uint8Array;
@@ -28,8 +28,8 @@ const PARTS = /^([\w-]+)\.\.([\w-]+)$/;
 const KID = /^[\w-]{43}$/;
 
 /**
- * Reads `<header>..<signature>`. The header holds exactly `alg`, `b64` (false), `crit` (["b64"]) and `kid`, in any order,
- * as JSON without white space; base64url has no stray bits. So no byte of it can be changed and mean the same.
+ * Reads `<header>..<signature>`. The header holds exactly `alg`, `b64` (false), `crit` (["b64"]) and `kid`, in any
+ * order, as JSON without white space; base64url has no stray bits. So each JWS has exactly one spelling.
  * @throws JwsError
  */
 export function parseDetachedJws(text: string): DetachedJws {
@@ -40,7 +40,7 @@ export function parseDetachedJws(text: string): DetachedJws {
   try {
     const json = fromUtf8(fromBase64Url(header));
     members = JSON.parse(json);
-    // A member that comes twice, an escape or white space is lost on the way back.
+    // Repeated members, escapes and white space do not survive parsing and writing, so they are refused.
     if (JSON.stringify(members) !== json)
       throw new JwsError('header is spelled otherwise than JSON without white space');
     bytes = fromBase64Url(signature);
@@ -58,14 +58,14 @@ export function parseDetachedJws(text: string): DetachedJws {
   return { alg: alg as JwsAlgorithm, kid, header, signature: bytes };
 }
 
-/** Whether the key has signed the payload; an algorithm that is not the key's holds never. */
+/** Whether the key has signed the payload. False for an algorithm that does not fit the key. */
 export function holdsFor(jws: DetachedJws, key: PublicJwk, payload: Uint8Array, check: CheckSignature): boolean {
   return key.crv === CURVES[jws.alg] && check(key, signingInput(jws.header, payload), jws.signature);
 }
 
 /**
  * Makes a detached JWS.
- * @param sign over the signing input, 64 bytes as {@link CheckSignature} takes them
+ * @param sign signs the signing input; returns 64 bytes in the form of {@link CheckSignature}
  */
 export function signDetached(
   alg: JwsAlgorithm,
@@ -77,7 +77,7 @@ export function signDetached(
   return `${header}..${toBase64Url(sign(signingInput(header, payload)))}`;
 }
 
-/** RFC 7797 section 3: the header as it stands, a dot, the payload as it is. */
+/** RFC 7797 section 3: the encoded header, a dot, the unencoded payload. */
 function signingInput(header: string, payload: Uint8Array): Uint8Array {
   return concat(utf8(`${header}.`), payload);
 }

@@ -5,8 +5,8 @@ import { concat, EncodingError, fromBase64Url, toBase64Url, utf8 } from '../byte
 import { isObject, jcs } from '../jcs.js';
 
 /**
- * An actor's public key as JWK (RFC 7517, 8037): its required members alone, so that it has one spelling. Coordinates
- * are base64url of 32 bytes.
+ * An actor's public key as JWK (RFC 7517, 8037), with its required members only, so that it has one spelling.
+ * Coordinates are base64url of 32 bytes.
  */
 export type PublicJwk =
   | { readonly kty: 'OKP'; readonly crv: 'Ed25519'; readonly x: string }
@@ -21,7 +21,8 @@ export function isPublicJwk(value: unknown): value is PublicJwk {
   const members = Object.keys(value).toSorted().join();
   try {
     if (members === 'crv,kty,x' && kty === 'OKP' && crv === 'Ed25519') {
-      // Under a key of small order a signature holds for any text; with a part of one, implementations differ.
+      // Under a key of small order, one signature is valid for any text. With a small-order component, implementations
+      // disagree.
       const point = ed25519.Point.fromBytes(coordinate(x), false);
       return point.isTorsionFree() && !point.isSmallOrder();
     }
@@ -30,7 +31,7 @@ export function isPublicJwk(value: unknown): value is PublicJwk {
       return true;
     }
   } catch {
-    // No point of that curve.
+    // The bytes are not a point of that curve.
   }
   return false;
 }
@@ -41,14 +42,14 @@ export function thumbprint({ kty, crv, x, ...more }: PublicJwk): string {
   return toBase64Url(sha256(utf8(jcs(required))));
 }
 
-/** Whether a signature of 64 bytes holds: Ed25519 (RFC 8032), or ECDSA over SHA-256 as R || S (RFC 7518 section 3.4). */
+/** Checks a signature of 64 bytes: Ed25519 (RFC 8032), or ECDSA over SHA-256 as R || S (RFC 7518 section 3.4). */
 export type CheckSignature = (key: PublicJwk, message: Uint8Array, signature: Uint8Array) => boolean;
 
 /** Runs anywhere; `nodeCheck` is several times faster, and the two must agree. */
 export const nobleCheck: CheckSignature = (key, message, signature) => {
   try {
     if (key.crv === 'Ed25519') return ed25519.verify(signature, message, coordinate(key.x), { zip215: false });
-    // Either S is an ES256 signature: low S is no rule of RFC 7518.
+    // Accepts high S too: RFC 7518 does not require low S.
     return p256.verify(signature, message, uncompressed(coordinate(key.x), coordinate(key.y)), { lowS: false });
   } catch {
     return false;

@@ -15,7 +15,7 @@ import {
 } from '../tlog/policy.js';
 import { verifyInclusion } from '../tlog/proof.js';
 
-/** What anybody can check offline: that the entry stands in the log that the checkpoint signs. All byte strings are base64. */
+/** Proves offline that the log signed by the checkpoint contains the entry. All byte strings are base64. */
 export interface Receipt {
   readonly v: 1;
   /** The log's origin. */
@@ -34,26 +34,26 @@ export interface Receipt {
 }
 
 export type ReceiptReason =
-  /** Members are missing, or are not what a receipt has there. */
+  /** Members are missing or malformed. */
   | 'form'
-  /** The checkpoint is no note that the log has signed, or a signature of a known key does not hold. */
+  /** The log has not signed the checkpoint, or a signature of a known key is wrong. */
   | 'checkpoint'
   /** The receipt, its entry or its checkpoint names another log than the key or the policy. */
   | 'log'
-  /** The bytes are no entry. */
+  /** The bytes are not an entry. */
   | 'entry'
-  /** The entry does not stand at that index in the checkpoint's tree. */
+  /** The checkpoint's tree does not have the entry at that index. */
   | 'inclusion'
-  /** The payload is not canonical, or is not what the entry commits to. */
+  /** The payload is not canonical, or does not match the entry's commitment. */
   | 'payload'
-  /** All else holds, but the policy demands witnesses that have not cosigned the checkpoint. */
+  /** Everything else is valid, but witnesses that the policy demands have not cosigned the checkpoint. */
   | 'quorum';
 
-/** What a receipt that holds shows. */
+/** The content of a valid receipt. */
 export interface VerifiedReceipt {
   readonly ok: true;
   readonly state: ReceiptState;
-  /** The log that signs the checkpoint. An entry from the time before it took this name carries the earlier name. */
+  /** The log that signs the checkpoint. An entry from before it took this name carries the earlier name. */
   readonly log: string;
   readonly entry: Entry;
   readonly index: number;
@@ -61,19 +61,19 @@ export interface VerifiedReceipt {
   readonly size: number;
   /** The policy's witnesses that have cosigned the checkpoint; none without a policy. */
   readonly witnesses: readonly Witnessed[];
-  /** There when the receipt holds payload and salt; then it is what the entry commits to. */
+  /** Present when the receipt holds payload and salt; it matches the entry's commitment. */
   readonly payload?: Readonly<Record<string, unknown>>;
 }
 
 export type ReceiptResult = VerifiedReceipt | { readonly ok: false; readonly reason: ReceiptReason };
 
 /**
- * Checks a receipt offline: that a trusted log has signed a tree in which the entry stands, that the witnesses whom the
- * policy demands have cosigned it and, when the payload and its salt are there, that the entry commits to them. A
- * receipt that is only `committed` cannot show that others see the same tree; for that its checkpoint must be compared
- * with a witness's or an auditor's.
- * @param trust the log's verifier key or a policy, pinned by the caller, never taken from where the receipt came from
- * @throws NoteError, CheckpointError when `trust` is no log's verifier key; what is wrong with the receipt is a value
+ * Checks a receipt offline: a trusted log has signed a tree that contains the entry, and the witnesses that the policy
+ * demands have cosigned it. If the receipt holds payload and salt, the entry must commit to them. A receipt that is
+ * only `committed` does not show that others see the same tree: for that, compare its checkpoint with a witness's or an
+ * auditor's.
+ * @param trust the log's verifier key or a policy, pinned by the caller and never taken from the receipt's source
+ * @throws NoteError, CheckpointError when `trust` is not a log's verifier key. Faults of the receipt are returned
  */
 export function verifyReceipt(receipt: Receipt, trust: string | Policy, hasher: Hasher = nobleHasher): ReceiptResult {
   const policy = typeof trust === 'string' ? logOnly(parseVerifierKey(trust)) : trust;
@@ -122,7 +122,7 @@ function committed(
   });
 }
 
-// A receipt comes from a file that anybody may have written.
+// Checks every member, since anybody may have written the file.
 function hasForm(receipt: Receipt): boolean {
   const { v, log, index, entry, proof, checkpoint, payload, salt }: Record<keyof Receipt, unknown> = {
     payload: undefined,
@@ -140,7 +140,7 @@ function hasForm(receipt: Receipt): boolean {
   );
 }
 
-/** The value, or undefined when the receipt's bytes are at fault; any other exception is a bug and passes. */
+/** The value, or undefined for faults of the receipt's bytes. Other exceptions are bugs and are thrown on. */
 function attempt<T>(read: () => T): T | undefined {
   try {
     return read();

@@ -1,11 +1,11 @@
-/** What an actor signs of an event, and whether a payload shows that they did (design 3). */
+/** The statement by which an actor signs an event, and the check of such a signature in a payload (design 3). */
 import type { JsonObject, LedgerEvent } from './event.js';
 import { utf8 } from '../bytes.js';
 import { isObject, jcs } from '../jcs.js';
 import { holdsFor, JwsError, parseDetachedJws } from './jws.js';
 import { type CheckSignature, nobleCheck, type PublicJwk, thumbprint } from './public-key.js';
 
-/** What an actor signs of an event (design 3). All of it stands in entry and payload, so that it can be rebuilt. */
+/** The signed statement of an event (design 3). Entry and payload hold all of it, so that it can be rebuilt. */
 export interface Statement {
   /** The log's origin. */
   readonly log: string;
@@ -37,17 +37,17 @@ export function statementBytes({ log, chain, type, actor, occurredAt, commandId,
   return utf8(jcs({ log, chain, type, actor, occurredAt, commandId, data }));
 }
 
-/** What a payload shows of its actor's signature to somebody who holds keys of the actor. */
+/** The actor's signature in a payload, as far as given keys of the actor can check it. */
 export type ShownSignature =
   | { readonly state: 'none' }
-  /** Signed with a key that is not at hand: nothing is known of it. */
+  /** Signed with a key that was not given, so it cannot be checked. */
   | { readonly state: 'unchecked'; readonly kid: string }
   | { readonly state: 'holds' | 'wrong'; readonly kid: string };
 
 /**
- * Checks the signature of a payload, or of what is disclosed of one, that is what its entry commits to. Whether the key
- * was in force then only the log chain says.
- * @param keys of the actor, got from the actor
+ * Checks the signature in a payload, or in its disclosed members, after the commitment was checked. Only the log chain
+ * tells whether the key was in force at that time.
+ * @param keys of the actor, obtained from the actor
  * @param entry log and chain of the entry
  */
 export function shownSignature(
@@ -70,7 +70,7 @@ export function shownSignature(
   const { kid } = jws;
   const key = keys.find((each) => thumbprint(each) === kid);
   if (!key) return { state: 'unchecked', kid };
-  // Without all that it covers it is the signature of nothing.
+  // A signature without all members that it covers cannot be valid.
   if (!STATED.every((name) => Object.hasOwn(payload, name))) return { state: 'wrong', kid };
   const said = payload as unknown as LedgerEvent;
   const statement = statementOf(log, { ...said, chain }, signature['commandId']);

@@ -25,14 +25,14 @@ export type ChainHeadReason =
   | 'form'
   /** The key has not signed the note. */
   | 'signature'
-  /** The text is of another log than the key. */
+  /** The text names another log than the key. */
   | 'log';
 
 export type ChainHeadResult =
   | { readonly ok: true; readonly head: SignedChainHead }
   | { readonly ok: false; readonly reason: ChainHeadReason };
 
-/** Values or a text that break the form of a chain head. The message names the part. */
+/** Values or a text do not have the form of a chain head. The message names the part. */
 export class ChainHeadError extends Error {
   override readonly name = 'ChainHeadError';
 }
@@ -43,14 +43,17 @@ const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const NUMBER = /^(?:0|[1-9][0-9]{0,15})$/;
 
 /**
- * Name of the key that signs chain heads. It is not the log's key, so that nothing it signs can pass for a checkpoint
- * and the two can be kept apart.
+ * Name of the key that signs chain heads. It is not the log's key: so nothing that it signs can pass for a checkpoint,
+ * and the two keys can be stored apart.
  */
 export function chainHeadKeyName(origin: string): string {
   return origin + KEY_SUFFIX;
 }
 
-/** A verifier key of chain heads. @throws NoteError when it is none, ChainHeadError when it is for something else */
+/**
+ * A verifier key of chain heads.
+ * @throws NoteError when it is malformed, ChainHeadError when it is for something else
+ */
 export function parseChainHeadKey(vkey: string): VerifierKey {
   const key = parseVerifierKey(vkey);
   if (key.type !== KEY_TYPE.ed25519 || !key.name.endsWith(KEY_SUFFIX) || !isKeyName(originOf(key))) {
@@ -86,13 +89,13 @@ export function parseChainHead(text: string): SignedChainHead {
     leaf: readLeaf(leaf),
     size: readNumber(size, 'size'),
   };
-  // A log of that size has so many entries in all.
+  // A chain cannot have more entries than the log.
   if (head.seq >= head.size) throw new ChainHeadError('seq');
   return head;
 }
 
 /**
- * Checks a signed chain head. It shows what the operator said, not that it is true: compare it with receipts.
+ * Checks a signed chain head. It proves only the operator's claim: compare it with receipts.
  * @param key pinned by the caller, see {@link parseChainHeadKey}
  */
 export function verifyChainHead(note: string, key: VerifierKey): ChainHeadResult {

@@ -85,7 +85,7 @@ describe('a log that goes on under another name', () => {
     expect(openContinuation(said())).toEqual(good);
     expect(openContinuation(said({}, [NEW]))).toEqual({ ...good, bothSigned: false });
     expect(openContinuationReceipt(receipt(said()))).toEqual(good);
-    // The log had another key by then, which went with the rest.
+    // The log had another key by then, whose enrolment was among the lost entries.
     const later = { remembered: signed(9, OTHER), rememberedBy: OTHER.vkey };
     expect(openContinuation(said({}, undefined, later))).toEqual(good);
   });
@@ -144,14 +144,14 @@ describe('a log that goes on under another name', () => {
         } catch {
           return;
         }
-        // What is no member of a receipt says nothing.
+        // Unknown members of a receipt have no effect.
         let opened: Continuation | null = null;
         try {
           opened = openContinuationReceipt(document);
         } catch (error) {
           expect(error).toBeInstanceOf(ContinuationError);
         }
-        // A signature by the old key that is none is one of an unknown key: then the old one has not signed.
+        // A damaged signature by the old key counts as one by an unknown key: then the old key has not signed.
         if (opened) expect({ ...opened, bothSigned: true }).toEqual(good);
       }),
       { numRuns: examples(500) },

@@ -1,7 +1,7 @@
 /**
- * A log that goes on under another name. Its database was set back to fewer entries than it had signed, so that to go on
- * under the old name would be a fork (design 3, "The head file"). The new log's tree begins with the entries that are
- * left, byte for byte. The first entry that it adds says, on the log's own chain, what it continues and how much was lost.
+ * A log that goes on under another name. Its database lost entries that it had signed, so going on under the old name
+ * would be a fork (design 3, "The head file"). The new log's tree begins with the remaining entries, byte for byte. The
+ * first entry that it adds, on the log's own chain, records what is continued and how much was lost.
  */
 import { equal, fromBase64, fromUtf8, toBase64 } from '../bytes.js';
 import { type Checkpoint, openCheckpoint } from '../tlog/checkpoint.js';
@@ -15,14 +15,14 @@ import type { Policy } from '../tlog/policy.js';
 import { verifyReceipt, type Receipt } from '../record/receipt.js';
 
 /**
- * Type of the log chain's event: data `{from, to, remembered, rememberedBy?, statement}`; `rememberedBy` where the log had
- * replaced its key in what was lost: then that key has signed `remembered`.
+ * Type of the log chain's event: data `{from, to, remembered, rememberedBy?, statement}`; `rememberedBy` is there when
+ * the lost entries replaced the log's key: then that key has signed `remembered`.
  */
 export const LOG_CONTINUED = 'log.continued/1';
 const HEADER = 'rxledger/log-continued/v1';
 const SIZE = /^(?:0|[1-9][0-9]{0,15})$/;
 
-/** What the new key states, and the old one where it is still had. */
+/** The statement of the new key, and also of the old one if it is still available. */
 export interface Continuation {
   /** C2SP verifier keys; the name of each is its log's origin. */
   readonly from: string;
@@ -30,17 +30,17 @@ export interface Continuation {
   /** The log that ended, and the one that goes on. */
   readonly oldOrigin: string;
   readonly origin: string;
-  /** Entries that are left: the event's log index. Those before it name the old log, and are the new one's too. */
+  /** Number of remaining entries: the event's log index. They carry the old name and belong to the new log too. */
   readonly size: number;
   /** 32 bytes; of the tree of that size. */
   readonly root: Uint8Array;
-  /** The last checkpoint of the old log that is known: the entries from `size` on are lost. */
+  /** The last known checkpoint of the old log: its entries from `size` on are lost. */
   readonly remembered: Checkpoint;
   /** Whether the old key has signed the statement, too. */
   readonly bothSigned: boolean;
 }
 
-/** Data that is no continuation, or not as its key signs it. */
+/** The data is not a continuation, or is not signed by its key. */
 export class ContinuationError extends Error {
   override readonly name = 'ContinuationError';
 }
@@ -48,8 +48,9 @@ export class ContinuationError extends Error {
 type Statement = Pick<Continuation, 'from' | 'to' | 'oldOrigin' | 'origin' | 'size' | 'root' | 'remembered'>;
 
 /**
- * `rxledger/log-continued/v1\n<new origin>\n<new vkey>\n<old origin>\n<old vkey>\n<entries left>\n<base64 root>\n<entries
- * remembered>\n<base64 root>\n`, the text of a signed note by the new key and, where it is had, the old one.
+ * `rxledger/log-continued/v1\n<new origin>\n<new vkey>\n<old origin>\n<old vkey>\n<entries left>\n<base64
+ * root>\n<entries remembered>\n<base64 root>\n`, the text of a note signed by the new key and, if available, the old
+ * one.
  */
 export function formatContinuation({ from, to, oldOrigin, origin, size, root, remembered }: Statement): string {
   const trees = [size, toBase64(root), remembered.size, toBase64(remembered.root)];
@@ -57,8 +58,8 @@ export function formatContinuation({ from, to, oldOrigin, origin, size, root, re
 }
 
 /**
- * Reads the event's data: members that agree, a statement that the new key has signed, and the old log's own checkpoint
- * of more entries than are left, signed by the old key.
+ * Reads the event's data. Its members must agree, the new key must have signed the statement, and the old key must have
+ * signed the old log's checkpoint of more entries than remain.
  * @throws {ContinuationError}
  */
 export function openContinuation(data: unknown): Continuation {
@@ -96,8 +97,9 @@ export function openContinuation(data: unknown): Continuation {
 }
 
 /**
- * Checks a receipt of the event, by the new key: its checkpoint signs the tree right behind it, which begins with the
- * tree that is stated. Whether that key is to be trusted is for the caller: NO trust passes from the old one to it.
+ * Checks a receipt of the event, signed by the new key. Its checkpoint must be the first one with the event, and its
+ * tree must begin with the stated tree. The caller decides whether to trust the new key: NO trust passes from the old
+ * key to it.
  * @throws {ContinuationError}
  */
 export function openContinuationReceipt(receipt: unknown, hasher: Hasher = nobleHasher): Continuation {
@@ -117,8 +119,8 @@ export function openContinuationReceipt(receipt: unknown, hasher: Hasher = noble
 }
 
 /**
- * That a log continues another is its key's word. @returns those that a pinned key has signed, or one that a pinned key
- * has replaced, or continued
+ * Selects the continuations to believe, since each is only a claim of its key.
+ * @returns those signed by a pinned key, or by a key that a pinned key has replaced or continued
  */
 export function vouchedFor(
   { logs }: Pick<Policy, 'logs'>,
@@ -130,14 +132,14 @@ export function vouchedFor(
   const moves = [...rotations, ...all].toSorted((a, b) => b.size - a.size);
   for (const move of moves) {
     if (!vouched.has(move.to)) continue;
-    // A key has signed the tree in which what its predecessor did stands.
+    // A key vouches for its predecessor's events, since it has signed the tree that contains them.
     vouched.add(move.from);
     continued.push(...all.filter((one) => one === move));
   }
   return continued;
 }
 
-/** What was lost, for a message. */
+/** The loss in words, for a message. */
 export function lossInWords({ oldOrigin, size, remembered, bothSigned }: Continuation): string {
   const by = bothSigned ? 'as the old key signs, too' : 'the old key has not signed that';
   return `it continues ${oldOrigin} with ${size} of its ${remembered.size} entries (${by})`;

@@ -1,4 +1,4 @@
-/** A log's change of its key: one statement that the old and the new key sign, and how trust passes from one to the other. */
+/** The replacement of a log's key: a statement signed by the old and the new key, and how trust passes between them. */
 import { EncodingError, equal, fromBase64, fromUtf8, toBase64 } from '../bytes.js';
 import { type Checkpoint, CheckpointError, parseCheckpoint } from '../tlog/checkpoint.js';
 import { parsePayload, PayloadError } from '../record/commitment.js';
@@ -15,7 +15,7 @@ export const LOG_KEY_ROTATED = 'log-key.rotated/1';
 const HEADER = 'rxledger/log-key/v1';
 const SIZE = /^(?:0|[1-9][0-9]{0,15})$/;
 
-/** What both keys state: `to` signs in the place of `from` behind this tree, to which the event itself is appended. */
+/** The statement of both keys: `to` signs in place of `from` after this tree, to which the event itself is appended. */
 export interface Rotation {
   readonly origin: string;
   /** C2SP verifier keys, both with the origin as their name. */
@@ -27,7 +27,7 @@ export interface Rotation {
   readonly root: Uint8Array;
 }
 
-/** Data that is no rotation, or not signed by both keys. */
+/** The data is not a rotation, or is not signed by both keys. */
 export class RotationError extends Error {
   override readonly name = 'RotationError';
 }
@@ -38,7 +38,7 @@ export function formatRotation({ origin, from, to, size, root }: Rotation): stri
 }
 
 /**
- * Reads the event's data: members that agree, and a statement that both keys have signed.
+ * Reads the event's data. Its members must agree, and both keys must have signed the statement.
  * @throws {RotationError}
  */
 export function openRotation(data: unknown): Rotation {
@@ -61,9 +61,8 @@ export function openRotation(data: unknown): Rotation {
 }
 
 /**
- * Checks a receipt of the event whose checkpoint is the one that both keys have signed: right behind the event, so
- * that the old key vouches for the tree with which the new one begins. Whether the old key is to be trusted is for
- * the caller.
+ * Checks a receipt of the event. Its checkpoint must be the first one with the event and signed by both keys, so that
+ * the old key vouches for the tree with which the new one begins. The caller decides whether to trust the old key.
  * @throws {RotationError}
  */
 export function openRotationReceipt(receipt: unknown, hasher: Hasher = nobleHasher): Rotation {
@@ -85,14 +84,15 @@ export function openRotationReceipt(receipt: unknown, hasher: Hasher = nobleHash
   return rotation;
 }
 
-/** The checkpoint that both keys have signed. @param receipt as {@link openRotationReceipt} found it good */
+/** The checkpoint that both keys have signed. @param receipt accepted by {@link openRotationReceipt} */
 export function handOver({ checkpoint }: Receipt): Checkpoint {
   return parseCheckpoint(splitNote(checkpoint).text);
 }
 
 /**
- * Two rotations that replace one key otherwise: it was stolen, or the log was forked, and nobody can tell by these which
- * of its successors is to be trusted. @returns null when each key was replaced once
+ * Two different replacements of the same key. The key was stolen or the log was forked, and nobody can tell which
+ * successor to trust.
+ * @returns null when each key was replaced at most once
  */
 export function replacedTwice<T extends { readonly rotation: Rotation }>(moves: readonly T[]): readonly [T, T] | null {
   const first = new Map<string, T>();
@@ -104,17 +104,17 @@ export function replacedTwice<T extends { readonly rotation: Rotation }>(moves: 
   return null;
 }
 
-/** Those rotations by which trust passes on from pinned keys. @param rotations in log order */
+/** The rotations that pass trust on from pinned keys. @param rotations in log order */
 export function passedOn(pinned: readonly string[], rotations: readonly Rotation[]): Rotation[] {
   const trusted = new Set(pinned);
   return rotations.filter(({ from, to }) => trusted.has(from) && !trusted.has(to) && trusted.add(to));
 }
 
 /**
- * The policy for one checkpoint of a log whose keys were replaced: with the new keys to which its own pass trust, and
- * without those that had been replaced before a tree of that size was signed.
+ * The policy for one checkpoint of a log whose keys were replaced: with the successors of its own keys, and without
+ * keys that had been replaced before a tree of that size was signed.
  * @param rotations in log order
- * @param note signed checkpoint; where it is none, opening it will say so
+ * @param note signed checkpoint; a malformed one is reported when it is opened
  */
 export function policyFor(policy: Policy, rotations: readonly Rotation[], note: string): Policy {
   if (rotations.length === 0) return policy;
@@ -151,27 +151,27 @@ function bothSigned(note: string, keys: readonly VerifierKey[]): string {
   return text;
 }
 
-/** Turns the faults of a text that anybody may have written into a {@link RotationError}. */
+/** Turns faults of untrusted text into a {@link RotationError}. */
 function opened<T>(read: () => T): T {
   return refusing(read, (message) => new RotationError(message));
 }
 
 /**
  * The root of the tree to which a leaf was appended.
- * @param proof inclusion proof of the last leaf: the roots of the complete trees before it, the smallest first
+ * @param proof inclusion proof of the last leaf: the roots of the complete subtrees before it, the smallest first
  */
 export function rootBefore(hasher: Hasher, index: number, proof: readonly Uint8Array[]): Uint8Array {
   return new GrowingTree(hasher, index, proof.toReversed()).root();
 }
 
-/** A log's verifier key. @throws NoteError for one of a witness, or none */
+/** A log's verifier key. @throws NoteError for a witness's key or a malformed one */
 export function logKey(vkey: string): VerifierKey {
   const key = parseVerifierKey(vkey);
   if (key.type !== KEY_TYPE.ed25519) throw new NoteError('not a log key');
   return key;
 }
 
-/** Reads what anybody may have written. @throws what `refuse` makes of the message, where that is wrong */
+/** Reads untrusted text. @throws the error that `refuse` makes of the message of a fault */
 export function refusing<T>(read: () => T, refuse: (message: string) => Error): T {
   try {
     return read();

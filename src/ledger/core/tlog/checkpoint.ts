@@ -2,7 +2,7 @@ import { EncodingError, fromBase64, toBase64 } from '../bytes.js';
 import { HASH_BYTES } from '../hasher.js';
 import { KEY_TYPE, openNote, parseVerifierKey, type VerifierKey, isKeyName } from './note.js';
 
-/** What a log signs about itself (C2SP tlog-checkpoint). */
+/** A log's signed statement of its size and root (C2SP tlog-checkpoint). */
 export interface Checkpoint {
   /** The log's origin. */
   readonly origin: string;
@@ -12,7 +12,7 @@ export interface Checkpoint {
   readonly root: Uint8Array;
 }
 
-/** A text that is no checkpoint, or not one of the log that was asked for. */
+/** The text is not a checkpoint, or is one of another log. */
 export class CheckpointError extends Error {
   override readonly name = 'CheckpointError';
 }
@@ -28,9 +28,9 @@ export function formatCheckpoint({ origin, size, root }: Checkpoint): string {
 }
 
 /**
- * Reads a checkpoint text, strictly: no leading zeros, a size within safe integers, a root of 32 bytes. Extension
- * lines are handed out; whether to take them is the caller's decision. An origin may be any line that is not empty:
- * other logs have spaces in theirs.
+ * Reads a checkpoint text, strictly: no leading zeros, a size within safe integers, a root of 32 bytes. Extension lines
+ * are returned, and the caller decides whether to accept them. An origin may be any non-empty line, since other logs
+ * have spaces in theirs.
  * @throws CheckpointError
  */
 export function parseCheckpoint(text: string): Checkpoint & { readonly extensions: readonly string[] } {
@@ -45,10 +45,10 @@ export function parseCheckpoint(text: string): Checkpoint & { readonly extension
 }
 
 /**
- * Opens a signed checkpoint of the log whose key this is: its signature, its origin (the key's name), and no
- * extension lines, which our logs never write.
+ * Opens a signed checkpoint of the log whose key this is: checks its signature, its origin (the key's name), and that
+ * it has no extension lines, which RxLedger never writes.
  * @param note the signed note
- * @param vkey the log's verifier key, pinned by the caller, never taken from where the note came from
+ * @param vkey the log's verifier key, pinned by the caller and never taken from the note's source
  * @throws NoteError, CheckpointError
  */
 export function openCheckpoint(note: string, vkey: string | VerifierKey): Checkpoint {

@@ -42,7 +42,7 @@ const from =
   (path) =>
     Promise.resolve(files.get(path) ?? null);
 
-/** Reads the whole log as a follower does. @returns the root rebuilt from the entries */
+/** Reads the whole log, as a follower does. @returns the root rebuilt from the entries */
 async function follow({ files, checkpoint }: Files): Promise<Uint8Array> {
   const client = await LogClient.open(nodeHasher, from(files), checkpoint);
   const tree = new GrowingTree(nodeHasher);

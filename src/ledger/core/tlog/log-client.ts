@@ -17,11 +17,11 @@ import {
 /**
  * Gets a file of a log (C2SP tlog-tiles).
  * @param path below the log's prefix, for example `tile/0/000.p/112`
- * @returns its bytes, null when there is no such file; what it rejects with reaches the caller
+ * @returns its bytes; null when there is no such file. Rejections reach the caller unchanged
  */
 export type FetchFile = (path: string) => Promise<Uint8Array | null>;
 
-/** A file that is missing, or is not the one of the tree that the checkpoint signs. */
+/** A file is missing, or does not belong to the tree that the checkpoint signs. */
 export class LogFileError extends Error {
   override readonly name = 'LogFileError';
 
@@ -34,19 +34,19 @@ export class LogFileError extends Error {
   }
 }
 
-/** Entries that stand in one bundle. */
+/** The entries of one bundle. */
 export interface Bundle {
-  /** Log index of the first of them. */
+  /** Log index of the first entry. */
   readonly first: number;
-  /** Bytes of the entries; they are those of the tree. */
+  /** Bytes of the entries, verified against the tree. */
   readonly entries: readonly Uint8Array[];
-  /** Their leaf hashes, as the tree has them. */
+  /** Their leaf hashes in the tree. */
   readonly leaves: readonly Uint8Array[];
 }
 
 /**
- * A log as its files show it at one checkpoint. Nothing of a tile is used before the tile is authenticated to its parent,
- * and so to the signed root. It keeps one tile a level, whatever the size of the log.
+ * Reads a log's files at one checkpoint. A tile is authenticated against its parent, and so against the signed root,
+ * before it is used. Memory: one tile per level.
  */
 export class LogClient {
   private readonly kept: { index: number; tile: Uint8Array }[] = [];
@@ -62,7 +62,7 @@ export class LogClient {
   /**
    * Fetches the partial tiles at the right edge of the tree and checks that they give the root.
    * @param checkpoint opened with the log's key by the caller
-   * @throws LogFileError when they do not; it names the tile where there is only one
+   * @throws LogFileError when they do not; it names the tile if there is only one
    */
   static async open(hasher: Hasher, fetch: FetchFile, { size, root }: Omit<Checkpoint, 'origin'>): Promise<LogClient> {
     const edge = new Map<number, Uint8Array>();
@@ -86,7 +86,7 @@ export class LogClient {
   }
 
   /**
-   * A hash tile as wide as the tree has it, 32 bytes a hash.
+   * A hash tile with all hashes that the tree has, 32 bytes each.
    * @throws LogFileError; RangeError when the tree has no such tile
    */
   async tile(level: number, index: number): Promise<Uint8Array> {
@@ -106,7 +106,7 @@ export class LogClient {
   }
 
   /**
-   * Root of the first `size` entries: what a checkpoint of that size must have signed, if this log continues it.
+   * Root of the first `size` entries. A checkpoint of that size must have signed it if this log continues it.
    * @throws LogFileError; RangeError when the tree is smaller
    */
   async rootAt(size: number): Promise<Uint8Array> {

@@ -63,7 +63,7 @@ export async function inclusionProof(
 
 /**
  * Consistency proof between the trees of the first `size1` and `size2` leaves (RFC 9162 section 2.1.4.1: SUBPROOF).
- * @throws RangeError unless 0 < size1 <= size2: from the empty tree there is nothing to prove.
+ * @throws RangeError unless 0 < size1 <= size2: every tree continues the empty one.
  */
 export async function consistencyProof(
   hasher: Hasher,
@@ -87,7 +87,7 @@ export async function consistencyProof(
       from = middle;
     }
   }
-  // The verifier knows the old root itself; any other subtree that the old tree ends in is given to it.
+  // The verifier knows the old root itself. Any other subtree at the old tree's end is part of the proof.
   if (from !== 0) proof.push(await subtree(hasher, from, to, nodeAt));
   return proof.toReversed();
 }
@@ -116,8 +116,8 @@ function checkSize(size: number): void {
 }
 
 /**
- * The tree as the writer holds it: the complete subtrees that the settled size ends in, and whatever a batch adds.
- * Root and proofs of the batch's leaves need no reading. To roll a batch back, construct anew from the last frontier.
+ * The tree in the writer's memory: the complete subtrees at its settled end, and the nodes that a batch adds. Root and
+ * proofs of the batch's leaves need no reads. To roll a batch back, construct the tree again from the last frontier.
  */
 export class GrowingTree {
   /** Complete nodes by level, without gaps up to the size; the first of each level has the number in `first`. */
@@ -210,7 +210,7 @@ export class GrowingTree {
     return hashes;
   }
 
-  /** Forgets what only the batch's proofs need. Call it once the batch is durable. */
+  /** Drops nodes that only the batch's proofs need. Call it once the batch is durable. */
   settle(): void {
     this.settled = this.leaves;
     for (let level = 0; level < this.nodes.length; level++) {

@@ -2,7 +2,7 @@ import { ed25519 } from '@noble/curves/ed25519.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { concat, EncodingError, equal, fromBase64, hasLoneSurrogate, toBase64, toHex, utf8 } from '../bytes.js';
 
-// The space characters of Unicode, plus, control characters (which no note may hold) and half surrogate pairs.
+// Unicode spaces, `+`, control characters (forbidden in notes) and half surrogate pairs.
 const NOT_IN_A_NAME = /[\p{White_Space}\p{Cc}\p{Surrogate}+]/u;
 
 /**
@@ -13,7 +13,7 @@ export function isKeyName(text: string): boolean {
   return text !== '' && !NOT_IN_A_NAME.test(text);
 }
 
-/** A text, verifier key or signature line that breaks C2SP signed-note, or a signature that does not hold. */
+/** A text, verifier key or signature line is invalid by C2SP signed-note, or a signature is wrong. */
 export class NoteError extends Error {
   override readonly name = 'NoteError';
 }
@@ -23,7 +23,7 @@ export const KEY_TYPE = { ed25519: 0x01, cosignature: 0x04 } as const;
 export type KeyType = (typeof KEY_TYPE)[keyof typeof KEY_TYPE];
 
 export interface VerifierKey {
-  /** Key name; of a log's key, the log's origin. */
+  /** Key name; for a log's key, the log's origin. */
   readonly name: string;
   /** 4 bytes, see {@link keyId}. */
   readonly keyId: Uint8Array;
@@ -35,7 +35,7 @@ export interface VerifierKey {
 export interface NoteSigner {
   readonly name: string;
   readonly keyId: Uint8Array;
-  /** Signs the note's text, its last newline included; gives what follows the key id in the signature line. */
+  /** Signs the note's text, its last newline included. Returns the bytes after the key id in the signature line. */
   sign(text: Uint8Array): Uint8Array;
 }
 
@@ -47,12 +47,12 @@ export interface Verified {
 
 /** One signature line of a note, checked for its form only. */
 export interface SignatureLine {
-  /** As it stands in the note, without its newline. */
+  /** Verbatim, without its newline. */
   readonly line: string;
   readonly name: string;
   /** 4 bytes. */
   readonly id: Uint8Array;
-  /** What follows the key id. */
+  /** The bytes after the key id. */
   readonly signature: Uint8Array;
 }
 
@@ -60,7 +60,7 @@ export interface OpenedNote {
   readonly text: string;
   /** One for each known key that signed, in the order of the note. */
   readonly verified: readonly Verified[];
-  /** Number of signature lines by keys that are not known, which say nothing. */
+  /** Number of signature lines by unknown keys, which have no effect. */
   readonly ignored: number;
 }
 
@@ -68,7 +68,7 @@ const PUBLIC_KEY_BYTES = 32;
 const SIGNATURE_BYTES = 64;
 const KEY_ID_BYTES = 4;
 const TIME_BYTES = 8;
-/** A bound on the work that a hostile note causes, the same as in Go's sumdb/note. */
+/** Limits the work that a hostile note can cause; the same number as in Go's sumdb/note. */
 const MAX_SIGNATURES = 100;
 const DASH = '—';
 const SIGNATURE_LINE = /^— (\S+) (\S+)$/u;
@@ -104,7 +104,10 @@ export function parseVerifierKey(vkey: string): VerifierKey {
   return { name, keyId: id, type, publicKey };
 }
 
-/** What a cosignature/v1 covers: a header with its time in POSIX seconds, then the note's text (C2SP tlog-cosignature). */
+/**
+ * The text that a cosignature/v1 covers: a header with its time in POSIX seconds, then the note's text (C2SP
+ * tlog-cosignature).
+ */
 export function cosignedText(text: string, seconds: bigint): string {
   return `cosignature/v1\ntime ${seconds}\n${text}`;
 }
@@ -120,15 +123,15 @@ export function signNote(text: string, signers: readonly NoteSigner[]): string {
   return `${text}\n${signers.map((signer) => signatureLine(signer, signer.sign(bytes))).join('')}`;
 }
 
-/** The note with one more signature line at its end. @throws NoteError when it is no note. */
+/** The note with one more signature line at its end. @throws NoteError when it is not a note. */
 export function appendSignature(note: string, key: Pick<NoteSigner, 'name' | 'keyId'>, signature: Uint8Array): string {
   splitNote(note);
   return note + signatureLine(key, signature);
 }
 
 /**
- * Opens a note (C2SP signed-note): at least one of `verifiers` must have signed it, a signature line by one of them
- * that does not hold rejects the note, and lines by others are ignored.
+ * Opens a note (C2SP signed-note). At least one of `verifiers` must have signed it. A wrong signature by one of them
+ * rejects the note; lines by others are ignored.
  * @throws NoteError
  */
 export function openNote(note: string, verifiers: readonly VerifierKey[]): OpenedNote {
@@ -152,9 +155,9 @@ export function openNote(note: string, verifiers: readonly VerifierKey[]): Opene
 }
 
 /**
- * What a key has signed, however malformed it is and whatever stands beside the signature: for who must tell a signer
- * that breaks a form from somebody who only says so.
- * @returns the text; null when no signature by the key holds
+ * The text that a key has signed, even if it or other signature lines are malformed. It tells a signer of malformed
+ * texts from somebody who only claims to be that signer.
+ * @returns the text; null when the key has no valid signature on it
  */
 export function signedText(note: string, key: VerifierKey): string | null {
   const split = note.lastIndexOf('\n\n');
@@ -163,12 +166,12 @@ export function signedText(note: string, key: VerifierKey): string | null {
   return lines.some((line) => isSignature(line, key, text)) ? text : null;
 }
 
-/** Whether a note may hold such a text. */
+/** Whether the text has the form of a note's text. */
 export function isNoteText(text: string): boolean {
   return text.endsWith('\n') && !CONTROL.test(text) && !hasLoneSurrogate(text);
 }
 
-/** A signer of type 0x01 from an Ed25519 seed of 32 bytes, for where node:crypto is not to be had. */
+/** A signer of type 0x01 from an Ed25519 seed of 32 bytes, for environments without node:crypto. */
 export function ed25519Signer(name: string, seed: Uint8Array): NoteSigner & { readonly vkey: string } {
   const publicKey = ed25519.getPublicKey(seed);
   return {
@@ -210,7 +213,10 @@ function holds(key: VerifierKey, message: string, signature: Uint8Array): boolea
   }
 }
 
-/** The parts of a note, whose signatures are NOT verified: for who must read a text to know its keys. @throws NoteError */
+/**
+ * The parts of a note; signatures are NOT verified. For callers that must read the text to know which keys to use.
+ * @throws NoteError
+ */
 export function splitNote(note: string): { text: string; lines: SignatureLine[] } {
   const split = note.lastIndexOf('\n\n');
   if (split < 0 || !note.endsWith('\n')) throw new NoteError('not a note');

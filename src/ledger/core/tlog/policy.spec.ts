@@ -73,7 +73,7 @@ describe('policy file', () => {
   it('has names of opaque octets: what looks alike, or is no UTF-8, stays apart', () => {
     const kelvin = policyOf(witness('K', 0), witness('\u212a', 1), 'group \u00e9 all K \u212a', 'quorum \u00e9');
     expect([met(kelvin, [1]), met(kelvin, [1, 2])]).toEqual([false, true]);
-    // 0xE9 alone is no UTF-8, and another name than its UTF-8 form.
+    // 0xE9 alone is not UTF-8, and is another name than `é` in UTF-8.
     const octet = Uint8Array.of(0xe9);
     const lines = [
       utf8('witness '),

@@ -2,16 +2,18 @@ import { EncodingError, equal, fromUtf8, toHex } from '../bytes.js';
 import { type Checkpoint, CheckpointError, parseCheckpoint } from './checkpoint.js';
 import { KEY_TYPE, NoteError, openNote, parseVerifierKey, type Verified, type VerifierKey } from './note.js';
 
-/** A trust policy (C2SP tlog-policy): whose checkpoints are taken, and which witnesses must have cosigned them. */
+/**
+ * A trust policy (C2SP tlog-policy): which logs' checkpoints are accepted, and which witnesses must have cosigned them.
+ */
 export interface Policy {
-  /** Any one of them may have signed. May be empty where the log is known from elsewhere. */
+  /** A checkpoint must be signed by one of them. Empty when the log is known from elsewhere. */
   readonly logs: readonly PolicyLog[];
   readonly witnesses: readonly PolicyWitness[];
-  /** In the order of the file: a group names only what stands before it. */
+  /** In the order of the file: a group names only witnesses and groups above it. */
   readonly groups: readonly PolicyGroup[];
-  /** Name of the witness or group that must have witnessed; null: none is needed (`quorum none`). */
+  /** Name of the witness or group that must have cosigned; null: none (`quorum none`). */
   readonly quorum: string | null;
-  /** Those logs that go on under another name: their first entries carry the previous one. */
+  /** Logs that have taken another name: their first entries carry the previous one. */
   readonly continued?: readonly Renaming[];
 }
 
@@ -28,7 +30,7 @@ export interface PolicyLog {
 }
 
 export interface PolicyWitness {
-  /** A name within the policy; it means nothing outside. */
+  /** Its name in this policy only. */
   readonly name: string;
   readonly key: VerifierKey;
   readonly url: string | null;
@@ -36,7 +38,7 @@ export interface PolicyWitness {
 
 export interface PolicyGroup {
   readonly name: string;
-  /** How many members must have witnessed, from 1 to their number. */
+  /** Number of members that must have cosigned, from 1 to all. */
   readonly threshold: number;
   /** Names of witnesses and groups. */
   readonly members: readonly string[];
@@ -50,17 +52,17 @@ export interface Witnessed {
   readonly time: bigint;
 }
 
-/** How a checkpoint stands to a policy's quorum. */
+/** The cosignatures of a checkpoint, measured against a policy's quorum. */
 export interface Quorum {
   readonly met: boolean;
-  /** One for each key, in the order of the policy, whether or not the quorum needs it. */
+  /** The policy's witnesses that have cosigned, in its order, whether or not the quorum needs them. */
   readonly witnesses: readonly Witnessed[];
 }
 
-/** `committed`: the log has signed. `witnessed`: and a quorum of witnesses that a policy demands. */
+/** `committed`: signed by the log. `witnessed`: also cosigned by the quorum that a policy demands. */
 export type ReceiptState = 'committed' | 'witnessed';
 
-/** A file that is no policy. */
+/** The file is not a valid policy. */
 export class PolicyError extends Error {
   override readonly name = 'PolicyError';
 
@@ -76,22 +78,25 @@ export class PolicyError extends Error {
 const NONE = 'none';
 const DECIMAL = /^[1-9][0-9]{0,8}$/;
 
-/** The policy that takes one log's checkpoints without any witness. @throws CheckpointError when it is no log's key */
+/**
+ * A policy that accepts one log's checkpoints without witnesses.
+ * @throws CheckpointError when the key is not a log's
+ */
 export function logOnly(key: VerifierKey): Policy {
   if (key.type !== KEY_TYPE.ed25519) throw new CheckpointError('not a log key');
   return { logs: [{ key, url: null }], witnesses: [], groups: [], quorum: null };
 }
 
-/** The same for a log of which several keys are trusted. @throws CheckpointError when one is no log's key */
+/** The same for a log with several trusted keys. @throws CheckpointError when one is not a log's key */
 export function logsOnly(keys: readonly VerifierKey[]): Policy {
   return { logs: keys.flatMap((key) => logOnly(key).logs), witnesses: [], groups: [], quorum: null };
 }
 
 /**
- * Reads a policy file, strictly (C2SP tlog-policy, "Policy file syntax and structure"): unknown lines, names that are
- * not defined above, a name or key twice, a member of two groups, keys that do not fit, no quorum or two are errors.
- * Octets that are no UTF-8 are kept apart as they are, since names are opaque. ML-DSA-44 keys are not known here and
- * refused: a witness that cannot be checked may not be left out in silence.
+ * Reads a policy file, strictly (C2SP tlog-policy, "Policy file syntax and structure"): errors are unknown lines, names
+ * not defined above, a name or key twice, a member of two groups, keys of a wrong type, and no or two quorums. Names
+ * are opaque, so octets that are not UTF-8 stay distinct. ML-DSA-44 keys are not supported and refused: a witness that
+ * cannot be checked must not be skipped silently.
  * @throws PolicyError
  */
 export function parsePolicy(file: Uint8Array): Policy {
@@ -104,8 +109,8 @@ export function parsePolicy(file: Uint8Array): Policy {
 }
 
 /**
- * Which witnesses of the policy have cosigned, and whether they are its quorum.
- * @param verified what `openNote` has verified with the policy's keys
+ * The witnesses of the policy that have cosigned, and whether they are its quorum.
+ * @param verified signatures that `openNote` verified with the policy's keys
  */
 export function quorumOf(policy: Policy, verified: readonly Verified[]): Quorum {
   const witnesses = policy.witnesses.flatMap(({ name, key }): Witnessed[] => {
@@ -119,15 +124,15 @@ export function quorumOf(policy: Policy, verified: readonly Verified[]): Quorum 
   return { met: policy.quorum === null || names.has(policy.quorum), witnesses };
 }
 
-/** What a checkpoint under a policy shows. A policy without a quorum makes nothing witnessed. */
+/** The state that a checkpoint gives under a policy. Without a quorum in the policy it is never `witnessed`. */
 export function receiptState(policy: Policy, quorum: Quorum): ReceiptState {
   return policy.quorum !== null && quorum.met ? 'witnessed' : 'committed';
 }
 
 /**
- * Opens a signed checkpoint of one of the policy's logs: signed by a log whose key has the name of its origin, without
- * extension lines, which our logs never write. Whether the quorum is met is the caller's to ask.
- * @throws NoteError when a signature by a known key does not hold, CheckpointError
+ * Opens a signed checkpoint of one of the policy's logs: signed by a log whose key has its origin as name, and without
+ * extension lines, which RxLedger never writes. The caller must check the quorum.
+ * @throws NoteError when a signature by a known key is invalid, CheckpointError
  */
 export function openWitnessed(policy: Policy, note: string): { checkpoint: Checkpoint; quorum: Quorum } {
   const { text, verified } = openNote(
@@ -147,7 +152,7 @@ function sameKey(a: VerifierKey, b: VerifierKey): boolean {
   return a.name === b.name && a.type === b.type && equal(a.publicKey, b.publicKey);
 }
 
-/** A policy as far as it has been read. */
+/** A policy while it is read. */
 class PolicyDraft {
   private readonly logs: PolicyLog[] = [];
   private readonly witnesses: PolicyWitness[] = [];
@@ -227,14 +232,14 @@ class PolicyDraft {
     if (!this.names.has(name)) fail('a name is not defined above');
   }
 
-  /** Two keys that differ by name only are one key: it would count twice. */
+  /** Refuses two keys that differ only by name: one key would count twice. */
   private key(vkey: string, type: VerifierKey['type'], others: readonly { key: VerifierKey }[], fail: Fail) {
     const key = verifierKey(this.keyText(vkey), fail);
     if (key.type !== type) {
       return fail(type === KEY_TYPE.cosignature ? "not a witness's key (type 0x04)" : "not a log's key (type 0x01)");
     }
     if (others.some((other) => equal(other.key.publicKey, key.publicKey))) return fail('the key stands above already');
-    // A signature line says name and id only: with both alike nobody could tell whose it is.
+    // A signature line holds only name and id: with both equal, its signer would be ambiguous.
     const id = `${toHex(key.keyId)} ${key.name}`;
     if (this.keyIds.has(id)) return fail('another key above has this name and key id');
     this.keyIds.add(id);
@@ -254,8 +259,8 @@ function verifierKey(vkey: string, fail: Fail): VerifierKey {
 }
 
 /**
- * The file as text in which different octets stay different: UTF-8 where the whole file is that, otherwise a character
- * an octet. A verifier key's name is UTF-8 either way.
+ * The file as text in which different octets stay different: UTF-8 if the whole file is valid, otherwise one character
+ * per octet. A verifier key's name is UTF-8 either way.
  */
 function textOf(file: Uint8Array): { text: string; keyText: (item: string) => string } {
   let line = 1;
@@ -266,7 +271,7 @@ function textOf(file: Uint8Array): { text: string; keyText: (item: string) => st
   const whole = utf8Of(file);
   if (whole !== undefined) return { text: whole, keyText: (item) => item };
   const text = Array.from(file, (octet) => String.fromCharCode(octet)).join('');
-  // An item that is no UTF-8 is no key, as the empty text is none.
+  // An item that is not UTF-8 becomes the empty text, which is not a key.
   return { text, keyText: (item) => utf8Of(Uint8Array.from(item, (octet) => octet.charCodeAt(0))) ?? '' };
 }
 
@@ -279,10 +284,10 @@ function utf8Of(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** The name that the entry of this index carries in the log of that name. */
+/** The log name in the entry at this index, for the log that is now called `origin`. */
 export function nameInLog({ continued = [] }: Pick<Policy, 'continued'>, origin: string, index: number): string {
   let name = origin;
-  // Each leads once further back, if at all.
+  // Each step goes back by one name, at most once per renaming.
   for (let steps = continued.length; steps > 0; steps--) {
     name = continued.find((one) => one.origin === name && index < one.size)?.oldOrigin ?? name;
   }

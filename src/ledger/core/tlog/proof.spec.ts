@@ -32,7 +32,7 @@ describe('vectors of RFC 6962 proofs', () => {
   });
 });
 
-// Not made for this project and therefore not copied into it; a checkout beside the shared folder has them.
+// Vectors of another project, so they are not copied here; only a checkout beside the shared folder has them.
 const probes = sharedPath('vectors/merkle-probes');
 const absent = !existsSync(probes);
 interface InclusionProbe {
@@ -100,7 +100,9 @@ describe.skipIf(absent)(
 const leaves = someHashes(300);
 const range = fc.tuple(fc.integer({ min: 1, max: 300 }), fc.nat()).map(([size, at]) => ({ size, at: at % size }));
 
-/** Every way to spoil a list of hashes by one: a bit, one missing, one doubled, one foreign at either end. */
+/**
+ * Every way to damage a list of hashes by one: a flipped bit, one missing, one doubled, a foreign one at either end.
+ */
 function spoilt(proof: readonly Uint8Array[], place: number, bit: number): Uint8Array[][] {
   const at = proof.length === 0 ? 0 : place % proof.length;
   const lists = [

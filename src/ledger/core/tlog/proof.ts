@@ -6,7 +6,7 @@ export type ProofReason =
   | 'sizes'
   /** A hash is not 32 bytes long. */
   | 'hash-length'
-  /** The proof has hashes missing or too many. */
+  /** The proof has too few or too many hashes. */
   | 'proof-length'
   /** The proof leads to another root. */
   | 'root';
@@ -37,7 +37,7 @@ export interface Consistency {
 
 const OK: ProofResult = { ok: true };
 
-/** Whether the leaf stands at that index in the tree with that root (RFC 9162 section 2.1.3.2). */
+/** Whether the tree with that root has the leaf at that index (RFC 9162 section 2.1.3.2). */
 export function verifyInclusion(hasher: Hasher, { index, size, leaf, proof, root }: Inclusion): ProofResult {
   if (!isSize(index) || !isSize(size) || index >= size) return fail('sizes');
   if (!areHashes(leaf, root, ...proof)) return fail('hash-length');
@@ -59,8 +59,8 @@ export function verifyInclusion(hasher: Hasher, { index, size, leaf, proof, root
 }
 
 /**
- * Whether the tree with root2 continues the tree with root1 (RFC 9162 section 2.1.4.2). From the empty tree there is
- * nothing to prove, so that size1 = 0 is refused: a caller that starts from nothing must say so itself.
+ * Whether the tree with root2 continues the tree with root1 (RFC 9162 section 2.1.4.2). Refuses size1 = 0, since every
+ * tree continues the empty one: callers must handle that case explicitly.
  */
 export function verifyConsistency(hasher: Hasher, { size1, size2, root1, root2, proof }: Consistency): ProofResult {
   if (!isSize(size1) || !isSize(size2) || size1 === 0 || size1 > size2) return fail('sizes');
@@ -72,7 +72,7 @@ export function verifyConsistency(hasher: Hasher, { size1, size2, root1, root2, 
   let fn = size1 - 1;
   let sn = size2 - 1;
   while (fn % 2 === 1) [fn, sn] = [half(fn), half(sn)];
-  // A complete old tree is a node of the new one, and its root, which the verifier knows, is left out of the proof.
+  // A complete old tree is a node of the new one. The proof leaves out its root, which the verifier knows.
   const [first, ...rest] = fn === 0 ? [root1, ...proof] : proof;
   if (!first) return fail('proof-length');
   let old = first;
@@ -92,7 +92,7 @@ export function verifyConsistency(hasher: Hasher, { size1, size2, root1, root2, 
   return equal(old, root1) && equal(grown, root2) ? OK : fail('root');
 }
 
-// Not a shift: shifts cut to 32 bits.
+// Not a shift, which would cut to 32 bits.
 function half(n: number): number {
   return Math.floor(n / 2);
 }

@@ -8,7 +8,7 @@ const MAX_LEVEL = 63;
 /** An entry's length must fit the two length bytes of an entry bundle (C2SP tlog-tiles). */
 export const MAX_ENTRY_BYTES = 65_535;
 
-/** Tile bytes, bundle bytes or coordinates that break C2SP tlog-tiles. */
+/** Tile bytes, bundle bytes or coordinates are invalid by C2SP tlog-tiles. */
 export class TileError extends Error {
   override readonly name = 'TileError';
 }
@@ -78,7 +78,7 @@ export function encodeBundle(entries: readonly Uint8Array[]): Uint8Array {
 export function decodeBundle(bytes: Uint8Array): Uint8Array[] {
   const entries: Uint8Array[] = [];
   for (let at = 0; at < bytes.length;) {
-    // Before a view is made: megabytes of zeros would be millions of empty entries.
+    // Checked before the view is made: megabytes of zeros would be millions of empty entries.
     if (entries.length === TILE_WIDTH) throw new TileError('bundle holds too many entries');
     if (at + 2 > bytes.length) throw new TileError('bundle is cut off');
     const end = at + 2 + bytes[at]! * 256 + bytes[at + 1]!;
@@ -119,9 +119,9 @@ export function tileOfNode(level: number, index: number): { level: number; index
 }
 
 /**
- * Nodes read from tiles, each tile once in this reader's life. The tiles are believed: what a proof built on them
- * shows, it shows only to someone who checks it against a signed root.
- * @param readTile the hashes of a tile as far as they exist, 32 bytes each; it must reject when there is no such tile
+ * Reads nodes from tiles, each tile only once per reader. Tiles are not verified: check a proof made from them against
+ * a signed root.
+ * @param readTile gives the existing hashes of a tile, 32 bytes each; must reject when there is no such tile
  */
 export function tileNodeReader(
   hasher: Hasher,

@@ -1,7 +1,7 @@
 import { EncodingError, fromBase64, toBase64 } from '../bytes.js';
 import { HASH_BYTES } from '../hasher.js';
 
-/** What somebody keeps to show offline that an entry stands in a log (C2SP tlog-proof). */
+/** Proves offline that a log contains an entry (C2SP tlog-proof). */
 export interface TlogProof {
   /** Index of the entry in the log; a safe integer. */
   readonly index: number;
@@ -13,7 +13,7 @@ export interface TlogProof {
   readonly extra?: Uint8Array;
 }
 
-/** A text that is no tlog-proof. The message names the part, never its value. */
+/** The text is not a tlog-proof. The message names the part, never its value. */
 export class TlogProofError extends Error {
   override readonly name = 'TlogProofError';
 }
@@ -36,8 +36,8 @@ export function encodeTlogProof({ index, proof, checkpoint, extra }: TlogProof):
 }
 
 /**
- * Reads a proof, strictly: no leading zeros, no other lines, base64 in its one form. Whether it holds is for
- * `openCheckpoint` and `verifyInclusion` to say.
+ * Reads a proof strictly: no leading zeros, no other lines, canonical base64. Verify it with `openCheckpoint` and
+ * `verifyInclusion`.
  * @throws TlogProofError
  */
 export function parseTlogProof(text: string): TlogProof {
@@ -54,12 +54,12 @@ export function parseTlogProof(text: string): TlogProof {
   return { index: Number(digits), proof: hashesOf(lines), checkpoint, ...(extra && { extra }) };
 }
 
-/** Hashes of a proof, base64, each in a line of its own that ends in a newline. */
+/** Hashes of a proof in base64, one per line, each with a newline. */
 export function encodeHashes(hashes: readonly Uint8Array[]): string {
   return hashes.map((hash) => `${toBase64(hash)}\n`).join('');
 }
 
-/** Reads what {@link encodeHashes} writes, strictly; the empty text is no hashes. @throws TlogProofError */
+/** Reads the output of {@link encodeHashes} strictly; the empty text gives no hashes. @throws TlogProofError */
 export function parseHashes(text: string): Uint8Array[] {
   const lines = text.split('\n');
   if (lines.pop() !== '') throw new TlogProofError('no last newline');
