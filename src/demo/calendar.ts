@@ -1,7 +1,7 @@
 import { Temporal } from 'temporal-polyfill';
 import { addDays, localDate } from '../time/legal-days.js';
 
-/** Days of the play; the last one is yesterday, so that no entry lies ahead of the machine's clock. */
+/** Days of the play. The last one is yesterday, so that no entry is ahead of the machine's clock. */
 export const DAYS = 30;
 
 /** The thirty days before today in one zone. Days count from 1. */

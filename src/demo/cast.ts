@@ -1,11 +1,11 @@
-/** Who plays: the accounts of development mode, and patients whom the practices enrol. */
+/** The people of the demo: the accounts of development mode, and patients that the practices enrol. */
 import type { Clock } from '../time/clock.js';
 import { DEMO_ORGANISATIONS, type DemoSignIn } from '../seed/demo-accounts.js';
 import { Client } from './client.js';
 
 /** Somebody who signs in. */
 export interface Person {
-  /** As the transcript names them: their organisation, or a patient by name. */
+  /** Name in the transcript: the organisation's, or the patient's. */
   readonly name: string;
   readonly client: Client;
   /** Organisation id. */
@@ -19,7 +19,7 @@ export interface PatientRef {
   readonly name: string;
 }
 
-/** A patient with an account: their own doses and their own data. */
+/** A patient with an account, for their own doses and data. */
 export type PatientPerson = Person & PatientRef;
 
 export interface Cast {
@@ -36,7 +36,7 @@ export interface Cast {
   readonly auditor: Person;
 }
 
-/** Legal days and the times in the transcript are those of this zone, in which all four organisations are. */
+/** Zone of legal days and of times in the transcript. All four organisations are in it. */
 export const ZONE = DEMO_ORGANISATIONS.practice.zone;
 
 export function castOf(signIns: readonly DemoSignIn[], address: string, clock: Clock): Cast {

@@ -2,16 +2,16 @@ import type { Clock } from '../time/clock.js';
 import type { Problem } from '../http/problem/problem.js';
 import { TOKEN_SECONDS } from '../identity/guard/tokens.js';
 
-/** The service answered otherwise than the story of the demo has it. */
+/** The service's answer differs from the demo's story. */
 export class StoryBroken extends Error {}
 
-/** What the service answered: a body, or the problem that it refused with. */
+/** The service's answer: a body, or a problem when it refused. */
 export type Answer<T> = { readonly ok: true; readonly body: T } | { readonly ok: false; readonly problem: Problem };
 
-/** Signs in anew this long before a token ends, in ms. */
+/** Signs in again this long before a token ends, ms. */
 const MARGIN_MS = 60_000;
 
-/** One person at their screen: HTTP with their own access token, nothing else. */
+/** One person's HTTP client, with their own access token. */
 export class Client {
   private token: { readonly text: string; readonly until: number } | null = null;
 
@@ -49,7 +49,7 @@ export class Client {
     return response.ok ? { ok: true, body: body as T } : { ok: false, problem: body as Problem };
   }
 
-  /** Tokens live for minutes and the play for weeks: whoever comes back signs in again. */
+  /** Tokens live for minutes but the play for weeks, so people must sign in again. */
   private async signedIn(): Promise<string> {
     if (this.token && this.clock.now() < this.token.until) return this.token.text;
     const { username, password } = this.credentials;

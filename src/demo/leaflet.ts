@@ -1,4 +1,4 @@
-/** What the demo says before and after the play. */
+/** The demo's texts before and after the play. */
 import { relative } from 'node:path';
 import { PAGE_PATH } from '../http/openapi/document.js';
 import { DEMO_ORGANISATIONS, type DemoSignIn } from '../seed/demo-accounts.js';
@@ -8,7 +8,7 @@ import type { Cast } from './cast.js';
 import type { Tally } from './tally.js';
 import type { Transcript } from './transcript.js';
 
-/** How the demo ended; with `--json` this is what it prints. */
+/** The demo's result, which `--json` prints. */
 export interface Summary extends Tally {
   /** The ledger and all receipts are verified, and reconciliation found exactly what it should. */
   readonly ok: boolean;
@@ -17,10 +17,10 @@ export interface Summary extends Tally {
   readonly vkey: string;
   readonly entries: number;
   readonly chains: number;
-  /** Receipts of all writes, checked offline, and how many of them do not hold. */
+  /** Number of receipts of all writes, checked offline; `badReceipts`: those that are invalid. */
   readonly receipts: number;
   readonly badReceipts: number;
-  /** What reconciliation did not find, or found and should not. */
+  /** Discrepancies that reconciliation missed, or found wrongly. */
   readonly notAsExpected: readonly string[];
   readonly dataDir: string;
 }
@@ -107,7 +107,7 @@ export function invite(
   transcript.line();
 }
 
-/** From here when it lies below. */
+/** Relative to the working directory if the path is below it. */
 function shortened(path: string): string {
   const short = relative(process.cwd(), path);
   return short.startsWith('..') ? path : short;

@@ -12,13 +12,13 @@ export interface Scene {
   readonly act: () => Promise<void>;
 }
 
-/** A thread of events; its scenes are played among those of the other stories, in the order of time. */
+/** One thread of events. The scenes of all stories are played together in time order. */
 export type Story = (stage: Stage) => Scene[];
 
 export const scene = (day: number, time: string, act: Scene['act']): Scene => ({ day, time, act });
 
 /**
- * @param stopped whether somebody wants the play to end; asked before each scene
+ * @param stopped whether to end the play; called before each scene
  * @throws {StoryBroken} when it was stopped
  */
 export async function play(

@@ -1,4 +1,4 @@
-/** What people do over HTTP, one function a request. Each gives the answer; the stories say what is expected of it. */
+/** The HTTP requests of the demo, one function each. They return the answer; the stories check it. */
 import type { CANCEL_REASONS } from '../prescribing/decide.js';
 import type { CORRECTION_REASONS, SKIP_REASONS } from '../adherence/decide.js';
 import type { REPORT_REASONS, REVERSAL_REASONS } from '../dispensing/decide-afterwards.js';
@@ -13,12 +13,12 @@ import type { Answer } from './client.js';
 
 export interface Product {
   readonly medication: Medication;
-  /** As people say it, for example `lisinopril 10 mg`. */
+  /** In everyday words, for example `lisinopril 10 mg`. */
   readonly words: string;
   readonly unit: '{tablet}' | '{capsule}';
 }
 
-/** @throws {Error} on a code that the formulary does not have */
+/** @throws {Error} for a code that the formulary does not have */
 export function product(rxcui: string): Product {
   const drug = findDrug(rxcui);
   if (!drug) throw new Error(`the formulary has no ${rxcui}`);
@@ -46,7 +46,7 @@ export type Claimed = Written & {
 };
 
 export type Dispensed = Written & { readonly dispenseId: string };
-/** Of a prescription or a supply, whichever the report was recorded on. */
+/** Id of the prescription or supply on which the report was recorded. */
 export type Reported = Receipts & { readonly id: string };
 
 export interface NewOrder {
@@ -90,7 +90,7 @@ export function cancelByNumber(by: Person, body: Cancel & { readonly number: str
   return by.client.post('/api/cancellations', body);
 }
 
-/** @param token what the patient showed; without it a nomination or the refills are needed */
+/** @param token shown by the patient; without it the pharmacy needs a nomination or refills */
 export function claim(by: Person, rx: PrescriptionView, token?: string): Promise<Answer<Claimed>> {
   return by.client.post(path(rx.id, 'claim'), token === undefined ? {} : { token });
 }
@@ -109,7 +109,7 @@ export interface HandedOver {
   readonly daysSupply: number;
 }
 
-/** @param key Idempotency-Key, to ask the same again */
+/** @param key Idempotency-Key, for repeating the same request */
 export function dispense(
   by: Person,
   { prescription, claim: { secret } }: Claimed,

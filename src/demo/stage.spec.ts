@@ -14,7 +14,7 @@ const refusal: Answer<never> = {
   problem: { type: 'urn:x', title: 'x', status: 409, code: 'prescription.expired' },
 };
 
-/** A stage whose service never has anything to tell. */
+/** A stage whose service always answers with empty lists. */
 function silentStage(): { stage: Stage; lines: string[]; who: Person } {
   const client = { get: () => Promise.resolve({ items: [], next: null }) } as unknown as Client;
   const who: Person = { name: 'Corner Pharmacy', client, org: 'corner', patient: null };
@@ -73,7 +73,7 @@ describe('play', () => {
       ['a', '2026-10-23T13:00:00.000Z'],
       ['b', '2026-10-23T13:00:00.000Z'],
       ['c', '2026-10-31T13:00:00.000Z'],
-      // Summer time has ended in between.
+      // Daylight saving time has ended in between.
       ['d', '2026-11-01T14:00:00.000Z'],
     ]);
     await expect(play(stage, stories, calendar, clock, () => true)).rejects.toThrow(StoryBroken);

@@ -21,13 +21,13 @@ const CLASSES: Readonly<Record<DiscrepancyClass, string>> = {
   D13: 'early refill',
 };
 
-/** Where the stories are played: checks every answer, says what happened, and keeps what is counted in the end. */
+/** Runs the stories: checks every answer, prints each step, and collects the data of the summary. */
 export class Stage {
-  /** Of every write so far, as its writer got it. */
+  /** The receipt of every write so far, as its caller got it. */
   readonly receipts: Receipt[] = [];
-  /** What reconciliation or the timer did not do in time, or did and should not. */
+  /** Things that reconciliation or the timer did wrongly, or not in time. */
   readonly notAsExpected: string[] = [];
-  /** Discrepancies that a story knows of. */
+  /** Ids of the discrepancies that the stories expect. */
   private readonly told = new Set<string>();
   private time = '';
   private readonly staff: readonly Person[];
@@ -50,9 +50,9 @@ export class Stage {
   }
 
   /**
-   * Says what somebody did.
-   * @param words null: nothing is said; a function: what came of it stands in the answer
-   * @throws {StoryBroken} when it was refused
+   * Prints an action.
+   * @param words null: prints nothing; a function makes the words from the answer
+   * @throws {StoryBroken} when the action was refused
    */
   did<T extends Partial<Receipts>>(who: Person, words: string | null | ((body: T) => string), answer: Answer<T>): T {
     if (!answer.ok) {
@@ -68,8 +68,8 @@ export class Stage {
   }
 
   /**
-   * Says what somebody tried and was refused.
-   * @throws {StoryBroken} when it was not refused so
+   * Prints an action that was refused.
+   * @throws {StoryBroken} unless it was refused with this code
    */
   refused(who: Person, words: string, code: RefusalCode, answer: Answer<unknown>): void {
     const got = answer.ok ? 'accepted' : answer.problem.code;
@@ -82,9 +82,9 @@ export class Stage {
   }
 
   /**
-   * Waits until reconciliation has opened a discrepancy, and says so.
+   * Waits until reconciliation has opened a discrepancy, and prints it.
    * @param about id of the prescription or supply
-   * @param seenBy somebody on whose desk it must land
+   * @param seenBy somebody who must see it in their list
    */
   async found(kind: DiscrepancyClass, about: string, seenBy: Person, what: string): Promise<DiscrepancyView | null> {
     const found = await this.waitFor(seenBy, (one) => one.class === kind && one.about === about);
@@ -103,7 +103,7 @@ export class Stage {
     return found;
   }
 
-  /** Waits until reconciliation itself has closed a discrepancy, since the records agree again. */
+  /** Waits until reconciliation has closed a discrepancy because the records agree again. */
   async gone(found: DiscrepancyView | null, seenBy: Person, words: string): Promise<void> {
     if (!found) return;
     const gone = await this.waitFor(seenBy, ({ id, resolution }) => id === found.id && resolution === 'gone');
@@ -111,7 +111,7 @@ export class Stage {
     else this.fail(`${found.class} is still open: ${words}`);
   }
 
-  /** Somebody whom it concerns says what became of a discrepancy. */
+  /** Somebody of a concerned side resolves a discrepancy. */
   async resolve(
     found: DiscrepancyView | null,
     by: Person,
@@ -123,7 +123,7 @@ export class Stage {
     this.did(by, `${found.class} ${words}`, await by.client.post<Receipts>(path, body));
   }
 
-  /** Discrepancies that no story knows of. */
+  /** Discrepancies that no story expects. */
   async unexpected(): Promise<DiscrepancyView[]> {
     const lists = await Promise.all(this.staff.map((person) => this.look(person)));
     const all = new Map(lists.flat().map((one) => [one.id, one]));
@@ -131,8 +131,8 @@ export class Stage {
   }
 
   /**
-   * Asks again until the answer is there; nothing in the play waits otherwise.
-   * @returns null when it was not there in time
+   * Asks repeatedly until there is an answer. Nothing else in the play waits.
+   * @returns null when there was none in time
    */
   async until<T>(ask: () => Promise<T | null | undefined | false>): Promise<T | null> {
     const deadline = Date.now() + this.deadlineMs;

@@ -3,7 +3,7 @@ import type { LedgerReader } from '../ledger/ledger.reader.js';
 import type { CommittedEvent } from '../ledger/model.js';
 import type { Discrepancy } from '../patient/state.js';
 
-/** What stands in a ledger, counted from its decrypted events. */
+/** The content of a ledger, counted from its decrypted events. */
 export interface Tally {
   readonly prescriptions: number;
   /** Under a claim or reported. */

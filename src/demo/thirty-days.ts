@@ -12,9 +12,9 @@ import { filling } from './stories/filling.js';
 const STORIES: readonly Story[] = [...filling, ...cancelling, ...controlled, ...afterwards];
 
 /**
- * Plays all stories and waits until reconciliation has judged every entry. What it should have found and did
- * not, and what it found and no story knows, stands in `stage.notAsExpected`.
- * @throws {StoryBroken} when the service answers otherwise than a story says, or the play was stopped
+ * Plays all stories and waits until reconciliation has judged every entry. `stage.notAsExpected` lists missing and
+ * unexpected discrepancies.
+ * @throws {StoryBroken} when an answer differs from the story, or the play was stopped
  */
 export async function playThirtyDays(
   stage: Stage,

@@ -5,13 +5,13 @@ type Style = Parameters<typeof styleText>[0];
 /** Wide enough for the longest name of the cast. */
 const WHO_WIDTH = 19;
 
-/** Says what happens, as aligned lines: day, time, who, what. */
+/** Prints the events as aligned lines: day, time, who, what. */
 export class Transcript {
   private day = '';
 
   /**
-   * @param out takes a line; without it nothing is said
-   * @param coloured whether somebody looks at a terminal
+   * @param out takes a line; null: nothing is printed
+   * @param coloured whether the output is a terminal
    */
   constructor(
     private readonly out: ((line: string) => void) | null,
@@ -31,7 +31,7 @@ export class Transcript {
     this.say(time, who, `${what}: ${this.paint('yellow', `refused, ${why}`)}`);
   }
 
-  /** @param details lines that stand below */
+  /** @param details lines printed below */
   discrepancy(time: string, what: string, ...details: string[]): void {
     this.say(time, 'reconciliation', this.paint(['red', 'bold'], `! ${what}`));
     for (const detail of details) this.below(this.paint('red', detail));
@@ -51,7 +51,7 @@ export class Transcript {
   }
 
   private say(time: string, who: string, what: string): void {
-    // Only the first line of a day names it, and a day on which nothing is said has none.
+    // Only the first line of a day names the day. A day without lines is not printed.
     if (this.day !== '') this.out?.('');
     const day = this.paint('bold', this.day.padEnd(DAY_WIDTH));
     this.day = '';

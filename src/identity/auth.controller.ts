@@ -78,7 +78,7 @@ export class AuthController {
   @Post('api/auth/sign-in')
   @HttpCode(200)
   @PublicRoute()
-  // The limit itself is the server's; an account's own lock is in SignIn.
+  // Uses the server's limit; an account's own lock is in SignIn.
   @RouteConfig({ rateLimit: {} })
   @Refuses('identity.sign-in-refused', 'request.rate-limited')
   @ApiOperation({
@@ -112,7 +112,7 @@ export class AuthController {
   ): Promise<z.output<typeof tokenAnswer>> {
     if (body.grant_type !== 'client_credentials') throw refuseRequest('identity.grant-unsupported');
     if (body.scope !== undefined) throw refuseRequest('identity.scope-unknown');
-    // RFC 6749 has one word for a wrong kind of authentication and for none.
+    // RFC 6749 has one error code for a wrong kind of authentication and for none.
     const assertion = body.client_assertion_type === ASSERTION_TYPE ? body.client_assertion : undefined;
     const audiences = audiencesOf(this.config.env.PUBLIC_URL, socket.localPort);
     const actor = await this.clientSignIn.check(assertion, body.client_id, audiences);

@@ -219,7 +219,7 @@ describe('identity', () => {
     expect((await self()).statusCode).toBe(200);
 
     await app.get(LedgerWriter).erase(patient, { id: 'admin', role: 'administrator', org: null, patient: null });
-    // The token was checked a moment ago; its account is gone already.
+    // The token was checked a moment ago, but its account is gone by now.
     expect((await self()).json()).toMatchObject({ status: 404, code: 'identity.account-unknown' });
     clock.advance(RECHECK_SECONDS * 1000);
     expect((await self()).json()).toMatchObject({ status: 401, code: 'access.unauthenticated' });
@@ -268,8 +268,8 @@ describe('identity', () => {
   });
 
   it('leaves no name, user name or password in the clear, in the database or the log', async () => {
-    // Beside the role, without anything between, stands the organisation's id: "pharmacist" and "2…", as with every
-    // sixteenth organisation.
+    // The organisation's id follows the role without a separator: "pharmacist" and "2…", as with every sixteenth
+    // organisation.
     const org = '2c5d0f4e-5a7b-4b0e-9d0a-6a3d8f0c1a05';
     await app
       .get(LedgerWriter)
@@ -284,7 +284,7 @@ describe('identity', () => {
     expect(bytes.includes(`pharmacist${org}`)).toBe(true);
     const text = bytes.toString('latin1');
     for (const secret of ['Morgan Third', 'Kim Pharmacist', 'Pat Example', 'prescriber2', 'pharmacist2', PASSWORD]) {
-      // Where and beside what it stands: a hit that does not come again must still say where it came from.
+      // The surrounding text goes into the message, since a hit may not be reproducible.
       const at = text.search(new RegExp(`${secret}(?![0-9a-f]{7}-[0-9a-f]{4}-)`));
       expect({ secret, beside: at < 0 ? null : text.slice(Math.max(at - 200, 0), at + 200) }).toEqual({
         secret,

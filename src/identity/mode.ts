@@ -1,4 +1,4 @@
-/** What development and production mode insist on (design 7). */
+/** Conditions of development and production mode (design 7). */
 import { type Config, ConfigError } from '../config/config.js';
 import type { Db } from '../database/db.js';
 

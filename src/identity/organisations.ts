@@ -14,7 +14,7 @@ const CACHED = 10_000;
 
 const COLUMNS = 'id, kind, name, zone, npi';
 
-/** Practices and pharmacies. Each is a subject, under whose key its staff's data stand. */
+/** Practices and pharmacies. Each is a subject whose key encrypts its staff's data. */
 @Injectable()
 export class Organisations {
   private readonly known = new Map<string, Organisation>();
@@ -36,7 +36,7 @@ export class Organisations {
     );
   }
 
-  /** Without waiting when it is in memory, as on every prescription. */
+  /** Does not wait when it is in memory: every prescription needs it. */
   async find(id: string): Promise<Organisation | null> {
     const cached = this.known.get(id);
     if (cached) return cached;
@@ -49,7 +49,7 @@ export class Organisations {
 
   /**
    * The directory, by id.
-   * @param after the last id of the page before
+   * @param after the last id of the previous page
    */
   async list(
     kind: Organisation['kind'] | undefined,
@@ -66,7 +66,7 @@ export class Organisations {
   }
 }
 
-/** With its subject key; inside `writer.side`. */
+/** Inserts it with its subject key. Call it inside `writer.side`. */
 export async function insertOrganisation(
   db: Db,
   vault: Vault,

@@ -1,16 +1,16 @@
-/** Organisations and accounts as requests bring them and answers tell them. Schemas are the only description. */
+/** Organisations and accounts in requests and answers. The schemas are their only description. */
 import { z } from 'zod';
 import { DEMO_IDS } from '../http/openapi/demo-ids.js';
 import { isZone } from '../time/legal-days.js';
 import { hasNpiChecksum } from './npi.js';
 
-/** RFC 9562 takes either case; here, and in the log's entries, an id has one spelling. */
+/** RFC 9562 accepts either case; here, and in the log's entries, an id has only one spelling. */
 export const uuid = z.uuid({ version: 'v4' }).toLowerCase();
 
 /** The id of an enrolled patient. In development mode the document's own example is one. */
 export const patientId = uuid.meta({ example: DEMO_IDS.patient });
 
-/** An organisation keeps the UUID that it was imported with, of whatever version. */
+/** An organisation keeps the UUID that it was imported with, of any version. */
 export const organisationId = z.guid().toLowerCase();
 
 export const name = z.string().trim().min(1).max(200);
@@ -91,7 +91,7 @@ export const account = z
   .meta({ id: 'Account', title: 'Account' });
 export type Account = z.output<typeof account>;
 
-/** Whoever did something, as answers show them. */
+/** An actor, as answers show it. */
 export const actorShape = z
   .object({ id: z.string(), role: z.string(), org: z.string().nullable().describe('id of their organisation') })
   .meta({ id: 'Actor', title: 'Actor' });

@@ -2,7 +2,7 @@ import type { JsonObject } from '../ledger/core/record/event.js';
 
 export type Resource = JsonObject & { resourceType: string; id: string };
 
-/** Made-up people: nobody real stands here. */
+/** All people here are invented. */
 export const ids = {
   patient: 'a3f1c1de-0d55-4a7e-8a53-0c5d7c0f7d11',
   organisation: '0b9c3f36-6a55-4d0e-9a3f-5f5f0b1f2c22',
@@ -70,7 +70,7 @@ export function order(change: JsonObject = {}): Resource {
   };
 }
 
-/** A transaction Bundle as Synthea makes them. */
+/** A transaction Bundle in the form of Synthea's. */
 export function bundle(...resources: Resource[]): string {
   const entry = resources.map((resource) => ({
     fullUrl: `urn:uuid:${resource.id}`,

@@ -5,7 +5,7 @@ import { object, text } from './fhir-values.js';
 import { Refusal } from './reasons.js';
 
 const UCUM = 'http://unitsofmeasure.org';
-/** v3-orderableDrugForm codes and everyday words that mean a counted unit; UCUM has annotations for these. */
+/** v3-orderableDrugForm codes and everyday words for counted units, which UCUM writes as annotations. */
 const COUNTED: ReadonlyMap<string, string> = new Map(
   Object.entries({
     '{tablet}': ['tab', 'tabs', 'tablet', 'tablets'],
@@ -21,13 +21,13 @@ const DAYS: ReadonlyMap<string, number> = new Map([
 
 /**
  * FHIR SimpleQuantity to an exact amount.
- * @returns null when there is none, or it has no unit that could be compared with another
+ * @returns null when there is none, or its unit cannot be compared with others
  */
 export function quantityOf(value: Json | undefined): Quantity | null | Refusal {
   const quantity = object(value);
   if (!quantity || quantity['value'] === undefined) return null;
   const amount = quantity['value'];
-  // String() gives the shortest decimal that means the same double: exact for what pharmacies count.
+  // String() gives the shortest decimal for the same double, which is exact for the amounts that pharmacies count.
   const decimal = typeof amount === 'number' ? String(amount) : '';
   if (!isQuantity({ value: decimal, unit: '1' }) || quantity['comparator'] !== undefined) {
     return new Refusal('import.bad-quantity');
@@ -62,7 +62,7 @@ export function daysSupplyOf(value: Json | undefined): number | null | Refusal {
   return days !== null && Number.isSafeInteger(days) ? days : null;
 }
 
-/** FHIR `numberOfRepeatsAllowed`: refills after the original fill; null when it is not said. */
+/** FHIR `numberOfRepeatsAllowed`: refills after the original fill; null when it is missing. */
 export function refillsOf(dispenseRequest: JsonObject | null): number | null | Refusal {
   const value = dispenseRequest?.['numberOfRepeatsAllowed'];
   if (value === undefined || value === null) return null;

@@ -1,6 +1,4 @@
-/**
- * Reads FHIR R4 values out of JSON that nobody has checked: what has another shape is not there.
- */
+/** Reads FHIR R4 values from unchecked JSON. A value of another shape counts as missing. */
 import type { Json, JsonObject } from '../ledger/core/record/event.js';
 import type { Identifier } from '../patient/state.js';
 import { Refusal } from './reasons.js';
@@ -13,7 +11,7 @@ export function objects(value: Json | undefined): JsonObject[] {
   return Array.isArray(value) ? value.map(object).filter((item) => item !== null) : [];
 }
 
-/** @returns null for what is no string, and for a blank one */
+/** @returns null for a blank string and for anything but a string */
 export function text(value: Json | undefined): string | null {
   return typeof value === 'string' && value.trim() !== '' ? value : null;
 }
@@ -22,7 +20,7 @@ export function texts(value: Json | undefined): string[] {
   return Array.isArray(value) ? value.flatMap((item) => text(item) ?? []) : [];
 }
 
-/** Identifiers that say whose they are: one without a system means something else in every other place. */
+/** Identifiers with a system. Without one, an identifier has another meaning in every place. */
 export function identifiers(resource: JsonObject): Identifier[] {
   const found = new Map<string, Identifier>();
   for (const identifier of objects(resource['identifier'])) {
@@ -95,8 +93,8 @@ function isBadText(value: string): boolean {
 }
 
 /**
- * Why a resource cannot stand in a ledger entry, or null: text that is not Unicode, NUL, numbers beyond a double, depth.
- * RFC 8785 section 3 (I-JSON) has no form for these.
+ * Why a resource cannot be stored in a ledger entry; null when it can. Faults are text that is not Unicode, NUL,
+ * numbers beyond a double, and depth: RFC 8785 section 3 (I-JSON) has no form for these.
  */
 export function jsonFault(resource: JsonObject): 'import.bad-text' | 'import.bad-number' | 'import.too-deep' | null {
   const open: [Json, number][] = [[resource, 1]];
@@ -112,7 +110,10 @@ export function jsonFault(resource: JsonObject): 'import.bad-text' | 'import.bad
   return null;
 }
 
-/** Whether it says that it is misread without an extension or rules that are not known here (FHIR R4, 2.1.0.4 and 2.26.3.5). */
+/**
+ * Whether the resource must not be read without knowing an extension or implicit rules, which RxLedger does not (FHIR
+ * R4, 2.1.0.4 and 2.26.3.5).
+ */
 export function isModified(resource: JsonObject): boolean {
   return resource['modifierExtension'] !== undefined || resource['implicitRules'] !== undefined;
 }

@@ -1,14 +1,14 @@
-/** Work that goes on side by side, so much of it at a time and no more. */
+/** Runs work concurrently, up to a limit. */
 export class Flights {
   private readonly going = new Set<Promise<void>>();
   private failure: { readonly error: unknown } | null = null;
 
-  /** @param limit most pieces of work under way */
+  /** @param limit number of pieces of work that may run at once */
   constructor(private readonly limit: number) {}
 
   /**
-   * Starts a piece of work, as soon as there is room.
-   * @throws what an earlier piece of work threw: nothing more is started then
+   * Starts a piece of work as soon as there is room.
+   * @throws the error of an earlier piece of work; nothing more is started then
    */
   async start(work: () => Promise<void>): Promise<void> {
     while (this.going.size >= this.limit) await Promise.race(this.going);
@@ -21,7 +21,7 @@ export class Flights {
     this.going.add(flight);
   }
 
-  /** Waits for all that was started. @throws what a piece of work threw first */
+  /** Waits for all started work. @throws the first error of any of it */
   async landed(): Promise<void> {
     await Promise.all(this.going);
     this.check();

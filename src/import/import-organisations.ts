@@ -1,7 +1,7 @@
 import { insertOrganisation } from '../identity/organisations.js';
 import type { ImportTarget } from './target.js';
 
-/** The issuers of an import: those that are organisations get a row, so that people read a name. */
+/** The issuers of an import. Organisations get a row, so that people see their names. */
 export class ImportOrganisations {
   private readonly zones = new Map<string, Promise<string>>();
 
@@ -11,8 +11,8 @@ export class ImportOrganisations {
   ) {}
 
   /**
-   * The zone in which an issuer's legal dates are days.
-   * @param name null when the issuer is a person, whose name may not stand plain, or has none
+   * The zone of an issuer's legal dates.
+   * @param name null when the issuer has none, or is a person, whose name must not be stored unencrypted
    */
   zoneOf(issuer: string, name: string | null): Promise<string> {
     const known = this.zones.get(issuer) ?? this.take(issuer, name);

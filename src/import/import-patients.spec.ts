@@ -49,7 +49,7 @@ it('a patient whom somebody else enrols meanwhile under a further identifier is 
     alreadyThere: 1,
   });
   expect(await ledger.reader.byName(patientIdentifier({ system: 'urn:mrn', value: 'own' }))).toBeNull();
-  // The ledger goes on as before.
+  // Later patients are not affected.
   expect(await patients.take(item(['somebody', 'else']))).toBeNull();
   expect(patients.enrolled).toBe(1);
 });

@@ -9,14 +9,14 @@ import { toEnrolment } from './patient.js';
 import { Refusal } from './reasons.js';
 import { IMPORT_ACTOR, type ImportTarget } from './target.js';
 
-/** A patient of this import: their chain, or why there is none. */
+/** A patient of this import: the chain, or the reason of refusal. */
 type Known = { readonly birthDate: string | null; readonly chain: Promise<string | Refusal> };
 
-/** Finds the patients of an import again, or enrols them. Whoever shares an identifier is the same patient. */
+/** Finds the patients of an import, or enrols them. Records that share an identifier are the same patient. */
 export class ImportPatients {
   /** By one identifier. */
   private readonly byIdentifier = new Map<string, Known>();
-  /** By all that is known of a Patient resource. */
+  /** By all indexed data of a Patient resource. */
   private readonly byRecord = new Map<string, Promise<string | Refusal>>();
   enrolled = 0;
   alreadyThere = 0;
@@ -33,7 +33,7 @@ export class ImportPatients {
     return outcome instanceof Refusal ? outcome : null;
   }
 
-  /** The chain of a patient that was taken; null when they were refused. */
+  /** The chain of an accepted patient; null when the patient was refused. */
   async chainOf(record: PatientRecord): Promise<string | null> {
     const chain = await this.byRecord.get(keyOf(record));
     return typeof chain === 'string' ? chain : null;
@@ -55,7 +55,7 @@ export class ImportPatients {
 
   private async findOrEnrol(data: PatientEnrolled['data']): Promise<string | Refusal> {
     const there = (await this.find(data.identifiers, data.birthDate)) ?? (await this.enrol(data));
-    // Another process may have enrolled them in between.
+    // Another process may have enrolled the patient in between.
     return there ?? (await this.find(data.identifiers, data.birthDate)) ?? new Refusal('import.patient-refused');
   }
 
@@ -75,7 +75,7 @@ export class ImportPatients {
     return id;
   }
 
-  /** @returns null when somebody else was faster */
+  /** @returns null when another process was faster */
   private async enrol(data: PatientEnrolled['data']): Promise<string | Refusal | null> {
     const [first] = data.identifiers;
     if (!first) return new Refusal('import.patient-refused');
@@ -95,7 +95,8 @@ export class ImportPatients {
           actor: IMPORT_ACTOR,
         }),
     });
-    // The writer looks for the first identifier alone; that another one was taken meanwhile only its index says.
+    // The writer checks only the first identifier. A conflict of the unique index means that another one was used
+    // meanwhile.
     const outcome = await committed.catch((error: unknown) => {
       if (isConflict(error)) return null;
       throw error;

@@ -22,12 +22,12 @@ const IN_FLIGHT = 256;
 export interface ImportCounts {
   /** Orders that this import recorded. */
   recorded: number;
-  /** Orders whose issuer has an order of that number already. */
+  /** Orders whose issuer already has an order with that number. */
   alreadyThere: number;
-  /** Files, lines, patients and orders that were not taken, in the order in which they were found. */
+  /** Refused files, lines, patients and orders, in the order of reading. */
   readonly refused: ImportRefusal[];
   patients: { enrolled: number; alreadyThere: number };
-  /** Resources read so far, of whatever type, and those of types that are not imported. */
+  /** Resources read so far, of any type; `ignored`: those of types that are not imported. */
   resources: number;
   ignored: number;
 }
@@ -35,17 +35,17 @@ export interface ImportCounts {
 export interface ImportOptions {
   /** IANA zone of the legal dates of orders whose organisation is not known here. */
   readonly zone: string;
-  /** Told after every resource and every commit; it must be quick. */
+  /** Called after every resource and every commit; it must be quick. */
   readonly onProgress?: (phase: 'reading' | 'recording', counts: Readonly<ImportCounts>) => void;
-  /** Waits before a write is tried again. */
+  /** Waits before a retry of a write. */
   readonly pause?: typeof sleep;
 }
 
 /**
- * Reads all files twice: first whom and what orders refer to, enrolling the patients; then the orders, one by one.
- * Running it again records nothing: an order is known by its issuer and number, a patient by any identifier.
- * @param files paths, which stand in the refusals as they are given
- * @throws {LedgerUnavailable} when the ledger stays away; what was recorded until then stays, and a second run goes on
+ * Reads all files twice: first the resources to which orders refer, enrolling the patients; then the orders, one by
+ * one. A second run records nothing more: an order is identified by issuer and number, a patient by any identifier.
+ * @param files paths, repeated as given in refusals
+ * @throws {LedgerUnavailable} when the ledger stays away. Recorded items stay, and a second run continues
  */
 export async function importFiles(
   files: readonly string[],
@@ -142,7 +142,7 @@ class Importer {
           name: orderName(name),
           otherwise: { id, model: prescriptionModel, mode: 'new', subject: { subject: patient }, adopt: true },
         },
-        // The service beside may have erased them since they were found.
+        // A running service may have erased the patient since the lookup.
         { id: patient, model: patientModel, mode: 'existing' },
       ],
       decide: (view) =>

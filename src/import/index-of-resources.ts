@@ -5,7 +5,7 @@ import type { Item } from './parse.js';
 import { Refusal } from './reasons.js';
 import { asUuid, nameUuid } from './uuid.js';
 
-/** What is kept of a resource that others refer to: a few short texts, so that large files fit into memory. */
+/** The kept part of a resource that others refer to: a few short texts, so that large files fit into memory. */
 export type Indexed =
   | {
       readonly type: 'Patient';
@@ -18,19 +18,19 @@ export type Indexed =
   | { readonly type: 'Encounter'; readonly organisation: Ref | null }
   | { readonly type: 'Medication'; readonly concept: JsonObject | null };
 
-/** Who may stand as an issuer. */
+/** A possible issuer. */
 export interface Party {
   readonly type: 'Organization' | 'Practitioner';
-  /** UUID that is the same in every import; null: nothing tells it from others. */
+  /** UUID that is the same in every import; null: nothing identifies it. */
   readonly id: string | null;
   readonly name: string | null;
 }
 
 export type PatientRecord = Extract<Indexed, { type: 'Patient' }>;
 
-/** A reference as it may be looked up. */
+/** A reference in the form in which it is looked up. */
 export interface Ref {
-  /** The file in which the reference stands. */
+  /** The file that contains the reference. */
   readonly file: string;
   /** fullUrl, `Type/id`, or `Type?identifier=system|value`. */
   readonly key: string;
@@ -40,8 +40,8 @@ export interface Ref {
 export type Found = Indexed | 'unknown' | 'ambiguous';
 
 /**
- * @param type what the element may refer to, used where the reference itself does not say (FHIR R4 References, 2.3.0)
- * @returns null when the element names nothing
+ * @param type allowed target type, used when the reference itself names none (FHIR R4 References, 2.3.0)
+ * @returns null when the element holds no reference
  */
 export function refOf(value: Json | undefined, file: string, type: Indexed['type']): Ref | null {
   const reference = object(value);
@@ -55,7 +55,7 @@ export function refOf(value: Json | undefined, file: string, type: Indexed['type
   return { file, key: `${text(reference?.['type']) ?? type}?identifier=${system}|${named}`, display };
 }
 
-/** The UUID that a reference itself holds: `urn:uuid:…` or `Type/…`, when it is of that type. */
+/** The UUID in a reference to that type: `urn:uuid:…` or `Type/…`. */
 export function uuidOf(ref: Ref, type: 'Organization' | 'Practitioner', urn: boolean): string | null {
   const match = /^(?:(urn:uuid:)|(?:.*\/)?(\w+)\/)([0-9a-fA-F-]{36})$/.exec(ref.key);
   if (!match || (match[1] ? !urn : match[2] !== type)) return null;
@@ -63,8 +63,8 @@ export function uuidOf(ref: Ref, type: 'Organization' | 'Practitioner', urn: boo
 }
 
 /**
- * The UUID of a resource: its id, else that of its fullUrl, else one made from what identifies it.
- * @param fullUrl null also for contained resources, whose id means nothing outside
+ * The UUID of a resource: its id, else that of its fullUrl, else one made from its identifying members.
+ * @param fullUrl null also for contained resources, whose id has no meaning outside
  */
 function stableId(resource: JsonObject, fullUrl: string | null, contained: boolean): string | null {
   const own = contained ? null : asUuid(resource['id']);
@@ -76,13 +76,13 @@ function stableId(resource: JsonObject, fullUrl: string | null, contained: boole
   if (contained) return null;
   if (fullUrl && /^https?:/.test(fullUrl)) return nameUuid('url', fullUrl);
   const id = text(resource['id']);
-  // `Organization/1` is somebody else in every system: the name tells most of them apart.
+  // `Organization/1` is another organisation in every system; with the name, most of them differ.
   return id ? nameUuid('local', JSON.stringify([resource['resourceType'], id, resource['name'] ?? null])) : null;
 }
 
 /**
- * The identifiers by which a patient is found again: never none. A patient without any gets one from its UUID,
- * or from its id, name and birth date together.
+ * The identifiers by which a patient is found, at least one. A patient without any gets one made from its UUID, or from
+ * its id, name and birth date.
  */
 export function patientIdentifiers(resource: JsonObject, fullUrl: string | null): Identifier[] {
   const own = identifiers(resource);
@@ -99,7 +99,7 @@ export function patientIdentifiers(resource: JsonObject, fullUrl: string | null)
   return [{ system: 'urn:ietf:rfc:3986', value: `urn:uuid:${made}` }];
 }
 
-/** @returns null for a type that nothing here refers to */
+/** @returns null for a type that orders never refer to */
 export function indexed(resource: JsonObject, file: string, fullUrl: string | null, contained = false): Indexed | null {
   switch (resource['resourceType']) {
     case 'Patient':
@@ -128,11 +128,11 @@ export function indexed(resource: JsonObject, file: string, fullUrl: string | nu
   }
 }
 
-/** All resources of all files of one import that orders may refer to. */
+/** The resources of all files of an import to which orders may refer. */
 export class ResourceIndex {
   private readonly records = new Map<string, Indexed | 'ambiguous'>();
 
-  /** @returns whether the resource is of a type that is kept, or why it cannot be */
+  /** @returns whether the resource's type is kept, or why the resource is refused */
   add(item: Item): boolean | Refusal {
     const record = indexed(item.resource, item.file, item.fullUrl);
     if (!record) return false;
@@ -141,7 +141,7 @@ export class ResourceIndex {
     const id = text(item.resource['id']);
     const keys = item.fullUrl ? [item.fullUrl] : [];
     if (id) keys.push(`${record.type}/${id}`);
-    // Bundles are turned into NDJSON without their fullUrls, and the references stay as they were.
+    // When Bundles are converted to NDJSON, fullUrls are lost but references stay unchanged.
     if (!item.fullUrl && asUuid(id)) keys.push(`urn:uuid:${id}`);
     for (const { system, value } of identifiers(item.resource))
       keys.push(`${record.type}?identifier=${system}|${value}`);
@@ -157,7 +157,7 @@ export class ResourceIndex {
     this.records.set(key, known === undefined || same(known, record) ? record : 'ambiguous');
   }
 
-  /** Its own file first, then all others. */
+  /** Looks in the reference's own file first, then in all others. */
   find(ref: Ref): Found {
     return this.records.get(scoped(ref.file, ref.key)) ?? this.records.get(ref.key) ?? 'unknown';
   }
@@ -167,14 +167,14 @@ function scoped(file: string, key: string): string {
   return `${file}\n${key}`;
 }
 
-/** Whether two records say the same, wherever they stood. */
+/** Whether two records have the same content, in whatever file. */
 function same(a: Indexed | 'ambiguous', b: Indexed): boolean {
   const plain = (record: Indexed) =>
     JSON.stringify(record, (key, value: unknown) => (key === 'file' ? undefined : value));
   return a !== 'ambiguous' && plain(a) === plain(b);
 }
 
-/** The contained resource that a `#id` reference means. */
+/** The contained resource of a `#id` reference. */
 export function containedIn(resource: JsonObject, ref: Ref): JsonObject | null {
   if (!ref.key.startsWith('#')) return null;
   return objects(resource['contained']).find((inner) => inner['id'] === ref.key.slice(1)) ?? null;

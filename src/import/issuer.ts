@@ -4,20 +4,20 @@ import type { Item } from './parse.js';
 import { Refusal } from './reasons.js';
 
 export interface Issuer {
-  /** UUID of the organisation, or of the practitioner where no organisation is named. */
+  /** UUID of the organisation, or of the practitioner when no organisation is named. */
   readonly id: string;
   /** Name of the organisation; null when it is a practitioner or has no name. */
   readonly organisationName: string | null;
-  /** Name of the requester as the source said it. */
+  /** Name of the requester as in the source. */
   readonly requester: string | null;
 }
 
 type LookUp = (ref: Ref) => Found;
 
 /**
- * Who stands for an order: the first of the requester's organisation (the requester itself, or a PractitionerRole's),
- * the encounter's service provider, the patient's managing organisation and the practitioner that can be told from
- * all others. An order is known by its issuer, so files that belong together are to be imported together.
+ * The issuer of an order: the first that can be identified among the requester's organisation (the requester itself, or
+ * that of a PractitionerRole), the encounter's service provider, the patient's managing organisation, and the
+ * practitioner. An order is identified by its issuer, so import files that belong together in one run.
  */
 export function issuerOf(item: Item, patient: PatientRecord, lookUp: LookUp): Issuer | Refusal {
   const { resource, file } = item;

@@ -15,7 +15,7 @@ function items(content: string, file = 'f.json'): Item[] {
   return [...parseImport(content, file)].filter(isItem);
 }
 
-/** What becomes of the last resource among the others. */
+/** The result for the last resource, given the others. */
 function given(...resources: Resource[]): OrderResult {
   const all = items(bundle(...resources));
   const index = new ResourceIndex();

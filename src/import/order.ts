@@ -21,7 +21,7 @@ export interface HistoricalOrder {
   readonly patient: PatientRecord;
   /** Name of the issuing organisation; null when it is a practitioner or has no name. */
   readonly organisationName: string | null;
-  /** Everything but the patient's id here. */
+  /** Everything except the patient's id in this ledger. */
   readonly data: Omit<OrderImported['data'], 'patient'>;
 }
 
@@ -29,15 +29,15 @@ export type OrderResult =
   | { readonly ok: true; readonly order: HistoricalOrder }
   | { readonly ok: false; readonly reason: ImportReason };
 
-/** FHIR R4 medicationrequest-intent: those that authorise something. */
+/** FHIR R4 medicationrequest-intent: the intents that authorise something. */
 const ORDERS = new Set(['order', 'original-order', 'reflex-order', 'filler-order', 'instance-order']);
-/** FHIR R4 medicationrequest-status, but for `draft`. */
+/** FHIR R4 medicationrequest-status, except `draft`. */
 const STATUSES = new Set(['active', 'on-hold', 'cancelled', 'completed', 'entered-in-error', 'stopped', 'unknown']);
-/** Longest order number: longer ones are no numbers that people or machines exchange. */
+/** Longest order number; real systems exchange no longer ones. */
 const NUMBER_LENGTH = 200;
 
 /**
- * FHIR R4 MedicationRequest to a historical order: a fact that came by import, not an offer.
+ * Converts a FHIR R4 MedicationRequest to a historical order: an imported fact, which cannot be claimed.
  * @param index all resources of all files of this import
  */
 export function toHistoricalOrder(item: Item, index: ResourceIndex): OrderResult {
@@ -93,7 +93,7 @@ function convert(item: Item, index: ResourceIndex): HistoricalOrder | Refusal {
   };
 }
 
-/** The status of a resource that is an order which somebody has given. */
+/** The status of a resource, or why it is not a given order. */
 function orderStatus(resource: JsonObject): string | Refusal {
   if (isModified(resource)) return new Refusal('import.modifier');
   const intent = text(resource['intent']) ?? '';

@@ -142,7 +142,7 @@ describe('readImport, from a file', () => {
   });
 });
 
-/** JSON that looks like what the importer reads, with anything anywhere. */
+/** JSON that resembles the importer's input, with arbitrary values anywhere. */
 const anything = fc.oneof(
   fc.jsonValue(),
   fc.letrec((tie) => ({

@@ -2,7 +2,7 @@ import type { Json, JsonObject } from '../ledger/core/record/event.js';
 import { object, text } from './fhir-values.js';
 import type { ImportReason, ImportRefusal } from './reasons.js';
 
-/** A resource as it stands in a file. */
+/** A resource with its place in a file. */
 export interface Item {
   /** The file's name: references without a server are looked up in their own file first. */
   readonly file: string;
@@ -21,7 +21,7 @@ export function isItem(parsed: Parsed): parsed is Item {
 }
 
 const BUNDLE_TYPES = new Set(['transaction', 'batch', 'collection']);
-/** Entries that bring no resource by their nature (FHIR R4 Bundle, bdl-3). */
+/** Methods whose entries have no resource (FHIR R4 Bundle, bdl-3). */
 const WITHOUT_RESOURCE = new Set(['DELETE', 'GET', 'HEAD']);
 
 function refuse(source: string, reason: ImportReason): ImportRefusal {
@@ -35,8 +35,8 @@ function item(file: string, source: string, fullUrl: string | null, value: Json 
 }
 
 /**
- * The resources of one JSON value: a Bundle's entries, or the one resource that it is.
- * @param source where the value stands, for messages
+ * The resources of one JSON value: a Bundle's entries, or the value itself.
+ * @param source place of the value, for messages
  */
 export function* expand(file: string, source: string, value: Json): Generator<Parsed> {
   const resource = object(value);
@@ -70,7 +70,7 @@ export function parseJson(json: string): Json | undefined {
   }
 }
 
-/** One line of an NDJSON file, counted from 1; a blank line holds nothing. */
+/** The resources of one line of an NDJSON file, counted from 1; none for a blank line. */
 export function* parseLine(file: string, number: number, line: string): Generator<Parsed> {
   if (line.trim() === '') return;
   const source = `${file}:${number}`;
@@ -79,14 +79,14 @@ export function* parseLine(file: string, number: number, line: string): Generato
   else yield* expand(file, source, value);
 }
 
-/** Whether a file's lines are documents of their own, judged by its first line that is not blank. */
+/** Whether each line of a file is a document, judged by its name or its first line that is not blank. */
 export function looksLikeLines(file: string, firstLine: string): boolean {
   return /\.(ndjson|jsonl)$/i.test(file) || object(parseJson(firstLine)) !== null;
 }
 
 /**
- * All resources of a file's text, whatever their type: a Bundle, NDJSON (also of Bundles), or a single resource.
- * Never throws. A text that is neither is refused as a whole.
+ * All resources in a file's text, of any type: a Bundle, NDJSON (also of Bundles), or a single resource. Never throws.
+ * Any other text is refused as a whole.
  */
 export function* parseImport(content: string, file: string): Generator<Parsed> {
   const json = content.replace(/^\uFEFF/, '');

@@ -9,7 +9,7 @@ export type PatientResult =
   | { readonly ok: true; readonly data: PatientEnrolled['data'] }
   | { readonly ok: false; readonly reason: ImportReason };
 
-/** What stands for the name of a patient whose source gives none. */
+/** The name of a patient whose source gives none. */
 const UNNAMED = 'Unnamed patient';
 /** FHIR R4 date: a year, a month or a day. */
 const FHIR_DATE = /^\d{4}(-(0[1-9]|1[0-2])(-\d{2})?)?$/;
@@ -23,8 +23,8 @@ function birthDate(resource: JsonObject): string | null | Refusal {
 }
 
 /**
- * FHIR R4 Patient, one that the index has taken, to an enrolment. The resource is kept verbatim; of a birth date that is only a year or a month
- * nothing else is kept.
+ * Converts a FHIR R4 Patient that the index has accepted to an enrolment. The resource is kept verbatim. A birth date
+ * that is only a year or a month is kept only there.
  */
 export function toEnrolment(item: Item): PatientResult {
   const { resource } = item;

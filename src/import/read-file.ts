@@ -3,18 +3,18 @@ import { stat, readFile } from 'node:fs/promises';
 import { looksLikeLines, type Parsed, parseDocument, parseLine } from './parse.js';
 import type { ImportReason } from './reasons.js';
 
-/** Largest JSON document, in bytes: V8 holds no text much longer, and NDJSON needs none. */
+/** Largest JSON document, bytes: V8's strings cannot be much longer, and NDJSON needs no large documents. */
 const DOCUMENT_BYTES = 256 * 1024 * 1024;
 const NEWLINE = 0x0a;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-/** A line counted from 1: its text, or why there is none. */
+/** A line, counted from 1: its text, or the reason why it cannot be read. */
 type Line = { readonly number: number; readonly text: string; readonly bad: ImportReason | null };
 
 /**
- * All resources of a file, one after another; of NDJSON only one line is in memory at a time.
- * Never throws: what cannot be read is a refusal.
- * @param name how messages call the file
+ * All resources of a file, one after another. For NDJSON only one line is in memory at a time. Never throws: unreadable
+ * parts become refusals.
+ * @param name the file's name in messages
  */
 export async function* readImport(path: string, name: string): AsyncGenerator<Parsed> {
   try {
@@ -26,7 +26,7 @@ export async function* readImport(path: string, name: string): AsyncGenerator<Pa
 }
 
 async function* read(path: string, name: string): AsyncGenerator<Parsed> {
-  // A file with a single line is a document, however it is called.
+  // A file with a single line is a document, whatever its name.
   let held: Line | null = null;
   let lines = false;
   for await (const line of linesOf(path)) {
@@ -76,7 +76,7 @@ async function* linesOf(path: string): AsyncGenerator<Line> {
   };
   const take = (part: Buffer) => {
     length += part.length;
-    // The rest of a line that is too long is only counted.
+    // The rest of an overlong line is counted but not kept.
     if (length <= DOCUMENT_BYTES) parts.push(part);
   };
   for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
@@ -91,7 +91,7 @@ async function* linesOf(path: string): AsyncGenerator<Line> {
   if (length > 0) yield line();
 }
 
-/** @returns null when the bytes are not UTF-8; a byte order mark is no part of the text */
+/** @returns null when the bytes are not UTF-8; a byte order mark is dropped */
 function decode(bytes: Uint8Array): string | null {
   try {
     return utf8.decode(bytes);

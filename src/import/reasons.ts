@@ -1,5 +1,5 @@
 /**
- * Why something was not imported. The sentences hold nothing of what was read: a refusal may be printed
+ * Reasons for refusing an item of an import. The sentences repeat nothing from the input, so a refusal may be printed
  * and kept anywhere. Codes are stable.
  */
 export const IMPORT_REASONS = {
@@ -43,11 +43,11 @@ export type ImportReason = keyof typeof IMPORT_REASONS;
 export interface ImportRefusal {
   /** File with line (`file:12`) or entry (`file:entry[3]`). */
   readonly source: string;
-  /** An {@link ImportReason}, or the stable code with which the ledger refused. */
+  /** An {@link ImportReason}, or the ledger's stable refusal code. */
   readonly reason: string;
 }
 
-/** A refusal on its way out: a value, told from others by its class. */
+/** A refusal as a return value, recognised by its class. */
 export class Refusal {
   constructor(readonly reason: ImportReason) {}
 }

@@ -1,4 +1,4 @@
-/** An import that records nothing. */
+/** A dry run of an import. */
 import type { LedgerEvent } from '../ledger/core/record/event.js';
 import type { LedgerReader } from '../ledger/ledger.reader.js';
 import { type ChainRef, type Command, isNamed, type Outcome, type OutsideName } from '../ledger/model.js';
@@ -6,15 +6,15 @@ import type { Clock } from '../time/clock.js';
 import type { ImportTarget } from './target.js';
 
 /**
- * A target that decides as the ledger would, about what the ledger holds and what this run would have recorded so far.
- * It only reads. What would be recorded is held in memory until the run ends; organisations are not made.
+ * A target that decides as the ledger would, from the ledger's content and this run's earlier results. It only reads.
+ * Results are held in memory until the run ends; organisations are not made.
  */
 export function rehearsal({ reader, db, vault }: Omit<ImportTarget, 'writer'>, clock: Clock): ImportTarget {
   const record = new Rehearsal(reader, clock);
   return { reader, db, vault, writer: { commit: (command) => record.commit(command) } };
 }
 
-/** A chain of a command: its state as the ledger or this run has it, null when it would be new. */
+/** A chain of a command with its state from the ledger or this run; null when it would be new. */
 interface Slot {
   readonly id: string;
   readonly chain: ChainRef;
@@ -22,7 +22,7 @@ interface Slot {
 }
 
 class Rehearsal {
-  /** What this run would have recorded: states by chain, and chains by outside name. */
+  /** Results of this run so far: states by chain, and chains by outside name. */
   private readonly states = new Map<string, unknown>();
   private readonly names = new Map<string, string>();
 
@@ -33,7 +33,7 @@ class Rehearsal {
 
   async commit(command: Command): Promise<Outcome> {
     const found = await Promise.all(command.chains.map((ref) => this.find(ref)));
-    // From here on nothing is awaited: what commands decide side by side, they decide one after the other.
+    // From here on nothing is awaited, so that concurrent commands decide one after the other.
     const slots = found.map((slot, at) => this.renewed(slot, command.chains[at]));
     if (slots.some(({ chain, state }) => chain.mode === 'existing' && state === null))
       return { ok: false, refusal: { code: 'ledger.chain-unknown', facts: {} } };
@@ -49,7 +49,7 @@ class Rehearsal {
       this.take(slot, {
         kind,
         chain,
-        // Which event of its chain it is, no state of an import depends on.
+        // Any number will do: no state of an import depends on an event's seq.
         seq: 0,
         type,
         data,
@@ -69,7 +69,7 @@ class Rehearsal {
     return { id: known ?? chain.id, chain, state: view?.state ?? null };
   }
 
-  /** The slot as earlier commands of this run would have left it. */
+  /** The slot with the results of this run's earlier commands. */
   private renewed(slot: Slot, ref: Command['chains'][number] | undefined): Slot {
     const id = (ref && isNamed(ref) && this.names.get(textOf(ref.name))) || slot.id;
     return { ...slot, id, state: this.states.get(id) ?? slot.state };

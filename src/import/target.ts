@@ -8,22 +8,22 @@ import type { Vault } from '../ledger/keys/vault.js';
 
 /** The ledger that an import goes to. */
 export interface ImportTarget {
-  /** Without `side`, rows that are no events are not made: nothing is recorded (`rehearsal`). */
+  /** Without `side`, only events can be written: rows of organisations are not made (`rehearsal`). */
   readonly writer: Pick<LedgerWriter, 'commit'> & Partial<Pick<LedgerWriter, 'side'>>;
   readonly reader: LedgerReader;
   readonly db: Db;
   readonly vault: Vault;
 }
 
-/** The actor in whose name history is recorded: nobody here has done it. */
+/** The actor of imported history, which no account here has done. */
 export const IMPORT_ACTOR: Actor = { id: 'import', role: 'system', org: null, patient: null };
 
-/** How often a write that the ledger cannot take is tried, in all. */
+/** Total attempts at a write while the ledger is unavailable. */
 const ATTEMPTS = 6;
 
 /**
- * A target that waits and tries again while the ledger is away. What was recorded all the same is found again
- * by its outside name, so that nothing is recorded twice.
+ * A target that waits and retries while the ledger is away. A write that was recorded despite the error is found by its
+ * outside name, so nothing is recorded twice.
  */
 export function persistent({ writer, reader, db, vault }: ImportTarget, pause: typeof sleep = sleep): ImportTarget {
   async function often<T>(write: () => Promise<T>): Promise<T> {

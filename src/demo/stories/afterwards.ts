@@ -1,4 +1,4 @@
-/** What turns out otherwise: never collected, taken back, given without an order, looked at in an emergency. */
+/** Exceptions after issuing: never collected, taken back, given without an order, read in an emergency. */
 import type { AccessBreakGlass } from '../../patient/state.js';
 import type { DiscrepancyView } from '../../reconciliation/discrepancy.service.js';
 import { scene, type Story } from '../play.js';
@@ -33,7 +33,7 @@ export const notCollected: Story = (stage) => {
     scene(11, '15:30', async () => {
       const words = `claimed ${what.words} for ${pat.name} by nomination`;
       stage.did(mill, words, await claim(mill, issued.prescription));
-      // The answer got lost on the way: the holder may ask for its secret again.
+      // The answer was lost on the way: the holder may ask for its secret again.
       const path = `/api/prescriptions/${issued.prescription.id}/claim`;
       const recovered = await mill.client.get<Claimed['claim']>(path);
       claimed = { ...issued, claim: recovered };
@@ -51,7 +51,7 @@ export const notCollected: Story = (stage) => {
   ];
 };
 
-/** Recorded for the wrong patient's bag: taken back, given back, and dispensed by the other pharmacy. */
+/** Dispensed into the wrong patient's bag: reversed, given back, and dispensed by the other pharmacy. */
 export const takenBack: Story = (stage) => {
   const { elm, corner, mill, pat } = stage.cast;
   const what = product('308135');
@@ -81,7 +81,7 @@ export const takenBack: Story = (stage) => {
   ];
 };
 
-/** Reports that name orders which nobody knows: one arrives later, one never does. */
+/** Reports that name unknown orders: one arrives later, one never does. */
 export const withoutOrder: Story = (stage) => {
   const { elm, harbor, corner, mill, sam } = stage.cast;
   const steroid = product('312615');
@@ -124,7 +124,7 @@ export const withoutOrder: Story = (stage) => {
   ];
 };
 
-/** Who may look: nobody without a reason, and the patient sees who did. */
+/** Access control: nobody may look without a reason, and the patient sees who did. */
 export const lookedAt: Story = (stage) => {
   const { harbor, auditor, pat } = stage.cast;
   return [

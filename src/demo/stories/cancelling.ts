@@ -62,7 +62,7 @@ export const crossing: Story = (stage) => {
   ];
 };
 
-/** A pharmacy that was offline hands over what was cancelled the day before, and reports it. */
+/** A pharmacy that was offline hands over a prescription cancelled the day before, and reports it. */
 export const afterCancel: Story = (stage) => {
   const { elm, mill } = stage.cast;
   const what = product('617310');
@@ -101,7 +101,7 @@ export const afterCancel: Story = (stage) => {
   ];
 };
 
-/** Messages cross: the cancel is there before the order that it cancels. */
+/** Messages cross: the cancel arrives before the order that it cancels. */
 export const beforeItsOrder: Story = (stage) => {
   const { harbor, corner, sam } = stage.cast;
   const what = product('312941');

@@ -1,11 +1,14 @@
-/** Controlled substances: what schedule II forbids, a first fill day that the timer watches, a refill too early. */
+/**
+ * Controlled substances: the limits of schedule II, an earliest fill date that the timer watches, and a refill too
+ * early.
+ */
 import type { PatientRef } from '../cast.js';
 import { scene, type Story } from '../play.js';
 import { claim, count, dispense, type Issued, prescribe, product } from '../requests.js';
 import { enrols, prescribes } from './prescribing.js';
 import type { PrescriptionView } from '../../prescription/views/prescription-view.js';
 
-/** Schedule II: no refills, and not before its day. */
+/** Schedule II: no refills, and no fill before the earliest date. */
 export const scheduleTwo: Story = (stage) => {
   const { elm, corner } = stage.cast;
   const what = product('1049621');

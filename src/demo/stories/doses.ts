@@ -6,7 +6,7 @@ import { correctDose, dose, type NewDose } from '../requests.js';
 import type { Stage } from '../stage.js';
 
 export interface Doses {
-  /** As people say it. */
+  /** In everyday words. */
   readonly medicine: string;
   /** First and last day. */
   readonly days: readonly [number, number];
@@ -14,13 +14,13 @@ export interface Doses {
   readonly time: string;
   /** Reason by day. */
   readonly skipped: Readonly<Record<number, (typeof SKIP_REASONS)[number]>>;
-  /** Day on which the patient corrects the first dose that was called skipped. */
+  /** Day on which the patient corrects the first dose that was reported as skipped. */
   readonly correctedOn?: number;
 }
 
 const WEEK = 7;
 
-/** One dose a day, of which the first, each that was skipped and a sum each week are told. */
+/** One dose a day. It prints the first dose, each skipped one, and a sum for each week. */
 export function dailyDoses(
   stage: Stage,
   who: PatientPerson,

@@ -63,7 +63,7 @@ export const partialFill: Story = (stage) => {
   ];
 };
 
-/** By nomination, without a token; the refill stays at the pharmacy and is filled in time. */
+/** Filled by nomination, without a token. The refill stays at the pharmacy and is filled in time. */
 export const refill: Story = (stage) => {
   const { harbor, corner, mill, sam } = stage.cast;
   const what = product('861007');
@@ -149,9 +149,9 @@ async function claimAtOnce(
   words: string,
 ): Promise<{ winner: Person; claimed: Claimed }> {
   const { corner, mill } = stage.cast;
-  // Whose request is sent first is chance: the one that is sent first mostly wins.
+  // The order is random, since the first request mostly wins.
   const both = Math.random() < 0.5 ? [corner, mill] : [mill, corner];
-  // Signed in beforehand, so that nothing but the claims runs.
+  // Both sign in beforehand, so that only the claims race.
   await Promise.all(both.map(({ client }) => client.get('/api/self')));
   stage.say('both pharmacies', `claim ${words} at the same moment`);
   const answers = await Promise.all(both.map((pharmacy) => claim(pharmacy, prescription, token)));

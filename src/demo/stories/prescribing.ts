@@ -1,14 +1,14 @@
-/** What nearly every story begins with. */
+/** The first steps of nearly every story. */
 import type { PatientRef, Person } from '../cast.js';
 import { count, enrol, type Issued, type NewOrder, type NewPatient, prescribe } from '../requests.js';
 import type { Stage } from '../stage.js';
 
-/** Enrols a patient and says so. */
+/** Enrols a patient and prints it. */
 export async function enrols(stage: Stage, by: Person, patient: NewPatient): Promise<PatientRef> {
   return stage.did(by, `enrolled ${patient.name}`, await enrol(by, patient)).patient;
 }
 
-/** Issues a prescription and says what stands on it. */
+/** Issues a prescription and prints its content. */
 export async function prescribes(stage: Stage, by: Person, order: NewOrder): Promise<Issued> {
   const issued = await prescribe(by, order);
   const schedule = issued.ok ? issued.body.prescription.schedule : null;

@@ -82,7 +82,7 @@ export class AccountsController {
   })
   @ApiOkResponse({ standardSchema: account })
   async disableAccount(@By() by: By, @Param('id', { schema: uuid }) id: string): Promise<Account> {
-    // An administrator who ends their own account may be the last one.
+    // An administrator must not disable their own account: it may be the last one.
     if (id === by.actor.id) throw refuseRequest('identity.own-account');
     const disabled = refOf(await this.accounts.disable(id, by.idempotency));
     this.tokens.forget(disabled);
@@ -100,7 +100,7 @@ export class AccountsController {
   }
 }
 
-/** An account is gone once its patient was erased, perhaps since the token was checked. */
+/** An account disappears when its patient is erased, which may happen after the token was checked. */
 function living(row: Account | null): Account {
   if (row === null) throw refuseRequest('identity.account-unknown');
   return row;

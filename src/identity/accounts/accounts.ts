@@ -12,9 +12,7 @@ import { type Made, once, sideJob } from '../once.js';
 import { hashPassword } from './passwords.js';
 import type { Account, Holder, NewAccount } from '../people.js';
 
-/**
- * Accounts whose names can be read: with a patient who was erased their account is gone as well. `a` is the account.
- */
+/** Accounts that still have a subject key. The accounts of an erased patient are gone. `a` is the account. */
 export const LIVING_ACCOUNT = 'account a JOIN subject s ON s.id = coalesce(a.org, a.patient, a.id)';
 
 interface AccountRow {
@@ -31,7 +29,7 @@ interface AccountRow {
   wrapped_key: Uint8Array;
 }
 
-/** An account to be stored, its password hashed already; null for one that nobody can sign in to by password. */
+/** An account to store, with its password hashed; null: nobody can sign in to it by password. */
 export interface AccountToStore {
   readonly id: string;
   readonly account: Holder;
@@ -39,7 +37,10 @@ export interface AccountToStore {
   readonly demo: boolean;
 }
 
-/** Who may sign in. Names stand sealed under their organisation's, their patient's or their own subject key. */
+/**
+ * Accounts that may sign in. Names are encrypted under the subject key of the organisation, the patient or the account
+ * itself.
+ */
 @Injectable()
 export class Accounts {
   constructor(
@@ -67,7 +68,9 @@ export class Accounts {
     return this.change(id, undefined, 'disabled = 0');
   }
 
-  /** Replaces a person's password and ends the lock of failed sign-ins. Tokens that are out end by themselves. */
+  /**
+   * Replaces a person's password and ends the lock after failed sign-ins. Tokens already issued expire by themselves.
+   */
   async resetPassword(id: string, password: string): Promise<Made> {
     return this.change(id, undefined, 'password = ?, failed = 0, locked_until = NULL', [await hashPassword(password)]);
   }
@@ -96,20 +99,20 @@ export class Accounts {
     return found ?? null;
   }
 
-  /** People's accounts, disabled ones too, by id. @param after the last id of the previous page */
+  /** People's accounts, including disabled ones, by id. @param after the last id of the previous page */
   list(after: string | null, limit: number): Promise<Account[]> {
     return this.select('a.id > ? AND a.password IS NOT NULL ORDER BY a.id LIMIT ?', [after ?? '', limit]);
   }
 
   private async select(where: string, values: (string | number | Buffer)[]): Promise<Account[]> {
-    // With its key at once: a patient who is erased in between has none any more.
+    // Reads the subject key in the same statement: a patient erased between two statements would have none.
     const rows = await this.db.query<AccountRow>(
       `SELECT a.id, a.username, a.name, a.role, a.org, a.patient, a.disabled, s.num, s.id AS subject, s.kek, s.wrapped_key
        FROM ${LIVING_ACCOUNT} WHERE ${where}`,
       values,
     );
     return rows.map(({ num, subject, kek, wrapped_key, ...account }) => {
-      // The key of an erased patient is not kept in memory either.
+      // The unwrapped key is not cached, so that no erased patient's key stays in memory.
       const key =
         this.vault.subjects.byId(subject) ?? this.vault.unwrapSubjectKey({ num, id: subject, kek, wrapped_key });
       return {
@@ -129,13 +132,13 @@ export class Accounts {
   }
 }
 
-/** The blind index by which an account is found again. */
+/** The blind index by which an account is found. */
 export function usernameIndex(vault: Vault, username: string): Buffer {
   return vault.index.of('username', [username]);
 }
 
 /**
- * Stores an account; inside `writer.side`.
+ * Stores an account. Call it inside `writer.side`.
  * @returns its id, or `identity.username-taken`, `-organisation-unknown`, `-organisation-kind`, `-patient-unknown`
  */
 export async function insertAccount(
@@ -168,7 +171,7 @@ export async function insertAccount(
   return { ref: id };
 }
 
-/** Under whose key the account's names stand: its organisation's, its patient's, or one of its own. */
+/** The subject whose key encrypts the account's names: its organisation, its patient, or the account itself. */
 async function subjectOf(
   db: Db,
   vault: Vault,

@@ -11,10 +11,12 @@ import { passwordFits } from './passwords.js';
 export const FREE_FAILURES = 5;
 /** The first lock; each further failure doubles it. */
 export const FIRST_LOCK_MS = 30_000;
-/** The longest lock: guessing stays hopeless, and nobody can lock an account for good. */
+/** The longest lock: guessing stays hopeless, but nobody can lock an account for good. */
 export const LONGEST_LOCK_MS = 15 * 60_000;
 
-/** One answer for unknown user, wrong password, locked and disabled: nobody learns which accounts exist. */
+/**
+ * The same answer for unknown user, wrong password, locked and disabled, so that nobody learns which accounts exist.
+ */
 const REFUSED: Refusal<'identity.sign-in-refused'> = { code: 'identity.sign-in-refused', facts: {} };
 
 /** @returns how long an account is locked, in ms, once it has failed this often in a row */
@@ -32,13 +34,13 @@ export class SignIn {
     private readonly clock: Clock,
   ) {}
 
-  /** @returns whom user name and password stand for; `identity.sign-in-refused` otherwise, after the same time */
+  /** @returns the account's actor; `identity.sign-in-refused` otherwise, after the same time */
   async check(username: string, password: string): Promise<Actor | { readonly refusal: Refusal }> {
     const [row] = await this.db.query<Actor & { password: string | null; disabled: number }>(
       `SELECT a.id, a.role, a.org, a.patient, a.password, a.disabled FROM ${LIVING_ACCOUNT} WHERE a.username_index = ?`,
       [usernameIndex(this.vault, username)],
     );
-    // The attempt is counted while the password is checked, not after: many attempts at once count as many.
+    // The attempt is counted while the password is checked, not afterwards, so that simultaneous attempts all count.
     const [counted, fits] = await Promise.all([
       row ? this.count(row.id) : false,
       passwordFits(row?.password ?? null, password),
@@ -50,12 +52,12 @@ export class SignIn {
     return { id: row.id, role: row.role, org: row.org, patient: row.patient };
   }
 
-  /** Takes the attempt for a failure until it has succeeded. @returns false while the account is locked */
+  /** Counts the attempt as a failure until it has succeeded. @returns false while the account is locked */
   private count(id: string): Promise<boolean> {
     return this.writer.side(async (db) => {
       const now = this.clock.now();
       const [row] = await db.query<{ failed: number; locked_until: number | null }>(
-        // Sign-ins at other processes wait for this one; SQLite has one writer anyway.
+        // Sign-ins to the same account in other processes wait for this one. SQLite has only one writer anyway.
         `SELECT failed, locked_until FROM account WHERE id = ?${db.dialect === 'postgres' ? ' FOR UPDATE' : ''}`,
         [id],
       );

@@ -8,7 +8,7 @@ import { Tokens } from './tokens.js';
 
 const BEARER = /^Bearer ([\w-]+\.[\w-]+\.[\w-]+)$/i;
 
-/** Lets nobody through whose route has no action, whose token does not hold, or whose role never may. */
+/** Refuses requests to routes without an action, with an invalid token, or by a role that may never do the action. */
 @Injectable()
 export class AccessGuard implements CanActivate {
   constructor(private readonly tokens: Tokens) {}

@@ -1,4 +1,4 @@
-/** What controllers say about who may call them, and how they learn who calls. */
+/** Decorators with which controllers declare who may call them, and get the actor of a request. */
 import { applyDecorators, createParamDecorator, type ExecutionContext, SetMetadata } from '@nestjs/common';
 import { ApiBearerAuth, ApiExtension } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';

@@ -17,8 +17,8 @@ const RELATIONS: readonly Relation[] = [
 ];
 
 /**
- * What each role may, cell by cell: `-` never; `*` without any relation; otherwise the relations of which
- * one is needed. Columns: prescriber, pharmacist, patient, auditor, administrator, system.
+ * The policy, cell by cell: `-` never; `*` without any relation; otherwise the relations of which one is needed.
+ * Columns: prescriber, pharmacist, patient, auditor, administrator, system.
  */
 const EXPECTED: Record<Action, readonly [string, string, string, string, string, string]> = {
   public: ['*', '*', '*', '*', '*', '-'],

@@ -2,16 +2,16 @@ import type { Role } from '../../ledger/core/record/event.js';
 /** Who may do what, and through which relation to the thing: one table (design 7). */
 
 /**
- * How the actor stands to what the action is about.
- * - `own`: it is about the actor
- * - `practice`: the actor's organisation issued it (of a patient: has issued something to them)
- * - `holder`: the actor's pharmacy holds or held it; of a supply: it reported it
+ * The actor's relation to the object of the action.
+ * - `own`: the object is about the actor
+ * - `practice`: the actor's organisation issued it (for a patient: has issued something to them)
+ * - `holder`: the actor's pharmacy holds or held it (for a supply: reported it)
  * - `nominated`: the actor's pharmacy is nominated
  * - `token`: the actor showed a valid token
  * - `concerned`: the discrepancy concerns the actor's organisation
  * - `granted`: break-glass that still runs
  * - `addressed`: it was disclosed to the actor
- * - `author`: the actor, or somebody of the actor's organisation, said it
+ * - `author`: the actor, or somebody of the actor's organisation, wrote it
  * - `none`: no relation is needed
  */
 export type Relation =
@@ -37,9 +37,9 @@ const ANYBODY: Cells = {
 };
 
 /**
- * Actions and, role by role, the relations of which one is needed. A role that is not named may not.
- * `public` needs no token at all. The administrator enrols but reads no clinical data; an auditor reads
- * entries and proofs, and of payloads only what was disclosed to them.
+ * Actions and, for each role, the relations of which one is needed. A role that is missing may never do it. `public`
+ * needs no token at all. The administrator enrols but reads no clinical data; an auditor reads entries, proofs, and the
+ * disclosed members of payloads.
  */
 const TABLE = {
   public: ANYBODY,
@@ -63,7 +63,7 @@ const TABLE = {
   'dispense.record': { pharmacist: ['holder'] },
   'dispense.not-dispensed': { pharmacist: ['holder'] },
   'dispense.reverse': { pharmacist: ['holder'] },
-  // What already happened is always recorded as a fact (design 4).
+  // A report of a past event is always recorded as a fact (design 4).
   'dispense.report': { pharmacist: ['none'] },
   'supply.read': { pharmacist: ['holder'], patient: ['own'] },
   'supply.match': { pharmacist: ['holder'], patient: ['own'] },
@@ -80,7 +80,7 @@ const TABLE = {
   },
   'patient.break-glass': { prescriber: ['none'], pharmacist: ['none'] },
   'access.read': { patient: ['own'] },
-  // Neither shows anything clinical: codes, a day, who demands it.
+  // None of these shows clinical data: only codes, a day, and the authority that demands it.
   'patient.erase': { administrator: ['none'] },
   'hold.place': { administrator: ['none'] },
   'hold.release': { administrator: ['none'] },
@@ -89,7 +89,7 @@ const TABLE = {
   'discrepancy.list': { prescriber: ['concerned'], pharmacist: ['concerned'] },
   'discrepancy.resolve': { prescriber: ['concerned'], pharmacist: ['concerned'] },
 
-  // Entries: bundles of them, and where a chain stands. Tiles, checkpoints and proofs are public.
+  // Entry bundles and chain heads. Tiles, checkpoints and proofs are public.
   'ledger.read': { auditor: ['none'] },
   'chain.head': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'], auditor: ['none'] },
   'receipt.read': {
@@ -99,11 +99,12 @@ const TABLE = {
     auditor: ['none'],
     administrator: ['author'],
   },
-  // Members of a payload: whoever wrote it and whose it is may disclose them, also to an auditor, who then reads them.
+  // Members of a payload may be disclosed by its author's organisation and by its patient, also to an auditor, who then
+  // reads them.
   'payload.disclose': { prescriber: ['practice'], pharmacist: ['holder'], patient: ['own'] },
   'disclosure.read': { auditor: ['addressed'] },
 
-  // Keys that actors sign with. Everybody sees them on the log chain.
+  // Keys with which actors sign. They are public on the log chain.
   'actor-key.enrol': { prescriber: ['none'], pharmacist: ['none'] },
   'actor-key.read': { prescriber: ['own'], pharmacist: ['own'], administrator: ['none'] },
   'actor-key.revoke': { prescriber: ['own'], pharmacist: ['own'], administrator: ['none'] },
@@ -135,7 +136,7 @@ export function may(role: Role, action: Action, relations: readonly Relation[] =
   return needed.includes('none') || needed.some((relation) => relations.includes(relation));
 }
 
-/** @returns the relations of which one is needed; `none` among them: no relation is */
+/** @returns the relations of which one is needed; if `none` is among them, no relation is needed */
 export function relationsFor(role: Role, action: Action): readonly Relation[] {
   return cell(role, action);
 }

@@ -7,9 +7,9 @@ import type { Actor } from '../../ledger/model.js';
 
 /** A token's life. Short, since only disabling the account ends it earlier. */
 export const TOKEN_SECONDS = 900;
-/** A disabled account's tokens stop within this time in every process; at once in the one that disabled it. */
+/** A disabled account's tokens stop working within this time, and at once in the process that disabled it. */
 export const RECHECK_SECONDS = 30;
-/** Verified tokens kept: checking an EdDSA signature anew costs about 240 µs. */
+/** Number of cached verified tokens: checking an EdDSA signature again costs about 240 µs. */
 const CACHED_TOKENS = 10_000;
 
 export const ISSUER = 'rxledger';
@@ -28,7 +28,7 @@ interface Verified {
   /** ms since 1970 */
   readonly expiresAt: number;
   recheckAt: number;
-  /** The check that is under way, so that a burst asks the database once. */
+  /** A check under way, so that a burst of requests asks the database only once. */
   recheck: Promise<Actor | null> | null;
 }
 
@@ -70,7 +70,7 @@ export class Tokens {
     return { accessToken, expiresIn: TOKEN_SECONDS };
   }
 
-  /** @returns whom the token stands for; null when it does not hold. Without waiting when it is known already. */
+  /** @returns the token's actor; null when the token is invalid. Not a promise when the token is known already. */
   verify(token: string): Actor | null | Promise<Actor | null> {
     const known = this.verified.get(token);
     if (!known) return this.verifyAnew(token);
@@ -84,17 +84,17 @@ export class Tokens {
     return known.recheck;
   }
 
-  /** Forgets what was verified of an account: its next request asks the database. */
+  /** Drops an account's verified tokens: its next request asks the database. */
   forget(accountId: string): void {
     for (const [token, { actor }] of this.verified) if (actor.id === accountId) this.verified.delete(token);
   }
 
-  /** Forgets what was verified of a patient's accounts, which may be gone already. */
+  /** Drops the verified tokens of a patient's accounts, which may be gone already. */
   forgetPatient(id: string): void {
     for (const [token, { actor }] of this.verified) if (actor.patient === id) this.verified.delete(token);
   }
 
-  /** RFC 7517: the public key as others may fetch it. */
+  /** RFC 7517: the public key in the form that others fetch. */
   async jwks(): Promise<{ keys: JWK[] }> {
     return { keys: [{ ...(await exportJWK(this.publicKey)), alg: 'EdDSA', use: 'sig', kid: this.keyId }] };
   }

@@ -1,4 +1,7 @@
-/** Client assertions: JWTs by which machines sign in (RFC 7523 section 3, `private_key_jwt` of OpenID Connect). Pure but for jose. */
+/**
+ * Client assertions: JWTs by which machines sign in (RFC 7523 section 3, `private_key_jwt` of OpenID Connect). Pure,
+ * except for jose.
+ */
 import { createLocalJWKSet, decodeJwt, errors, jwtVerify, type JSONWebKeySet } from 'jose';
 import { z } from 'zod';
 import { ASSERTION_ALGORITHMS, type Jwks } from './client-keys.js';
@@ -6,21 +9,21 @@ import { ASSERTION_ALGORITHMS, type Jwks } from './client-keys.js';
 export const TOKEN_PATH = '/api/auth/token';
 export const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 
-/** How far ahead an assertion may end (as SMART Backend Services has it): so long its `jti` is remembered. */
+/** Longest remaining life of an assertion (from SMART Backend Services). Its `jti` is remembered as long. */
 export const LONGEST_LIFE_SECONDS = 300;
 /** How far the client's clock may be off. */
 export const SKEW_SECONDS = 30;
 
-/** `typ` says nothing in most assertions; where it says something else, the JWT was made for another purpose. */
+/** Most assertions have no specific `typ`. Any other value means that the JWT was made for another purpose. */
 const TYPES = [undefined, 'jwt', 'client-authentication+jwt'];
 
-/** In its only spelling. */
+/** Lower case only, so that an id has one spelling. */
 const id = z.uuid({ version: 'v4' }).refine((text) => text === text.toLowerCase());
 const jti = z.string().min(1).max(255);
 
 /**
- * What is wrong with an assertion. `unproven`: nothing shows that the client made it, so that the answer says no more
- * than it says of a client that does not exist. All others concern what the client's own key has signed.
+ * The fault of an assertion. `unproven`: nothing shows that the client made it, so the answer is the same as for a
+ * client that does not exist. All other faults are only reported when the client's own key has signed the assertion.
  */
 export type AssertionFault = 'unproven' | 'typ' | 'iss' | 'sub' | 'aud' | 'exp' | 'nbf' | 'iat' | 'jti' | 'used';
 
@@ -28,7 +31,7 @@ export type CheckedAssertion =
   | { readonly jti: string; readonly expiresAt: number }
   | { readonly fault: AssertionFault };
 
-/** @returns which client the assertion says that it is of; null when it is no JWT or names none */
+/** @returns the client that the assertion names; null when it is not a JWT or names none */
 export function claimedClient(assertion: string): string | null {
   try {
     return id.safeParse(decodeJwt(assertion).iss).data ?? null;
@@ -38,10 +41,10 @@ export function claimedClient(assertion: string): string | null {
 }
 
 /**
- * Whom an assertion may be addressed to: the token endpoint (RFC 7523, SMART) or the issuer (OpenID Connect).
- * Never what the request says of its own address (`Host`, `X-Forwarded-Host`): whoever relays an assertion that was
- * made for another server would say what fits. Without a public address it is this machine, by its names.
- * @param localPort port that the request arrived at
+ * The accepted audiences of an assertion: the token endpoint (RFC 7523, SMART) or the issuer (OpenID Connect). Never
+ * taken from the request (`Host`, `X-Forwarded-Host`): whoever relays an assertion made for another server could write
+ * a fitting value there. Without a public address they are this machine's local names.
+ * @param localPort port at which the request arrived
  */
 export function audiencesOf(publicUrl: string | undefined, localPort: number | undefined): string[] {
   const issuers =
@@ -52,7 +55,7 @@ export function audiencesOf(publicUrl: string | undefined, localPort: number | u
 }
 
 /**
- * Checks an assertion against the keys of the client that it names; whether it was used already is the caller's.
+ * Checks an assertion against the keys of the client that it names. The caller must check that it was not used before.
  * @param now ms since 1970
  * @returns its `jti` and its end (ms since 1970), or the first fault
  */
@@ -76,7 +79,7 @@ export async function checkAssertion(
   }
   const { payload, protectedHeader } = verified;
   if (!TYPES.includes(protectedHeader.typ?.toLowerCase())) return { fault: 'typ' };
-  // One that names several servers could be used by each of them at the others.
+  // With several audiences, each of these servers could use the assertion at the others.
   if (Array.isArray(payload.aud) && payload.aud.length !== 1) return { fault: 'aud' };
   const seconds = now / 1000;
   const { exp = Number.NaN, iat = seconds } = payload;
@@ -88,7 +91,7 @@ export async function checkAssertion(
 
 const CLAIMS = z.enum(['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti']);
 
-/** jose looks at claims only once the signature holds. */
+/** jose checks claims only after the signature. */
 function faultOf(error: unknown): AssertionFault {
   if (error instanceof errors.JWTExpired) return 'exp';
   if (error instanceof errors.JWTClaimValidationFailed) return CLAIMS.safeParse(error.claim).data ?? 'unproven';

@@ -1,9 +1,11 @@
-/** Public keys of machines as requests bring them: JWK Sets (RFC 7517), public signature keys only. */
+/** Public keys of machines in requests: JWK Sets (RFC 7517) with public signature keys only. */
 import { createPublicKey, type JsonWebKey } from 'node:crypto';
 import { calculateJwkThumbprint } from 'jose';
 import { z } from 'zod';
 
-/** What assertions may be signed with: OpenID's and FAPI's, and the two of SMART Backend Services (ES384, RS384). */
+/**
+ * Algorithms for signing assertions: those of OpenID and FAPI, and the two of SMART Backend Services (ES384, RS384).
+ */
 export const ASSERTION_ALGORITHMS = ['EdDSA', 'Ed25519', 'ES256', 'ES384', 'PS256', 'RS384'];
 
 const MOST_KEYS = 10;
@@ -22,7 +24,7 @@ const bytes = (length: number) =>
       `must be base64url${length === 0 ? '' : ` of ${length} bytes`}`,
     );
 
-/** Whoever sends one has given it away: it is to be replaced, not stored. */
+/** A private key that was sent is no longer secret: it must be replaced, not stored. */
 const secret = z
   .never('belongs to a private key, which is no longer secret: make another key and register its public half')
   .optional();
@@ -81,12 +83,12 @@ const publicKey = z
   ])
   .refine(isPublicKey, `must be a valid public key, RSA with ${RSA_BITS.fewest} to ${RSA_BITS.most} bits`);
 
-/** The public key of RFC 8037, appendix A.2: for examples. Whoever reads the RFC has its private half. */
+/** The public key of RFC 8037, appendix A.2, for examples only: the RFC also prints its private half. */
 export const EXAMPLE_JWKS = {
   keys: [{ kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }],
 };
 
-/** Members that are not known are left out (RFC 7517 section 4). */
+/** Unknown members are dropped (RFC 7517 section 4). */
 export const newJwks = z
   .strictObject({
     keys: z
@@ -106,7 +108,10 @@ export const jwks = z
   .meta({ id: 'Jwks', title: 'Jwks' });
 export type Jwks = z.output<typeof jwks>;
 
-/** Whether OpenSSL takes it: a point on its curve, a modulus of a size that is neither weak nor a burden. */
+/**
+ * Whether OpenSSL accepts it and its size is safe: a point on its curve, or a modulus that is neither weak nor too
+ * costly.
+ */
 function isPublicKey(key: object): boolean {
   try {
     const { asymmetricKeyType, asymmetricKeyDetails } = createPublicKey({ key: key as JsonWebKey, format: 'jwk' });

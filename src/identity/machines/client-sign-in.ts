@@ -12,12 +12,12 @@ import { openKeys } from './clients.js';
 import { sideJob } from '../once.js';
 
 /**
- * How long a used assertion is remembered beyond its end, in ms: until it is refused for its age, also by a process
- * whose clock is behind (5 minutes at most: beyond that it does not write).
+ * How long a used assertion is remembered beyond its end, in ms: until every process refuses it for its age, even one
+ * whose clock is behind (at most 5 minutes: beyond that it cannot write).
  */
 const KEPT_LONGER_MS = SKEW_SECONDS * 1000 + 5 * 60_000;
 
-/** For whoever holds the key; told to nobody else. */
+/** Only shown to whoever has proved to hold the key. */
 const DESCRIPTIONS: Readonly<Record<Exclude<AssertionFault, 'unproven'>, string>> = {
   typ: 'typ is that of another kind of JWT',
   iss: 'iss must be the client id',
@@ -30,13 +30,13 @@ const DESCRIPTIONS: Readonly<Record<Exclude<AssertionFault, 'unproven'>, string>
   used: 'the assertion was used already: make one for each request',
 };
 
-/** One answer for a client that is unknown or disabled, a wrong key and what is no assertion at all. */
+/** The same answer for an unknown or disabled client, a wrong key and a malformed assertion. */
 function refused(fault: AssertionFault = 'unproven'): { refusal: Refusal<'identity.client-refused'> } {
   const facts: Record<string, string> = fault === 'unproven' ? {} : { error_description: DESCRIPTIONS[fault] };
   return { refusal: { code: 'identity.client-refused', facts } };
 }
 
-/** How machines sign in. */
+/** Signs machines in. */
 @Injectable()
 export class ClientSignIn {
   constructor(
@@ -47,11 +47,11 @@ export class ClientSignIn {
   ) {}
 
   /**
-   * Takes an assertion once; that it was used is durable before this returns, so that no other process and no restart
-   * takes it again. Client ids are random: how long the answer takes tells nobody of one that they do not know.
-   * @param clientId who the request says it is of (RFC 7521 section 4.2)
-   * @param audiences whom it may be addressed to
-   * @returns whom the client stands for; `identity.client-refused` otherwise
+   * Accepts an assertion once. Its use is durable before this returns, so no other process accepts it, not even after a
+   * restart. Client ids are random, so the response time does not help to find one.
+   * @param clientId the client that the request names (RFC 7521 section 4.2)
+   * @param audiences the accepted audiences
+   * @returns the client's actor; `identity.client-refused` otherwise
    */
   async check(
     assertion: string | undefined,

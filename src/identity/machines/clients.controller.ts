@@ -14,7 +14,7 @@ import { uuid } from '../people.js';
 const directory = listQuery(uuid, {});
 const clientPage = pageOf(client, 'ClientPage');
 
-/** Machines. A client is ended like every account, by `POST /api/accounts/{id}/disable`. */
+/** Machines. A client is disabled like every account, by `POST /api/accounts/{id}/disable`. */
 @ApiTags('people')
 @Controller('api/clients')
 export class ClientsController {

@@ -15,9 +15,9 @@ import { account, name, organisationId } from '../people.js';
 const system = { name: name.describe('as others see it; stored encrypted'), jwks: newJwks };
 
 /**
- * Roles that a machine may have: a follower's, and those of a practice's or a pharmacy's own system, which its
- * organisation answers for. A patient acts in person, and so does an administrator: a key that lies on a server
- * must not be able to make accounts.
+ * Roles that a machine may have: that of a follower, and those of the system of a practice or pharmacy, which is
+ * responsible for it. Patients and administrators must act in person: a key stored on a server must not be able to make
+ * accounts.
  */
 export const newClient = z
   .discriminatedUnion('role', [
@@ -51,8 +51,9 @@ const SELECT = `SELECT a.id, a.name, a.role, a.org, a.disabled, c.keys FROM ${LI
 const NIL = '00000000-0000-0000-0000-000000000000';
 
 /**
- * Machines that may sign in: accounts without a password, whose user name is their id, and their public keys. The
- * keys stand sealed like the name: who can write to the database but has no keys folder can put in none of their own.
+ * Machines that may sign in: accounts without a password, with their id as user name, and their public keys. The keys
+ * are encrypted like the name, so that whoever can write to the database but has no keys folder cannot insert keys of
+ * their own.
  */
 @Injectable()
 export class Clients {
@@ -78,7 +79,7 @@ export class Clients {
     );
   }
 
-  /** Assertions by the keys before are refused from now on; tokens that were given for them end by themselves. */
+  /** Assertions by the previous keys are refused from now on. Tokens issued for them expire by themselves. */
   async replaceKeys(id: string, sent: NewJwks, request?: Idempotency): Promise<Made> {
     const keys = await withKeyIds(sent);
     return sideJob(this.writer, (db) =>
@@ -96,7 +97,7 @@ export class Clients {
     return row ? this.open(row) : null;
   }
 
-  /** All clients, disabled ones too, by id. @param after the last id of the page before */
+  /** All clients, including disabled ones, by id. @param after the last id of the previous page */
   async list(after: string | undefined, limit: number): Promise<Client[]> {
     const rows = await this.db.query<ClientRow>(`${SELECT} WHERE a.id > ? ORDER BY a.id LIMIT ?`, [
       after ?? NIL,
@@ -124,7 +125,7 @@ export class Clients {
   }
 }
 
-/** @throws {VaultError} when they are not what was stored for this client */
+/** @throws {VaultError} when the stored keys are not those sealed for this client */
 export async function openKeys(
   db: Db,
   vault: Vault,

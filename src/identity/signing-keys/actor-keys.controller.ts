@@ -53,7 +53,7 @@ const keyQuery = listQuery(numberCursor, {
   account: uuid.optional().describe('of this account, for administrators; left out: your own'),
 });
 
-/** Keys with which prescribers and pharmacists sign what they record. */
+/** Keys with which prescribers and pharmacists sign their events. */
 @ApiTags('people')
 @Controller('api/actor-keys')
 export class ActorKeysController {

@@ -28,10 +28,10 @@ export class ActorKeysService {
 
   async enrol(by: By, command: EnrolKey): Promise<Recorded<LogChain>> {
     const gone = (await this.revoked.all()).has(thumbprint(command.jwk));
-    // Null is refused: the new key has to show that its owner has it.
+    // Null gets a refusal, since an enrolment must be signed to prove possession of the key.
     return this.record(by, by.signature ?? null, (log) => {
       const decided = decideEnrol(log, command, by.actor);
-      // Enrolled and revoked in what a restored backup does not know.
+      // The key was enrolled and revoked after the backup that was restored.
       return gone && !('refusal' in decided) ? refuse('actor-key.revoked') : decided;
     });
   }
@@ -42,7 +42,7 @@ export class ActorKeysService {
       await this.revoked.note([command.kid]);
       return revoked;
     } catch (error) {
-      // It was revoked before: that may not have been noted then.
+      // It was revoked before, but perhaps not written to the file of revoked keys.
       if (error instanceof RefusalException && error.refusal.code === 'actor-key.revoked')
         await this.revoked.note([command.kid]);
       throw error;
@@ -61,7 +61,7 @@ export class ActorKeysService {
     signature: Command['signature'],
     decide: (log: LogChain | null) => Decision,
   ): Promise<Recorded<LogChain>> {
-    // Everybody reads the log chain: it says which account, not whose colleague.
+    // The log chain is public: it names the account, but not its organisation.
     const alone = { ...actor, org: null, patient: null };
     return record(this.writer, { actor: alone, idempotency, signature }, [LOG_REF], ([log]) => decide(log));
   }

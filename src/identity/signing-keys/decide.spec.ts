@@ -35,7 +35,7 @@ function given(...steps: Step[]): LogChain | null {
 const outcome = (decision: Decision): string =>
   'refusal' in decision ? decision.refusal.code : decision.events.map(({ type }) => type).join();
 
-/** That many keys of the doctor, each revoked; as they differ, they need be no keys. */
+/** That many revoked keys of the doctor. They need not be real keys, as long as they differ. */
 const enrolledEver = (count: number): Step[] => [
   () => ({
     events: Array.from({ length: count }, (_, at) => ({ account: doctor.id, kid: `kid-${at}` })).flatMap((key) =>

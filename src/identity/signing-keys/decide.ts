@@ -1,4 +1,4 @@
-/** Enrolling and revoking actors' keys (design 3): events on the log chain, so that no key is swapped unseen. */
+/** Enrolling and revoking actors' keys (design 3): events on the log chain, so that no key can be swapped unnoticed. */
 import {
   KEY_ENROLLED,
   KEY_REVOKED,
@@ -13,16 +13,19 @@ import type { LogChain } from '../../ledger/log-chain/log-chain.js';
 import { accept, type Actor, type Decision, refuse } from '../../ledger/model.js';
 import type { RefusalCode } from '../../refusals/refusals.js';
 
-/** Most keys of one actor in force: a few devices. Each stays in the state that every write of the log chain stores. */
+/**
+ * Limit on one actor's keys in force: a few devices. The state holds each key, and every write of the log chain stores
+ * the state.
+ */
 export const MOST_KEYS = 10;
-/** Most that one actor ever enrols: a revoked key is never forgotten. */
+/** Limit on the keys that one actor ever enrols, since revoked keys are never forgotten. */
 export const MOST_EVER = 1000;
 
 export interface EnrolKey {
   readonly jwk: PublicJwk;
 }
 
-/** @returns `actor-key.enrolled/1`, which the ledger accepts only as it is signed (`decideSignature`) */
+/** @returns `actor-key.enrolled/1`, which the ledger accepts only when it is signed (`decideSignature`) */
 export function decideEnrol(log: LogChain | null, { jwk }: EnrolKey, actor: Actor): Decision<RefusalCode> {
   if (!may(actor.role, 'actor-key.enrol')) return refuse('access.forbidden');
   const { keys, inForce } = log?.actorKeys ?? NO_KEYS;
@@ -39,7 +42,7 @@ export function decideEnrol(log: LogChain | null, { jwk }: EnrolKey, actor: Acto
 
 export type RevokeKey = Pick<KeyRevoked['data'], 'kid' | 'reason'>;
 
-/** @returns `actor-key.revoked/1`: the actor's own, signed with a key in force, or an administrator's, marked as that */
+/** @returns `actor-key.revoked/1`: by the actor, signed with a key in force, or by an administrator, and marked so */
 export function decideRevoke(log: LogChain | null, { kid, reason }: RevokeKey, actor: Actor): Decision<RefusalCode> {
   const { keys } = log?.actorKeys ?? NO_KEYS;
   const key = Object.hasOwn(keys, kid) ? keys[kid] : undefined;

@@ -85,7 +85,7 @@ describe('a log that goes on under another name', () => {
     expect(openContinuation(said())).toEqual(good);
     expect(openContinuation(said({}, [NEW]))).toEqual({ ...good, bothSigned: false });
     expect(openContinuationReceipt(receipt(said()))).toEqual(good);
-    // The log had another key by then, whose enrolment was among the lost entries.
+    // The log had another key by then; that replacement was among the lost entries.
     const later = { remembered: signed(9, OTHER), rememberedBy: OTHER.vkey };
     expect(openContinuation(said({}, undefined, later))).toEqual(good);
   });
