@@ -14,7 +14,7 @@ export interface Failure {
   readonly message: string;
 }
 
-/** What an error that ended a command says to whoever ran it. */
+/** Exit code and message for an error that ended a command. */
 export function failureOf(error: unknown): Failure {
   if (error instanceof UsageError) return { exitCode: EXIT.usage, message: error.message };
   if (error instanceof ExportError) return { exitCode: EXIT.usage, message: `not an export: ${error.message}` };
@@ -44,7 +44,7 @@ export function failureOf(error: unknown): Failure {
 const isOfListening = (error: unknown): error is Error & { port: number } =>
   error instanceof Error && 'syscall' in error && error.syscall === 'listen' && 'port' in error;
 
-/** Code of the operating system or the database; their messages may name values. */
+/** Error code of the operating system or the database. Their messages are left out, since they may contain data. */
 function codeOf(error: unknown): string | null {
   const inner = error instanceof AggregateError ? error.errors[0] : error;
   const code = inner instanceof Error && 'code' in inner ? inner.code : null;

@@ -6,7 +6,7 @@ import type { WitnessOptions } from './audit/witness.js';
 import { type Done, help, json, progress, vkeys } from './program-help.js';
 import type { Terminal } from './terminal.js';
 
-/** For people who check without trusting whoever runs the service. */
+/** Commands for people who check a log without trusting its operator. */
 export function addAuditCommands(program: Command, terminal: Terminal, done: Done): void {
   const audit = program
     .command('audit')

@@ -1,8 +1,8 @@
-/** What the commands' help has in common. */
+/** Shared parts of the commands' help. */
 import { Option } from 'commander';
 import type { ExitCode } from './terminal.js';
 
-/** Told how the command that ran has ended. */
+/** Called with the exit code of the command. */
 export type Done = (code: ExitCode) => void;
 
 /** Exit codes of every command, with their meanings. */
@@ -27,7 +27,7 @@ export const vkeys = (what: string) =>
 export const progress = () => new Option('--progress', 'report progress on standard error (default: on a terminal)');
 export const yes = () => new Option('--yes', 'do not ask');
 
-/** @returns the end of a command's help: examples, each with what it does, and the exit codes */
+/** @returns the end of a command's help: examples with explanations, and the exit codes */
 export function help(...examples: [command: string, what: string][]): string {
   const width = Math.max(...examples.map(([command]) => command.length));
   const lines = examples.map(([command, what]) => `  $ ${command.padEnd(width)}  # ${what}`);

@@ -8,7 +8,7 @@ import type { VkeyOptions } from './ledger/vkey.js';
 import { type Done, help, json, progress, yes } from './program-help.js';
 import type { Terminal } from './terminal.js';
 
-/** The commands of `rxledger log`: what is read from the log, and its life. */
+/** The commands of `rxledger log`: reading the log, and its upkeep. */
 export function addLogCommands(program: Command, terminal: Terminal, done: Done): void {
   const log = program
     .command('log')

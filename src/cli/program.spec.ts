@@ -42,7 +42,7 @@ const COMMANDS = [
 ];
 const NONE = '/nowhere/none';
 const SELF = fileURLToPath(import.meta.url);
-/** Stands for a folder that may be written to. */
+/** Placeholder for a writable folder. */
 const DIR = '<folder>';
 /** The example of the signed note's specification. */
 const VKEY = 'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW';
@@ -191,7 +191,7 @@ describe('rxledger', () => {
     await writeFile(letter, 'Dear all');
     const other = join(folder, 'more.json');
     const second = { ...order(), id: 'second', identifier: [{ value: 'second' }] };
-    // The same order twice: the second one is there already, as it would be in the import.
+    // The same order twice: the second one counts as already there, as in a real import.
     await writeFile(other, bundle(patient, organisation, practitioner, encounter, order(), second, second));
     const there = { DATA_DIR: join(folder, 'dry') };
     const imported = (...args: string[]) => rx(['import', other, letter, ...args], there);

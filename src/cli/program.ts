@@ -10,7 +10,7 @@ import { version } from './version.js';
 
 /**
  * Every command, in groups, with its help. A command's work is loaded only when it runs.
- * @param done told how the command that ran has ended
+ * @param done called with the exit code of the command
  */
 export function buildProgram(terminal: Terminal, done: Done): Command {
   const program = new Command('rxledger')
@@ -35,7 +35,7 @@ export function buildProgram(terminal: Terminal, done: Done): Command {
   return program;
 }
 
-/** Every command that does something, with the words that call it, in the order of the help. */
+/** Every command that can run, with the words that call it, in the order of the help. */
 export function commandsOf(program: Command): { readonly words: string; readonly command: Command }[] {
   return program.commands.flatMap((command) => {
     const words = `${program.parent === null ? '' : `${wordsOf(program)} `}${command.name()}`;
@@ -76,7 +76,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   }
 }
 
-/** Names the commands of a group that end with what was typed: `verify` is found as `log verify`. */
+/** Suggests grouped commands that end with the typed words: `log verify` for `verify`. */
 function suggest(program: Command, args: readonly string[], terminal: Terminal): void {
   const typed = args.find((arg) => !arg.startsWith('-')) ?? '';
   const meant = commandsOf(program).filter(({ words }) => words.endsWith(` ${typed}`));

@@ -1,9 +1,9 @@
-/** An interval that never comes round in practice, ms: a timer holds 2^31 - 1 at most. */
+/** An interval that never ends in practice, ms; a timer takes at most 2^31 - 1. */
 const LONG_MS = 2 ** 30;
 
 /**
- * SIGINT and SIGTERM of a running service. Nest closes it at the first one, and gives the process the same
- * signal again when it has done so. A second one from somebody who does not want to wait counts as that.
+ * SIGINT and SIGTERM of a running service. At the first signal Nest closes the service, and afterwards sends the
+ * process the same signal again. A second signal from an impatient user counts as that one.
  */
 export class Signals {
   /** Whether one came. */
@@ -11,7 +11,7 @@ export class Signals {
   /** Resolves once a signal has closed the service. */
   readonly closed: Promise<void>;
   private heard: () => void = () => undefined;
-  /** Once the service is closed nothing else keeps the process until the second signal is delivered. */
+  /** Keeps the process alive after the service is closed, until the second signal is delivered. */
   private readonly awake = setInterval(() => undefined, LONG_MS);
 
   constructor() {
@@ -24,7 +24,7 @@ export class Signals {
     process.on('SIGINT', this.heard).on('SIGTERM', this.heard);
   }
 
-  /** Signals are the process's own again, and nothing here keeps it. */
+  /** Gives signals their default effect again, and no longer keeps the process alive. */
   ignore(): void {
     clearInterval(this.awake);
     process.off('SIGINT', this.heard).off('SIGTERM', this.heard);

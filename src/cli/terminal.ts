@@ -1,21 +1,21 @@
 import { createInterface } from 'node:readline/promises';
 
-/** Where a command speaks: results on standard output, everything else on standard error. */
+/** Input and output of a command: results on standard output, everything else on standard error. */
 export interface Terminal {
   out(line: string): void;
   err(line: string): void;
-  /** Overwrites one line on standard error; with an empty text it is gone. */
+  /** Overwrites one line on standard error; an empty text removes it. */
   status(line: string): void;
-  /** Whether somebody looks at standard error. */
+  /** Whether standard error is a terminal. */
   readonly watched: boolean;
-  /** Asks on standard error and waits for a line; absent where nobody is at a terminal. */
+  /** Asks on standard error and waits for a line; absent without a terminal. */
   readonly ask?: (question: string) => Promise<string>;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Standard output itself, for what is too long for lines in memory. */
+  /** Standard output itself, for output too long for memory. */
   readonly stdout: NodeJS.WritableStream;
 }
 
-/** What every command may be asked for. */
+/** Options of every command. */
 export interface CommonOptions {
   readonly json?: boolean;
   readonly progress?: boolean;
@@ -24,7 +24,7 @@ export interface CommonOptions {
 /** How a command ended. */
 export const EXIT = {
   ok: 0,
-  /** Something was found or refused: the command did its work, and this is its answer. */
+  /** The command did its work, and its answer is a finding or a refusal. */
   finding: 1,
   /** The command line is wrong. */
   usage: 2,
@@ -37,12 +37,12 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 /** The command line is wrong. */
 export class UsageError extends Error {}
 
-/** Files, the database or settings prevent a command's work; the message is for whoever runs it. */
+/** Files, the database or settings prevent a command's work; the message is for its user. */
 export class EnvironmentError extends Error {}
 
 export function processTerminal(): Terminal {
   const { stdout, stderr } = process;
-  // The reader may stop reading (`| head`), which is no failure of the command.
+  // The reader may stop reading (`| head`), which is not a failure of the command.
   stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
     process.exit();
@@ -61,7 +61,7 @@ export function processTerminal(): Terminal {
 async function askPerson(question: string): Promise<string> {
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   const ended = new AbortController();
-  // Ctrl-C and the end of input are a no.
+  // Ctrl-C and the end of input count as "no".
   lines.once('SIGINT', () => ended.abort()).once('close', () => ended.abort());
   try {
     return await lines.question(question, { signal: ended.signal }).catch(() => '');
@@ -70,7 +70,7 @@ async function askPerson(question: string): Promise<string> {
   }
 }
 
-/** Asks a question that is answered by `yes`; anything else is a no. @param ask of a terminal */
+/** Asks a yes-no question; anything but `y` or `yes` counts as "no". @param ask the terminal's */
 export async function agrees(ask: NonNullable<Terminal['ask']>, question: string): Promise<boolean> {
   return /^y(es)?$/i.test((await ask(`${question} [y/N] `)).trim());
 }
@@ -78,7 +78,7 @@ export async function agrees(ask: NonNullable<Terminal['ask']>, question: string
 /** How often a progress line changes, in ms: on a terminal, and in a log file. */
 const EVERY_MS = { watched: 100, logged: 2000 };
 
-/** A line that reports progress, on a terminal or where `--progress` asks for it. */
+/** A line that reports progress, on a terminal or with `--progress`. */
 export class ProgressLine {
   private next = 0;
   private readonly wanted: boolean;

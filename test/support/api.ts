@@ -18,7 +18,7 @@ import { REFUSALS } from '../../src/refusals/refusals.js';
 import { type ApiDocument, type Met, undocumented } from './documented.js';
 import { temporaryFolder } from './ledger.js';
 
-/** Refusals that the document names once for all operations. */
+/** Refusals that the document lists once for all operations. */
 const GENERAL = new Set(
   IMPLIED.flatMap(({ when, codes }) => (when === 'Any request' ? codes : [])).map(
     (code) => `${REFUSALS[code].status} ${code}`,
@@ -29,7 +29,7 @@ const PASSWORD = 'correct horse battery';
 
 export type Answer = supertest.Response;
 
-/** Somebody who is signed in. */
+/** A signed-in person. */
 export interface Caller {
   get(path: string): Promise<Answer>;
   /** @param key `Idempotency-Key` */
@@ -37,11 +37,11 @@ export interface Caller {
 }
 
 export interface Api {
-  /** Where it listens, `http://127.0.0.1:<port>`. */
+  /** Its address, `http://127.0.0.1:<port>`. */
   readonly address: string;
   /** Without a token. */
   readonly request: ReturnType<typeof supertest>;
-  /** Stands at the start's instant until it is moved. */
+  /** Stays at the instant of the start until a test moves it. */
   readonly clock: SettableClock;
   readonly reader: LedgerReader;
   readonly db: ReadDb;
@@ -49,19 +49,19 @@ export interface Api {
   readonly vkey: string;
   readonly orgs: { practice: string; practice2: string; pharmacy: string; pharmacy2: string };
   readonly patients: { patient: string; patient2: string };
-  /** Of every demo account. */
+  /** Password of every demo account. */
   readonly password: string;
   /** @returns an access token of the demo account */
   signIn(username: string): Promise<string>;
-  /** Calls as this demo account; the token is renewed when the clock has passed its end. */
+  /** Makes requests as this demo account. The token is renewed when the clock has passed its end. */
   as(username: string): Caller;
-  /** Checks the whole ledger as an auditor with the database would (SQLite only). */
+  /** Verifies the whole ledger, as an auditor with the database would (SQLite only). */
   verify(): Promise<VerifyReport>;
-  /** Fails when somebody was refused with a code that the API's document does not name for that operation. */
+  /** Stops the service. Fails when a refusal had a code that the API's document does not list for that operation. */
   close(): Promise<void>;
 }
 
-/** @param env settings beside a data folder, a free port and quiet logs; without `REDIS_URL` nothing is reconciled */
+/** @param env settings besides a data folder, a free port and quiet logs; without `REDIS_URL` nothing is reconciled */
 export async function startApi(env: Record<string, string> = {}): Promise<Api> {
   const folder = temporaryFolder();
   const config = Config.parse({
@@ -157,7 +157,7 @@ export const LISINOPRIL = {
 };
 export const tablets = (value: string) => ({ value, unit: '{tablet}' });
 
-/** An order with everything that it needs, of `patient`. */
+/** A complete order for the account `patient`. */
 export function newOrder(api: Api, over: object = {}): object {
   return {
     patient: api.patients.patient,
@@ -201,13 +201,13 @@ export async function dispense(
   return accepted(await api.as(pharmacist).post(`${path}/dispenses`, body)).body.dispenseId;
 }
 
-/** @throws {Error} when it is a problem: for what a test takes for granted */
+/** The answer, which must be a success. @throws {Error} when it is a problem */
 export function accepted(answer: Answer): Answer {
   if (answer.status >= 300) throw new Error(`refused: ${answer.status} ${JSON.stringify(answer.body)}`);
   return answer;
 }
 
-/** Status and code of a problem in one line, `409 claim.none`; of anything else its status. */
+/** Status and code of a problem in one line, `409 claim.none`; for other answers only the status. */
 export function refusalOf({ status, body, type }: Answer): string {
   return type === 'application/problem+json' ? `${status} ${body.code}` : String(status);
 }

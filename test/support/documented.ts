@@ -1,4 +1,4 @@
-/** What the API's own document says of its operations. */
+/** Reads the operations in the API's OpenAPI document. */
 
 export interface Media {
   readonly schema?: Readonly<Record<string, unknown>>;
@@ -49,7 +49,7 @@ export function operationsOf({ paths }: ApiDocument): NamedOperation[] {
   );
 }
 
-/** Codes that the operation names, with their status: `409 claim.none`. */
+/** Refusal codes that the operation documents, with their status: `409 claim.none`. */
 export function codesOf({ responses }: Operation): string[] {
   return Object.entries(responses).flatMap(([status, response]) => {
     const content = 'content' in response ? response.content : undefined;
@@ -61,7 +61,7 @@ export function codesOf({ responses }: Operation): string[] {
   });
 }
 
-/** A refusal that a test has met. */
+/** A refusal that a test has received. */
 export interface Met {
   readonly method: 'GET' | 'POST';
   /** Without its query. */
@@ -70,14 +70,14 @@ export interface Met {
   readonly refusal: string;
 }
 
-/** Refusals that their operation does not name; of an address without an operation, none. */
+/** Received refusals that their operation does not document. Addresses without an operation are skipped. */
 export function undocumented(document: ApiDocument, met: readonly Met[], general: ReadonlySet<string>): string[] {
   const operations = operationsOf(document).map((one) => ({
     ...one,
     pattern: new RegExp(`^${one.path.replaceAll(/\{[^}]+\}/g, '[^/]+')}$`),
     codes: new Set(codesOf(one.operation)),
   }));
-  // `/patients/search` is none of `/patients/{id}`.
+  // Exact paths first, so that `/patients/search` does not match `/patients/{id}`.
   const exactFirst = operations.toSorted((a, b) => a.path.split('{').length - b.path.split('{').length);
   return met.flatMap(({ method, path, refusal }) => {
     const found = exactFirst.find(({ name, pattern }) => name.startsWith(`${method} `) && pattern.test(path));

@@ -1,4 +1,4 @@
-/** Given / when / then for the pure domain: people, steps and the fold of what they decide. */
+/** Given / when / then for the pure domain: people, steps and the states that result. */
 import type { LedgerEvent } from '../../src/ledger/core/record/event.js';
 import type { Actor, Decision, NewEvent, Refusal } from '../../src/ledger/model.js';
 import {
@@ -67,7 +67,7 @@ export function med(code: string): Medication {
 }
 export const tablets = (value: string) => ({ value, unit: '{tablet}' });
 
-/** Midday in New York on the day that orders are written. */
+/** The day on which orders are written, and its noon in New York. */
 export const WRITTEN = '2026-01-15';
 export const NOON = '2026-01-15T17:00:00.000Z';
 
@@ -103,14 +103,14 @@ export function order(over: Partial<IssueOrder> = {}): IssueOrder {
   };
 }
 
-/** One thing that somebody does at an instant. */
+/** One action of an actor at an instant. */
 export interface Step {
   readonly by: Actor;
   readonly at: string | null;
   decide(rx: Prescription | null, ctx: IssueContext): Decision;
 }
 
-/** Only a chain that exists can be asked: a step in a table that forgets its order is an error of the test. */
+/** The chain must exist: a table of steps without the order is an error in the test. */
 function existing(rx: Prescription | null): Prescription {
   if (!rx) throw new Error('the chain does not exist yet');
   return rx;
@@ -175,7 +175,7 @@ export function closeNotDispensed(by: Actor = PHARMACY_A, secretHash?: string): 
       ),
   };
 }
-/** Handed over at the instant of the step unless it says otherwise; with the holder's secret unless it says otherwise. */
+/** By default handed over at the instant of the step, with the holder's secret. */
 export function dispense(
   value: string,
   dispenseId: string,
@@ -256,7 +256,7 @@ export type Told =
   | { readonly refusal: Refusal; readonly story: Story }
   | { readonly refusal: null; readonly types: readonly string[]; readonly story: Story };
 
-/** The step as the ledger takes it: its events recorded and folded, or its refusal and nothing else. */
+/** Takes the step like the ledger: its events recorded and folded, or only its refusal. */
 export function tell(story: Story, step: Step): Told {
   const now = step.at ?? story.now;
   const decision = step.decide(story.rx, context(step.by, now));
@@ -271,7 +271,7 @@ export function tell(story: Story, step: Step): Told {
   };
 }
 
-/** @throws {Error} when a step that must go well is refused */
+/** The story after these steps. @throws {Error} when one of them is refused */
 export function given(...steps: Step[]): Story {
   return steps.reduce((story, step) => {
     const told = tell(story, step);
@@ -280,7 +280,7 @@ export function given(...steps: Step[]): Story {
   }, NOTHING_YET);
 }
 
-/** The event as it comes back from the ledger. */
+/** The event in the form in which the ledger returns it. */
 export function committed(event: NewEvent, seq: number, by: Actor, recordedAt: string): LedgerEvent {
   const { id, role, org } = by;
   const occurredAt = event.occurredAt ?? recordedAt;
@@ -296,7 +296,7 @@ export function inOneLine(rx: Prescription | null): string {
 /** One row of a given / when / then table: `then` is a refusal code, or the state in one line. */
 export type Row = readonly [name: string, given: readonly Step[], when: Step, then: string];
 
-/** What comes of a row: the refusal's code, or the state in one line. */
+/** The result of a row: the refusal's code, or the state in one line. */
 export function outcomeOf([, before, when]: Row): string {
   const told = tell(given(...before), when);
   return told.refusal ? told.refusal.code : inOneLine(told.story.rx);

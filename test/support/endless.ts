@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 
-/** Answers with spaces for as long as they are taken. @param told of the bytes of each chunk */
+/** Answers with endless spaces until the client stops reading. @param told called with the size of each chunk */
 export function endlessly(response: ServerResponse, told: (bytes: number) => void): void {
   const chunk = Buffer.alloc(65_536, ' ');
   const send = () => {

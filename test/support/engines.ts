@@ -3,11 +3,11 @@ import { inject } from 'vitest';
 /**
  * The engines of this test run. Use at the top of a spec file:
  *
- *     const postgres = await sharedPostgres();
- *     describe.skipIf(postgres.missing)('…', () => { const url = await postgres.createDatabase(); … });
+ * const postgres = await sharedPostgres();
+ * describe.skipIf(postgres.missing)('…', () => { const url = await postgres.createDatabase(); … });
  *
- * `missing` says why an engine cannot be had; the tests are then skipped, with a line on stderr.
- * In CI (`CI` is set) it is an error instead.
+ * `missing` tells why an engine is not available; the tests are then skipped, with a line on stderr. In CI (`CI` is
+ * set) that is an error.
  */
 export interface SharedPostgres {
   readonly missing: string | null;
@@ -49,12 +49,12 @@ export async function sharedRedis(): Promise<SharedRedis> {
   return { missing, url: answer };
 }
 
-/** Whether `startPostgres()` can work: for tests that stop or crash a server of their own. */
+/** Whether `startPostgres()` can work, for tests that stop or crash their own server. */
 export async function postgresPrograms(): Promise<{ missing: string | null }> {
   return engine('PostgreSQL programs', '/postgres/programs');
 }
 
-/** Whether `startRedis()` can work: for tests that stop or empty a server of their own. */
+/** Whether `startRedis()` can work, for tests that stop or empty their own server. */
 export async function redisProgram(): Promise<{ missing: string | null }> {
   return engine('redis-server', '/redis/program');
 }

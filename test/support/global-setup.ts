@@ -8,20 +8,20 @@ import { redisBinary, startRedis, type TestRedis } from './redis.js';
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** Address of the desk where test files ask for engines; see engines.ts. */
+    /** Address at which test files ask for engines; see engines.ts. */
     engines: string;
   }
 }
 
-/** A folder of the system's memory, where Linux has one. */
+/** A folder in memory, on Linux. */
 const MEMORY = '/dev/shm';
-/** The whole suite leaves less than this behind while it runs, bytes. */
+/** Bytes; the whole suite needs less while it runs. */
 const ENOUGH = 4 * 1024 ** 3;
 
 /**
- * The short form writes to memory: it waits for processes and for nobody's disk. What fsync is for, a power cut, no test
- * can see; that it is asked for, tests say. The long form writes to the disk.
- * @returns the folder; null where there is none, or too little room
+ * The short form writes to memory, so that it does not wait for a disk. No test can see a power cut, for which fsync is
+ * needed; tests only check that fsync is called. The long form writes to disk.
+ * @returns the folder; null when there is none, or too little room
  */
 function folderInMemory(): string | null {
   if (LONG || !existsSync(MEMORY)) return null;

@@ -12,13 +12,13 @@ import { refuse } from '../../src/ledger/model.js';
 import { openLedger, type Ledger } from '../../src/ledger/start/open-ledger.js';
 import type { ReportFault } from '../../src/ledger/unavailable.js';
 
-/** A folder that is gone at the end of the test. */
+/** A temporary folder; `remove` deletes it. */
 export function temporaryFolder(): { path: string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), 'rxledger-test-'));
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
 
-/** Whether {@link openFiles} can tell. */
+/** Whether {@link openFiles} works on this platform. */
 export const tellsOpenFiles = process.platform === 'linux';
 
 /** Paths of the files below this folder that this process holds open. */
@@ -28,7 +28,7 @@ export function openFiles(folder: string): string[] {
       const path = readlinkSync(`/proc/self/fd/${fd}`);
       return path.startsWith(`${folder}/`) ? [path] : [];
     } catch {
-      // The one of reading the directory.
+      // The descriptor used for reading this directory is closed by now.
       return [];
     }
   });
@@ -38,7 +38,7 @@ export function testConfig(dataDir: string, env: Record<string, string> = {}): C
   return Config.parse({ DATA_DIR: dataDir, LOG_ORIGIN: 'test.example/log', LOG_LEVEL: 'silent', ...env });
 }
 
-/** A chain that counts: the smallest model that has state, a read model and a name. */
+/** A chain that counts: the smallest model with a state, a read model and a name. */
 export interface Counter {
   label: string;
   total: number;
@@ -59,8 +59,8 @@ export const counterModel: ChainModel<Counter> = {
 };
 
 /**
- * The models of the service, with counters in place of patients. Tables and version are the service's, so that it opens
- * such a ledger as one of its own.
+ * The service's models, with counters in place of patients. Tables and version are the service's, so that the service
+ * can open such a ledger.
  */
 export const COUNTING: readonly ChainModel[] = CHAIN_MODELS.map((model) =>
   model.kind === counterModel.kind ? counterModel : model,

@@ -1,4 +1,4 @@
-/** The public log from the outside, and logs that are long before the service starts. */
+/** Access to the public log from outside, and ledgers filled before the service starts. */
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
@@ -9,8 +9,8 @@ import { Clock } from '../../src/time/clock.js';
 import { count, COUNTING, testConfig } from './ledger.js';
 
 /**
- * Writes entries through the real writer, so that a service can be started on the folder. They are of chains that no
- * module of the service knows.
+ * Writes entries through the real writer, so that a service can be started on the folder. Their chains are counters,
+ * unknown to the service's modules.
  */
 export async function fillLog(folder: string, entries: number, env: Record<string, string> = {}): Promise<void> {
   const ledger = await openLedger(testConfig(folder, { WRITER_BATCH: '2000', ...env }), new Clock(), COUNTING);
@@ -25,7 +25,11 @@ export async function fillLog(folder: string, entries: number, env: Record<strin
   await ledger.close();
 }
 
-/** Files of the log that a server serves. @param token an auditor's, for entry bundles; @throws {Error} but for 200 and 404 */
+/**
+ * The files of a served log.
+ * @param token an auditor's, for entry bundles
+ * @throws {Error} for any status except 200 and 404
+ */
 export function filesOf(address: string, token?: string): FetchFile {
   return async (path) => {
     const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
@@ -38,9 +42,9 @@ export function filesOf(address: string, token?: string): FetchFile {
 }
 
 /**
- * A web server that knows nothing but files, not listening yet.
- * @param folder what stands in it is served at `/`
- * @param token without it as Bearer, what lies below `entries/` is refused with 401
+ * A static web server, not listening yet.
+ * @param folder its files are served at `/`
+ * @param token Bearer token for files below `entries/`; without it they get 401
  */
 export function fileServer(folder: string, token?: string): Server {
   return createServer((request, response) => {

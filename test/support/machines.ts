@@ -1,4 +1,4 @@
-/** Machines that sign in by `private_key_jwt`, beside the people of `api.ts`. */
+/** Machines that sign in by `private_key_jwt`; for people see `api.ts`. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { publicJwk } from '../../src/cli/keys/client-token.js';
@@ -14,7 +14,7 @@ export interface Machine {
   readonly kid: string;
 }
 
-/** Registers a machine with a new key, an auditor unless `over` says otherwise. @throws {Error} when it is refused */
+/** Registers a machine with a new key; its role is auditor by default. @throws {Error} when it is refused */
 export async function register(api: Api, over: object = {}): Promise<Machine> {
   const seed = randomBytes(32);
   const jwk = await publicJwk(seed);
@@ -23,7 +23,7 @@ export async function register(api: Api, over: object = {}): Promise<Machine> {
   return { id, seed, kid: jwk.kid ?? '' };
 }
 
-/** An assertion for this service, new each time, with claims and header as wanted. */
+/** A new assertion for this service; claims and header can be overridden. */
 export function assertionOf(api: Api, { id, seed, kid }: Machine, claims: object = {}, header: object = {}) {
   const exp = Math.floor(api.clock.now() / 1000) + 60;
   return new SignJWT({ iss: id, sub: id, aud: api.address + TOKEN_PATH, jti: randomUUID(), exp, ...claims })
@@ -40,7 +40,7 @@ export function tokenForm(assertion: string, over: Record<string, string> = {}):
 /** Sends these bytes to the token endpoint. */
 export async function sendForm(api: Api, body: string, type = 'application/x-www-form-urlencoded'): Promise<Answer> {
   const call = api.request.post(TOKEN_PATH).set('content-type', type);
-  // Otherwise superagent would encode a text as JSON.
+  // Without this, superagent would encode the text as JSON.
   return call.serialize((text: unknown) => text as string).send(body);
 }
 

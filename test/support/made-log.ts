@@ -1,4 +1,4 @@
-/** Logs of entries that a test has made, as C2SP tlog-tiles serves them. Their key signs whatever they hold. */
+/** Logs of hand-made entries, served as C2SP tlog-tiles. Their key signs any content. */
 import { createHash } from 'node:crypto';
 import { concat, toBase64, utf8 } from '../../src/ledger/core/bytes.js';
 import { formatCheckpoint } from '../../src/ledger/core/tlog/checkpoint.js';
@@ -31,7 +31,7 @@ export const chainId = (n: number): string =>
     .slice(0, 32)
     .replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 
-/** Entries that keep every rule: `size` of them, in turn of `chains` chains. */
+/** `size` valid entries, distributed over `chains` chains in turn. */
 export function* goodEntries(size: number, chains: number): Generator<Uint8Array, void> {
   const ends: Uint8Array[] = [];
   for (let at = 0; at < size; at++) {
@@ -49,19 +49,19 @@ export function entryOfChain(n: number, seq: number, prev: Uint8Array, minute: n
   return encodeEntry({ chain: chainId(n), commitment, log: ORIGIN, prev, seq, time, ...over });
 }
 
-/** How a log replaces its key. */
+/** A replacement of a log's key. */
 export interface MadeRotation {
   /** Number of entries before the event. */
   readonly at: number;
-  /** The key that signs before; absent: the log's first. */
+  /** The key that signs until then; default: the log's first. */
   readonly from?: NoteSigner & { readonly vkey: string };
   readonly to: NoteSigner & { readonly vkey: string };
-  /** Who signs the statement, and who the checkpoint behind it; both keys, if the log is honest. */
+  /** Signers of the statement and of the checkpoint after it; by default both keys, as in an honest log. */
   readonly stated?: readonly NoteSigner[];
   readonly handedOver?: readonly NoteSigner[];
 }
 
-/** The log of these entries with one more among them, by which its key is replaced. */
+/** A log of these entries with an inserted event that replaces its key. */
 export function rotatedLog(entries: readonly Uint8Array[], rotation: MadeRotation): MadeLog {
   const { at, from = signer, to, stated = [from, to] } = rotation;
   const leaves = entries.slice(0, at).map((bytes) => nodeHasher.leaf(bytes));
@@ -99,7 +99,7 @@ export class MadeLog {
     this.leaves = entries.map((bytes) => nodeHasher.leaf(bytes));
   }
 
-  /** What `/log/rotations` serves. */
+  /** The answer of `/log/rotations`. */
   rotations(): string {
     const { rotation } = this;
     if (!rotation) return '{"items":[]}';
@@ -111,7 +111,7 @@ export class MadeLog {
     return JSON.stringify({ items: [{ v: 1, log: ORIGIN, index, ...bytes }] });
   }
 
-  /** What `/log/chain` serves behind that index: the event by which the key is replaced. */
+  /** The answer of `/log/chain` after that index: the event that replaces the key. */
   private chain(after: number): string {
     const { at = 0, entry, payload, salt } = this.rotation ?? {};
     const items = entry && at > after ? [{ index: at, entry: toBase64(entry), salt, payload }] : [];

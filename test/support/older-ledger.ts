@@ -1,4 +1,4 @@
-/** A small ledger whose chains are of every kind, and the fixture that was made of it. */
+/** A small ledger with chains of every kind, and the fixture made from it. */
 import { chmodSync, cpSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { accept, SYSTEM } from '../../src/ledger/model.js';
@@ -23,12 +23,12 @@ import {
   ZONE,
 } from './domain.js';
 
-/** When the first of its events was recorded. */
+/** Recording time of its first event. */
 export const BEGUN = Date.parse(NOON);
 
 export const idOf = (n: number): string => `0b6c4a7e-0000-4000-8000-${String(n).padStart(12, '0')}`;
 const PATIENTS = [1, 2, 3];
-/** Numbers of the prescriptions; their orders are called by them. */
+/** Numbers of the prescriptions, also used as order numbers. */
 export const PRESCRIPTIONS = Array.from({ length: 12 }, (_, n) => n + 10);
 export const patientOf = (n: number): string => idOf(1 + (n % 3));
 
@@ -43,7 +43,7 @@ export function stepOn(n: number, step: Step, model: ChainModel = prescriptionMo
   };
 }
 
-/** An order that is dated today. */
+/** An order dated today. */
 export function issueOf(n: number, model?: ChainModel): Command {
   const today = new Intl.DateTimeFormat('en-CA', { timeZone: ZONE });
   const name = { issuer: 'practice', number: String(n) };
@@ -52,7 +52,7 @@ export function issueOf(n: number, model?: ChainModel): Command {
   return stepOn(n, { by: DOCTOR, at: null, decide }, model);
 }
 
-/** Three patients, of whom one is erased, twelve prescriptions, a supply and a discrepancy. */
+/** Three patients (one erased), twelve prescriptions, a supply and a discrepancy. */
 export async function fillLedger({ writer }: Ledger): Promise<void> {
   let key = 0;
   const put = async (command: Command): Promise<void> => {
@@ -109,10 +109,10 @@ export async function fillLedger({ writer }: Ledger): Promise<void> {
   if (!erased.ok) throw new Error(erased.refusal.code);
 }
 
-/** Where the fixture stands in the repository, also for what runs from `dist`. */
+/** Relative to the repository, so that files in `dist` find it too. */
 const FIXTURE = join(process.cwd(), 'test/fixtures/older-ledger');
 
-/** Copies the fixture; its keys are a test's own, and Git does not keep who may read them. */
+/** Copies the fixture and restricts access to its test keys, since Git does not store file permissions. */
 export function copyOlderLedger(folder: string): void {
   cpSync(FIXTURE, folder, { recursive: true });
   for (const file of readdirSync(join(folder, 'keys'))) chmodSync(join(folder, 'keys', file), 0o600);

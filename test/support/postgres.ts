@@ -11,14 +11,14 @@ import { endChild } from '../../src/cli/service/redis-finder.js';
 
 const run = promisify(execFile);
 
-/** A PostgreSQL of its own on a private port, with fsync on: durability is what is tested. */
+/** A private PostgreSQL on its own port, with fsync on, since tests check durability. */
 export interface TestPostgres {
   readonly port: number;
   /** URL of a database of this server. */
   url(database: string): string;
   /** Creates an empty database. @returns its URL */
   createDatabase(): Promise<string>;
-  /** The postmaster and all backends die at once, as in a crash (SIGQUIT: no checkpoint, recovery at next start). */
+  /** Ends postmaster and all backends at once, as in a crash (SIGQUIT: no checkpoint, recovery at next start). */
   kill(): Promise<void>;
   /** Starts it again on the same port and data. */
   start(): Promise<void>;
@@ -50,7 +50,7 @@ function locate(): string | null {
   return folders.find((bin) => existsSync(join(bin, 'initdb')) && existsSync(join(bin, 'postgres'))) ?? null;
 }
 
-/** Debian's package makes a cluster and starts it at boot, unless this setting is there while it is installed. */
+/** Without this setting during the installation, Debian's package makes a cluster and starts it at boot. */
 async function withoutDefaultCluster(job: () => Promise<void>): Promise<void> {
   const setting = '/etc/postgresql-common/createcluster.d/rxledger-tests.conf';
   await mkdir(dirname(setting), { recursive: true });
@@ -73,7 +73,7 @@ async function serverUser(): Promise<{ uid?: number; gid?: number }> {
 export async function startPostgres(): Promise<TestPostgres> {
   const bin = await postgresBinaries();
   const user = await serverUser();
-  // Not os.tmpdir(): TMPDIR may lie where the user `postgres` cannot go, and socket paths are at most 107 bytes.
+  // Not os.tmpdir(): the user `postgres` may have no access to TMPDIR, and socket paths have at most 107 bytes.
   const dir = await mkdtemp(join(process.env['TEST_MEMORY'] ?? '/tmp', 'rxledger-pg-'));
   await chmod(dir, 0o700);
   if (user.uid !== undefined && user.gid !== undefined) await chown(dir, user.uid, user.gid);
@@ -133,7 +133,7 @@ export async function createDatabase(server: string): Promise<string> {
   return url.href;
 }
 
-/** Drops what {@link createDatabase} made, whoever is still connected. */
+/** Drops a database of {@link createDatabase}, even with open connections. */
 export async function dropDatabase(server: string, database: string): Promise<void> {
   await execute(server, `DROP DATABASE IF EXISTS ${new URL(database).pathname.slice(1)} WITH (FORCE)`);
 }

@@ -12,7 +12,7 @@ export interface TestProcess {
   line(pattern: RegExp, timeout?: number): Promise<RegExpMatchArray>;
   /** Exit code and signal, when it has ended. */
   readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
-  /** SIGSTOP: holds everything it holds, does nothing. */
+  /** SIGSTOP: keeps all its locks and connections, but does nothing. */
   freeze(): void;
   /** SIGCONT. */
   thaw(): void;
@@ -28,7 +28,7 @@ export interface TestServer extends TestProcess {
   readonly address: string;
 }
 
-/** Variables of the calling shell that would change what is under test. */
+/** Variables of the calling shell that would change the tests. */
 const SETTINGS = ['DATABASE_URL', 'REDIS_URL', 'DATA_DIR', 'ROLE', 'PORT', 'HOST', 'LOG_ORIGIN', 'DEMO_PASSWORD'];
 
 /**
@@ -42,7 +42,7 @@ export function startNode(
   options: { env?: Record<string, string>; cwd?: string } = {},
 ): TestProcess {
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !SETTINGS.includes(name)));
-  // Vitest sets NODE_ENV=test, and its own options do not belong into the child.
+  // Vitest sets NODE_ENV=test and its own NODE_OPTIONS, which must not reach the child.
   const env = { ...inherited, NODE_ENV: 'development', NODE_OPTIONS: '', ...options.env };
   const { command, args: line } = tethered(process.execPath, [resolve(script), ...args], 'KILL');
   const child = spawn(command, line, { env, cwd: options.cwd ?? process.cwd(), stdio: ['ignore', 'pipe', 'pipe'] });
@@ -51,7 +51,7 @@ export function startNode(
 
 /**
  * Starts `rxledger serve` from the built files on a free port and waits until it is ready.
- * @throws {Error} with the last lines it said, when it ends or does not get ready.
+ * @throws {Error} with its last lines, when it ends or does not get ready
  */
 export async function startServer(
   env: Record<string, string>,

@@ -6,11 +6,13 @@ import { Redis } from 'ioredis';
 import { canInstall, installPackages, which } from '../../src/cli/service/machine.js';
 import { endChild, launchRedis } from '../../src/cli/service/redis-finder.js';
 
-/** A Redis of its own, set up as in production (append-only file, noeviction), that a test may stop, kill and empty. */
+/**
+ * A private Redis, configured as in production (append-only file, noeviction), that a test may stop, kill and empty.
+ */
 export interface TestRedis {
   readonly url: string;
   readonly port: number;
-  /** Ends it as a service manager would; the data stay for {@link start}. */
+  /** Stops it as a service manager would; the data stay for {@link start}. */
   halt(): Promise<void>;
   /** kill -9. */
   kill(): Promise<void>;

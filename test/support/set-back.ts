@@ -1,4 +1,4 @@
-/** A log over a database that is set back: what it shows meanwhile, and who follows it. */
+/** Helpers for a log whose database is set back: its public files, its followers, its backups. */
 import { ReadDb } from '../../src/ledger/read/read-db.js';
 import { randomUUID } from 'node:crypto';
 import { cpSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -29,7 +29,7 @@ import { LogFiles } from '../../src/log/log-files.js';
 import type { ServedCheckpoint } from '../../src/log/checkpoints/served.js';
 import { temporaryFolder } from './ledger.js';
 
-/** Checks a whole database with its keys and head file. @param vkey null: the one that it names */
+/** Verifies a whole database with its keys and head file. @param vkey null: the key that the database names */
 export async function verified(
   config: Config,
   models: readonly ChainModel[],
@@ -49,7 +49,7 @@ export async function verified(
 
 const CHAIN_PAGE = /^chain\?(?:after=(\d+)&)?limit=1$/;
 
-/** What it shows to the world, as the service over it would. */
+/** Its public files, as the service would serve them. */
 export async function shown<T>(config: Config, use: (files: FetchFile) => Promise<T>): Promise<T> {
   const source = await openReader(config);
   try {
@@ -75,7 +75,7 @@ export async function shown<T>(config: Config, use: (files: FetchFile) => Promis
   }
 }
 
-/** One look of an auditor. @param folder their memory */
+/** One look of an auditor. @param folder the follower's */
 export async function follow(config: Config, folder: string, vkey: string, replica?: Replica) {
   const policy = logOnly(parseVerifierKey(vkey));
   return shown(config, async (fetch) => {
@@ -113,9 +113,9 @@ function copyDatabase(from: string, to: string): void {
 }
 
 /**
- * Keeps the database as it is now, while nobody has it open.
- * @param closers told what is to be removed at the end of the test
- * @returns how to set it back to that, as often as wanted; keys and head file stay
+ * Copies the database, which nobody may have open.
+ * @param closers gets a function that removes the copy at the end of the test
+ * @returns sets the database back to the copy, any number of times; keys and head file stay
  */
 export async function backup(config: Config, closers: (() => unknown)[]): Promise<() => Promise<void>> {
   if (config.postgresUrl) {
@@ -141,5 +141,5 @@ export async function backup(config: Config, closers: (() => unknown)[]): Promis
   };
 }
 
-/** For `continueLog`: whoever runs the log agrees, and nobody listens. */
+/** For `continueLog`: the operator agrees, and reports are dropped. */
 export const AGREED = { report: () => undefined, agree: () => Promise.resolve(true) };

@@ -1,4 +1,4 @@
-/** An actor's key pair and what it signs. */
+/** An actor's key pair, and signing with it. */
 import { createPrivateKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { type JwsAlgorithm, signDetached } from '../../src/ledger/core/record/jws.js';
 import { isPublicJwk, type PublicJwk, thumbprint } from '../../src/ledger/core/record/public-key.js';
@@ -39,15 +39,16 @@ function signerOf(privateKey: KeyObject, alg?: JwsAlgorithm): Signer {
   };
 }
 
-/** The statement that the service asks to be signed. @throws {Error} when it asks for none */
+/** The statement that the service wants signed. @throws {Error} when there is none */
 export function statementIn({ body }: Answer): Statement {
   if (body.code !== 'signature.required') throw new Error(`no statement: ${JSON.stringify(body)}`);
   return body.statement as Statement;
 }
 
 /**
- * Sends a request as somebody who signs: asks for the statement, proposes what the service made up, signs, sends again.
- * @param proposed members of the body that the statement's own ids go to
+ * Sends a request that must be signed: gets the statement, puts ids chosen by the service into the body, signs, and
+ * sends again.
+ * @param proposed members of the body that take ids from the statement
  */
 export async function postSigned(
   caller: Caller,

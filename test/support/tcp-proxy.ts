@@ -6,17 +6,17 @@ export interface TcpProxy {
   readonly port: number;
   /** The same URL, through the proxy. */
   through(url: string): string;
-  /** Resets all connections; new ones are let in. */
+  /** Resets all connections; new ones are accepted. */
   cut(): void;
   /**
-   * Arms one cut of one connection, on the first bytes from a client that satisfy the predicate.
-   * `before`: the server never sees those bytes. `after`: the server has them and has answered, but the
-   * answer does not reach the client, so its outcome is unknown there.
-   * @param matches is given all bytes that the client sent since the server last spoke on that connection
+   * Arms one cut of one connection, on the first bytes from a client that satisfy the predicate. `before`: the server
+   * never sees those bytes. `after`: the server has answered them, but the answer does not reach the client, which does
+   * not know the outcome.
+   * @param matches gets all bytes that the client sent on that connection since the server's last answer
    * @returns resolves when the cut has happened
    */
   cutWhen(matches: (bytes: Buffer) => boolean, moment: 'before' | 'after'): Promise<void>;
-  /** Holds back all bytes in both directions, connections stay open. */
+  /** Holds back all bytes in both directions; connections stay open. */
   stall(): void;
   resume(): void;
   /** Resets all connections and every new one, until {@link accept}. */

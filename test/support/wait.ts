@@ -1,11 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
 /**
- * Asks again and again, with growing pauses (5 ms to 200 ms), until the answer is truthy.
- * The only place where tests let time pass.
+ * Asks repeatedly, with growing pauses (5 ms to 200 ms), until the answer is truthy. Tests must not wait in any other
+ * way.
  * @param ask a rejection counts as "not yet"; its message is kept for the error
  * @returns the first truthy answer
- * @throws {Error} after `timeout` milliseconds, naming `what` was waited for.
+ * @throws {Error} after `timeout` ms; the message names `what`
  */
 export async function until<T>(
   ask: () => T | Promise<T>,

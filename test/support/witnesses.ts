@@ -1,4 +1,7 @@
-/** Witnesses of a log under test: ours in this process, on a port that stays theirs, and servers that only say so. */
+/**
+ * Witnesses of a log under test: real ones in this process, each on a fixed port, and servers that only pretend to be
+ * witnesses.
+ */
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -14,7 +17,7 @@ import { createWitnessServer } from '../../src/audit/witness/server.js';
 import { openWitnessKey, Witness } from '../../src/audit/witness/witness.js';
 import { temporaryFolder } from './ledger.js';
 
-/** A witness as a policy file names it. */
+/** A witness as in a policy file. */
 export interface PolicyLine {
   readonly name: string;
   readonly vkey: string;
@@ -22,7 +25,7 @@ export interface PolicyLine {
 }
 
 export interface RunningWitness extends PolicyLine {
-  /** Ends it; what it has cosigned stays. */
+  /** Stops it; its memory of cosigned checkpoints stays. */
   halt(): Promise<void>;
   /** Starts it again, at the same address. */
   start(): Promise<void>;
@@ -30,12 +33,12 @@ export interface RunningWitness extends PolicyLine {
   remove(): Promise<void>;
 }
 
-/** Key of the log that will be in this folder, under the origin that `testConfig` gives. */
+/** Verifier key of the log that will be in this folder, with the origin of `testConfig`. */
 export function logVkey(dataDir: string, origin = 'test.example/log'): string {
   return new LogKey(origin, loadOrCreateKey(join(dataDir, 'keys'), 'log.key')).vkey;
 }
 
-/** Starts one of our witnesses. @param name within the policy; its key is `<name>.witness.example` */
+/** Starts a real witness. @param name in the policy; its key is `<name>.witness.example` */
 export async function startWitness(name: string, vkey: string): Promise<RunningWitness> {
   const dir = temporaryFolder();
   const folder = new WitnessFolder(dir.path);
@@ -71,7 +74,7 @@ export async function startWitness(name: string, vkey: string): Promise<RunningW
   return running;
 }
 
-/** What a server that says it is a witness does with a submission. */
+/** How a pretended witness answers a submission. */
 export type Lie = (request: { body: string; response: ServerResponse }) => unknown;
 
 export interface LyingWitness {

@@ -14,7 +14,7 @@ import type { CheckedDocument, DocumentComparison, DocumentFault } from './docum
 import type { KeptDocument } from './kept-documents.js';
 import type { Pinned } from './pinned.js';
 
-/** @throws {UsageError} when the option is missing that says whom to trust for this kind of document */
+/** @throws {UsageError} when the option with the trusted key for this kind of document is missing */
 export function checkDocument(file: string, document: KeptDocument, pinned: Pinned): CheckedDocument {
   const { kind } = document;
   if (kind === 'unknown') return { file, kind, ok: false, reason: 'form' };
@@ -56,13 +56,13 @@ function checkReceipt(file: string, receipt: Receipt, policy: Policy, actorKeys:
   return { file, kind, ok: true, shown: result, ...(signature && { signature }) };
 }
 
-/** The note in a receipt or a disclosure; empty where it holds none. */
+/** The note in a receipt or a disclosure; empty when there is none. */
 function checkpointIn(content: unknown): string {
   const checkpoint = isObject(content) ? content['checkpoint'] : undefined;
   return typeof checkpoint === 'string' ? checkpoint : '';
 }
 
-/** @returns why it is not shown that the actor signed it; null when it is shown, or when nobody signs such an event */
+/** @returns why the actor's signature is not proved; null when it is, or when such events are not signed */
 function signatureFault(
   signature: ShownSignature | undefined,
   shown: Readonly<Record<string, unknown>> | null | undefined,
@@ -72,19 +72,19 @@ function signatureFault(
   return 'actor-signature';
 }
 
-/** By kind of chain, as the chain models have them. */
+/** Signable event types by kind of chain, from the chain models. */
 export const SIGNABLE: ReadonlyMap<unknown, readonly string[]> = new Map([
   ['prescription', SIGNABLE_ON_PRESCRIPTION],
   ['supply', SIGNABLE_ON_SUPPLY],
   ['log', SIGNABLE_ON_LOG],
 ]);
 
-/** Whether a person who signs signs such an event: the server adds the consequences unsigned. */
+/** Whether actors with a key sign such an event. The server adds consequences unsigned. */
 function isSignable({ kind, type }: Readonly<Record<string, unknown>>): boolean {
   return SIGNABLE.get(kind)?.includes(String(type)) ?? false;
 }
 
-/** Compares every receipt and disclosure that holds with every chain head of its chain that holds. */
+/** Compares every valid receipt and disclosure with every valid head of its chain. */
 export function comparisonsOf(
   results: readonly CheckedDocument[],
   names: Pick<Policy, 'continued'>,

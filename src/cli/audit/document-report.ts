@@ -1,4 +1,4 @@
-/** What `rxledger audit proof` says about files that people kept, one by one and beside each other. */
+/** The report of `rxledger audit proof` on saved files, each one alone and compared with the others. */
 import { toBase64 } from '../../ledger/core/bytes.js';
 import type { DisclosureReason, VerifiedDisclosure } from '../../ledger/core/record/disclosure.js';
 import type { ReceiptReason, VerifiedReceipt } from '../../ledger/core/record/receipt.js';
@@ -13,21 +13,21 @@ export type CheckedDocument = { readonly file: string } & (
       readonly ok: true;
       readonly kind: 'receipt';
       readonly shown: VerifiedReceipt;
-      /** The actor's; absent where the payload is not disclosed. */
+      /** The actor's signature; absent when the payload is not in the receipt. */
       readonly signature?: ShownSignature;
     }
   | {
       readonly ok: true;
       readonly kind: 'disclosure';
       readonly shown: VerifiedDisclosure;
-      /** The actor's; absent where something that it covers is withheld. */
+      /** The actor's signature; absent when a member that it covers is withheld. */
       readonly signature?: ShownSignature;
     }
   | { readonly ok: true; readonly kind: 'chain-head'; readonly shown: SignedChainHead }
   | { readonly ok: false; readonly kind: string; readonly reason: DocumentFault }
 );
 
-/** A receipt or a disclosure beside a chain head that was given with it. */
+/** A receipt or a disclosure compared with a chain head. */
 export interface DocumentComparison {
   readonly receipt: string;
   readonly against: string;
@@ -35,7 +35,7 @@ export interface DocumentComparison {
   readonly comparison: Exclude<Comparison, 'unrelated'>;
 }
 
-/** What a file holds beside documents that can be checked. */
+/** Members of a file that are not documents to check. */
 export interface Unchecked {
   readonly file: string;
   readonly members: readonly string[];
@@ -70,7 +70,7 @@ const COMPARISONS: Readonly<Record<DocumentComparison['comparison'], string>> = 
 
 const AT_FAULT: ReadonlySet<DocumentComparison['comparison']> = new Set(['withheld', 'differs']);
 
-/** Whether there is something to check, everything holds and nothing is withheld. */
+/** Whether there is at least one document, all are valid, and no entry is withheld. */
 export function holds({ results, comparisons }: CheckedFiles): boolean {
   return (
     results.length > 0 &&
@@ -79,7 +79,7 @@ export function holds({ results, comparisons }: CheckedFiles): boolean {
   );
 }
 
-/** As one JSON value: bytes in base64, times of witnesses in RFC 3339. */
+/** The report as one JSON value: bytes in base64, times of witnesses in RFC 3339. */
 export function inJson(checked: CheckedFiles): object {
   const { results, unchecked, comparisons } = checked;
   return { ok: holds(checked), results: results.map(resultInJson), unchecked, comparisons };
@@ -116,7 +116,7 @@ function contentInJson(result: Extract<CheckedDocument, { shown: { entry: object
   return { ...(payload && { payload }), ...signed };
 }
 
-/** As lines for people. */
+/** The report as lines for people. */
 export function inWords({ results, unchecked, comparisons }: CheckedFiles): string[] {
   return [
     ...results.flatMap(resultInWords),
@@ -181,7 +181,7 @@ function instant(seconds: bigint): string {
   return seconds > LAST_DATE ? String(seconds) : `${new Date(Number(seconds) * 1000).toISOString().slice(0, -5)}Z`;
 }
 
-/** Escapes what would move a terminal's cursor or turn its text round: a file may hold anything. */
+/** Escapes characters that could move a terminal's cursor or reverse its text, since a file may hold anything. */
 function visible(line: string): string {
   return line.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => {
     return `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`;

@@ -4,7 +4,7 @@ import { EXIT, type ExitCode, type Terminal, UsageError } from '../terminal.js';
 import { contentOf } from './files.js';
 import { policyOf, type TrustOptions } from './trust.js';
 
-/** `rxledger audit evidence`: whether a file of evidence convicts the log by itself. */
+/** `rxledger audit evidence`: checks whether a file of evidence proves a fault of the log by itself. */
 export async function runEvidence(file: string, options: TrustOptions, terminal: Terminal): Promise<ExitCode> {
   const policy = await policyOf(options);
   const text = (await contentOf(file)).toString();

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { EnvironmentError } from '../terminal.js';
 
-/** A file that the command line names. @throws {EnvironmentError} when it cannot be read */
+/** Content of a file named on the command line. @throws {EnvironmentError} when it cannot be read */
 export async function contentOf(file: string): Promise<Buffer> {
   try {
     return await readFile(file);

@@ -11,7 +11,7 @@ import { checkUrl, policyOf, type TrustOptions } from './trust.js';
 
 export interface FollowOptions extends TrustOptions {
   readonly dir: string;
-  /** The machine by which the follower signs in: entries are not public. */
+  /** The machine account of the follower, needed because entries are not public. */
   readonly clientId?: string;
   /** File of its private key. */
   readonly key?: string;
@@ -22,7 +22,7 @@ export interface FollowOptions extends TrustOptions {
   readonly replica?: boolean;
 }
 
-/** `rxledger audit follow`: ends at the first alarm, after one look with `once`, or by a signal. */
+/** `rxledger audit follow`: ends at the first alarm, at a signal, or with `once` after one look. */
 export async function runFollow(url: string, options: FollowOptions, terminal: Terminal): Promise<ExitCode> {
   const { dir } = options;
   checkUrl(url);
@@ -85,7 +85,7 @@ async function follow(
   }
 }
 
-/** @returns false when the signal ends the waiting */
+/** @returns false when the signal ended the wait */
 function waited(seconds: number, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve(false);
@@ -124,7 +124,7 @@ function inWords(poll: Poll): string[] {
   ];
 }
 
-/** @returns gives the token with which entries are fetched; null when there is none */
+/** @returns a function that gives the access token for entries; null without a machine account */
 function tokenOf(
   url: string,
   { clientId, key }: FollowOptions,

@@ -1,30 +1,30 @@
-/** What people keep to show later that something was recorded, and which kind of it a file holds. */
+/** Recognises the documents that people save as proof that something was recorded. */
 import { isDeepStrictEqual } from 'node:util';
 import { EncodingError, fromUtf8 } from '../../ledger/core/bytes.js';
 import { CHAIN_HEAD_HEADER } from '../../ledger/core/statements/chain-head-note.js';
 import { isObject } from '../../ledger/core/jcs.js';
 
 export type KeptDocument =
-  /** As it was found: `verifyReceipt` says whether it has a receipt's form. */
+  /** Unchecked: `verifyReceipt` checks its form. */
   | { readonly kind: 'receipt'; readonly receipt: unknown }
   | { readonly kind: 'disclosure'; readonly disclosure: unknown }
   | { readonly kind: 'chain-head'; readonly note: string }
-  /** No document that is known here. */
+  /** Not a known document. */
   | { readonly kind: 'unknown' };
 
-/** What a file holds. */
+/** The content of a file. */
 export interface Found {
   /** Empty: the file is an empty list. */
   readonly documents: readonly KeptDocument[];
-  /** Names of the other members of an answer: they prove nothing, and nobody checks them. */
+  /** Names of the other members of an answer, which are not checked and prove nothing. */
   readonly beside: readonly string[];
 }
 
 const UNKNOWN: Found = { documents: [{ kind: 'unknown' }], beside: [] };
 
 /**
- * Knows a receipt, the answer to a write (all its receipts), what `/log/rotations` serves, a disclosure, an answer that
- * holds a disclosure (with its receipt), the note of a chain head, and the answer that holds such a note.
+ * Recognises a receipt, the answer to a write (with all its receipts), the answer of `/log/rotations`, a disclosure, an
+ * answer with a disclosure (and its receipt), the note of a chain head, and an answer with such a note.
  */
 export function documentsIn(file: Uint8Array): Found {
   const text = textOf(file);
@@ -43,7 +43,7 @@ function documentsOf(value: Record<string, unknown>): Found {
   if (disclosure !== undefined) used.set('disclosure', [{ kind: 'disclosure', disclosure }]);
   const all: readonly unknown[] = Array.isArray(receipts) ? receipts : [];
   if (all.length > 0) used.set('receipts', all.map(asReceipt));
-  // The service puts the first of them here again; somebody else may have put anything.
+  // The service repeats the first receipt here; anybody else may have put in something different.
   const isAmong = all.some((one) => isDeepStrictEqual(one, receipt));
   if (receipt !== undefined) used.set('receipt', isAmong ? [] : [asReceipt(receipt)]);
   const said = typeof note === 'string' ? noteIn(note) : null;
@@ -61,7 +61,7 @@ function documentsOf(value: Record<string, unknown>): Found {
 
 const asReceipt = (receipt: unknown): KeptDocument => ({ kind: 'receipt', receipt });
 
-/** Members that are checked. `state` is the server's word, which the check finds out anew. */
+/** Members that are checked. `state` is only the server's claim; the check determines it anew. */
 const EITHER = ['v', 'log', 'index', 'entry', 'proof', 'checkpoint', 'state'];
 const RECEIPT = new Set([...EITHER, 'payload', 'salt']);
 const DISCLOSURE = new Set([...EITHER, 'members']);

@@ -1,4 +1,7 @@
-/** What a verifier has pinned by the options of `rxledger audit proof`. Files to be checked are never trusted. */
+/**
+ * The keys and policies that a verifier pins by the options of `rxledger audit proof`. Nothing is ever trusted from the
+ * checked files.
+ */
 import { toBase64 } from '../../ledger/core/bytes.js';
 import type { PublicJwk } from '../../ledger/core/record/public-key.js';
 import { ChainHeadError, parseChainHeadKey } from '../../ledger/core/statements/chain-head-note.js';
@@ -27,9 +30,9 @@ export interface PinOptions {
   readonly vkey: readonly string[];
   /** A file in the form of C2SP tlog-policy. */
   readonly policy?: string;
-  /** What `/log/rotations` served, or `rxledger log rotate-key --json` printed. */
+  /** A file with the answer of `/log/rotations`, or the output of `rxledger log rotate-key --json`. */
   readonly rotations?: string;
-  /** What `/log/continued` served. */
+  /** A file with the answer of `/log/continued`. */
   readonly continued?: string;
   /** Verifier key of chain heads. */
   readonly chainHeadVkey?: string;
@@ -40,10 +43,10 @@ export interface PinOptions {
 export interface Pinned {
   /** Null: no log is pinned. */
   readonly policy: Policy | null;
-  /** How the keys of logs were replaced: trust passes on along them. */
+  /** Replacements of logs' keys, by which trust passes on. */
   readonly rotations: readonly Rotation[];
   readonly chainHeadKey: VerifierKey | null;
-  /** Null: signatures of actors are not asked for. */
+  /** Null: signatures of actors are not required. */
   readonly actorKeys: readonly PublicJwk[] | null;
 }
 
@@ -71,7 +74,7 @@ function keysIn(text: string): PublicJwk[] {
   return keys;
 }
 
-/** A policy may leave the log to the caller; a policy that names logs is never widened. */
+/** The log may come from `--vkey` if the policy names none. A policy that names logs must not be widened. */
 function narrowed(policy: Policy, log: Policy | null): Policy {
   if (policy.logs.length === 0) {
     if (!log) throw new UsageError('--policy names no log: say which with --vkey <vkey>');
@@ -85,7 +88,7 @@ function narrowed(policy: Policy, log: Policy | null): Policy {
   return { ...policy, logs: same };
 }
 
-/** Checks each by itself. Whether it begins at a trusted key shows where it is used. */
+/** Checks each rotation alone. Whether it starts from a trusted key is checked where it is used. */
 function rotationsIn(file: Uint8Array): Rotation[] {
   return usable('--rotations', () => {
     const moves = receiptsIn(file).map((receipt) => ({ rotation: openRotationReceipt(receipt) }));
@@ -104,7 +107,7 @@ function continuationsIn(file: Uint8Array): Continuation[] {
   );
 }
 
-/** @returns null in the place of each document that is no receipt */
+/** @returns the receipts, with null for each document of another kind */
 const receiptsIn = (file: Uint8Array): unknown[] =>
   documentsIn(file).documents.map((document) => (document.kind === 'receipt' ? document.receipt : null));
 

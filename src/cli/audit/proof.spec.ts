@@ -27,7 +27,7 @@ function kept(name: string, content: string | Uint8Array): string {
 }
 const golden = (name: string) => fileURLToPath(new URL(`../../../test/fixtures/golden/${name}`, import.meta.url));
 
-/** `rxledger audit proof` where there is nothing but these files: no settings at all. */
+/** Runs `rxledger audit proof` with only these files, and with settings that must not be used. */
 const verify = (...args: string[]) =>
   runCommand(['audit', 'proof', ...args], { DATA_DIR: '/nowhere', DATABASE_URL: 'nonsense' });
 

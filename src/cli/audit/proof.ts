@@ -9,7 +9,7 @@ export interface ProofOptions extends CommonOptions, PinOptions {}
 
 const NOTHING: KeptDocument = { kind: 'unknown' };
 
-/** `rxledger audit proof`: needs files alone, no settings, no database, no network. */
+/** `rxledger audit proof`: needs only files, no settings, no database, no network. */
 export async function runProof(files: readonly string[], options: ProofOptions, terminal: Terminal): Promise<ExitCode> {
   const pinned = await pinnedBy(options);
   const documents: { file: string; document: KeptDocument }[] = [];

@@ -10,7 +10,7 @@ export interface TrustOptions extends CommonOptions {
   readonly policy?: string;
 }
 
-/** Whom the command line trusts. @throws {UsageError}; {EnvironmentError} for a file that cannot be read */
+/** The trust policy from the command line. @throws {UsageError}; {EnvironmentError} for a file that cannot be read */
 export async function policyOf({ vkey, policy }: TrustOptions): Promise<Policy> {
   if ((vkey.length === 0) === (policy === undefined))
     throw new UsageError('say whom to trust: either --vkey <vkey> or --policy <file>');

@@ -30,7 +30,7 @@ export async function runWitness(options: WitnessOptions, terminal: Terminal): P
   if (logs.size === 0 && !options.printVkey) throw new UsageError('no log to witness: --log <vkey> or --logs <file>');
   const folder = new WitnessFolder(dir);
   try {
-    // A running witness keeps its folder; its key may be asked for all the same.
+    // A running witness has locked its folder; its key can be printed even then.
     if (!options.printVkey || (await folder.read('vkey')) === null) await folder.take();
     const key = await openWitnessKey(folder, name);
     if (options.printVkey) {

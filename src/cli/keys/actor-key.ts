@@ -1,8 +1,8 @@
-/** Actors' public keys as people keep them: a JWK, what `keys new` printed, or what the service answered. */
+/** Reads actors' public keys from saved files: a JWK, the output of `keys new`, or an answer of the service. */
 import { isObject } from '../../ledger/core/jcs.js';
 import { isPublicJwk, type PublicJwk } from '../../ledger/core/record/public-key.js';
 
-/** Every key in a JSON text, without members that a key may have besides; none where there is none. */
+/** Every key in a JSON text, with its required members only; may be none. */
 export function publicKeysIn(text: string): PublicJwk[] {
   let value: unknown;
   try {

@@ -118,7 +118,7 @@ describe('ClientToken', () => {
     let sent = 0;
     answer = (response) => endlessly(response, (bytes) => (sent += bytes));
     await expect(token().get()).rejects.toThrow('does not answer as a ledger does');
-    // What the sockets hold between the two.
+    // The bound is what the sockets buffer between the two.
     expect(sent).toBeLessThan(32_000_000);
   });
 

@@ -1,4 +1,4 @@
-/** The machine's side of signing in: an Ed25519 key, an assertion by it (RFC 7523), an access token for that. */
+/** A machine's side of signing in: an Ed25519 key signs an assertion (RFC 7523), which gets an access token. */
 import { createPublicKey, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { calculateJwkThumbprint, exportJWK, type JWK, SignJWT } from 'jose';
@@ -9,12 +9,12 @@ import { ASSERTION_TYPE, TOKEN_PATH } from '../../identity/machines/client-asser
 import { ed25519FromSeed } from '../../ledger/crypto/log-key.js';
 import { EnvironmentError } from '../terminal.js';
 
-/** An assertion is used at once. */
+/** Short, since an assertion is used at once. */
 const ASSERTION_SECONDS = 60;
-/** A token is renewed so long before its end that a request with it still arrives in time. */
+/** A token is renewed this long before its end, so that a request with it still arrives in time. */
 const RENEW_BEFORE_MS = 60_000;
 const TIMEOUT_MS = 10_000;
-/** A token is a few hundred bytes, a refusal fewer. */
+/** Far more than a token's few hundred bytes. */
 const MOST_BYTES = 65_536;
 
 const granted = z.object({ access_token: z.string(), expires_in: z.number().positive() });
@@ -26,7 +26,7 @@ const refused = z.object({
     .optional(),
 });
 
-/** The public key as `POST /api/clients` takes it. @param seed 32 bytes */
+/** The public key in the form of `POST /api/clients`. @param seed 32 bytes */
 export async function publicJwk(seed: Uint8Array): Promise<JWK> {
   const jwk = await exportJWK(createPublicKey(ed25519FromSeed(seed).privateKey));
   return { ...jwk, kid: await calculateJwkThumbprint(jwk), alg: 'EdDSA', use: 'sig' };
@@ -52,7 +52,7 @@ export async function makeAssertion(
     .sign(ed25519FromSeed(seed).privateKey);
 }
 
-/** A machine's access token at one server, fetched when it is needed and renewed before it ends. */
+/** A machine's access token at one server, fetched on demand and renewed before it ends. */
 export class ClientToken {
   private current: { readonly token: string; readonly renewAt: number } | null = null;
   private fetching: Promise<string> | null = null;
@@ -60,7 +60,7 @@ export class ClientToken {
   /**
    * @param server its public address, `https://…`, which is also the audience of the assertion
    * @param seed 32 bytes, the private key
-   * @param stop ends what is under way
+   * @param stop ends requests under way
    */
   constructor(
     private readonly server: string,
@@ -71,8 +71,8 @@ export class ClientToken {
   ) {}
 
   /**
-   * @returns for the Authorization header, as Bearer
-   * @throws {EnvironmentError} when the server refuses or is away
+   * @returns the token for the Authorization header, as Bearer
+   * @throws {EnvironmentError} when the server refuses or cannot be reached
    */
   async get(): Promise<string> {
     if (this.current && this.clock.now() < this.current.renewAt) return this.current.token;
@@ -92,7 +92,7 @@ export class ClientToken {
       const response = await fetch(endpoint(this.server), {
         method: 'POST',
         body,
-        // Nobody else may be handed the assertion.
+        // A redirect would send the assertion to another server.
         redirect: 'error',
         signal,
       });
@@ -108,13 +108,14 @@ export class ClientToken {
   }
 }
 
-/** What a bearer token is made of (RFC 6750), as long as a header may be. */
+/** Characters of a bearer token (RFC 6750), at most as long as a header may be. */
 const TOKEN = /^[\w.~+/-]{1,8192}=*$/;
 
 /**
- * An access token that somebody else keeps fresh.
- * @param file read anew each time
- * @returns for the Authorization header, as Bearer; it rejects with {@link EnvironmentError} when there is none
+ * An access token in a file that another program renews.
+ * @param file read anew for each call
+ * @returns gives the token for the Authorization header, as Bearer; rejects with {@link EnvironmentError} when there is
+ * none
  */
 export function tokenIn(file: string): () => Promise<string> {
   return async () => {

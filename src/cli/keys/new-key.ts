@@ -4,8 +4,9 @@ import { publicJwk } from './client-token.js';
 import { type CommonOptions, EXIT, type ExitCode, type Terminal } from '../terminal.js';
 
 /**
- * `rxledger keys new machine|person <file>`: makes a private key in the file (32 bytes, 0600) unless it is there, and
- * prints its public key: for a machine as a JWK Set (`POST /api/clients`), for a person as `POST /api/actor-keys` takes it.
+ * `rxledger keys new machine|person <file>`: makes a private key in the file (32 bytes, 0600) unless there is one, and
+ * prints its public key. For a machine it is a JWK Set (`POST /api/clients`), for a person the body of `POST
+ * /api/actor-keys`.
  */
 export async function runNewKey(
   owner: 'machine' | 'person',

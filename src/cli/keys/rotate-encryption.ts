@@ -8,10 +8,13 @@ export interface RotateEncryptionOptions extends CommonOptions {
   readonly destroyOld?: boolean;
 }
 
-/** Subject keys that are rewrapped in one transaction: others write between them. */
+/** Subject keys rewrapped in one transaction; others can write between two of them. */
 const CHUNK = 500;
 
-/** `rxledger keys rotate-encryption`: a new key-encryption key, all subject keys rewrapped under it, beside a service at work. */
+/**
+ * `rxledger keys rotate-encryption`: makes a new key-encryption key and rewraps all subject keys under it. The service
+ * may run meanwhile.
+ */
 export async function runRotateEncryption(options: RotateEncryptionOptions, terminal: Terminal): Promise<ExitCode> {
   const line = new ProgressLine(terminal, options);
   const config = Config.parse(terminal.env);
@@ -29,7 +32,7 @@ export async function runRotateEncryption(options: RotateEncryptionOptions, term
     await rewrap(ledger, count);
     if (options.destroyOld) {
       await writer.side((db) => vault.keks.retireOld(db));
-      // What was written under an old one up to that moment.
+      // Rewraps keys that were written under an old key until that moment.
       await rewrap(ledger, count);
       await writer.side((db) => dropBareSubjects(db, bare));
       await forgetRequests(reading, vault, writer);

@@ -22,7 +22,7 @@ import { runCommand, testTerminal } from '../../../test/support/terminal.js';
 const folder = mkdtempSync(join(tmpdir(), 'rxledger-sign-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Runs a command line where there is nothing but its files. */
+/** Runs a command line without any settings. */
 const rx = (...args: string[]) => runCommand(args);
 function kept(name: string, content: string): string {
   const path = join(folder, name);
@@ -74,7 +74,7 @@ describe('rxledger keys sign', () => {
     await rx('keys', 'new', 'person', key);
     expect(await run(['keys', 'sign', answer, '--key', key, ...options], terminal)).toBe(code);
     expect(said.out).toHaveLength(code === 0 ? 1 : 0);
-    // The ten lines of the statement stand there before the question.
+    // The ten lines of the statement come before the question.
     expect(asked).toEqual(times === 0 ? [] : ['10 Sign this statement? [y/N] ']);
     expect(said.err.slice(10)).toEqual(code === 0 ? [] : ['Nothing was signed.']);
   });

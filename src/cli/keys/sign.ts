@@ -27,7 +27,7 @@ const statement = z.strictObject({
   commandId: z.string(),
   data: z.record(z.string(), z.json()),
 });
-/** A refusal as it was answered. */
+/** A refusal from the service. */
 const refused = z.object({ code: z.string(), statement });
 
 export interface SignOptions extends CommonOptions {
@@ -36,9 +36,9 @@ export interface SignOptions extends CommonOptions {
 }
 
 /**
- * `rxledger keys sign <file> --key <file>`: signs the statement of a `signature.required` answer, or a statement itself,
- * with a key of `keys new person`. It shows the statement on standard error first, because only the actor knows what was
- * meant; on a terminal it asks, unless `--yes` is given.
+ * `rxledger keys sign <file> --key <file>`: signs the statement of a `signature.required` answer, or a statement
+ * itself, with a key of `keys new person`. It shows the statement on standard error first, because only the actor can
+ * tell whether it is right. On a terminal it asks, unless `--yes` is given.
  */
 export async function runSign(file: string, { key, json, yes }: SignOptions, terminal: Terminal): Promise<ExitCode> {
   const seed = loadKey(dirname(key), basename(key));
@@ -68,7 +68,7 @@ function statementIn(text: string, file: string): Statement {
   return { ...found, actor: found.actor as Statement['actor'], data: found.data };
 }
 
-/** Canonical JSON in ASCII: nothing in it moves the cursor of a terminal. */
+/** Canonical JSON in ASCII, so that nothing in it can move a terminal's cursor. */
 function escaped(value: unknown): string {
   return jcs(value).replace(/[\u007f-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
@@ -91,7 +91,7 @@ function shown({ log, chain, type, actor, occurredAt, commandId, data }: Stateme
   ];
 }
 
-/** A value on lines of its own: a member or an element a line, what is in it further to the right. */
+/** A value on several lines: one member or element per line, nested ones indented. */
 function nested(value: object, indent: string): string[] {
   return Object.entries(value).flatMap(([name, member]: [string, unknown]) => {
     const label = Array.isArray(value) ? '-' : `${escaped(name).slice(1, -1)}:`;

@@ -51,7 +51,7 @@ async function* counted(
 
 /** @returns the number of entries */
 async function writeFile(lines: AsyncGenerator<string>, path: string): Promise<number> {
-  // An export that was cut off must not be taken for a whole one.
+  // Written under another name first, so that an interrupted export is not taken for a complete one.
   const draft = `${path}.part`;
   let written = -1;
   async function* text(): AsyncGenerator<string> {

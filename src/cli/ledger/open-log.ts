@@ -11,11 +11,11 @@ import { type HeadRow, readHead } from '../../ledger/store/tip.js';
 import { Clock } from '../../time/clock.js';
 import { EnvironmentError, type Terminal } from '../terminal.js';
 
-/** A ledger that is only looked at: nothing is made, migrated or locked. */
+/** A ledger opened for reading: nothing is made, migrated or locked. */
 export interface OpenLog {
   readonly source: DataSource;
   readonly head: HeadRow;
-  /** Of the key in the keys folder; where there is none, what the database names. */
+  /** Verifier key of the key in the keys folder; without one, the key that the database names. */
   readonly vkey: string;
 }
 

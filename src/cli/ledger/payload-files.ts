@@ -9,7 +9,7 @@ import { documentsIn } from '../audit/kept-documents.js';
 import { UsageError } from '../terminal.js';
 
 /**
- * The payloads in exports, and in saved answers and receipts, one after the other. None is checked here.
+ * The payloads in exports, saved answers and receipts, one after the other and not checked yet.
  * @throws {UsageError} for a file that is neither
  */
 export async function* payloadsIn(files: readonly string[]): AsyncGenerator<FoundPayload> {
@@ -43,7 +43,7 @@ async function* saved(file: string): AsyncGenerator<FoundPayload> {
   for (const document of documents) {
     const { index, payload, salt, entry } =
       document.kind === 'receipt' && isObject(document.receipt) ? document.receipt : ({} as Record<string, unknown>);
-    // Whoever may not see the payload has a receipt without one.
+    // Receipts of people who may not see the payload have none.
     if (typeof index !== 'number' || typeof payload !== 'string' || typeof salt !== 'string') continue;
     const [text, key] = [bytesOf(payload), bytesOf(salt)];
     const kept = typeof entry === 'string' ? bytesOf(entry) : null;

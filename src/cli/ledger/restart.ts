@@ -18,7 +18,7 @@ export interface RestartOptions extends CommonOptions {
   readonly yes?: boolean;
 }
 
-/** `rxledger log restart`: a log that was set back ends; a new log goes on from it and says so for ever. */
+/** `rxledger log restart`: ends a log that was set back. A new log continues it and records that for ever. */
 export async function runRestart(options: RestartOptions, terminal: Terminal): Promise<ExitCode> {
   const { as: origin = null } = options;
   if (origin !== null && !isKeyName(origin))
@@ -46,7 +46,7 @@ export async function runRestart(options: RestartOptions, terminal: Terminal): P
   }
 }
 
-/** Says what ends, and asks. @throws {UsageError} where nobody can answer and `--yes` is not given */
+/** Shows what ends, and asks for confirmation. @throws {UsageError} without a terminal, unless `--yes` is given */
 async function agreed(
   { log, entries, lost, next }: Ending,
   { yes }: RestartOptions,

@@ -31,7 +31,7 @@ export interface RestoreOptions extends CommonOptions {
   readonly token?: string;
 }
 
-/** `rxledger log restore`: a log that was set back gets what it lost from those who kept it. */
+/** `rxledger log restore`: restores the lost entries of a log from copies that others kept. */
 export async function runRestore(options: RestoreOptions, terminal: Terminal): Promise<ExitCode> {
   const config = existingLedger(terminal);
   const { payloads, token } = options;
@@ -59,7 +59,7 @@ export async function runRestore(options: RestoreOptions, terminal: Terminal): P
   }
 }
 
-/** @throws {UsageError} for what is neither a replica's folder nor a URL */
+/** @throws {UsageError} when it is neither a replica's folder nor a URL */
 async function filesOf({ replica, token, payloads }: RestoreOptions): Promise<FetchFile | null> {
   if (replica === undefined) {
     if (payloads.length === 0) throw new UsageError('--payloads or --replica: where what was lost is');
@@ -70,7 +70,7 @@ async function filesOf({ replica, token, payloads }: RestoreOptions): Promise<Fe
     return httpFiles(replica, token === undefined ? null : tokenIn(token));
   }
   if (token !== undefined) throw new UsageError('--token is for the URL of a service');
-  // `follow --dir <folder> --replica` keeps it below that folder.
+  // `follow --dir <folder> --replica` keeps the replica in a folder below.
   const folder = [join(replica, 'log'), replica].find((one) => existsSync(join(one, 'checkpoint')));
   if (folder === undefined) throw new EnvironmentError(`--replica: ${replica} holds no replica`);
   try {
@@ -81,7 +81,7 @@ async function filesOf({ replica, token, payloads }: RestoreOptions): Promise<Fe
   }
 }
 
-/** The files of a replica's folder, each checked. */
+/** The files in a replica's folder, each checked when it is read. */
 export function replicaFiles(replica: Replica): FetchFile {
   return async (path) => {
     if (path === 'checkpoint') {

@@ -25,9 +25,9 @@ export interface RotateKeyOptions extends CommonOptions {
 
 interface Rotated {
   readonly key: LogKey;
-  /** Null where no rotation led to the key: `continue` made it, and was interrupted. */
+  /** Null when the key came from an interrupted `log restart`, not from a rotation. */
   readonly from: string | null;
-  /** Of the log chain's event, under the checkpoint that both keys have signed; null as {@link from}. */
+  /** Receipt of the log chain's event, under the checkpoint that both keys have signed. Null when {@link from} is. */
   readonly receipt: Receipt | null;
 }
 
@@ -36,27 +36,28 @@ interface Replaced extends Omit<Rotated, 'key'> {
   readonly to: string;
 }
 
-/** What the keys folder still holds of keys that sign no more. */
+/** Former signing keys that the keys folder still holds. */
 interface Kept {
-  /** File of the key that was replaced; null when there is none any more. */
+  /** File of the replaced key; null when it is gone. */
   readonly old: string | null;
-  /** Files of keys from before that one, and of copies. */
+  /** Files of still earlier keys, and of copies. */
   readonly left: readonly string[];
 }
 
-/** `rxledger log rotate-key`: the log goes on under a new key that the old one has vouched for. */
+/** `rxledger log rotate-key`: replaces the log's signing key by a new one that the old key has signed. */
 export async function runRotateKey(options: RotateKeyOptions, terminal: Terminal): Promise<ExitCode> {
   const config = Config.parse(terminal.env);
   const { keysDir } = config;
   const { origin, vkey, past, begun } = await withLog(config, async ({ source, head }) => {
     const history = await readKeyHistory(dbOf(source), head.origin);
-    // Interrupted after the log had taken it: a second run must not replace it once more.
+    // A rotation may have been interrupted after the log took the new key. A second run must not replace that key
+    // again.
     const key = begunKey(keysDir, head.origin, head.vkey);
     return { ...head, past: history.vkeys.slice(0, -1), begun: key && (await begunOf(dbOf(source), history, key)) };
   });
   if (options.prepare) {
-    // It signs already, and is not the next one. Ended here, the old key would stay undestroyed, and whoever runs again
-    // what was interrupted would replace the key once more.
+    // The begun key already signs, so it is not the next one. Finishing the rotation here would leave the old key
+    // undestroyed, and repeating the interrupted command would replace the key again.
     if (begun) {
       terminal.err(
         `a rotation to ${vkey} has begun and was not ended: run \`rxledger log rotate-key\` again first, with --destroy-old to destroy the old key. Nothing was done.`,
@@ -77,12 +78,12 @@ export async function runRotateKey(options: RotateKeyOptions, terminal: Terminal
   const kept = keptOf(keysDir, said, past);
   if (options.json) terminal.out(JSON.stringify({ ...said, ...kept, index: receipt?.index ?? null }));
   else for (const line of inWords(said, kept, begun !== null, options)) terminal.out(line);
-  // Not before everybody could read which key signs now.
+  // Must come last, after the new key was printed.
   endRotation(keysDir, key);
   return EXIT.ok;
 }
 
-/** What the log itself says of a rotation that was not ended. @throws as {@link moveReceipt} does */
+/** An unfinished rotation, read from the log itself. @throws as {@link moveReceipt} does */
 async function begunOf(db: Db, { rotations, vkeysNow }: KeyHistory, key: LogKey): Promise<Rotated> {
   const event = rotations.findLast(({ to }) => to === key.vkey);
   const receipt = event ? await moveReceipt(db, new TileProofs(db), key.origin, event.size) : null;
@@ -102,8 +103,8 @@ function prepared(key: LogKey, { json }: CommonOptions, terminal: Terminal): Exi
 }
 
 /**
- * @param decided the log's name, and the key that signed it when this run found nothing to end
- * @returns null where another process has replaced that key meanwhile
+ * @param decided the log's name and key when this run found no unfinished rotation
+ * @returns null when another process has replaced that key meanwhile
  */
 async function replace(
   config: Config,
@@ -112,7 +113,7 @@ async function replace(
 ): Promise<Rotated | null> {
   return withLedger(config, terminal, async ({ writer }) => {
     const from = writer.vkey;
-    // Another process has begun since, and perhaps ended: its key would be replaced in turn, which nobody asked for.
+    // Another process has replaced the key since. Going on would replace its new key, which nobody asked for.
     if (from !== decided.vkey) return null;
     const key = prepareKey(config.keysDir, decided.origin);
     checkPolicy(config, key.vkey);
@@ -121,7 +122,10 @@ async function replace(
   });
 }
 
-/** Where the service's own policy does not name the next key, it would not start any more, and nobody has asked its witnesses. */
+/**
+ * If the service's own policy did not name the next key, the service could not start any more, and its witnesses would
+ * not know the key.
+ */
 function checkPolicy({ env: { WITNESS_POLICY: path } }: Config, next: string): void {
   if (path === undefined) return;
   try {

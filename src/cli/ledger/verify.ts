@@ -31,7 +31,7 @@ export interface VerifyOptions extends CommonOptions {
   readonly entriesOnly?: boolean;
 }
 
-/** A database and what lies beside it. */
+/** A database with its keys folder and head file. */
 interface Place {
   readonly open: () => Promise<DataSource>;
   readonly keys: string;
@@ -112,7 +112,7 @@ async function database(
   const source = await openSource();
   try {
     const head = await readHead(dbOf(source)).catch(() => null);
-    // What is no origin names no key: then the database is not what the keys are for, and `verify` says so.
+    // With a malformed origin there can be no key for this database; `verify` reports that.
     const origin = typeof head?.origin === 'string' && isKeyName(head.origin) ? head.origin : null;
     const hasKeys = origin !== null && existsSync(keys);
     const trusted = vkey ?? (hasKeys ? trustedKey(keys, origin) : null);

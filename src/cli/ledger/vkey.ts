@@ -11,7 +11,7 @@ export interface VkeyOptions extends CommonOptions {
   readonly all?: boolean;
 }
 
-/** `rxledger log vkey`: the key that the ledger's own key file gives, so that an edited database cannot answer for it. */
+/** `rxledger log vkey`: prints the key from the key file, not from the database, which may have been edited. */
 export async function runVkey({ json, chainHeads, all }: VkeyOptions, terminal: Terminal): Promise<ExitCode> {
   if (chainHeads && all) throw new UsageError('--all is about the keys of the log: not with --chain-heads');
   const config = Config.parse(terminal.env);

@@ -80,7 +80,7 @@ function inWords({ id, username, name, role, org, patient, disabled }: Account):
   return `${username.padEnd(24)}${role.padEnd(15)}${id}${who}${place}${disabled ? '  DISABLED' : ''}`;
 }
 
-/** `rxledger admin reset <username>`: a new random password, shown once; a lock by failed sign-ins ends. */
+/** `rxledger admin reset <username>`: sets a new random password, shown once, and ends a lock after failed sign-ins. */
 export function runReset(username: string, { json }: CommonOptions, terminal: Terminal): Promise<ExitCode> {
   const password = newPassword();
   return change(username, terminal, async (accounts, { id, username: known }) => {
@@ -90,7 +90,7 @@ export function runReset(username: string, { json }: CommonOptions, terminal: Te
   });
 }
 
-/** `rxledger admin disable|enable <username>`: ends an account, or lifts that. */
+/** `rxledger admin disable|enable <username>`: disables or enables an account. */
 export function runSwitch(
   how: 'disable' | 'enable',
   username: string,

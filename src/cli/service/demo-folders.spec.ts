@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { newDemoFolder } from './demo-folders.js';
 
-/** Linux gives no process a number as large as this. */
+/** Larger than any process id on Linux. */
 const NOBODY = 2 ** 30;
 
 describe('newDemoFolder', () => {

@@ -4,12 +4,12 @@ import { isAlive } from './machine.js';
 
 /** A demo's folder: `demo-`, its day, and six characters of `mkdtemp`. */
 const NAME = /^demo-\d{4}-\d{2}-\d{2}-\w{6}$/;
-/** File in it with the id of the process that plays or serves the demo. */
+/** File in that folder with the id of the process that plays or serves the demo. */
 const OWNER = 'pid';
 
 /**
- * Makes the folder of a new demo, and removes those of earlier demos whose process has ended: the newest one stays, to be
- * looked at and verified until the next demo.
+ * Makes the folder of a new demo, and removes folders of earlier demos whose process has ended. So the last demo can be
+ * inspected until the next one starts.
  * @param dataDir `DATA_DIR`; made when it is missing
  * @returns the new folder's path
  */
@@ -25,7 +25,7 @@ export async function newDemoFolder(dataDir: string): Promise<string> {
   return folder;
 }
 
-/** Whether a demo still uses the folder. One that has no owner yet is about to be used. */
+/** Whether a demo still uses the folder. A folder without an owner is about to be used. */
 async function isOwned(folder: string): Promise<boolean> {
   const owner = await readFile(join(folder, OWNER), 'utf8').catch(() => null);
   return owner === null || isAlive(Number(owner));

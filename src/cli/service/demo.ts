@@ -29,7 +29,9 @@ export interface DemoOptions extends CommonOptions {
   readonly once?: boolean;
 }
 
-/** The caller's settings that the demo takes over. Its ledger is always new, in SQLite, and for this machine only. */
+/**
+ * The caller's settings that the demo uses. Its ledger is always new, in SQLite, and reachable from this machine only.
+ */
 const TAKEN_OVER = ['DATA_DIR', 'PORT', 'REDIS_URL', 'DEMO_PASSWORD', 'LOG_LEVEL'] as const;
 
 /**
@@ -54,7 +56,7 @@ export async function runDemo(options: DemoOptions, terminal: Terminal): Promise
       PORT: anyPort ? '0' : taken['PORT'],
       REDIS_URL: redis.url,
       SWEEP_SECONDS: '1',
-      // Everybody signs in anew on each day of the play, all of them from this machine.
+      // Everybody signs in again on each day of the play, all from this machine.
       SIGN_IN_PER_MINUTE: '5000',
     });
     if (terminal.env['DATABASE_URL'])
@@ -90,7 +92,7 @@ async function demonstrate(config: Config, { once, json }: DemoOptions, terminal
     if (!once) await signals.closed;
     return summary.ok ? EXIT.ok : EXIT.finding;
   } catch (error) {
-    // A signal closes the service: whatever was under way fails.
+    // A signal closes the service, so requests under way fail.
     if (signals.any) terminal.err('The demo was stopped before its end.');
     else if (error instanceof StoryBroken) terminal.err(`rxledger: the demo went wrong: ${error.message}`);
     else throw error;
@@ -102,7 +104,7 @@ async function demonstrate(config: Config, { once, json }: DemoOptions, terminal
   }
 }
 
-/** Verifies as `rxledger log verify <folder>` does: read-only, while the service runs. */
+/** Verifies like `rxledger log verify <folder>`: read-only, while the service runs. */
 async function verify({ dataDir }: Config, terminal: Terminal, progress: boolean): Promise<VerifyReport> {
   let said = '';
   await runVerify(dataDir, { json: true, progress }, { ...terminal, out: (line) => (said += line) });

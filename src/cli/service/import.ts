@@ -30,10 +30,10 @@ export interface ImportCommandOptions extends CommonOptions {
   readonly dryRun?: boolean;
 }
 
-/** Refusals that are listed for people; `--json` has them all. */
+/** Limit on the refusals listed for people; `--json` has all. */
 const LISTED = 50;
 
-/** `rxledger import`: takes turns with a service that writes to the same ledger; with `--dry-run` it only reads. */
+/** `rxledger import`: works beside a running service on the same ledger; with `--dry-run` it only reads. */
 export async function runImport(
   files: readonly string[],
   options: ImportCommandOptions,
@@ -62,7 +62,7 @@ export async function runImport(
   });
 }
 
-/** The ledger of the settings, opened read-only; where there is none yet, an empty one that is gone afterwards. */
+/** The configured ledger, opened read-only. If there is none yet, an empty temporary one. */
 async function withRehearsal<T>(
   config: Config,
   terminal: Terminal,

@@ -4,7 +4,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { delimiter, join } from 'node:path';
 
-/** Says one line to whoever started the command. Lines hold no secret and no health data. */
+/** Prints one line to the user of the command. Lines must hold no secrets and no health data. */
 export type Say = (line: string) => void;
 
 /** @returns the path of an executable on PATH; null when there is none. */
@@ -38,12 +38,12 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** Whether this is an error of the operating system with that code, for example `EEXIST`. */
+/** Whether the error has that code of the operating system, for example `EEXIST`. */
 export function hasCode(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code;
 }
 
-/** Whether a process with this id runs, whoever owns it. */
+/** Whether a process with this id runs, of any user. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -54,8 +54,8 @@ export function isAlive(pid: number): boolean {
 }
 
 /**
- * A command line whose process the kernel ends when this process dies, kill -9 included
- * (`setpriv --pdeathsig`, util-linux). Where `setpriv` is missing the command is given back as it is.
+ * A command line whose process the kernel ends when this process dies, kill -9 included (`setpriv --pdeathsig`,
+ * util-linux). Without `setpriv` the command is returned unchanged.
  */
 export function tethered(
   binary: string,
@@ -74,13 +74,13 @@ export function canInstall(): boolean {
 }
 
 /**
- * Installs Debian packages without starting any service of theirs.
- * @throws {Error} with apt's last line of complaint.
+ * Installs Debian packages without starting their services.
+ * @throws {Error} with apt's last error line
  */
 export async function installPackages(names: readonly string[]): Promise<void> {
   const install = ['install', '--yes', '--no-install-recommends', ...names];
   await withoutServices(async () => {
-    // A fresh machine has no package lists, an old one has lists of packages that are gone.
+    // If it fails, package lists may be missing (a fresh machine) or outdated: update them first.
     if ((await aptGet(install)).code === 0) return;
     await aptGet(['update']);
     const second = await aptGet(install);
@@ -96,7 +96,7 @@ async function withoutServices(job: () => Promise<void>): Promise<void> {
     await writeFile(policy, '#!/bin/sh\nexit 101\n', { flag: 'wx', mode: 0o755 });
     ours = true;
   } catch (error) {
-    // The machine has a policy of its own (containers do): it stays.
+    // The machine has its own policy, as containers do; keep it.
     if (!hasCode(error, 'EEXIST')) throw error;
   }
   try {

@@ -3,7 +3,7 @@ import { Config } from '../../config/config.js';
 import { rebuildLedger } from '../../ledger/upkeep/rebuild-ledger.js';
 import { type CommonOptions, EXIT, type ExitCode, ProgressLine, type Terminal } from '../terminal.js';
 
-/** `rxledger rebuild`: makes the lists of the ledger anew from its events, beside a service at work. */
+/** `rxledger rebuild`: rebuilds the ledger's lists from its events. The service may run meanwhile. */
 export async function runRebuild(options: CommonOptions, terminal: Terminal): Promise<ExitCode> {
   const line = new ProgressLine(terminal, options);
   const rebuilt = await rebuildLedger(Config.parse(terminal.env), CHAIN_MODELS, (done, total) =>

@@ -8,35 +8,35 @@ import { z } from 'zod';
 import { probingConnection } from '../../queue/redis.js';
 import { canInstall, freePort, installPackages, isAlive, type Say, tethered, which } from './machine.js';
 
-/** A Redis that queues can use, and how to let go of it: `stop` ends it only when it belongs to this process. */
+/** A Redis for queues. `stop` ends it only when it belongs to this process. */
 export interface FoundRedis {
   readonly url: string;
   stop(): Promise<void>;
 }
 
 export interface RedisSearch {
-  /** `REDIS_URL`, when the operator named one: taken as it is. */
+  /** `REDIS_URL` if the operator named one; used without checks. */
   readonly url?: string | undefined;
-  /** `DATA_DIR`; a Redis of our own lives in its folder `redis`. */
+  /** `DATA_DIR`; a Redis started here keeps its files in its folder `redis`. */
   readonly dataDir: string;
   readonly log: Say;
-  /** How far the search goes: take one that runs, else start one, else install it first (default `start`). */
+  /** How far to go: use a running one, else start one, else install it first (default `start`). */
   readonly upTo?: 'find' | 'start' | 'install';
-  /** Where an unnamed Redis is looked for. */
+  /** Port on which to look for a running Redis. */
   readonly standardPort?: number;
 }
 
-/** No Redis is named, found or startable. The message says in one line what to do. */
+/** No Redis is named, found or can be started. The message says in one line what to do. */
 export class RedisMissing extends Error {}
 
 /** BullMQ needs streams and Lua as of Redis 6. */
 const OLDEST_REDIS = 6;
 
 /**
- * The Redis of this process, in this order: the one that is named; the one that runs in this data folder; one on the
- * standard port that is fit for queues; a `redis-server` started as a child; the same after installing it (root on
- * Debian or Ubuntu). Only the demo and tests install; in production none is started either.
- * @throws {RedisMissing} when there is none to be had.
+ * The Redis of this process, in this order: the named one; the one running in this data folder; one on the standard
+ * port that suits queues; a `redis-server` started as a child; the same after installing it (root on Debian or Ubuntu).
+ * Only the demo and tests install it. In production it is not started either.
+ * @throws {RedisMissing} when none can be found or started
  */
 export async function findRedis({
   url,
@@ -66,7 +66,7 @@ export async function findRedis({
   return startIn(dir, binary, log);
 }
 
-/** What this process needs to know about a Redis that an earlier or another process of this data folder started. */
+/** The data that this process needs about a Redis started by another process with this data folder. */
 const Server = z.object({
   port: z.int(),
   password: z.string(),
@@ -78,7 +78,7 @@ type Server = z.infer<typeof Server>;
 const serverFile = (dir: string) => join(dir, 'server.json');
 const urlOf = ({ port, password }: Pick<Server, 'port' | 'password'>) => `redis://:${password}@127.0.0.1:${port}`;
 
-/** Two servers must never share one append-only file: a live one is joined, and an orphan is adopted. */
+/** Two servers must never share one append-only file: so a running one is used, and an orphan is adopted. */
 async function runningIn(dir: string): Promise<FoundRedis | null> {
   const server = await readServer(dir);
   if (!server) return null;
@@ -133,11 +133,11 @@ async function install(log: Say): Promise<string> {
 }
 
 /**
- * Starts a Redis as a child: loopback, append-only file, noeviction (a queue must not lose jobs to make room).
- * The child stands in a process group of its own, so that Ctrl-C reaches this process first.
+ * Starts a Redis as a child: loopback, append-only file, noeviction (a queue must not lose jobs to make room). The
+ * child gets a process group of its own, so that Ctrl-C reaches this process first.
  * @param options.dir existing folder of its files
  * @param options.port a port to insist on; without it a free one
- * @throws {Error} with what Redis said last, when it does not come up.
+ * @throws {Error} with the last output of Redis, when it does not start
  */
 export async function launchRedis(
   binary: string,
@@ -149,7 +149,7 @@ export async function launchRedis(
     try {
       return { child: await spawnRedis(binary, options.dir, port, options.password), port };
     } catch (error) {
-      // Somebody else may have taken the free port in between.
+      // Another process may have taken the free port meanwhile.
       attempt += 1;
       if (options.port !== undefined || attempt === 3) throw error;
     }
@@ -170,7 +170,7 @@ async function spawnRedis(binary: string, dir: string, port: number, password: s
     child.once('error', reject);
     child.once('exit', () => reject(new Error(`redis-server did not start: ${last}`)));
   });
-  // The configuration goes through stdin: arguments can be read by every user of the machine.
+  // The configuration goes through stdin, since every user of the machine can read arguments.
   child.stdin
     .on('error', () => {})
     .end(
@@ -216,7 +216,7 @@ async function fitForQueues(url: string): Promise<boolean> {
   return version >= OLDEST_REDIS && info.get('maxmemory_policy') === 'noeviction' && info.get('role') === 'master';
 }
 
-/** What `INFO` says, by field; null when nothing answers there, or not without a password. */
+/** The answer of `INFO`, by field; null when nothing answers, or a password is needed. */
 async function infoOf(url: string): Promise<Map<string, string> | null> {
   const client = probingConnection(url);
   try {
@@ -234,7 +234,7 @@ async function readServer(dir: string): Promise<Server | null> {
   try {
     return Server.parse(JSON.parse(await readFile(serverFile(dir), 'utf8')));
   } catch {
-    // None was left, or a crash cut the file short: either way there is nothing to join.
+    // There is no file, or a crash cut it short: no Redis to use.
     return null;
   }
 }

@@ -14,7 +14,7 @@ import { type CommonOptions, EXIT, type ExitCode, type Terminal } from '../termi
 /** `rxledger serve`: resolves when a signal has ended the service. */
 export async function runServe({ json }: CommonOptions, terminal: Terminal): Promise<ExitCode> {
   const asked = Config.parse(terminal.env);
-  // Before a Redis is started for it.
+  // Checked before a Redis is started.
   checkMode(asked);
   const redis = await findRedis({
     url: asked.env.REDIS_URL,
@@ -24,7 +24,7 @@ export async function runServe({ json }: CommonOptions, terminal: Terminal): Pro
   });
   try {
     const config = Config.parse({ ...terminal.env, REDIS_URL: redis.url });
-    // With --json standard output holds that document alone.
+    // With --json, standard output holds only that document.
     const logger = createLogger(config, logStream(json ? 2 : 1));
     const { address, signIns } = await serve(config, new Clock(), logger);
     const signals = new Signals();
@@ -46,7 +46,7 @@ export async function runServe({ json }: CommonOptions, terminal: Terminal): Pro
   }
 }
 
-/** What a newcomer needs for a first tour. */
+/** The addresses and sign-ins for a first tour. */
 function welcome(address: string | null, signIns: readonly DemoSignIn[]): string[] {
   if (address === null) return ['RxLedger works without an API (ROLE=worker)'];
   const listens = `RxLedger listens on ${address}  (Ctrl-C ends it)`;

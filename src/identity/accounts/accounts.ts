@@ -112,7 +112,7 @@ export class Accounts {
       values,
     );
     return rows.map(({ num, subject, kek, wrapped_key, ...account }) => {
-      // The unwrapped key is not cached, so that no erased patient's key stays in memory.
+      // A key unwrapped here is not cached, so that no erased patient's key stays in memory.
       const key =
         this.vault.subjects.byId(subject) ?? this.vault.unwrapSubjectKey({ num, id: subject, kek, wrapped_key });
       return {
