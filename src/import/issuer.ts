@@ -15,8 +15,8 @@ export interface Issuer {
 type LookUp = (ref: Ref) => Found;
 
 /**
- * The issuer of an order: the first that can be identified among the requester's organisation (the requester itself, or
- * that of a PractitionerRole), the encounter's service provider, the patient's managing organisation, and the
+ * The issuer of an order: the first of these that can be identified. The requester's organisation (the requester
+ * itself, or a PractitionerRole's), the encounter's service provider, the patient's managing organisation, the
  * practitioner. An order is identified by its issuer, so import files that belong together in one run.
  */
 export function issuerOf(item: Item, patient: PatientRecord, lookUp: LookUp): Issuer | Refusal {

@@ -111,9 +111,9 @@ export class LedgerWriter {
   /**
    * Records the events that `decide` returns.
    *
-   * A resolved promise MUST mean: the events are committed with fsync, the checkpoint that covers them is in the head
-   * file with fdatasync, and the receipts verify. A refusal MUST mean that nothing was written. An error MUST NOT be
-   * taken for "not written": only a retry with the same idempotency key tells.
+   * A resolved promise MUST mean: the events are committed with fsync, their checkpoint is in the head file with
+   * fdatasync, and the receipts verify. A refusal MUST mean that nothing was written. An error does NOT mean that: only
+   * a retry with the same idempotency key tells.
    * @throws {LedgerUnavailable} on outage, full queue or a clock that is off
    */
   commit(command: Command): Promise<Outcome> {
@@ -147,15 +147,14 @@ export class LedgerWriter {
   }
 
   /**
-   * Forgets a subject (design 3): ends EVERY chain of theirs with `erased/1` and deletes key, payloads, snapshots,
+   * Erases a subject (design 3): ends EVERY chain of theirs with `erased/1` and deletes key, payloads, snapshots,
    * read-model rows, names and the patient's accounts, in one transaction. The entries stay. `options.decide` may
    * refuse it. For a subject that is already erased, the outcome of the first time is returned.
    *
    * A resolved promise MUST mean, besides what {@link commit} promises, that the subjects and their chains are in the
    * file of erased ids. If the erasure is committed but not in the file yet, the next start or the next call writes it.
-   * @throws {LedgerUnavailable} on outage or a full queue; an outage of the head file or of the file of erased ids
-   * does not undo the erasure
-   * @throws {TypeError} for the log chain, which holds nobody's data and is never erased
+   * @throws {LedgerUnavailable} on outage or a full queue; an outage of the head file or of the file of erased ids does
+   * not undo the erasure. {TypeError} for the log chain, which holds nobody's data
    */
   erase(subject: string, actor: Actor, options: ErasureOptions = {}): Promise<ErasureOutcome> {
     if (subject === LOG_CHAIN) return Promise.reject(new TypeError('the log chain is never erased'));
@@ -201,7 +200,7 @@ export class LedgerWriter {
   }
 
   /**
-   * Each queue has its own limit, so that a flood of sign-ins does not block prescriptions.
+   * Each queue has its own limit: a flood of sign-ins must not block prescriptions.
    * @returns null while there is room
    */
   private pushBack(line: readonly unknown[]): LedgerUnavailable | null {

@@ -1,7 +1,7 @@
 /**
  * The types with which a module uses the ledger: events, chain models, commands and outcomes. Plain types only. The
- * ledger imports no module; a module hands the writer a {@link Command} that carries its own `decide` and, through its
- * {@link ChainModel}, its own `evolve`, `rows` and `names`.
+ * ledger imports no module. A module gives the writer a {@link Command} with its own `decide` and, through its {@link
+ * ChainModel}, its own `evolve`, `rows` and `names`.
  */
 import type { EntitySchema } from 'typeorm';
 import type { ChainKind, EventSignature, JsonObject, LedgerEvent, Role } from './core/record/event.js';
@@ -91,9 +91,9 @@ export interface ChainModel<S = unknown> {
   evolve(state: S | null, event: LedgerEvent): S;
   /**
    * All read-model rows of this state. The writer stores those that changed. Rows are never removed: express an end as
-   * a column. A row that later states no longer give stays as last written. Such a row MUST NOT depend on the subject,
-   * and may leave only with an event that was recorded later than the one that changed it last: the writer compares
-   * states batch by batch, and a batch has one instant.
+   * a column. A row that later states no longer give stays as last written. Such a row MUST NOT depend on the subject.
+   * It may leave only with an event recorded later than its last change, since the writer compares states batch by
+   * batch, and a batch has one instant.
    */
   rows(state: S, numbers: ChainNumbers): readonly Row[];
   /** All outside names of this state. Names are never removed. */

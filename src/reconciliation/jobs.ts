@@ -101,7 +101,7 @@ export class Jobs {
 
   /**
    * Puts a failed job back into its queue with all its attempts. A job that was already put back is left as it is, even
-   * if it is done by now: a repeated request gets the same answer.
+   * if it is done by now. So a repeated request gets the same answer.
    * @returns false when there never was such a job
    * @throws {JobsUnavailable}
    */

@@ -34,8 +34,8 @@ function folderInMemory(): string | null {
 }
 
 /**
- * One PostgreSQL and one Redis for the whole run, installed and started when the first test file asks:
- * the files run in processes of their own, so they ask over HTTP on the loopback address.
+ * One PostgreSQL and one Redis for the whole run, installed and started when the first test file asks. The files run in
+ * processes of their own, so they ask over HTTP on the loopback address.
  */
 export default async function setup({ provide }: TestProject): Promise<() => Promise<void>> {
   const memory = folderInMemory();

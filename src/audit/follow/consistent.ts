@@ -32,8 +32,8 @@ export async function checkContinues(
 }
 
 /**
- * Raises the alarm for a log that shows fewer entries than it has signed. When it still serves the larger tree, the two
- * trees are compared first: a smaller tree with another root is a fork, which can be proved.
+ * Raises the alarm for a log that shows fewer entries than it has signed. If it still serves the larger tree, the two
+ * trees are compared first. A smaller tree with another root is a fork, which can be proved.
  */
 async function rolledBack(kept: Signed, found: Signed, fetch: FetchFile): Promise<never> {
   const words = `${found.checkpoint.size} entries after ${kept.checkpoint.size}`;

@@ -30,10 +30,7 @@ export async function fetchContinued(fetch: FetchFile): Promise<Continued[]> {
     return continuedIn(bytes);
   } catch (error) {
     if (error instanceof ContinuationError)
-      throw new Alarm(
-        'signature',
-        `the log says that it continues another, but not as its key signs: ${error.message}`,
-      );
+      throw new Alarm('signature', `the log serves an invalid continuation of another log: ${error.message}`);
     throw error;
   }
 }

@@ -41,8 +41,8 @@ export async function readIfReadable(path: string): Promise<Buffer | null> {
 const IN_THE_WAY = ['EISDIR', 'ENOTDIR', 'EEXIST'];
 
 /**
- * As {@link writeDurably}, but first removes what is in the way: a folder in place of the file, or a file in place of
- * one of its folders.
+ * As {@link writeDurably}, but first removes obstacles: a folder in place of the file, or a file in place of one of its
+ * folders.
  * @param path below `folder`, which stays
  */
 export async function replaceDurably(folder: string, path: string, content: string | Uint8Array): Promise<void> {

@@ -37,8 +37,8 @@ export const evidenceSchema = z.object({
   /** The signed checkpoint that the follower had kept. */
   kept: z.string().nullable(),
   /**
-   * For a fork: the root that the larger checkpoint's tree had at the smaller one's size, and the consistency proof
-   * between the two (RFC 9162 section 2.1.4).
+   * For a fork: the root of the larger checkpoint's tree at the smaller one's size, with the consistency proof (RFC
+   * 9162 section 2.1.4).
    */
   prefix: z.object({ root: hash, proof: z.array(hash) }).optional(),
   /** The entry that breaks a rule, then the one that it contradicts, with inclusion proofs against `found`. */
@@ -70,7 +70,7 @@ export interface Verdict {
 
 const ITS_WORD: Verdict = {
   proved: false,
-  says: 'what was served when is signed by nobody: this is the word of the follower',
+  says: "nobody signs what was served at which time: this is only the follower's word",
 };
 
 /** Checks evidence against a policy, with no other input. Never throws because of its content. */
@@ -87,9 +87,9 @@ export function checkEvidence(hasher: Hasher, policy: Policy, evidence: Evidence
     if (error instanceof NoteError || error instanceof CheckpointError)
       return { proved: false, says: `a checkpoint is not one of the policy's: ${error.message}` };
     if (error instanceof ContinuationError)
-      return { proved: false, says: `no log goes on as its key signs: ${error.message}` };
+      return { proved: false, says: `a continuation is not valid: ${error.message}` };
     if (error instanceof RotationError)
-      return { proved: false, says: `a key was not replaced as both keys sign: ${error.message}` };
+      return { proved: false, says: `a replacement of the key is not valid: ${error.message}` };
     if (error instanceof EncodingError) return { proved: false, says: 'a hash or an entry is not base64' };
     throw error;
   }
@@ -107,7 +107,7 @@ function signatureVerdict(hasher: Hasher, policy: Policy, { found, rotations = [
   const malformed = malformedIn(found, policy, passed);
   if (!malformed) return ITS_WORD;
   return malformed.meant
-    ? { proved: true, says: `the log has signed a checkpoint that is none: ${malformed.why}` }
+    ? { proved: true, says: `the log has signed a malformed checkpoint: ${malformed.why}` }
     : { proved: false, says: 'the log has signed this, but it does not say that it is a checkpoint' };
 }
 

@@ -195,7 +195,7 @@ describe('a follower', () => {
     expect(poll).toMatchObject({
       ok: false,
       alarm: 'signature',
-      what: `the log has signed what is no checkpoint: ${why}`,
+      what: `the log has signed a malformed checkpoint: ${why}`,
     });
     expect(verdict(poll)).toMatchObject({ proved, evidence: { found: note } });
     expect(verdict(poll, logOnly(strangersKey('other.example'))).proved).toBe(false);

@@ -54,14 +54,14 @@ export type Poll =
       readonly ok: false;
       readonly alarm: AlarmKind;
       readonly what: string;
-      /** Where the evidence is. */ readonly evidence: string;
+      /** Path of the evidence file. */ readonly evidence: string;
     };
 
 export interface FollowOptions {
   /** The follower's own choice of keys and witnesses. It must not come from whoever runs the log. */
   readonly policy: Policy;
   readonly fetch: FetchFile;
-  /** Named in evidence. */
+  /** Address of the service, for the evidence. */
   readonly url: string;
   readonly clock: Clock;
   /** Receives every entry that was checked. */
@@ -73,7 +73,7 @@ export interface FollowOptions {
 
 /**
  * The auditor's monitor of one log. The newest checkpoint that continues all earlier ones is written to disk before any
- * of its entries is requested, so the log can never take it back. Entries are then checked up to it, step by step.
+ * of its entries is requested. So the log can never take it back. Entries are then checked up to it, step by step.
  */
 export class Follower {
   private readonly evidence: EvidenceFolder;

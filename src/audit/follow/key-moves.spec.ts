@@ -45,7 +45,7 @@ async function look(fetch: FetchFile, policy: Policy = old, replica?: Replica): 
   }
 }
 
-/** What the evidence of an alarm shows to somebody who has pinned the first key. */
+/** The verdict on an alarm's evidence under the first key. */
 function verdict(poll: Poll) {
   if (poll.ok) throw new Error('no alarm');
   const evidence = evidenceSchema.parse(JSON.parse(readFileSync(poll.evidence, 'utf8')));
@@ -182,14 +182,18 @@ describe('a follower that has pinned the old key of a log', () => {
   it.each([
     ['the new key', next, true],
     ['somebody else', third, false],
-  ])('is served what is no checkpoint, signed by %s', async (_, signer, alarms) => {
+  ])('is served a malformed checkpoint, signed by %s', async (_, signer, alarms) => {
     await look(rotated.files(AT - 1));
     const text = `${ORIGIN}\n0700\n`;
     const files = instead(rotated.files(), 'checkpoint', signNote(text, [signer]));
     const away = 'checkpoint: not a signed checkpoint';
     if (alarms) {
       const poll = await look(files);
-      expect(poll).toMatchObject({ ok: false, alarm: 'signature', what: expect.stringContaining('no checkpoint') });
+      expect(poll).toMatchObject({
+        ok: false,
+        alarm: 'signature',
+        what: expect.stringContaining('malformed checkpoint'),
+      });
       expect(verdict(poll)).toMatchObject({ proved: true });
     } else await expect(look(files)).rejects.toThrow(away);
     // Without the event of the replacement, nobody knows whose the new key is.

@@ -65,7 +65,7 @@ export async function fetchMoves(fetch: FetchFile, kept: readonly KeyMove[]): Pr
     served = movesIn(bytes);
   } catch (error) {
     if (error instanceof RotationError)
-      throw new Alarm('signature', `the log's key was replaced, but not as both keys sign: ${error.message}`);
+      throw new Alarm('signature', `the log serves an invalid replacement of its key: ${error.message}`);
     throw error;
   }
   const twice = replacedTwice([...kept, ...served]);

@@ -99,5 +99,5 @@ function checkMalformed(note: string, policy: Policy, moves: readonly KeyMove[])
   );
   if (!malformed) return;
   const rotations = moves.length > 0 && { rotations: moves.map(({ receipt }) => receipt) };
-  throw new Alarm('signature', `the log has signed what is no checkpoint: ${malformed.why}`, { ...rotations });
+  throw new Alarm('signature', `the log has signed a malformed checkpoint: ${malformed.why}`, { ...rotations });
 }

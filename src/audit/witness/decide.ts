@@ -14,8 +14,8 @@ export const CLOCK_SLACK_SECONDS = 300;
 /**
  * Decides whether a checkpoint continues the one cosigned last (C2SP tlog-witness, add-checkpoint).
  * @param latest the checkpoint of that log that was cosigned last; null: none
- * @returns null when it may be cosigned; otherwise 409 when the client starts from another size, 422 when the two trees
- * are not shown to be consistent
+ * @returns null when it may be cosigned; 409 when the client starts from another size; 422 when the proof does not show
+ * consistency
  */
 export function decide(
   latest: Pick<Checkpoint, 'size' | 'root'> | null,

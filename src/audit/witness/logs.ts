@@ -46,9 +46,9 @@ function readKey(vkey: string): VerifierKey {
 }
 
 /**
- * Reads a list of logs in the witness network's format `logs/v0`: after that header, for each log a line `vkey <vkey>`,
- * optionally `origin <origin>` (`none`: the key's name), and `qpd`, `bastion` or `contact` lines, which are ignored.
- * Empty lines and lines that begin with `#` are ignored too.
+ * Reads a list of logs in the witness network's format `logs/v0`: after that header, a line `vkey <vkey>` for each log.
+ * It may be followed by `origin <origin>` (`none`: the key's name), and by `qpd`, `bastion` or `contact` lines, which
+ * are ignored. Empty lines and lines that begin with `#` are ignored too.
  * @throws {LogListError}
  */
 export function parseLogList(text: string): LogEntry[] {

@@ -29,8 +29,8 @@ const OLD = /^old (0|[1-9][0-9]{0,15})$/;
 /**
  * Reads the body of `POST /add-checkpoint` (C2SP tlog-witness): `old <size>`, up to 63 lines of base64, an empty line,
  * a signed checkpoint. Refusals here do not depend on earlier cosignatures.
- * @returns 400 when it is malformed or its old size is beyond the checkpoint's, 404 for a log that is not
- * among `logs`, 403 when no key of the log has signed, one of them wrongly, or a signature line is malformed
+ * @returns 400: malformed, or the old size is beyond the checkpoint's. 404: the log is not among `logs`. 403: the log
+ * has not signed it, or a signature line is wrong or malformed
  */
 export function readSubmission(body: Uint8Array, logs: ReadonlyMap<string, TrustedLog>): Submission | Refusal {
   const parts = readParts(body);

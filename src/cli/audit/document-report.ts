@@ -169,7 +169,7 @@ const valueInWords = (value: object): string[] =>
 function signatureInWords(signature: ShownSignature | undefined): string[] {
   if (!signature || signature.state === 'none') return [];
   const { state, kid } = signature;
-  if (state === 'wrong') return ['  signed  with what is no signature'];
+  if (state === 'wrong') return ['  signed  with an invalid signature'];
   return [`  signed  by its actor with key ${kid}${state === 'holds' ? '' : ', which was not checked (--actor-key)'}`];
 }
 

@@ -23,8 +23,8 @@ export interface Found {
 const UNKNOWN: Found = { documents: [{ kind: 'unknown' }], beside: [] };
 
 /**
- * Recognises a receipt, the answer to a write (with all its receipts), the answer of `/log/rotations`, a disclosure, an
- * answer with a disclosure (and its receipt), the note of a chain head, and an answer with such a note.
+ * Recognises receipts, disclosures and notes of chain heads, each alone or in the service's answer. An answer to a
+ * write or of `/log/rotations` holds several receipts.
  */
 export function documentsIn(file: Uint8Array): Found {
   const text = textOf(file);

@@ -78,7 +78,7 @@ export async function runRotateKey(options: RotateKeyOptions, terminal: Terminal
   const kept = keptOf(keysDir, said, past);
   if (options.json) terminal.out(JSON.stringify({ ...said, ...kept, index: receipt?.index ?? null }));
   else for (const line of inWords(said, kept, begun !== null, options)) terminal.out(line);
-  // Must come last, after the new key was printed.
+  // Must come after the output: until the new key was printed, a repeated command must find the rotation unfinished.
   endRotation(keysDir, key);
   return EXIT.ok;
 }
@@ -123,8 +123,8 @@ async function replace(
 }
 
 /**
- * If the service's own policy did not name the next key, the service could not start any more, and its witnesses would
- * not know the key.
+ * If the service's own policy did not name the next key, the service could not start any more. Its witnesses would not
+ * know the key either.
  */
 function checkPolicy({ env: { WITNESS_POLICY: path } }: Config, next: string): void {
   if (path === undefined) return;

@@ -33,9 +33,9 @@ export class RedisMissing extends Error {}
 const OLDEST_REDIS = 6;
 
 /**
- * The Redis of this process, in this order: the named one; the one running in this data folder; one on the standard
- * port that suits queues; a `redis-server` started as a child; the same after installing it (root on Debian or Ubuntu).
- * Only the demo and tests install it. In production it is not started either.
+ * The Redis of this process. It is the named one, else the one running in this data folder, else one on the standard
+ * port that suits queues. Otherwise a `redis-server` is started as a child, if necessary after installing it (root on
+ * Debian or Ubuntu). Only the demo and tests install it. In production it is not started either.
  * @throws {RedisMissing} when none can be found or started
  */
 export async function findRedis({

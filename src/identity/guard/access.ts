@@ -8,9 +8,8 @@ import { ACTION } from '../../http/public-route.js';
 import { type Action as PolicyAction, rolesFor } from './policy.js';
 
 /**
- * Names the policy action of a route; every route has exactly one. The guard asks for a token (unless the
- * action is `public`) and whether the role may do the action at all; the relation to the thing itself is
- * checked by the service with `may(...)`.
+ * Names the policy action of a route; every route has exactly one. The guard checks the token (unless the action is
+ * `public`) and whether the role may ever do the action. The service checks the relation to the object with `may(...)`.
  */
 export function Action(action: Exclude<PolicyAction, 'public'>): MethodDecorator {
   const roles = rolesFor(action);

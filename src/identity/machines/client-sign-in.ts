@@ -12,8 +12,8 @@ import { openKeys } from './clients.js';
 import { sideJob } from '../once.js';
 
 /**
- * How long a used assertion is remembered beyond its end, in ms: until every process refuses it for its age, even one
- * whose clock is behind (at most 5 minutes: beyond that it cannot write).
+ * How long a used assertion is remembered beyond its end, ms. By then every process refuses it for its age, even one
+ * whose clock is behind. Beyond 5 minutes such a process cannot write.
  */
 const KEPT_LONGER_MS = SKEW_SECONDS * 1000 + 5 * 60_000;
 

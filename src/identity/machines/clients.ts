@@ -52,8 +52,8 @@ const NIL = '00000000-0000-0000-0000-000000000000';
 
 /**
  * Machines that may sign in: accounts without a password, with their id as user name, and their public keys. The keys
- * are encrypted like the name, so that whoever can write to the database but has no keys folder cannot insert keys of
- * their own.
+ * are encrypted like the name. So whoever can write to the database but has no keys folder cannot insert keys of their
+ * own.
  */
 @Injectable()
 export class Clients {

@@ -48,8 +48,8 @@ export class HeadCache {
   }
 
   /**
-   * The head of the log chain, by which each batch knows who signs. It is never dropped for room. Like every head here
-   * it is as it is where the next batch begins. Null before its first event.
+   * The head of the log chain, by which each batch knows who signs. It is never dropped for room. Like every head here,
+   * it is the one on which the next batch builds. Null before its first event.
    */
   get log(): ChainHead | null {
     if (this.logHead === undefined) throw new Error('the log chain was not read');

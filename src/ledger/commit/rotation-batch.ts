@@ -13,8 +13,8 @@ import type { Tip } from '../store/tip.js';
 
 /**
  * Replaces the log's key under the head's lock.
- * @param from verifier key of the one that is replaced
- * @returns null when that is not the log's key any more
+ * @param from verifier key to replace
+ * @returns null when that is no longer the log's key
  */
 export async function rotateKey(locked: Locked, next: LogKey, from: string): Promise<DecidedBatch | null> {
   const { db, tools, cache, tip, now } = locked;
@@ -51,8 +51,8 @@ export async function logEventBatch(
 }
 
 /**
- * What a batch that hands the log over to a new key writes besides, in its transaction. The head names the new key. The
- * checkpoint by both keys is published at once, since whoever has pinned the old key must see it.
+ * Additional writes in the transaction that replaces the key. The head names the new key. The checkpoint by both keys
+ * is published at once, since whoever has pinned the old key must see it.
  */
 export async function publishHandOver(db: Db, { vkey, size, checkpoint, time }: Tip): Promise<void> {
   await db.query('UPDATE log_head SET vkey = ?', [vkey]);

@@ -1,6 +1,6 @@
 /**
- * A cache of recently used values. Two generations avoid reordering on every hit or store: when the young one holds
- * half the limit, it becomes the old one, and the values of the previous old one are dropped.
+ * A cache of recently used values. Two generations avoid reordering on every hit or store. When the young one holds
+ * half the limit, it becomes the old one. Values left in the previous old one are dropped.
  */
 export class Recent<K, V> {
   private young = new Map<K, V>();

@@ -44,8 +44,8 @@ export class Keks {
   }
 
   /**
-   * Whether a KEK with that id is missing: it is older than the newest, and the keys folder did not hold it at the last
-   * look. A larger id counts as never made.
+   * Whether a KEK with that id is missing: older than the newest, and not in the keys folder at the last look. A larger
+   * id counts as never made.
    */
   lacks(id: string): boolean {
     return isKekId(id) && id < this.newestId && !this.keks.has(id);

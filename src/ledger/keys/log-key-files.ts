@@ -21,7 +21,7 @@ const PREPARED = /^log\.key\.next-[0-9a-f]{8}$/;
 const SIGNED = /^log\.key\.old-[0-9a-f]{8}$/;
 
 /**
- * The keys with which this process signs. The log's head names the current one: another process may have replaced it
+ * The keys with which this process signs. The log's head names the current one. Another process may have replaced it
  * since the last batch, and then the old key must not sign any more.
  */
 export class LogKeys {

@@ -51,7 +51,7 @@ export class Vault {
   }
 
   /**
-   * Wraps under the newest KEK of the folder, even if another process made it: under a KEK that is being destroyed the
+   * Wraps under the newest KEK of the folder, even if another process made it. Under a KEK that is being destroyed, the
    * subject's data would be lost.
    * @throws {LedgerUnavailable} when the folder cannot be read
    */

@@ -14,8 +14,8 @@ export const SIGNED_WITHIN_MS = 5 * 60_000;
 
 /**
  * From the enrolment of their first key until all are revoked, an actor's events of signable types must be signed. An
- * enrolment must always be signed: by the enrolled key as proof of possession and, when the actor has a key in force,
- * by that key too.
+ * enrolment must always be signed by the enrolled key, as proof of possession. When the actor has a key in force, it
+ * must be signed by that key too.
  * @param keys the actors' keys at the point of recording
  * @param events accepted by `decide`: at most one of a signable type
  * @param now instant of the batch, ms since 1970

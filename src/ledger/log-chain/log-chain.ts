@@ -1,7 +1,7 @@
 /**
- * The log's own chain (design 3): nil UUID, kind `log`, payloads stored, served and exported in the clear with their
- * salts, since they hold nothing personal. It has a subject of its own, also with the nil UUID, whose key protects its
- * state as for every chain. It is never erased or adopted, and no other chain can have its id.
+ * The log's own chain (design 3): nil UUID, kind `log`. Its payloads are stored, served and exported in the clear with
+ * their salts, since they hold nothing personal. It has a subject of its own, also with the nil UUID, whose key
+ * protects its state as for every chain. It is never erased or adopted, and no other chain can have its id.
  */
 import type { LedgerEvent } from '../core/record/event.js';
 import {

@@ -91,8 +91,8 @@ export async function readEventsAt(
 }
 
 /**
- * The newest state of a chain that is not erased: from its snapshot, from the payload of its only entry, or refolded
- * when the snapshot was made by another version of the model.
+ * The newest state of a chain that is not erased. It comes from the snapshot, from the payload of the only entry, or by
+ * refolding when another version of the model made the snapshot.
  * @throws {VaultError} when the snapshot or payload is missing or was tampered with
  */
 export async function stateOf(

@@ -38,8 +38,8 @@ export class KeyHistory {
       if (type === LOG_CONTINUED) return this.follow(index, { kind: 'continuation', ...openContinuation(data) });
       return null;
     } catch (error) {
-      if (error instanceof RotationError) return `replaces the key, but not as both keys sign: ${error.message}`;
-      if (error instanceof ContinuationError) return `continues a log, but not as its key signs: ${error.message}`;
+      if (error instanceof RotationError) return `is not a valid replacement of the key: ${error.message}`;
+      if (error instanceof ContinuationError) return `is not a valid continuation of a log: ${error.message}`;
       throw error;
     }
   }

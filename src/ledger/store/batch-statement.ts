@@ -1,7 +1,7 @@
 /**
- * One batch is one statement. A single statement is a transaction by itself, so a batch costs one round trip: on SQLite
- * an INSERT into a view whose trigger holds all writes, on PostgreSQL one chain of data-modifying CTEs behind a
- * compare-and-set on the head. Rows travel as JSON, bytes in one buffer that the statement cuts up.
+ * One batch is one statement. A single statement is a transaction by itself, so a batch costs one round trip. On SQLite
+ * it is an INSERT into a view whose trigger holds all writes. On PostgreSQL it is one chain of data-modifying CTEs
+ * behind a compare-and-set on the head. Rows travel as JSON, bytes in one buffer that the statement cuts up.
  */
 import type { ColumnType, TableShape } from '../../database/declare.js';
 import { lengthOf, type Part, type Sealer, type Secret } from '../crypto/sealer.js';
@@ -15,7 +15,7 @@ export type BatchValue = string | number | null | Uint8Array | Secret;
 
 /**
  * The log's head before the batch. The statement writes nothing unless the head is unchanged, the rows' KEKs may still
- * wrap, and the read models have the rows' version. All of this is in the head's own row, for a reason: after waiting
+ * wrap, and the read models have the rows' version. All of this is in the head's own row for a reason. After waiting
  * for a lock, PostgreSQL reads the locked row again, but sees other tables as they were before.
  */
 export interface HeadBefore {

@@ -31,7 +31,7 @@ export interface HeadFileKeys {
  * Several processes may append to one file, not always in the order of their commits: the largest checkpoint counts.
  *
  * A large file is moved aside to `<file>.previous-<uuid>`, and is deleted once its successor holds the largest
- * checkpoint of all. An append counts only if its file still has the head file's name AFTER the write: whoever moves
+ * checkpoint of all. An append counts only if its file still has the head file's name AFTER the write. Whoever moves
  * the file aside later reads it afterwards, and so finds the note.
  */
 export class HeadFile {

@@ -90,7 +90,7 @@ export async function dropBareSubjects(db: Db, earlier: readonly number[]): Prom
 
 /**
  * Empties SQLite's write-ahead log, which keeps deleted rows until it is overwritten.
- * @returns false while others read from it; null on PostgreSQL, whose files this program cannot write: deleted rows
+ * @returns false while others read from it; null on PostgreSQL, whose files this program cannot write. Deleted rows
  * stay in its tables until VACUUM FULL, and in its write-ahead log until that is overwritten
  */
 export async function emptyWal(config: Config): Promise<boolean | null> {

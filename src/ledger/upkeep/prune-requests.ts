@@ -5,9 +5,9 @@ import { REQUEST_LIFE_MS } from '../store/remembered-requests.js';
 const PAGE = 500;
 
 /**
- * Forgets requests whose key was first used longer ago than {@link REQUEST_LIFE_MS}, page by page between the batches:
- * from then on the same key is a new request. Signed requests stay. SQL, since one of the two tables is the batch's, which
- * has no repository.
+ * Forgets requests whose key was first used longer ago than {@link REQUEST_LIFE_MS}, page by page between the batches.
+ * From then on the same key is a new request. Signed requests stay. Uses SQL, since one of the two tables belongs to
+ * the batch and has no repository.
  * @param now ms since 1970
  * @throws {LedgerUnavailable} on outage; earlier pages stay deleted
  */

@@ -27,8 +27,8 @@ export interface TakenEntry {
 }
 
 /**
- * Follows a log entry by entry: rebuilds the tree, checks each entry's link to the previous entry of its chain, and
- * checks that times do not run backwards. A chain takes some 250 bytes of memory.
+ * Follows a log entry by entry: rebuilds the tree, checks each entry's link to its chain's previous entry, and checks
+ * that times never run backwards. A chain takes some 250 bytes of memory.
  */
 export class EntryAudit {
   readonly chains = new Map<string, ChainEnd>();

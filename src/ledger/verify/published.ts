@@ -15,9 +15,9 @@ interface Row {
 const NONE = -1;
 
 /**
- * Compares the published checkpoints with the tree while it is rebuilt: each signs the tree of its size and names the
- * size of the previous one; none is beyond the head. The log's key at that size must have signed it, or both keys when
- * it was replaced there.
+ * Compares the published checkpoints with the tree while it is rebuilt. Each must sign the tree of its size and name
+ * the size of the previous one; none may be beyond the head. The log's key at that size must have signed it, or both
+ * keys when it was replaced there.
  *
  * A row removed between two others leaves a gap that shows. Removing the newest rows leaves no gap, nor does a removal
  * whose next row was edited to match. Then only whoever saw the checkpoint, an auditor or a witness, knows that it was

@@ -41,8 +41,8 @@ export interface VerifyReport {
   /** Properly erased chains: their entries are verified, their content is gone. */
   readonly erased: number;
   /**
-   * Erased chains that a backup could still reveal: a key-encryption key from that time is still in the keys folder. 0
-   * when no keys folder is given.
+   * Erased chains that a backup could still reveal: a key-encryption key from that time is still in the keys folder.
+   * Without a keys folder it is 0.
    */
   readonly incomplete: number;
   readonly missing: number;

@@ -34,10 +34,10 @@ interface Run {
 }
 
 /**
- * Checks actors' signatures. Each must match entry and payload, by a key of the actor in force at that log index, under
- * a commandId that the actor used once. An event must be recorded soon after it was signed: an operator must not keep
- * back a signed request and record it later. A handing-over may be older, since its instant is part of what is signed.
- * Every event of an actor with a key in force must be signed, or be a consequence of a signed event beside it.
+ * Checks actors' signatures. Each must match entry and payload, by a key of the actor in force at that log index. The
+ * actor must have used its commandId only once. An event must be recorded soon after it was signed, so that an operator
+ * cannot keep a signed request back; a handing-over may be older, since its instant is signed. Every event of an actor
+ * with a key in force must be signed, or be a consequence of a signed event beside it.
  *
  * Keys come from the log chain, whose events must be taken before all others, or in log order.
  *
@@ -145,7 +145,7 @@ export class SignatureAudit {
     const { account, kid, jwk } = data;
     if (type === KEY_ENROLLED) {
       if (!isPublicJwk(jwk) || kid !== thumbprint(jwk) || account !== actor.id || this.keys.has(kid))
-        return this.wrong(index, 'enrols what is no new key of its actor');
+        return this.wrong(index, 'does not enrol a new key of its actor');
       const life = { account, jwk, from: index, until: Number.POSITIVE_INFINITY };
       this.keys.set(kid, life);
       this.keysOf.set(account, [...(this.keysOf.get(account) ?? []), life]);
@@ -154,7 +154,7 @@ export class SignatureAudit {
       const life = typeof kid === 'string' ? this.keys.get(kid) : undefined;
       const by = account === actor.id ? 'self' : REVOKERS[actor.role];
       if (!life || life.account !== account || life.until < index || by === undefined || derived['by'] !== by)
-        return this.wrong(index, 'revokes what is no key in force, or nobody may');
+        return this.wrong(index, 'does not revoke a key in force, or its actor may not');
       life.until = index;
     }
   }

@@ -16,7 +16,7 @@ export interface WitnessContact {
   readonly witness: string;
   /** Size of the largest tree that it has cosigned for us; null: none. */
   readonly size: number | null;
-  /** When it answered last as a witness does, be it a refusal; null: never. */
+  /** When it last gave a proper answer, even a refusal; null: never. */
   readonly contactAt: number | null;
   /** Null when its last answer was a cosignature. */
   readonly failure: WitnessFailure | null;
@@ -60,9 +60,9 @@ export async function storeCosignature(db: Db, { size, witness, line }: Cosignat
 }
 
 /**
- * Stores why the witness gave none. For the writer's side jobs. That it has cosigned another tree stands until it
- * cosigns this one: whoever forked the log could otherwise let the witness be unreachable, and the sign is gone. SQL, so
- * that what stays of the row is decided where another process cannot come between.
+ * Stores why the witness gave none. For the writer's side jobs. A failure that shows another cosigned tree stays until
+ * the witness cosigns this one. Otherwise whoever forked the log could make the sign disappear by blocking the witness.
+ * Uses SQL, so that no other process can interfere between reading and updating the row.
  */
 export async function storeFailure(db: Db, witness: string, failure: WitnessFailure, now: number): Promise<void> {
   const answered = failure !== 'unreachable' && failure !== 'timeout';

@@ -23,7 +23,8 @@ type Result = { readonly line: string } | { readonly failure: WitnessFailure };
 
 /**
  * Rounds of witnessing (design 3): ONE checkpoint, byte-identical, goes to all witnesses of the policy that have not
- * cosigned it yet, until they are its quorum or the time is over. Running one twice, or two at once, changes nothing.
+ * cosigned it yet. A round ends at the quorum or when its time is over. Running one twice, or two at once, changes
+ * nothing.
  */
 @Injectable()
 export class Rounds {
@@ -141,7 +142,7 @@ export class Rounds {
     return failure === null;
   }
 
-  /** What stays as it is is said once. */
+  /** A state that does not change is logged once. */
   private tell(name: string, failure: WitnessFailure | null, size: number): void {
     const before = this.told.get(name) ?? null;
     this.told.set(name, failure);

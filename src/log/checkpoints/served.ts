@@ -38,7 +38,9 @@ export class ServedCheckpoint {
     @Inject(WITNESS_POLICY) private readonly policy: WitnessPolicy | null,
   ) {}
 
-  /** @returns null when there is none yet, or what was served under another policy is not at the quorum of this one yet */
+  /**
+   * @returns null when there is none yet, or this policy's quorum has not cosigned what was served under another one
+   */
   async newest(): Promise<CosignedCheckpoint | null> {
     if (!this.policy) {
       const newest = await this.published.newest();

@@ -51,9 +51,9 @@ interface AboutPatient {
 }
 
 /**
- * Discloses members of a payload. Whoever may have the payload in a receipt may pass on parts of it: to somebody
- * outside, or to an auditor, who lists and reads them here. An event on the patient's chain records this before the
- * answer is sent (design 7).
+ * Discloses members of a payload. Whoever may have the payload in a receipt may pass on parts of it, to somebody
+ * outside or to an auditor. The auditor lists and reads them here. An event on the patient's chain records this before
+ * the answer is sent (design 7).
  */
 @Injectable()
 export class DisclosureService {

@@ -9,10 +9,11 @@ const GRACE_MS = 60_000;
 
 /**
  * D03: handed over more than a minute after a cancel was recorded, under a claim or not. A pending cancel (a pharmacy
- * holds the issue) counts as well: the holder may still dispense, and the prescriber must know that the patient has the
- * drug. While a cancel waits for its order, the order is not known, and reports about it are orphans (D12). It concerns
- * both: the prescriber reaches the patient, the pharmacy withdraws its record or explains it. One discrepancy per
- * handing-over.
+ * holds the issue) counts as well. The holder may still dispense, and the prescriber must know that the patient has the
+ * drug. While a cancel waits for its order, the order is not known, and reports about it are orphans (D12).
+ *
+ * It concerns both: the prescriber reaches the patient, the pharmacy withdraws its record or explains it. One
+ * discrepancy per handing-over.
  */
 export function dispensedAfterCancel(book: Book): Discrepancy[] {
   return book.prescriptions.flatMap((prescription) => judge(book, prescription));

@@ -5,11 +5,13 @@ import { type Finding, named } from '../finding.js';
 import { pharmaciesOf } from '../who-is-told.js';
 
 /**
- * D12: a handing-over that belongs to no order of this patient: a supply that is not matched (no order named, or one
- * that is another patient's), or a report for an order that has not arrived. It concerns the pharmacy that handed it
- * over: that names the right order, or withdraws its report. When several pharmacies reported the same unknown order,
- * none sees which patient the others named. No practice is told: none is known to be concerned until it is matched.
- * Doses without an order are only the patient's statement and no pharmacy's error. One discrepancy per handing-over.
+ * D12: a handing-over that belongs to no order of this patient. It is a supply that names no order or another
+ * patient's, or a report for an order that has not arrived. It concerns the pharmacy that handed it over: that names
+ * the right order, or withdraws its report. When several pharmacies reported the same unknown order, none sees which
+ * patient the others named.
+ *
+ * No practice is told: none is known to be concerned until it is matched. Doses without an order are only the patient's
+ * statement and no pharmacy's error. One discrepancy per handing-over.
  */
 export function orphanDispense(book: Book): Discrepancy[] {
   const unknownOrder = book.prescriptions

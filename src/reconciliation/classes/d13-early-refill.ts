@@ -9,10 +9,11 @@ import { pharmaciesOf, practiceOf } from '../who-is-told.js';
 /**
  * D13: a fill whose first handing-over lies before the previous fill's first day + k × its days' supply. Days are legal
  * days of the order's zone; k is the setting `earlyRefillFactor`. Parts of one issue are one fill that starts with its
- * first part and lasts for the sum of their days. A report that names no issue is a fill of its own. It concerns both:
- * the pharmacy that filled early gives the reason, the practice knows whether the dose changed. The pharmacy of the
- * previous fill is not told: it did nothing early. One discrepancy per pair of successive fills, each named by its
- * first handing-over.
+ * first part and lasts for the sum of their days. A report that names no issue is a fill of its own.
+ *
+ * It concerns both: the pharmacy that filled early gives the reason, the practice knows whether the dose changed. The
+ * pharmacy of the previous fill is not told: it did nothing early. One discrepancy per pair of successive fills, each
+ * named by its first handing-over.
  */
 export function earlyRefill(book: Book, { settings }: Judging): Discrepancy[] {
   return book.prescriptions.flatMap((prescription) => {

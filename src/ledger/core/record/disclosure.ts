@@ -1,7 +1,6 @@
 /**
- * Shows some members of one payload to somebody who may not see the rest. Shown members come with their keys, the
- * others with their digests. It holds neither the salt nor anything else with which a guess of a withheld value could
- * be tested.
+ * Shows some members of one payload and withholds the rest. Shown members come with their keys, the others with their
+ * digests. It holds neither the salt nor anything else with which a guess of a withheld value could be tested.
  */
 import { equal, EncodingError, fromBase64, fromUtf8, toBase64, utf8 } from '../bytes.js';
 import {

@@ -28,7 +28,7 @@ export interface Receipt {
   readonly proof: readonly string[];
   /** C2SP tlog-checkpoint in a signed note. */
   readonly checkpoint: string;
-  /** Payload bytes and salt, for those who may see them. */
+  /** Payload bytes and salt; absent in receipts of people who may not see them. */
   readonly payload?: string;
   readonly salt?: string;
 }
@@ -70,7 +70,7 @@ export type ReceiptResult = VerifiedReceipt | { readonly ok: false; readonly rea
 /**
  * Checks a receipt offline: a trusted log has signed a tree that contains the entry, and the witnesses that the policy
  * demands have cosigned it. If the receipt holds payload and salt, the entry must commit to them. A receipt that is
- * only `committed` does not show that others see the same tree: for that, compare its checkpoint with a witness's or an
+ * only `committed` does not show that others see the same tree. For that, compare its checkpoint with a witness's or an
  * auditor's.
  * @param trust the log's verifier key or a policy, pinned by the caller and never taken from the receipt's source
  * @throws NoteError, CheckpointError when `trust` is not a log's verifier key. Faults of the receipt are returned

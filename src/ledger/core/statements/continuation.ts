@@ -15,8 +15,8 @@ import type { Policy } from '../tlog/policy.js';
 import { verifyReceipt, type Receipt } from '../record/receipt.js';
 
 /**
- * Type of the log chain's event: data `{from, to, remembered, rememberedBy?, statement}`; `rememberedBy` is there when
- * the lost entries replaced the log's key: then that key has signed `remembered`.
+ * Type of the log chain's event: data `{from, to, remembered, rememberedBy?, statement}`; `rememberedBy` is there only
+ * when the lost entries replaced the log's key. It is then the key that signed `remembered`.
  */
 export const LOG_CONTINUED = 'log.continued/1';
 const HEADER = 'rxledger/log-continued/v1';
@@ -36,7 +36,7 @@ export interface Continuation {
   readonly root: Uint8Array;
   /** The last known checkpoint of the old log: its entries from `size` on are lost. */
   readonly remembered: Checkpoint;
-  /** Whether the old key has signed the statement, too. */
+  /** Whether the old key has signed the statement as well. */
   readonly bothSigned: boolean;
 }
 
@@ -58,7 +58,7 @@ export function formatContinuation({ from, to, oldOrigin, origin, size, root, re
 }
 
 /**
- * Reads the event's data. Its members must agree, the new key must have signed the statement, and the old key must have
+ * Reads the event's data. Its members must agree, and the new key must have signed the statement. The old key must have
  * signed the old log's checkpoint of more entries than remain.
  * @throws {ContinuationError}
  */

@@ -61,8 +61,8 @@ export function openRotation(data: unknown): Rotation {
 }
 
 /**
- * Checks a receipt of the event. Its checkpoint must be the first one with the event and signed by both keys, so that
- * the old key vouches for the tree with which the new one begins. The caller decides whether to trust the old key.
+ * Checks a receipt of the event. Its checkpoint must be the first one with the event, signed by both keys. So the old
+ * key vouches for the tree with which the new one begins. The caller decides whether to trust the old key.
  * @throws {RotationError}
  */
 export function openRotationReceipt(receipt: unknown, hasher: Hasher = nobleHasher): Rotation {
@@ -111,8 +111,8 @@ export function passedOn(pinned: readonly string[], rotations: readonly Rotation
 }
 
 /**
- * The policy for one checkpoint of a log whose keys were replaced: with the successors of its own keys, and without
- * keys that had been replaced before a tree of that size was signed.
+ * The policy for one checkpoint of a log whose keys were replaced. It includes the successors of its own keys, and
+ * excludes keys that had been replaced before a tree of that size.
  * @param rotations in log order
  * @param note signed checkpoint; a malformed one is reported when it is opened
  */

@@ -45,8 +45,8 @@ export function parseCheckpoint(text: string): Checkpoint & { readonly extension
 }
 
 /**
- * Opens a signed checkpoint of the log whose key this is: checks its signature, its origin (the key's name), and that
- * it has no extension lines, which RxLedger never writes.
+ * Opens a signed checkpoint of the log whose key this is. Checks its signature and its origin (the key's name), and
+ * refuses extension lines, which RxLedger never writes.
  * @param note the signed note
  * @param vkey the log's verifier key, pinned by the caller and never taken from the note's source
  * @throws NoteError, CheckpointError

@@ -93,10 +93,10 @@ export function logsOnly(keys: readonly VerifierKey[]): Policy {
 }
 
 /**
- * Reads a policy file, strictly (C2SP tlog-policy, "Policy file syntax and structure"): errors are unknown lines, names
- * not defined above, a name or key twice, a member of two groups, keys of a wrong type, and no or two quorums. Names
- * are opaque, so octets that are not UTF-8 stay distinct. ML-DSA-44 keys are not supported and refused: a witness that
- * cannot be checked must not be skipped silently.
+ * Reads a policy file strictly (C2SP tlog-policy, "Policy file syntax and structure"). Errors are unknown lines, names
+ * not defined above, a name or key twice, a member of two groups, keys of a wrong type, and a missing or second quorum.
+ * Names are opaque, so octets that are not UTF-8 stay distinct. ML-DSA-44 keys are not supported and refused: a witness
+ * that cannot be checked must not be skipped silently.
  * @throws PolicyError
  */
 export function parsePolicy(file: Uint8Array): Policy {
@@ -130,8 +130,8 @@ export function receiptState(policy: Policy, quorum: Quorum): ReceiptState {
 }
 
 /**
- * Opens a signed checkpoint of one of the policy's logs: signed by a log whose key has its origin as name, and without
- * extension lines, which RxLedger never writes. The caller must check the quorum.
+ * Opens a signed checkpoint of one of the policy's logs. A key with its origin as name must have signed it. Extension
+ * lines are refused, since RxLedger never writes them. The caller must check the quorum.
  * @throws NoteError when a signature by a known key is invalid, CheckpointError
  */
 export function openWitnessed(policy: Policy, note: string): { checkpoint: Checkpoint; quorum: Quorum } {
