@@ -15,7 +15,6 @@ export interface Terminal {
   readonly stdout: NodeJS.WritableStream;
 }
 
-/** Options of every command. */
 export interface CommonOptions {
   readonly json?: boolean;
   readonly progress?: boolean;

@@ -3,7 +3,6 @@ import { StoryBroken } from './client.js';
 import type { PlayClock } from './play-clock.js';
 import type { Stage } from './stage.js';
 
-/** One step of a story. */
 export interface Scene {
   /** 1 to 30. */
   readonly day: number;

@@ -45,7 +45,6 @@ export class Transcript {
     this.say(time, 'reconciliation', this.paint(['red', 'bold'], `✗ ${what}`));
   }
 
-  /** A line outside the days. */
   line(text = '', style: Style | null = null): void {
     this.out?.(style ? this.paint(style, text) : text);
   }

@@ -114,7 +114,6 @@ function keyOf({ identifiers, birthDate }: PatientRecord): string {
   return JSON.stringify([identifiers.map(({ system, value }) => [system, value]), birthDate]);
 }
 
-/** Whether two birth dates contradict each other. */
 function differ(a: string | null, b: string | null): boolean {
   return a !== null && b !== null && a !== b;
 }

@@ -18,7 +18,6 @@ export type Indexed =
   | { readonly type: 'Encounter'; readonly organisation: Ref | null }
   | { readonly type: 'Medication'; readonly concept: JsonObject | null };
 
-/** A possible issuer. */
 export interface Party {
   readonly type: 'Organization' | 'Practitioner';
   /** UUID that is the same in every import; null: nothing identifies it. */

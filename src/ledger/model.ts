@@ -7,7 +7,6 @@ import type { EntitySchema } from 'typeorm';
 import type { ChainKind, EventSignature, JsonObject, LedgerEvent, Role } from './core/record/event.js';
 import type { Receipt } from './core/record/receipt.js';
 
-/** Who acts. */
 export interface Actor {
   /** Account id (UUIDv4); `system` for the service itself, `import` for imported history. */
   readonly id: string;

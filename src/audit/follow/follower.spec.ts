@@ -374,7 +374,6 @@ describe('a follower', () => {
 });
 
 const read = async (replica: Replica, path: string) => Uint8Array.from((await replica.read(parseTilePath(path)!))!);
-/** A note of any text. */
 function noteOf(text: string, signer: NoteSigner): string {
   return `${text}\n— ${signer.name} ${toBase64(concat(signer.keyId, signer.sign(utf8(text))))}\n`;
 }

@@ -13,7 +13,6 @@ const stranger = new TestLog('log.example/stranger', 3).append('c');
 const logs = trustedLogs([{ vkey: log.vkey }, { vkey: other.vkey }]);
 const read = (body: string) => readSubmission(utf8(body), logs);
 
-/** The signature lines of a note. */
 const line = (note: string) => note.slice(note.lastIndexOf('\n\n') + 2);
 
 /** The signature line of a note, with a bit flipped in the signature. */

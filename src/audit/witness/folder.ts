@@ -52,7 +52,6 @@ export class WitnessFolder {
     await syncFolder(join(file, '..'));
   }
 
-  /** Unlocks the folder. */
   async release(): Promise<void> {
     await this.lock?.close();
     this.lock = null;

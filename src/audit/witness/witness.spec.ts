@@ -47,7 +47,6 @@ async function cosignedBy(answer: Answer, note: string) {
   return { ...parseCheckpoint(opened.text), time: Number(opened.verified[0]!.time) };
 }
 
-/** The checkpoint on the disk. */
 async function stored(origin: string) {
   const note = await readFile(join(folder.path, checkpointFile(origin)), 'utf8');
   return { note, ...parseCheckpoint(openNote(note, [(await openWitnessKey(folder)).verifier]).text) };

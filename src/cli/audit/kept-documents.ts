@@ -12,7 +12,6 @@ export type KeptDocument =
   /** Not a known document. */
   | { readonly kind: 'unknown' };
 
-/** The content of a file. */
 export interface Found {
   /** Empty: the file is an empty list. */
   readonly documents: readonly KeptDocument[];

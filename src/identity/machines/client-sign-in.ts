@@ -36,7 +36,6 @@ function refused(fault: AssertionFault = 'unproven'): { refusal: Refusal<'identi
   return { refusal: { code: 'identity.client-refused', facts } };
 }
 
-/** Signs machines in. */
 @Injectable()
 export class ClientSignIn {
   constructor(

@@ -26,7 +26,6 @@ export function decrypt(key: Uint8Array, aad: string, sealed: Uint8Array): Buffe
   }
 }
 
-/** 32 random bytes. */
 export function freshKey(): Uint8Array {
   return freshBytes(KEY);
 }

@@ -144,8 +144,6 @@ export class Sealer {
 }
 
 const isSecret = (part: Part): part is Secret => !(part instanceof Uint8Array);
-/** Not sealed yet. */
 const isOpen = (part: Part): part is Secret => isSecret(part) && !part.sealed;
 
-/** Bytes that a part takes when sealed. */
 export const lengthOf = (part: Part): number => (isSecret(part) ? part.plain.length + OVERHEAD : part.length);

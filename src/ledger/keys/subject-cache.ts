@@ -32,7 +32,6 @@ export class SubjectCache {
     return subject;
   }
 
-  /** Drops an unwrapped key from memory. */
   forget(id: string): void {
     const num = this.numbers.get(id);
     if (num !== undefined) this.subjects.delete(num);
@@ -44,7 +43,6 @@ export class SubjectCache {
     if (subject) this.forget(subject.id);
   }
 
-  /** Drops all unwrapped keys from memory. */
   clear(): void {
     this.subjects.clear();
     this.numbers.clear();

@@ -26,7 +26,6 @@ export interface SubjectRow {
 export class Vault {
   readonly keks: Keks;
   readonly index: BlindIndex;
-  /** Unwrapped subject keys. */
   readonly subjects = new SubjectCache();
 
   /**

@@ -12,7 +12,6 @@ export class Unfoldable extends Error {
   }
 }
 
-/** The result of refolding some chains. */
 export interface Refolded {
   readonly rows: readonly StoredRow[];
   /** Numbers of chains without rows, because something is wrong or was changed while they were read. */

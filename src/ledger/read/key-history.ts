@@ -56,7 +56,6 @@ export class KeyHistory {
     return null;
   }
 
-  /** The log's current name. */
   get origin(): string {
     return this.taken.at(-1)?.origin ?? this.first;
   }

@@ -33,7 +33,6 @@ export interface HeadAfter {
 /** How far a node's clock may be from the database's (design 3). */
 export const CLOCK_TOLERANCE_MS = 5 * 60_000;
 
-/** Rows as parameters of the statement. */
 export interface SealedRows {
   /** One JSON text per table. */
   readonly texts: readonly string[];
@@ -42,7 +41,6 @@ export interface SealedRows {
   readonly kek: string | null;
 }
 
-/** Collects rows table by table. */
 export class BatchRows {
   private readonly rows: unknown[][][];
   private readonly parts: Part[] = [];

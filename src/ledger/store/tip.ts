@@ -36,7 +36,6 @@ export async function readHead(db: Db): Promise<HeadRow | null> {
   return row ?? null;
 }
 
-/** Reads hash tiles from table `tile`. */
 export function tileReader(db: Db): (level: number, index: number) => Promise<Uint8Array> {
   return async (level, index) => {
     const [row] = await db.query<{ hashes: Buffer }>('SELECT hashes FROM tile WHERE level = ? AND idx = ?', [

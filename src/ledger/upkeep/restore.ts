@@ -44,7 +44,6 @@ export interface Restored {
   readonly verified: VerifyReport;
 }
 
-/** Progress within one of the steps. */
 export interface RestoreStep {
   readonly step: 'reading' | 'writing' | 'verifying';
   readonly done: number;

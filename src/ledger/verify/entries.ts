@@ -17,7 +17,6 @@ export interface ChainEnd {
   leaf: string;
 }
 
-/** The result for one entry. */
 export interface TakenEntry {
   readonly index: number;
   /** Null when the bytes are not an entry. */

@@ -73,7 +73,6 @@ export async function verifyExport(
   return audit.finish(vkey);
 }
 
-/** Follows an export line by line. */
 class ExportAudit {
   readonly entries: EntryAudit;
   private readonly findings = new Findings();

@@ -6,7 +6,6 @@ import { TILE_HEIGHT, TILE_WIDTH } from '../core/tlog/tiles.js';
 const LEFT = 1;
 const RIGHT = LEFT + HASH_BYTES;
 
-/** A hash tile of the rebuilt tree. */
 export interface RebuiltTile {
   readonly level: number;
   readonly index: number;

@@ -51,7 +51,6 @@ describe('a file of a replica', () => {
   });
 });
 
-/** One look. */
 async function follow(replica: Replica): Promise<Poll> {
   const policy = logOnly(parseVerifierKey(MADE_VKEY));
   const clock = new SettableClock(Date.UTC(2026, 0, 2));

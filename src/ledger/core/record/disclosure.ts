@@ -37,7 +37,6 @@ export interface Disclosure extends Omit<Receipt, 'payload' | 'salt'> {
 
 export type DisclosureReason = ReceiptReason | 'members';
 
-/** The content of a valid disclosure. */
 export interface VerifiedDisclosure extends Omit<VerifiedReceipt, 'payload'> {
   /** Values of the shown members. */
   readonly disclosed: Readonly<Record<string, unknown>>;

@@ -49,7 +49,6 @@ export type ReceiptReason =
   /** Everything else is valid, but witnesses that the policy demands have not cosigned the checkpoint. */
   | 'quorum';
 
-/** The content of a valid receipt. */
 export interface VerifiedReceipt {
   readonly ok: true;
   readonly state: ReceiptState;

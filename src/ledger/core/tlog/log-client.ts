@@ -34,7 +34,6 @@ export class LogFileError extends Error {
   }
 }
 
-/** The entries of one bundle. */
 export interface Bundle {
   /** Log index of the first entry. */
   readonly first: number;

@@ -62,7 +62,6 @@ export interface Quorum {
 /** `committed`: signed by the log. `witnessed`: also cosigned by the quorum that a policy demands. */
 export type ReceiptState = 'committed' | 'witnessed';
 
-/** The file is not a valid policy. */
 export class PolicyError extends Error {
   override readonly name = 'PolicyError';
 
@@ -152,7 +151,6 @@ function sameKey(a: VerifierKey, b: VerifierKey): boolean {
   return a.name === b.name && a.type === b.type && equal(a.publicKey, b.publicKey);
 }
 
-/** A policy while it is read. */
 class PolicyDraft {
   private readonly logs: PolicyLog[] = [];
   private readonly witnesses: PolicyWitness[] = [];
