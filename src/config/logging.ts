@@ -21,12 +21,13 @@ function frames(stack: string | undefined): string[] {
     .map((line) => line.trim());
 }
 
-/** The longest that a line waits in memory, ms; it is written at once where 4 KiB are there before. */
+/** Longest time that a line waits in memory, ms. Lines are written earlier when there are 4 KiB. */
 const FLUSH_MS = 100;
 
 /**
- * Where a service's lines go. They are written in a thread: whoever reads them slowly must not stop the service. At the
- * end of the process, also after an uncaught error, what is left is written; `kill -9` may lose {@link FLUSH_MS} of lines.
+ * The destination of a service's log lines. A thread writes them, so that a slow reader does not stop the service.
+ * Remaining lines are written at the end of the process, even after an uncaught error. `kill -9` may lose the lines of
+ * the last {@link FLUSH_MS}.
  * @param fd 1 for standard output, 2 for standard error
  */
 export function logStream(fd: 1 | 2): DestinationStream {

@@ -80,7 +80,7 @@ export class LedgerRelay {
 
   /** @returns how many entries were not handed over yet, and the instant (ms) of the oldest; null when there is none */
   async waiting(): Promise<{ entries: number; since: number | null }> {
-    // The cursor first: it never stands beyond a head that is read after it.
+    // The cursor must be read first: then it is never beyond the head.
     const next = await readCursor(this.db, this.options.name);
     const [row] = await this.db.query<{ size: number; entry: Buffer | null }>(
       'SELECT h.size, e.entry FROM log_head h LEFT JOIN entry e ON e.idx = ? WHERE h.id = 1',

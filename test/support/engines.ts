@@ -26,7 +26,7 @@ export async function sharedPostgres(): Promise<SharedPostgres> {
   return { missing, createDatabase: () => ask('/postgres/database') };
 }
 
-/** One of the engines that a ledger is kept by. */
+/** A database engine of a ledger. */
 export interface Engine {
   readonly engine: 'SQLite' | 'PostgreSQL';
   readonly missing: string | null;

@@ -120,5 +120,5 @@ export function good(outcome: Outcome): Good {
   return outcome;
 }
 
-/** Ids that no chain has yet. */
+/** New chain ids. */
 export const fresh = (many: number): string[] => Array.from({ length: many }, () => randomUUID());

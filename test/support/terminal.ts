@@ -9,7 +9,7 @@ export interface Said {
   piped: string;
 }
 
-/** A terminal at which nobody sits, without settings. */
+/** A non-interactive terminal without settings. */
 export function testTerminal(over: Partial<Terminal> = {}): { terminal: Terminal; said: Said } {
   const said: Said = { out: [], err: [], piped: '' };
   const stdout = new PassThrough();

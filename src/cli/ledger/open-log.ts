@@ -36,19 +36,19 @@ export async function withLog<T>(config: Config, work: (log: OpenLog) => Promise
   }
 }
 
-/** Whether there is a ledger where the settings say. A server of PostgreSQL is not asked: it may have one. */
+/** Whether the configured ledger may exist. PostgreSQL is not queried, so the answer for it is always yes. */
 export function mayExist({ postgresUrl, sqliteFile }: Config): boolean {
   return Boolean(postgresUrl) || existsSync(sqliteFile);
 }
 
-/** The settings of a ledger that is there. @throws {EnvironmentError} when there is none: none is made */
+/** The settings of an existing ledger; never makes one. @throws {EnvironmentError} when there is no ledger */
 export function existingLedger({ env }: Terminal): Config {
   const config = Config.parse(env);
   if (!mayExist(config)) throw new EnvironmentError(`there is no ledger at ${config.sqliteFile}`);
   return config;
 }
 
-/** Opens the ledger to write to it, beside a service at work; where there is none yet, makes one. */
+/** Opens the ledger for writing, also while a service runs. Makes one when there is none yet. */
 export async function withLedger<T>(
   config: Config,
   terminal: Terminal,

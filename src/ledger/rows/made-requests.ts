@@ -6,7 +6,7 @@ import type { Idempotency } from '../model.js';
 import type { Vault } from '../keys/vault.js';
 import { idempotencyKey, requestMac } from '../store/remembered-requests.js';
 
-/** In place of the MAC of a request whose outcome is erased: it is known by its key alone. */
+/** Replaces the MAC of a request whose outcome is erased. The request is then recognised by its key only. */
 const FORGOTTEN = Buffer.alloc(0);
 
 /** @returns the id of what was made under this key, and whether this request made it; null when the key is new */
@@ -37,9 +37,9 @@ export async function rememberMade(
 }
 
 /**
- * What these requests said is forgotten, not that they were made: a repeat makes nothing a second time.
- * @param refs ids of what they made
- * @param subject whom it was of: what a repeat finds
+ * Forgets the content of these requests, but not their keys, so that a repeat makes nothing a second time.
+ * @param refs ids of the made rows
+ * @param subject id of the erased subject, which a repeat finds instead
  */
 export async function forgetMade(db: Db, refs: readonly string[], subject: string): Promise<void> {
   await db.table(idempotentRequest, (rows) => rows.update({ ref: In(refs) }, { request: FORGOTTEN, ref: subject }));

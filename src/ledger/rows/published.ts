@@ -4,7 +4,7 @@ import type { Db } from '../../database/db.js';
 import { published } from '../../database/tables/log-tables.js';
 import { readHead } from '../store/tip.js';
 
-/** A checkpoint that was published, with when. */
+/** A published checkpoint with its time. */
 export interface PublishedCheckpoint {
   /** Number of entries. */
   readonly size: number;

@@ -37,8 +37,9 @@ export function loadWitnessPolicy(path: string, vkey: string): WitnessPolicy {
 }
 
 /**
- * Reads the policy (C2SP tlog-policy) of a log that asks for cosignatures itself: it must name only that log, with more
- * than one key while the key is being replaced. The witnesses that have addresses must be able to reach its quorum.
+ * Reads the policy (C2SP tlog-policy) of a log that asks for cosignatures itself: it must name only that log. There may
+ * be more than one key while the key is being replaced. The witnesses that have addresses must be able to reach its
+ * quorum.
  * @throws {PolicyError}
  */
 export function witnessPolicy(file: Uint8Array, vkey: string): WitnessPolicy {
