@@ -4,7 +4,7 @@ import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { redisProgram, sharedRedis } from '../support/engines.js';
 import { startNode } from '../support/process.js';
 
@@ -21,20 +21,22 @@ function listens(port: number): Promise<boolean> {
   });
 }
 
-describe('rxledger demo', () => {
-  let folder = '';
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'rxledger-demo-'));
-  });
-  afterAll(() => rm(folder, { recursive: true, force: true }));
+/** They wait for their demo most of the time. */
+describe.concurrent('rxledger demo', () => {
+  const folders: string[] = [];
+  afterAll(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true }))));
 
-  const demo = (args: string[], env: Record<string, string>) =>
-    startNode('bin/rxledger.js', ['demo', ...args], { env: { DATA_DIR: folder, ...env } });
+  /** In a folder of its own. */
+  async function demo(args: string[], env: Record<string, string>) {
+    const folder = await mkdtemp(join(tmpdir(), 'rxledger-demo-'));
+    folders.push(folder);
+    return { folder, child: startNode('bin/rxledger.js', ['demo', ...args], { env: { DATA_DIR: folder, ...env } }) };
+  }
 
   it.skipIf(program.missing !== null)(
     '--once plays thirty days, tells every step, verifies, and leaves nothing running',
     async () => {
-      const child = demo(['--once'], {});
+      const { folder, child } = await demo(['--once'], {});
       const { code } = await child.ended;
       const said = child.stdout();
       expect({ code, said }).toMatchObject({ code: 0 });
@@ -93,7 +95,7 @@ describe('rxledger demo', () => {
   it.skipIf(redis.missing !== null)(
     '--once --json prints one document, uses SQLite whatever DATABASE_URL says, and empties its queues',
     async () => {
-      const child = demo(['--once', '--json'], {
+      const { child } = await demo(['--once', '--json'], {
         REDIS_URL: redis.url,
         DATABASE_URL: 'postgres://127.0.0.1:1/nowhere',
         NODE_ENV: 'production',
@@ -126,7 +128,7 @@ describe('rxledger demo', () => {
   it.skipIf(redis.missing !== null)(
     'keeps serving what it played, on the clock of the machine, until a signal ends it',
     async () => {
-      const child = demo([], { REDIS_URL: redis.url, PORT: '0', DEMO_PASSWORD: 'correct horse battery' });
+      const { child } = await demo([], { REDIS_URL: redis.url, PORT: '0', DEMO_PASSWORD: 'correct horse battery' });
       const [, address] = await child.line(/^RxLedger serves this ledger on (http:\S+)/, DEADLINE);
       await child.line(/curl -s .*\/api\/discrepancies/);
       expect(child.stdout()).toMatch(/^ {2}pharmacist {3}correct horse battery {2}pharmacist, Corner Pharmacy$/m);

@@ -9,7 +9,7 @@ import { until } from '../support/wait.js';
 import { type HttpClient, Issued, order, PASSWORD, patientOf, signIn } from './http-client.js';
 import { entriesOf, verified } from './verified.js';
 
-const ROUNDS = rounds(4, 20);
+const ROUNDS = rounds(2, 20);
 /** Generous: a round takes three seconds on an idle machine. */
 const ROUND_TIMEOUT_MS = 60_000;
 const CLIENTS = 16;

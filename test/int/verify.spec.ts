@@ -28,6 +28,7 @@ import {
   testActor,
   testConfig,
 } from '../support/ledger.js';
+import { LONG, rounds } from '../support/length.js';
 
 /** A counter whose state fills every read model that there is. */
 const wideModel: ChainModel<Counter> = {
@@ -54,6 +55,9 @@ const TABLES = ['log_head', ...LEDGER_TABLES.map(({ table }) => table), ...READ_
 /** The same life under another kind, so that a kind that was changed is known, too. */
 const MODELS: readonly ChainModel[] = [wideModel, { ...wideModel, kind: 'supply' }];
 const openWide = (config: Config): Promise<Ledger> => openLedger(config, new Clock(), MODELS);
+
+/** What no column should hold, or few. */
+const VALUES = ['NULL', "''", "'x'", '-1', '1e300', '9223372036854775807', "x''", "CAST(x'ff' AS TEXT)"];
 
 /** What `verify` says of a SQLite file, with keys and head file of the configuration. */
 async function verifyFile(file: string, config: Config, vkey: string): Promise<VerifyReport> {
@@ -420,10 +424,12 @@ describe('verify names what was done to the database', () => {
     let edits = 0;
     const source = await openCopy(small, file);
     await source.query('PRAGMA ignore_check_constraints = ON');
-    for (const { table, column, key } of columns) {
+    for (const [at, { table, column, key }] of columns.entries()) {
       for (const end of ['ASC', 'DESC']) {
         const pick = `(SELECT ${key} FROM ${table} ORDER BY ${key} ${end} LIMIT 1)`;
-        for (const value of ['NULL', "''", "'x'", '-1', '1e300', '9223372036854775807', "x''", "CAST(x'ff' AS TEXT)"]) {
+        for (const [nth, value] of VALUES.entries()) {
+          // The short form tries each column with each second value, half of them at either end.
+          if (!LONG && (at + nth) % 4 !== (end === 'ASC' ? 0 : 2)) continue;
           const what = `${table}.${column} = ${value} (${end})`;
           const [was] = await source.query<{ v: string }[]>(
             `SELECT quote(${column}) AS v FROM ${table} WHERE ${key} = ${pick}`,
@@ -457,7 +463,7 @@ describe('verify names what was done to the database', () => {
     await source.destroy();
     expect((await verifyFile(file, small, ledger.writer.vkey)).findings).toEqual([]);
     expect(problems).toEqual([]);
-    expect(edits).toBeGreaterThan(500);
+    expect(edits).toBeGreaterThan(rounds(125, 500));
     own.remove();
   });
 });
