@@ -40,8 +40,7 @@ const worldOf = ({ onLog }: Pick<Attack, 'onLog'>): HonestWorld => (onLog === un
 /** Attacks of which everything was as the suite says. */
 const held = new Set<Attack>();
 beforeAll(async () => {
-  world = await honestWorld();
-  rekeyed = await honestWorld(WITH_ANOTHER_KEY);
+  [world, rekeyed] = await Promise.all([honestWorld(), honestWorld(WITH_ANOTHER_KEY)]);
 });
 afterAll(() => {
   world.remove();
@@ -51,9 +50,8 @@ afterAll(() => {
 
 /** What each party says of what is shown; null where it sees nothing. */
 async function whatTheySayOf(shown: Shown, kept: Kept): Promise<Map<Party, string | null>> {
-  const said = new Map<Party, string | null>();
-  for (const party of PARTY_NAMES) said.set(party, await PARTIES[party](shown, kept));
-  return said;
+  const each = PARTY_NAMES.map(async (party) => [party, await PARTIES[party](shown, kept)] as const);
+  return new Map(await Promise.all(each));
 }
 
 async function whatTheySay(folder: string, { kept } = world): Promise<Map<Party, string | null>> {

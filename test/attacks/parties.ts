@@ -11,7 +11,7 @@ import { KEY_REVOKED } from '../../src/ledger/log-chain/actor-keys.js';
 import type { Checkpoint } from '../../src/ledger/core/tlog/checkpoint.js';
 import { isCommitted, parsePayload } from '../../src/ledger/core/record/commitment.js';
 import { decodeEntry } from '../../src/ledger/core/record/entry.js';
-import { nobleHasher } from '../../src/ledger/core/hasher.js';
+import { nodeHasher } from '../../src/ledger/crypto/node-hasher.js';
 import { holdsFor, parseDetachedJws } from '../../src/ledger/core/record/jws.js';
 import { nobleCheck } from '../../src/ledger/core/record/public-key.js';
 import { statementBytes, statementOf } from '../../src/ledger/core/record/statement.js';
@@ -88,7 +88,7 @@ async function commitment(shown: Shown): Promise<string | null> {
     try {
       const { salt, text } = open();
       const { commitment: committed } = decodeEntry(entries.get(idx) ?? Buffer.alloc(0));
-      if (!isCommitted(nobleHasher, committed, salt, parsePayload(text)))
+      if (!isCommitted(nodeHasher, committed, salt, parsePayload(text)))
         return `payload ${idx} is not what its entry commits to`;
     } catch {
       return `payload ${idx} does not open, or its entry is none`;

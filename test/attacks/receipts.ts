@@ -7,7 +7,12 @@ import type { Checkpoint } from '../../src/ledger/core/tlog/checkpoint.js';
 import { nobleHasher } from '../../src/ledger/core/hasher.js';
 import { consistencyProof, inclusionProof } from '../../src/ledger/core/tlog/merkle.js';
 import { verifyConsistency, verifyInclusion } from '../../src/ledger/core/tlog/proof.js';
-import { type VerifiedReceipt, verifyReceipt, type Receipt } from '../../src/ledger/core/record/receipt.js';
+import {
+  type ReceiptResult,
+  type VerifiedReceipt,
+  verifyReceipt,
+  type Receipt,
+} from '../../src/ledger/core/record/receipt.js';
 import { tileNodeReader } from '../../src/ledger/core/tlog/tiles.js';
 import type { Actor } from '../../src/ledger/model.js';
 import type { Shown } from './shown.js';
@@ -15,9 +20,12 @@ import { openedBy, policyOf } from './trust.js';
 
 const nodesOf = ({ tile }: Shown) => tileNodeReader(nobleHasher, tile);
 
-/** What the receipt shows by itself, which nothing that the operator does can change. */
+const verifiedOnce = new WeakMap<Receipt, ReceiptResult>();
+
+/** What the receipt shows by itself, which nothing that the operator does can change: each is verified once. */
 function shownBy(held: Receipt, { vkey, rotations }: Kept): VerifiedReceipt {
-  const verified = verifyReceipt(held, policyOf(vkey, rotations, held.checkpoint));
+  const verified = verifiedOnce.get(held) ?? verifyReceipt(held, policyOf(vkey, rotations, held.checkpoint));
+  verifiedOnce.set(held, verified);
   if (!verified.ok) throw new Error('a receipt of the honest log must hold for ever');
   return verified;
 }

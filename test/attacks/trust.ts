@@ -24,5 +24,12 @@ export function openedBy(
   }
 }
 
+const rotationOf = new WeakMap<Receipt, Rotation>();
+
+/** What each says by itself; it is opened once. */
 export const rotationsIn = (known: readonly Receipt[]): Rotation[] =>
-  known.map((receipt) => openRotationReceipt(receipt));
+  known.map((receipt) => {
+    const rotation = rotationOf.get(receipt) ?? openRotationReceipt(receipt);
+    rotationOf.set(receipt, rotation);
+    return rotation;
+  });

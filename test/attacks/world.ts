@@ -233,7 +233,7 @@ function policyFile(vkey: string, witnesses: readonly string[]): string {
 
 /** Runs the service on that data folder while `work` goes on; afterwards the folder is whole and nobody's. */
 async function serving(folder: string, origin: string, work: (api: Api) => Promise<void>): Promise<void> {
-  const api = await startApi({ DATA_DIR: folder, LOG_ORIGIN: origin, PUBLISH_SECONDS: '0.1' });
+  const api = await startApi({ DATA_DIR: folder, LOG_ORIGIN: origin, PUBLISH_SECONDS: '0.3' });
   try {
     const { time } = (await readHead(api.db)) ?? { time: 0 };
     api.clock.set(Math.max(api.clock.now(), time) + BETWEEN_ORDERS_MS);
