@@ -10,6 +10,7 @@ import { REFUSALS } from '../../src/refusals/refusals.js';
 import { accepted, type Api, newOrder, refusalOf, startApi } from '../support/api.js';
 import { sharedRedis } from '../support/engines.js';
 import { temporaryFolder } from '../support/ledger.js';
+import { rounds } from '../support/length.js';
 import { startNode, startServer } from '../support/process.js';
 import { runCommand } from '../support/terminal.js';
 
@@ -176,10 +177,12 @@ describe.skipIf(synthea !== null)('the Synthea files', () => {
   });
 });
 
+const ORDERS = rounds(100, 300);
+
 describe.skipIf(redis.missing !== null)('an import beside a service of another process', () => {
   it('takes turns with it on one SQLite file: both get through', async () => {
     const folder = temporaryFolder();
-    const orders = Array.from({ length: 300 }, (_, i) => ({
+    const orders = Array.from({ length: ORDERS }, (_, i) => ({
       ...order(),
       id: `00000000-0000-4000-8000-${String(i).padStart(12, '0')}`,
     }));
@@ -216,7 +219,7 @@ describe.skipIf(redis.missing !== null)('an import beside a service of another p
         answers.push(...issued.map(({ status }) => status));
       }
       expect((await importing.ended).code).toBe(0);
-      expect(JSON.parse(importing.stdout())).toEqual({ recorded: 300, alreadyThere: 0, refused: [] });
+      expect(JSON.parse(importing.stdout())).toEqual({ recorded: ORDERS, alreadyThere: 0, refused: [] });
       expect(new Set(answers)).toEqual(new Set([201]));
       expect(await server.terminate()).toBe(0);
       const verified = await rx(folder.path, 'log', 'verify', '--json');

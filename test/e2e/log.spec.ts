@@ -16,7 +16,7 @@ import { nodeHasher } from '../../src/ledger/crypto/node-hasher.js';
 import { type Api, issue, startApi } from '../support/api.js';
 import { temporaryFolder } from '../support/ledger.js';
 import { filesOf, fillLog } from '../support/log.js';
-import { examples } from '../support/length.js';
+import { examples, rounds } from '../support/length.js';
 
 /** Entries that are published; more are in the log, which is published once a day here. */
 const SIZE = 600;
@@ -314,6 +314,9 @@ async function refuses(path: string, bit: number): Promise<boolean> {
   return isRefusal(error);
 }
 
+/** The short form flips one bit in each byte, and in some bytes two: now this one, now that. */
+const EACH = rounds(7, 1);
+
 describe('our own verifier refuses a flipped bit', () => {
   it('in any tile and any bundle', async () => {
     await follow(stored);
@@ -330,7 +333,7 @@ describe('our own verifier refuses a flipped bit', () => {
   });
 
   it('in any line of the checkpoint', async () => {
-    for (let bit = 0; bit < 8 * files.get('checkpoint')!.length; bit++)
+    for (let bit = 0; bit < 8 * files.get('checkpoint')!.length; bit += EACH)
       expect([bit, await refuses('checkpoint', bit)]).toEqual([bit, true]);
   });
 
@@ -344,7 +347,7 @@ describe('our own verifier refuses a flipped bit', () => {
       return verifyInclusion(nodeHasher, { index, size, leaf, proof: hashes, root }).ok;
     };
     expect(holds(bytes)).toBe(true);
-    for (let bit = 0; bit < 8 * bytes.length; bit++) {
+    for (let bit = 0; bit < 8 * bytes.length; bit += EACH) {
       let held: boolean;
       try {
         held = holds(flip(bytes, bit));
@@ -362,7 +365,7 @@ describe('our own verifier refuses a flipped bit', () => {
     const holds = (proof: Uint8Array): boolean =>
       verifyConsistency(nodeHasher, { size1: 300, size2: SIZE, root1, root2, proof: parseHashes(fromUtf8(proof)) }).ok;
     expect(holds(bytes)).toBe(true);
-    for (let bit = 0; bit < 8 * bytes.length; bit++) {
+    for (let bit = 0; bit < 8 * bytes.length; bit += EACH) {
       let held: boolean;
       try {
         held = holds(flip(bytes, bit));

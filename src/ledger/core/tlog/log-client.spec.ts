@@ -16,7 +16,16 @@ interface Files {
 
 const entryAt = (index: number): Uint8Array => utf8(`entry ${index}`);
 
+const made = new Map<number, Files>();
+
+/** Made once, and read only. */
 function filesOf(size: number): Files {
+  const files = made.get(size) ?? make(size);
+  made.set(size, files);
+  return files;
+}
+
+function make(size: number): Files {
   const leaves: Uint8Array[] = Array.from({ length: size }, (_, index) => nodeHasher.leaf(entryAt(index)));
   const files = new Map<string, Uint8Array>();
   for (let bundle = 0; bundle * TILE_WIDTH < size; bundle++) {
