@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bundle, encounter, order, organisation, patient, practitioner } from '../import/bundle.fixture.js';
 import { Config } from '../config/config.js';
 import { newJwks } from '../identity/machines/client-keys.js';
-import { openWriter } from '../database/data-source.js';
+import { migrate, openWriter } from '../database/data-source.js';
 import { failureOf } from './failures.js';
 import { buildProgram, commandsOf } from './program.js';
 import { runRotateEncryption } from './keys/rotate-encryption.js';
@@ -40,12 +40,24 @@ const COMMANDS = [
   'audit evidence',
   'witness run',
 ];
+/** These make a ledger, or need none. */
+const NEEDS_NO_LEDGER = /^(serve|demo|import|admin first|keys (sign|new .*)|audit .*|witness .*)$/;
+/** Arguments without which a command ends before it looks for the ledger. */
+const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
+  'admin create': ['ada', '--role', 'auditor'],
+  'admin reset': ['ada'],
+  'admin disable': ['ada'],
+  'admin enable': ['ada'],
+  'log restart': ['--yes'],
+  'keys rotate-encryption': ['--destroy-old'],
+};
 const NONE = '/nowhere/none';
 const SELF = fileURLToPath(import.meta.url);
 /** Placeholder for a writable folder. */
 const DIR = '<folder>';
 /** The example of the signed note's specification. */
 const VKEY = 'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW';
+const NO_LEDGER = /there is no ledger in .*rxledger\.sqlite/;
 const ALL = commandsOf(buildProgram(testTerminal().terminal, () => undefined)).map(({ words }) => words);
 
 describe('rxledger', () => {
@@ -107,7 +119,7 @@ describe('rxledger', () => {
 
   it.each([
     ['a path that does not exist', ['log', 'verify', '/nowhere'], {}, /there is no \/nowhere/],
-    ['no ledger', ['log', 'vkey'], { DATA_DIR: '/nowhere' }, /no ledger at .*nowhere/],
+    ['no ledger', ['log', 'vkey'], { DATA_DIR: '/nowhere' }, /no ledger in .*nowhere/],
     ['no ledger to verify', ['log', 'verify'], { DATA_DIR: '/nowhere' }, /no ledger/],
     ['a setting that does not fit', ['log', 'vkey'], { DATABASE_URL: 'mysql://x' }, /DATABASE_URL/],
     ['a database that is away', ['log', 'export'], { DATABASE_URL: 'postgres://127.0.0.1:1/x' }, /ECONNREFUSED/],
@@ -117,6 +129,61 @@ describe('rxledger', () => {
     expect(out).toBe('');
     expect(err).toMatch(expected);
     expect(err.split('\n')).toHaveLength(1);
+  });
+
+  it.each(ALL.filter((words) => !NEEDS_NO_LEDGER.test(words)))(
+    '%s makes no ledger where there is none',
+    async (words) => {
+      const empty = await mkdtemp(join(folder, 'empty-'));
+      for (const env of [{ DATA_DIR: empty }, { DATA_DIR: join(empty, 'typo') }]) {
+        const { code, out, err } = await rx([...words.split(' '), ...(ARGUMENTS[words] ?? [])], env);
+        expect({ code, out, err }).toEqual({
+          code: 3,
+          out: '',
+          err: expect.stringMatching(/there is no ledger in .*DATA_DIR/),
+        });
+      }
+      expect(await readdir(empty)).toEqual([]);
+    },
+  );
+
+  it('log verify tells a database that never held a ledger from one that lost its head', async () => {
+    const there = { DATA_DIR: join(folder, 'never') };
+    const database = await openWriter(Config.parse(there));
+    await migrate(database);
+    await database.destroy();
+    expect(await rx(['log', 'verify'], there)).toMatchObject({
+      code: 3,
+      out: '',
+      err: expect.stringMatching(NO_LEDGER),
+    });
+    expect(await rx(['log', 'verify', there.DATA_DIR])).toMatchObject({
+      code: 3,
+      err: expect.stringMatching(NO_LEDGER),
+    });
+    expect(await rx(['log', 'vkey'], there)).toMatchObject({ code: 3, err: expect.stringMatching(NO_LEDGER) });
+
+    // One trace of a former ledger is enough: rows, the head file or the log's key.
+    await rx(['import', source]);
+    const rows = join(folder, 'rows');
+    const [headFile, key] = [join(folder, 'head-file'), join(folder, 'log-key')];
+    await cp(join(data, 'rxledger.sqlite'), join(rows, 'rxledger.sqlite'));
+    for (const traced of [headFile, key]) await cp(there.DATA_DIR, traced, { recursive: true });
+    await cp(join(data, 'head'), join(headFile, 'head'));
+    await cp(join(data, 'keys', 'log.key'), join(key, 'keys', 'log.key'));
+    const beheaded = await openWriter(Config.parse({ DATA_DIR: rows }));
+    await beheaded.query('DELETE FROM log_head');
+    await beheaded.destroy();
+    for (const traced of [rows, headFile, key]) {
+      const { code, out } = await rx(['log', 'verify', traced]);
+      expect({ traced, code, out }).toMatchObject({
+        traced,
+        code: 1,
+        out: expect.stringMatching(/there is no log head\nNOT VERIFIED/),
+      });
+      expect(out).not.toMatch(/^ +(root|key)|: $/m);
+    }
+    expect((await rx(['log', 'vkey'], { DATA_DIR: headFile })).err).toMatch(/its head file remembers 2 entries/);
   });
 
   it.each([

@@ -17,6 +17,13 @@ const BUSY_MILLISECONDS = 10_000;
  */
 const WAL_PAGES = 16_384;
 
+/** What people call the configured database: its file, or the server without user and password. */
+export function databaseName({ postgresUrl, sqliteFile }: Config): string {
+  if (!postgresUrl) return sqliteFile;
+  const { host, pathname } = URL.canParse(postgresUrl) ? new URL(postgresUrl) : { host: '', pathname: '' };
+  return `the database of DATABASE_URL (${host}${pathname})`;
+}
+
 /**
  * The writer's own data source. TypeORM on SQLite has ONE connection, so that a bystander's query
  * would land inside the writer's transaction: readers have another source.

@@ -1,7 +1,6 @@
-import { Config } from '../../config/config.js';
 import { bareSubjects, dropBareSubjects, emptyWal, forgetRequests } from '../../ledger/upkeep/complete-erasures.js';
 import type { Ledger } from '../../ledger/start/open-ledger.js';
-import { withLedger } from '../ledger/open-log.js';
+import { existingLedger, withLedger } from '../ledger/open-log.js';
 import { type CommonOptions, EXIT, type ExitCode, ProgressLine, type Terminal } from '../terminal.js';
 
 export interface RotateEncryptionOptions extends CommonOptions {
@@ -17,7 +16,7 @@ const CHUNK = 500;
  */
 export async function runRotateEncryption(options: RotateEncryptionOptions, terminal: Terminal): Promise<ExitCode> {
   const line = new ProgressLine(terminal, options);
-  const config = Config.parse(terminal.env);
+  const config = await existingLedger(terminal);
   return withLedger(config, terminal, async (ledger) => {
     let rewrapped = 0;
     const count = (more: number): void => {

@@ -23,7 +23,7 @@ export async function runRestart(options: RestartOptions, terminal: Terminal): P
   const { as: origin = null } = options;
   if (origin !== null && !isKeyName(origin))
     throw new UsageError('--as: a log has a name without spaces and plus signs');
-  const config = existingLedger(terminal);
+  const config = await existingLedger(terminal);
   const line = new ProgressLine(terminal, options);
   try {
     const done = await continueLog(config, new Clock(), CHAIN_MODELS, origin, {

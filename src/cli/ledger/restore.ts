@@ -33,7 +33,7 @@ export interface RestoreOptions extends CommonOptions {
 
 /** `rxledger log restore`: restores the lost entries of a log from copies that others kept. */
 export async function runRestore(options: RestoreOptions, terminal: Terminal): Promise<ExitCode> {
-  const config = existingLedger(terminal);
+  const config = await existingLedger(terminal);
   const { payloads, token } = options;
   for (const file of token === undefined ? payloads : [...payloads, token])
     if (!existsSync(file)) throw new EnvironmentError(`there is no ${file}`);

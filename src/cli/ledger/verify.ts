@@ -3,18 +3,22 @@ import { open, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { DataSource } from 'typeorm';
 import { CHAIN_MODELS } from '../../chain-models.js';
-import { openReader, openSqliteReadOnly } from '../../database/data-source.js';
-import { dbOf } from '../../database/db.js';
+import { databaseName, openReader, openSqliteReadOnly } from '../../database/data-source.js';
+import { type Db, dbOf } from '../../database/db.js';
+import { Config } from '../../config/config.js';
+import { TABLES } from '../../database/tables/index.js';
+import { tableName } from '../../database/declare.js';
+import { LOG_KEY_FILE } from '../../ledger/keys/log-key-files.js';
+import { readModelsOf } from '../../ledger/store/tables.js';
 import { parseVerifierKey, isKeyName } from '../../ledger/core/tlog/note.js';
 import { readHeadFile } from '../../ledger/store/head-file.js';
 import { readKeyHistory } from '../../ledger/read/key-history.js';
 import { lackOf, missingKeys } from '../../ledger/keys/missing-keys.js';
-import { readHead } from '../../ledger/store/tip.js';
 import { Vault } from '../../ledger/keys/vault.js';
 import { verifyDatabase } from '../../ledger/verify/database.js';
 import { verifyExport } from '../../ledger/verify/export-file.js';
 import type { Progress, VerifyReport } from '../../ledger/verify/report.js';
-import { existingLedger, trustedKey } from './open-log.js';
+import { headIn, isNoTable, mayExist, noLedger, trustedKey } from './open-log.js';
 import {
   type CommonOptions,
   EnvironmentError,
@@ -33,6 +37,7 @@ export interface VerifyOptions extends CommonOptions {
 
 /** A database with its keys folder and head file. */
 interface Place {
+  readonly name: string;
   readonly open: () => Promise<DataSource>;
   readonly keys: string;
   readonly headFile: string;
@@ -76,8 +81,10 @@ function checkVkey(vkey: string): void {
 /** @returns null for an export */
 async function placeOf(path: string | undefined, options: VerifyOptions, terminal: Terminal): Promise<Place | null> {
   if (path === undefined) {
-    const config = existingLedger(terminal);
-    return { open: () => openReader(config), keys: options.keys ?? config.keysDir, headFile: config.headFile };
+    const config = Config.parse(terminal.env);
+    const name = databaseName(config);
+    if (!mayExist(config)) throw noLedger(name);
+    return { name, open: () => openReader(config), keys: options.keys ?? config.keysDir, headFile: config.headFile };
   }
   const found = await stat(path).catch(() => null);
   if (!found) throw new EnvironmentError(`there is no ${path}`);
@@ -86,6 +93,7 @@ async function placeOf(path: string | undefined, options: VerifyOptions, termina
   if (!(await isSqlite(file))) return null;
   const folder = dirname(file);
   return {
+    name: file,
     open: () => openSqliteReadOnly(file),
     keys: options.keys ?? join(folder, 'keys'),
     headFile: join(folder, 'head'),
@@ -105,13 +113,15 @@ async function isSqlite(path: string): Promise<boolean> {
 }
 
 async function database(
-  { open: openSource, keys, headFile }: Place,
+  { name, open: openSource, keys, headFile }: Place,
   { vkey, entriesOnly }: VerifyOptions,
   progress: (step: Progress) => void,
 ): Promise<{ report: VerifyReport; lacking: readonly string[] }> {
   const source = await openSource();
   try {
-    const head = await readHead(dbOf(source)).catch(() => null);
+    const head = await headIn(dbOf(source));
+    if (!head && !existsSync(headFile) && !existsSync(join(keys, LOG_KEY_FILE)) && !(await holdsRows(dbOf(source))))
+      throw noLedger(name);
     // With a malformed origin there can be no key for this database; `verify` reports that.
     const origin = typeof head?.origin === 'string' && isKeyName(head.origin) ? head.origin : null;
     const hasKeys = origin !== null && existsSync(keys);
@@ -126,6 +136,20 @@ async function database(
   } finally {
     await source.destroy();
   }
+}
+
+/** Whether any table has a row. If so, a missing log head was removed, and the database is not a new one. */
+async function holdsRows(db: Db): Promise<boolean> {
+  for (const table of [...TABLES, ...readModelsOf(CHAIN_MODELS)].map(tableName)) {
+    // The migration makes one row, which says that nothing was served yet.
+    const made = table === 'served' ? ' WHERE size >= 0' : '';
+    const rows = await db.query(`SELECT 1 AS one FROM ${table}${made} LIMIT 1`).catch((error: unknown) => {
+      if (isNoTable(error)) return [];
+      throw error;
+    });
+    if (rows.length > 0) return true;
+  }
+  return false;
 }
 
 const VKEY_FROM: Readonly<Record<VerifyReport['vkeyFrom'], string>> = {
@@ -146,7 +170,7 @@ function inWords(report: VerifyReport): string[] {
   return [
     ...listed,
     ...(more > 0 ? [`… and ${more} more`] : []),
-    ok ? `verified: ${log}` : `NOT VERIFIED: ${tampered} tampered, ${missing} missing: ${log}`,
+    ok ? `verified: ${log}` : `NOT VERIFIED: ${tampered} tampered, ${missing} missing${log === '' ? '' : `: ${log}`}`,
     `  ${entries} of ${size} entries, ${payloads} payloads, ${chains} chains checked`,
     ...(report.payloadsChecked
       ? []
@@ -158,8 +182,8 @@ function inWords(report: VerifyReport): string[] {
           `  ${incomplete} of them not for good: the key-encryption keys of that time are still there. Destroy them with rxledger keys rotate-encryption --destroy-old`,
         ]
       : []),
-    `  root ${root}`,
-    `  key  ${vkey} (${VKEY_FROM[report.vkeyFrom]})`,
+    ...(root === '' ? [] : [`  root ${root}`]),
+    ...(vkey === '' ? [] : [`  key  ${vkey} (${VKEY_FROM[report.vkeyFrom]})`]),
     ...report.continues.map((words) => `  ${words}`),
     ...(newestVkey === vkey ? [] : [`  it was replaced, which both keys have signed; pin the new one: ${newestVkey}`]),
   ];

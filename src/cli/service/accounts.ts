@@ -29,8 +29,8 @@ export function runFirst(username: string, options: FirstOptions, terminal: Term
 }
 
 /** `rxledger admin create <username>`: an account of a person, with a random password shown once. */
-export function runCreate(username: string, options: CreateOptions, terminal: Terminal): Promise<ExitCode> {
-  return create(existingLedger(terminal), username, options, terminal);
+export async function runCreate(username: string, options: CreateOptions, terminal: Terminal): Promise<ExitCode> {
+  return create(await existingLedger(terminal), username, options, terminal);
 }
 
 async function create(
@@ -56,8 +56,8 @@ async function create(
 }
 
 /** `rxledger admin list`: people's accounts; never machines, and never a patient's name. */
-export function runList({ json }: CommonOptions, terminal: Terminal): Promise<ExitCode> {
-  return withAccounts(existingLedger(terminal), terminal, async (accounts) => {
+export async function runList({ json }: CommonOptions, terminal: Terminal): Promise<ExitCode> {
+  return withAccounts(await existingLedger(terminal), terminal, async (accounts) => {
     const told: object[] = [];
     let after: string | null = null;
     for (;;) {
@@ -108,16 +108,20 @@ export function runSwitch(
   });
 }
 
-function change(
+async function change(
   username: string,
   terminal: Terminal,
   work: (accounts: Accounts, account: Account) => Promise<Made>,
 ): Promise<ExitCode> {
-  return withAccounts(existingLedger(terminal), terminal, async (accounts) => {
+  return withAccounts(await existingLedger(terminal), terminal, async (accounts) => {
     const account = await accounts.byUsername(username);
-    const made: Made = account
-      ? await work(accounts, account)
-      : { refusal: { code: 'identity.account-unknown', facts: {} } };
+    if (!account) {
+      terminal.err(
+        'rxledger: There is no account with this user name. Nothing was changed; `rxledger admin list` shows all.',
+      );
+      return EXIT.finding;
+    }
+    const made = await work(accounts, account);
     return 'refusal' in made ? refused(made, terminal) : EXIT.ok;
   });
 }

@@ -1,12 +1,12 @@
 import { CHAIN_MODELS } from '../../chain-models.js';
-import { Config } from '../../config/config.js';
+import { existingLedger } from '../ledger/open-log.js';
 import { rebuildLedger } from '../../ledger/upkeep/rebuild-ledger.js';
 import { type CommonOptions, EXIT, type ExitCode, ProgressLine, type Terminal } from '../terminal.js';
 
 /** `rxledger rebuild`: rebuilds the ledger's lists from its events. The service may run meanwhile. */
 export async function runRebuild(options: CommonOptions, terminal: Terminal): Promise<ExitCode> {
   const line = new ProgressLine(terminal, options);
-  const rebuilt = await rebuildLedger(Config.parse(terminal.env), CHAIN_MODELS, (done, total) =>
+  const rebuilt = await rebuildLedger(await existingLedger(terminal), CHAIN_MODELS, (done, total) =>
     line.show(() => `rebuilding: ${done} of ${total} chains`),
   );
   line.done();

@@ -131,13 +131,8 @@ async function logKeys(db: Db, config: Config): Promise<{ keys: LogKeys; first: 
   const { keysDir: dir, env } = config;
   const wanted = env.LOG_ORIGIN;
   if (!(await readHead(db))) {
-    const remembered = await readHeadFile(config.headFile);
-    if (remembered !== null) {
-      const { origin, size } = parseCheckpoint(splitNote(remembered).text);
-      throw new StartRefused(
-        `the database is empty, but its head file remembers ${size} entries of the log ${origin}: put a backup of the database in its place`,
-      );
-    }
+    const lost = await lostDatabase(config.headFile);
+    if (lost !== null) throw new StartRefused(lost);
     const seed = loadOrCreateKey(dir, LOG_KEY_FILE);
     const fresh = new LogKey(wanted ?? `rxledger.local/${randomBytes(8).toString('hex')}`, seed);
     // If several processes start together on a new database, one wins and the others take its name. An empty log gets no
@@ -175,6 +170,14 @@ async function logKeys(db: Db, config: Config): Promise<{ keys: LogKeys; first: 
   // A crash cut a rotation short after its commit. Whoever began the rotation runs the command again to end it.
   installKey(dir, keys.of(head.vkey), vkeys.at(-2) ?? null, true);
   return { keys, first };
+}
+
+/** @returns why a database without a log head is not a new one; null when the head file remembers nothing */
+export async function lostDatabase(headFile: string): Promise<string | null> {
+  const remembered = await readHeadFile(headFile);
+  if (remembered === null) return null;
+  const { origin, size } = parseCheckpoint(splitNote(remembered).text);
+  return `the database is empty, but its head file remembers ${size} entries of the log ${origin}: put a backup of the database in its place`;
 }
 
 /** Refuses a ledger that was set back or has lost its end. */
