@@ -5,6 +5,7 @@ import { KeyFileError } from '../ledger/crypto/key-files.js';
 import { StartRefused } from '../ledger/start/open-ledger.js';
 import { LedgerUnavailable } from '../ledger/unavailable.js';
 import { ExportError } from '../ledger/verify/export-file.js';
+import { fileFault } from './files.js';
 import { RedisMissing } from './service/redis-finder.js';
 import { EnvironmentError, EXIT, type ExitCode, UsageError } from './terminal.js';
 
@@ -36,10 +37,14 @@ export function failureOf(error: unknown): Failure {
   if (code && isOfListening(error)) {
     return { exitCode: EXIT.outage, message: `HOST and PORT (${error.port}) cannot be listened on: ${code}` };
   }
-  if (code) return { exitCode: EXIT.outage, message: `files or database: ${code}` };
+  if (code && hasPath(error)) return { exitCode: EXIT.outage, message: fileFault(error.path, code) };
+  if (code) return { exitCode: EXIT.outage, message: `the machine or the database refused: ${code}` };
   const name = error instanceof Error ? error.name : typeof error;
   return { exitCode: EXIT.outage, message: `internal error (${name}); LOG_LEVEL=debug shows where` };
 }
+
+const hasPath = (error: unknown): error is Error & { path: string } =>
+  error instanceof Error && 'path' in error && typeof error.path === 'string';
 
 const isOfListening = (error: unknown): error is Error & { port: number } =>
   error instanceof Error && 'syscall' in error && error.syscall === 'listen' && 'port' in error;

@@ -1,8 +1,9 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { DataSource, type EntitySchema } from 'typeorm';
+import { DataSource, type DataSourceOptions, type EntitySchema } from 'typeorm';
 import type { Config } from '../config/config.js';
 import { quietSqlite } from '../sqlite/sqlite-file.js';
+import { type Db, DbError, toDbError } from './db.js';
 import { entitiesFor } from './declare.js';
 import { Foundation1790000000000 } from './migrations/1790000000000-foundation.js';
 import { TABLES } from './tables/index.js';
@@ -20,8 +21,45 @@ const WAL_PAGES = 16_384;
 /** What people call the configured database: its file, or the server without user and password. */
 export function databaseName({ postgresUrl, sqliteFile }: Config): string {
   if (!postgresUrl) return sqliteFile;
-  const { host, pathname } = URL.canParse(postgresUrl) ? new URL(postgresUrl) : { host: '', pathname: '' };
-  return `the database of DATABASE_URL (${host}${pathname})`;
+  const name = 'the database of DATABASE_URL';
+  if (!URL.canParse(postgresUrl)) return name;
+  const { host, pathname } = new URL(postgresUrl);
+  return `${name} (${host}${pathname})`;
+}
+
+/** The database cannot be opened. The message tells the operator which one, and what to look at. */
+export class DatabaseClosed extends DbError {
+  constructor({ fault, code }: DbError, what: string) {
+    super(fault, code);
+    this.message = what;
+  }
+}
+
+/**
+ * @param place the settings, or the file alone
+ * @throws {DatabaseClosed} when the engine or the network refuses
+ */
+async function opened(place: Config | string, options: DataSourceOptions): Promise<DataSource> {
+  try {
+    return await new DataSource(options).initialize();
+  } catch (error) {
+    const fault = toDbError(error instanceof AggregateError ? error.errors[0] : error, dialectOf(options));
+    // Neither the engine nor the network has said this: it is a fault of the program.
+    if (fault.code === 'unknown') throw error;
+    throw new DatabaseClosed(
+      fault,
+      closedInWords(typeof place === 'string' ? place : databaseName(place), fault, options),
+    );
+  }
+}
+
+const dialectOf = ({ type }: DataSourceOptions): Db['dialect'] => (type === 'postgres' ? 'postgres' : 'sqlite');
+
+function closedInWords(name: string, { fault, code }: DbError, options: DataSourceOptions): string {
+  if (dialectOf(options) === 'sqlite') return `${name} cannot be opened (${code})`;
+  if (fault === 'lost') return `${name} does not answer (${code}): is it running?`;
+  if (fault === 'outage') return `${name} takes no connection now (${code}): try again later`;
+  return `${name} refuses the connection (${code}): check its user, its password and the name of the database`;
 }
 
 /**
@@ -33,7 +71,7 @@ export async function openWriter(config: Config, readModels: readonly EntitySche
   const declared = [...TABLES, ...readModels];
   const url = config.postgresUrl;
   if (url) {
-    return new DataSource({
+    return opened(config, {
       type: 'postgres',
       url,
       parseInt8: true,
@@ -52,10 +90,10 @@ export async function openWriter(config: Config, readModels: readonly EntitySche
         idle_in_transaction_session_timeout: 5000,
         keepAlive: true,
       },
-    }).initialize();
+    });
   }
   mkdirSync(dirname(config.sqliteFile), { recursive: true, mode: 0o700 });
-  const source = await new DataSource({
+  const source = await opened(config.sqliteFile, {
     type: 'sqlite',
     database: config.sqliteFile,
     driver: quietSqlite,
@@ -64,7 +102,7 @@ export async function openWriter(config: Config, readModels: readonly EntitySche
     entities: entitiesFor('sqlite', declared),
     migrations,
     migrationsTransactionMode: 'all',
-  } as never).initialize();
+  } as never);
   for (const pragma of ['synchronous = FULL', 'secure_delete = ON', `wal_autocheckpoint = ${WAL_PAGES}`]) {
     await source.query(`PRAGMA ${pragma}`);
   }
@@ -91,7 +129,7 @@ export async function openFolder(writer: DataSource): Promise<DataSource> {
 export async function openReader(config: Config): Promise<DataSource> {
   const url = config.postgresUrl;
   if (url) {
-    return new DataSource({
+    return opened(config, {
       type: 'postgres',
       url,
       parseInt8: true,
@@ -100,21 +138,21 @@ export async function openReader(config: Config): Promise<DataSource> {
       applicationName: 'rxledger-reader',
       entities: entitiesFor('postgres', TABLES),
       extra: { statement_timeout: 60_000, query_timeout: 65_000, keepAlive: true },
-    }).initialize();
+    });
   }
   return openSqliteReadOnly(config.sqliteFile);
 }
 
 /** @throws when there is no such file */
 export function openSqliteReadOnly(file: string): Promise<DataSource> {
-  return new DataSource({
+  return opened(file, {
     type: 'sqlite',
     database: file,
     driver: quietSqlite,
     flags: quietSqlite.OPEN_READONLY,
     busyTimeout: BUSY_MILLISECONDS,
     entities: entitiesFor('sqlite', TABLES),
-  } as never).initialize();
+  } as never);
 }
 
 /** An arbitrary constant that all RxLedger processes of one database share. */

@@ -39,7 +39,8 @@ function readKey(vkey: string): VerifierKey {
     const key = parseVerifierKey(vkey);
     if (key.type === KEY_TYPE.ed25519) return key;
   } catch (error) {
-    if (error instanceof NoteError) throw new LogListError(`not a verifier key (${error.message}): ${vkey}`);
+    if (error instanceof NoteError)
+      throw new LogListError(`not a verifier key (\`rxledger log vkey\` prints one): ${vkey}`);
     throw error;
   }
   throw new LogListError(`not the key of a log: ${vkey}`);

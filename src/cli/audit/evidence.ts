@@ -1,7 +1,7 @@
 import { checkEvidence, evidenceSchema } from '../../audit/follow/evidence.js';
 import { nodeHasher } from '../../ledger/crypto/node-hasher.js';
 import { EXIT, type ExitCode, type Terminal, UsageError } from '../terminal.js';
-import { contentOf } from './files.js';
+import { contentOf } from '../files.js';
 import { policyOf, type TrustOptions } from './trust.js';
 
 /** `rxledger audit evidence`: checks whether a file of evidence proves a fault of the log by itself. */

@@ -134,7 +134,7 @@ function tokenOf(
   if (clientId === undefined && key === undefined) return null;
   if (clientId === undefined || key === undefined) throw new UsageError('--client-id and --key go together');
   const seed = loadKey(dirname(key), basename(key));
-  if (!seed) throw new EnvironmentError(`there is no ${key}: make one with \`rxledger keys new machine\``);
+  if (!seed) throw new EnvironmentError(`there is no ${key}; \`rxledger keys new machine\` makes one`);
   const machine = new ClientToken(url, clientId, seed, clock, stop);
   return () => machine.get();
 }

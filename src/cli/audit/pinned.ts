@@ -18,12 +18,13 @@ import {
   RotationError,
 } from '../../ledger/core/statements/key-rotation.js';
 import { CheckpointError } from '../../ledger/core/tlog/checkpoint.js';
-import { NoteError, parseVerifierKey, type VerifierKey } from '../../ledger/core/tlog/note.js';
-import { logsOnly, parsePolicy, type Policy, PolicyError } from '../../ledger/core/tlog/policy.js';
+import { NoteError, type VerifierKey } from '../../ledger/core/tlog/note.js';
+import { parsePolicy, type Policy, PolicyError } from '../../ledger/core/tlog/policy.js';
 import { publicKeysIn } from '../keys/actor-key.js';
 import { UsageError } from '../terminal.js';
-import { contentOf } from './files.js';
+import { contentOf } from '../files.js';
 import { documentsIn } from './kept-documents.js';
+import { logsOf } from './trust.js';
 
 export interface PinOptions {
   /** Verifier keys of the log. */
@@ -53,7 +54,7 @@ export interface Pinned {
 /** @throws {UsageError} for an option that cannot be used; {EnvironmentError} for a file that cannot be read */
 export async function pinnedBy(options: PinOptions): Promise<Pinned> {
   const { vkey, policy, rotations, continued, chainHeadVkey, actorKey } = options;
-  const log = vkey.length === 0 ? null : usable('--vkey', () => logsOnly(vkey.map(parseVerifierKey)));
+  const log = vkey.length === 0 ? null : logsOf(vkey);
   const file = policy === undefined ? null : await contentOf(policy);
   const read = file && usable('--policy', () => parsePolicy(file));
   const moved = rotations === undefined ? [] : rotationsIn(await contentOf(rotations));
@@ -62,10 +63,21 @@ export async function pinnedBy(options: PinOptions): Promise<Pinned> {
   return {
     policy: trusted && { ...trusted, continued: vouchedFor(trusted, moved, before) },
     rotations: moved,
-    chainHeadKey:
-      chainHeadVkey === undefined ? null : usable('--chain-head-vkey', () => parseChainHeadKey(chainHeadVkey)),
+    chainHeadKey: chainHeadVkey === undefined ? null : chainHeadKeyOf(chainHeadVkey),
     actorKeys: actorKey === undefined ? null : keysIn((await contentOf(actorKey)).toString()),
   };
+}
+
+function chainHeadKeyOf(vkey: string): VerifierKey {
+  try {
+    return parseChainHeadKey(vkey);
+  } catch (error) {
+    if (error instanceof NoteError || error instanceof ChainHeadError)
+      throw new UsageError(
+        '--chain-head-vkey: not the verifier key of chain heads (`rxledger log vkey --chain-heads` prints one)',
+      );
+    throw error;
+  }
 }
 
 function keysIn(text: string): PublicJwk[] {
@@ -111,7 +123,7 @@ function continuationsIn(file: Uint8Array): Continuation[] {
 const receiptsIn = (file: Uint8Array): unknown[] =>
   documentsIn(file).documents.map((document) => (document.kind === 'receipt' ? document.receipt : null));
 
-const FAULTS = [NoteError, CheckpointError, ChainHeadError, PolicyError, RotationError, ContinuationError];
+const FAULTS = [NoteError, CheckpointError, PolicyError, RotationError, ContinuationError];
 
 function usable<T>(option: string, read: () => T): T {
   try {

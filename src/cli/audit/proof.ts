@@ -1,7 +1,7 @@
 import { type CommonOptions, EXIT, type ExitCode, type Terminal } from '../terminal.js';
 import { checkDocument, comparisonsOf } from './check-document.js';
 import { holds, inJson, inWords, type CheckedFiles, type Unchecked } from './document-report.js';
-import { contentOf } from './files.js';
+import { contentOf } from '../files.js';
 import { documentsIn, type KeptDocument } from './kept-documents.js';
 import { pinnedBy, type PinOptions } from './pinned.js';
 

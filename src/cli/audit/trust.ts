@@ -2,7 +2,7 @@ import { CheckpointError } from '../../ledger/core/tlog/checkpoint.js';
 import { NoteError, parseVerifierKey } from '../../ledger/core/tlog/note.js';
 import { logsOnly, parsePolicy, type Policy, PolicyError } from '../../ledger/core/tlog/policy.js';
 import { type CommonOptions, UsageError } from '../terminal.js';
-import { contentOf } from './files.js';
+import { contentOf } from '../files.js';
 
 export interface TrustOptions extends CommonOptions {
   readonly vkey: readonly string[];
@@ -15,14 +15,23 @@ export async function policyOf({ vkey, policy }: TrustOptions): Promise<Policy> 
   if ((vkey.length === 0) === (policy === undefined))
     throw new UsageError('say whom to trust: either --vkey <vkey> or --policy <file>');
   try {
-    if (policy === undefined) return logsOnly(vkey.map(parseVerifierKey));
+    if (policy === undefined) return logsOf(vkey);
     const parsed = parsePolicy(await contentOf(policy));
     if (parsed.logs.length === 0) throw new UsageError('--policy: it names no log');
     return parsed;
   } catch (error) {
     if (error instanceof PolicyError) throw new UsageError(`--policy: ${error.message}`);
+    throw error;
+  }
+}
+
+/** Trust in these logs alone. @param vkeys what `--vkey` gave; @throws {UsageError} when one is no log's key */
+export function logsOf(vkeys: readonly string[]): Policy {
+  try {
+    return logsOnly(vkeys.map(parseVerifierKey));
+  } catch (error) {
     if (error instanceof NoteError || error instanceof CheckpointError)
-      throw new UsageError('--vkey: not the verifier key of a log (`rxledger log vkey` prints one)');
+      throw new UsageError("--vkey: not a log's verifier key (`rxledger log vkey` prints one)");
     throw error;
   }
 }

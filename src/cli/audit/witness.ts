@@ -1,5 +1,4 @@
 import { isKeyName } from '../../ledger/core/tlog/note.js';
-import { readFile } from 'node:fs/promises';
 import { Clock } from '../../time/clock.js';
 import { Config } from '../../config/config.js';
 import { createLogger, logStream } from '../../config/logging.js';
@@ -7,6 +6,7 @@ import { WitnessFolder, WitnessFolderError } from '../../audit/witness/folder.js
 import { type LogEntry, LogListError, parseLogList, trustedLogs } from '../../audit/witness/logs.js';
 import { createWitnessServer } from '../../audit/witness/server.js';
 import { openWitnessKey, Witness } from '../../audit/witness/witness.js';
+import { contentOf } from '../files.js';
 import { type CommonOptions, EnvironmentError, EXIT, type ExitCode, type Terminal, UsageError } from '../terminal.js';
 
 export interface WitnessOptions extends CommonOptions {
@@ -63,7 +63,7 @@ export async function runWitness(options: WitnessOptions, terminal: Terminal): P
 async function readLogs({ log, logs: file }: WitnessOptions) {
   const entries: LogEntry[] = log.map((vkey) => ({ vkey }));
   try {
-    if (file !== undefined) entries.push(...parseLogList(await readFile(file, 'utf8')));
+    if (file !== undefined) entries.push(...parseLogList((await contentOf(file)).toString()));
     return trustedLogs(entries);
   } catch (error) {
     if (error instanceof LogListError) throw new UsageError(error.message);

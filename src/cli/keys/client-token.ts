@@ -1,12 +1,12 @@
 /** A machine's side of signing in: an Ed25519 key signs an assertion (RFC 7523), which gets an access token. */
 import { createPublicKey, randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { calculateJwkThumbprint, exportJWK, type JWK, SignJWT } from 'jose';
 import { z } from 'zod';
 import type { Clock } from '../../time/clock.js';
 import { bodyOf, within } from '../../net/untrusted-answer.js';
 import { ASSERTION_TYPE, TOKEN_PATH } from '../../identity/machines/client-assertion.js';
 import { ed25519FromSeed } from '../../ledger/crypto/log-key.js';
+import { contentOf } from '../files.js';
 import { EnvironmentError } from '../terminal.js';
 
 /** Short, since an assertion is used at once. */
@@ -119,7 +119,7 @@ const TOKEN = /^[\w.~+/-]{1,8192}=*$/;
  */
 export function tokenIn(file: string): () => Promise<string> {
   return async () => {
-    const text = await readFile(file, 'utf8').catch(() => '');
+    const text = (await contentOf(file)).toString();
     if (!TOKEN.test(text.trim())) throw new EnvironmentError(`${file} holds no access token`);
     return text.trim();
   };

@@ -1,5 +1,4 @@
 import { sign } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { z } from 'zod';
 import { jcs } from '../../ledger/core/jcs.js';
@@ -8,6 +7,7 @@ import { thumbprint } from '../../ledger/core/record/public-key.js';
 import { type Statement, statementBytes } from '../../ledger/core/record/statement.js';
 import { loadKey } from '../../ledger/crypto/key-files.js';
 import { ed25519FromSeed } from '../../ledger/crypto/log-key.js';
+import { contentOf } from '../files.js';
 import {
   agrees,
   type CommonOptions,
@@ -42,8 +42,8 @@ export interface SignOptions extends CommonOptions {
  */
 export async function runSign(file: string, { key, json, yes }: SignOptions, terminal: Terminal): Promise<ExitCode> {
   const seed = loadKey(dirname(key), basename(key));
-  if (!seed) throw new EnvironmentError(`there is no key ${key}; \`rxledger keys new person\` makes one`);
-  const asked = statementIn(await contentOf(file), file);
+  if (!seed) throw new EnvironmentError(`there is no ${key}; \`rxledger keys new person\` makes one`);
+  const asked = statementIn((await contentOf(file)).toString(), file);
   for (const line of shown(asked)) terminal.err(line);
   if (terminal.ask && !yes && !(await agrees(terminal.ask, 'Sign this statement?'))) {
     terminal.err('Nothing was signed.');
@@ -98,12 +98,4 @@ function nested(value: object, indent: string): string[] {
     const isLeaf = typeof member !== 'object' || member === null || Object.keys(member).length === 0;
     return isLeaf ? [`${indent}${label} ${escaped(member)}`] : [`${indent}${label}`, ...nested(member, `${indent}  `)];
   });
-}
-
-async function contentOf(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    throw new EnvironmentError(`${file} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`);
-  }
 }

@@ -1,4 +1,5 @@
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { rename, rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { once } from 'node:events';
@@ -18,6 +19,9 @@ export interface ExportOptions extends CommonOptions {
 /** `rxledger log export`: one consistent snapshot of the whole log, written while others write to it. */
 export async function runExport(options: ExportOptions, terminal: Terminal): Promise<ExitCode> {
   const config = Config.parse(terminal.env);
+  const folder = options.out === undefined ? null : dirname(options.out);
+  if (folder !== null && !existsSync(folder))
+    throw new EnvironmentError(`there is no ${folder}: nothing was exported. Make the folder, or name another`);
   return withLog(config, async ({ source, head }) => {
     const { first } = await readKeyHistory(dbOf(source), head.origin);
     const vault = options.withPayloads ? Vault.openExisting(config.keysDir, first) : null;

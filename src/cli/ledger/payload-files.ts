@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { EncodingError, fromBase64 } from '../../ledger/core/bytes.js';
 import { isObject } from '../../ledger/core/jcs.js';
 import { linesOf } from '../../ledger/verify/lines.js';
@@ -6,6 +5,7 @@ import type { FoundPayload } from '../../ledger/upkeep/lost-part.js';
 import { exportedPayload } from '../../ledger/store/payload.js';
 import { ExportError, exportHeader, exportLine } from '../../ledger/verify/export-file.js';
 import { documentsIn } from '../audit/kept-documents.js';
+import { contentOf } from '../files.js';
 import { UsageError } from '../terminal.js';
 
 /**
@@ -37,7 +37,7 @@ async function* exported(file: string): AsyncGenerator<FoundPayload> {
 }
 
 async function* saved(file: string): AsyncGenerator<FoundPayload> {
-  const { documents } = documentsIn(await readFile(file));
+  const { documents } = documentsIn(await contentOf(file));
   if (!documents.some(({ kind }) => kind === 'receipt'))
     throw new UsageError(`${file} is neither an export nor a saved answer or receipt`);
   for (const document of documents) {

@@ -72,7 +72,10 @@ async function filesOf({ replica, token, payloads }: RestoreOptions): Promise<Fe
   if (token !== undefined) throw new UsageError('--token is for the URL of a service');
   // `follow --dir <folder> --replica` keeps the replica in a folder below.
   const folder = [join(replica, 'log'), replica].find((one) => existsSync(join(one, 'checkpoint')));
-  if (folder === undefined) throw new EnvironmentError(`--replica: ${replica} holds no replica`);
+  if (folder === undefined)
+    throw new EnvironmentError(
+      existsSync(replica) ? `--replica: ${replica} holds no replica` : `there is no ${replica}`,
+    );
   try {
     return replicaFiles(await Replica.open(folder));
   } catch (error) {

@@ -10,7 +10,7 @@ import { TABLES } from '../../database/tables/index.js';
 import { tableName } from '../../database/declare.js';
 import { LOG_KEY_FILE } from '../../ledger/keys/log-key-files.js';
 import { readModelsOf } from '../../ledger/store/tables.js';
-import { parseVerifierKey, isKeyName } from '../../ledger/core/tlog/note.js';
+import { isKeyName } from '../../ledger/core/tlog/note.js';
 import { readHeadFile } from '../../ledger/store/head-file.js';
 import { readKeyHistory } from '../../ledger/read/key-history.js';
 import { lackOf, missingKeys } from '../../ledger/keys/missing-keys.js';
@@ -18,16 +18,9 @@ import { Vault } from '../../ledger/keys/vault.js';
 import { verifyDatabase } from '../../ledger/verify/database.js';
 import { verifyExport } from '../../ledger/verify/export-file.js';
 import type { Progress, VerifyReport } from '../../ledger/verify/report.js';
+import { logsOf } from '../audit/trust.js';
 import { headIn, isNoTable, mayExist, noLedger, trustedKey } from './open-log.js';
-import {
-  type CommonOptions,
-  EnvironmentError,
-  EXIT,
-  type ExitCode,
-  ProgressLine,
-  type Terminal,
-  UsageError,
-} from '../terminal.js';
+import { type CommonOptions, EnvironmentError, EXIT, type ExitCode, ProgressLine, type Terminal } from '../terminal.js';
 
 export interface VerifyOptions extends CommonOptions {
   readonly vkey?: string;
@@ -49,7 +42,7 @@ export async function runVerify(
   options: VerifyOptions,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  if (options.vkey !== undefined) checkVkey(options.vkey);
+  if (options.vkey !== undefined) logsOf([options.vkey]);
   const line = new ProgressLine(terminal, options);
   const progress = ({ step, done, total }: Progress) => line.show(() => `verifying ${step}: ${done} of ${total}`);
   const place = await placeOf(path, options, terminal);
@@ -68,14 +61,6 @@ export async function runVerify(
   const why = lacking.length > 0 ? lackOf(lacking, place.keys) : `There are no keys in ${place.keys}`;
   terminal.err(`${why}: payloads, states and read models are not checked (--entries-only).`);
   return EXIT.outage;
-}
-
-function checkVkey(vkey: string): void {
-  try {
-    parseVerifierKey(vkey);
-  } catch {
-    throw new UsageError('--vkey: not a verifier key (`rxledger log vkey` prints one)');
-  }
 }
 
 /** @returns null for an export */

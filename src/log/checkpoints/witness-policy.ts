@@ -32,7 +32,9 @@ export function loadWitnessPolicy(path: string, vkey: string): WitnessPolicy {
     if (error instanceof PolicyError) throw new ConfigError(`WITNESS_POLICY: ${error.message}`);
     const { code } = error as NodeJS.ErrnoException;
     if (code === undefined) throw error;
-    throw new ConfigError(`WITNESS_POLICY: the file cannot be read (${code})`);
+    throw new ConfigError(
+      code === 'ENOENT' ? `WITNESS_POLICY: there is no ${path}` : `WITNESS_POLICY: ${path} cannot be read (${code})`,
+    );
   }
 }
 
