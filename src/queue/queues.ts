@@ -215,9 +215,16 @@ export class Queues implements OnApplicationShutdown {
 
   /** A Redis that stays away is logged once, not at every attempt. */
   private tell(error: unknown): void {
-    const fault = faultOf(error);
+    const { status } = this.redis ?? {};
+    // While the connection is away, further errors only follow from that.
+    const away = status !== undefined && status !== 'ready';
+    const fault = away ? 'away' : faultOf(error);
     if (fault === this.lastFault) return;
     this.lastFault = fault;
-    this.logger.warn(`Redis: ${fault}`);
+    const { host, port } = this.redis?.options ?? {};
+    const what = away
+      ? `does not answer (${(error as NodeJS.ErrnoException).code ?? faultOf(error)}). Writes go on; jobs wait until it is back`
+      : faultOf(error);
+    this.logger.warn(`Redis (${host}:${port}): ${what}`);
   }
 }
