@@ -10,11 +10,28 @@ import type { Terminal } from './terminal.js';
 export function addAuditCommands(program: Command, terminal: Terminal, done: Done): void {
   const audit = program
     .command('audit')
-    .description('check a log, and what people keep of it, without trusting its operator');
+    .description('check a log, and what people keep of it, without trusting its operator')
+    .addHelpText(
+      'after',
+      help(
+        ['rxledger audit follow https://rx.example --dir rx --vkey "$VKEY" …', 'until an alarm'],
+        ['rxledger audit proof answer.json --vkey "$VKEY"', 'the saved answer to a write'],
+      ),
+    );
   addFollow(audit, terminal, done);
   addProof(audit, terminal, done);
   addEvidence(audit, terminal, done);
-  addWitness(program.command('witness').description('be an independent witness of logs'), terminal, done);
+  const witness = program
+    .command('witness')
+    .description('be an independent witness of logs')
+    .addHelpText(
+      'after',
+      help(
+        ['rxledger witness run --dir w1 --name w1.example --log "$VKEY"', 'VKEY is what `rxledger log vkey` prints'],
+        ['rxledger witness run --dir w1 --name w1.example --print-vkey', 'the key that others pin'],
+      ),
+    );
+  addWitness(witness, terminal, done);
 }
 
 function addProof(audit: Command, terminal: Terminal, done: Done): void {

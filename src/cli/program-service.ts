@@ -52,7 +52,7 @@ Where no Redis is found, root on Debian or Ubuntu gets one through apt-get; the 
       'after',
       help(
         ['rxledger import hospitals.json practitioners.json patient.json', 'files that belong together'],
-        ['rxledger import --dry-run export/*.ndjson', 'what would be recorded, and what refused'],
+        ['rxledger import --dry-run export/*.ndjson', 'what would be recorded, and what refused; --json adds dryRun'],
         ['rxledger import --json export/*.ndjson', 'prints {recorded, alreadyThere, refused}'],
       ),
     )

@@ -58,12 +58,16 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   const program = buildProgram(terminal, (ended) => {
     code = ended;
   });
+  const meant = meantBy(program, args);
+  // Otherwise commander would name a command of a similar spelling as well.
+  if (meant.length > 0) program.showSuggestionAfterError(false);
   try {
     await program.parseAsync(args, { from: 'user' });
     return code;
   } catch (error) {
     if (error instanceof CommanderError) {
-      if (error.code === 'commander.unknownCommand') suggest(program, args, terminal);
+      if (error.code === 'commander.unknownCommand')
+        for (const words of meant) terminal.err(`Did you mean \`rxledger ${words}\`?`);
       return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
     }
     const failure = (await import('./failures.js')).failureOf(error);
@@ -76,9 +80,8 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   }
 }
 
-/** Suggests grouped commands that end with the typed words: `log verify` for `verify`. */
-function suggest(program: Command, args: readonly string[], terminal: Terminal): void {
+/** Grouped commands that end with the typed words: `log verify` for `verify`. */
+function meantBy(program: Command, args: readonly string[]): string[] {
   const typed = args.find((arg) => !arg.startsWith('-')) ?? '';
-  const meant = commandsOf(program).filter(({ words }) => words.endsWith(` ${typed}`));
-  for (const { words } of meant) terminal.err(`Did you mean \`rxledger ${words}\`?`);
+  return commandsOf(program).flatMap(({ words }) => (words.endsWith(` ${typed}`) ? [words] : []));
 }

@@ -20,6 +20,9 @@ export interface CommonOptions {
   readonly progress?: boolean;
 }
 
+/** A message as a sentence of its own. */
+export const sentence = (words: string): string => `${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
+
 /** How a command ended. */
 export const EXIT = {
   ok: 0,

@@ -5,6 +5,7 @@ import { existingLedger } from './open-log.js';
 import { type Continued, ContinueRefused, continueLog, type Ending } from '../../ledger/upkeep/continue.js';
 import {
   agrees,
+  sentence,
   type CommonOptions,
   EXIT,
   type ExitCode,
@@ -41,7 +42,7 @@ export async function runRestart(options: RestartOptions, terminal: Terminal): P
   } catch (error) {
     line.done();
     if (!(error instanceof ContinueRefused)) throw error;
-    terminal.err(`${error.message}. Nothing was changed.`);
+    terminal.err(`${sentence(error.message)} Nothing was changed.`);
     return EXIT.finding;
   }
 }

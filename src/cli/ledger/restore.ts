@@ -18,6 +18,7 @@ import {
   EnvironmentError,
   EXIT,
   type ExitCode,
+  sentence,
   ProgressLine,
   type Terminal,
   UsageError,
@@ -54,7 +55,10 @@ export async function runRestore(options: RestoreOptions, terminal: Terminal): P
     if (!(error instanceof RestoreRefused)) throw error;
     const { message, missing, written } = error;
     if (options.json) terminal.out(JSON.stringify({ refused: message, missing, written }));
-    else terminal.err(`${message}. ${written === 0 ? 'Nothing was' : `${written} of the lost entries were`} written.`);
+    else
+      terminal.err(
+        `${sentence(message)} ${written === 0 ? 'Nothing was' : `${written} of the lost entries were`} written.`,
+      );
     return EXIT.finding;
   }
 }

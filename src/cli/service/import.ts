@@ -42,21 +42,22 @@ export async function runImport(
   if (!isZone(options.zone)) throw new UsageError(`--zone: ${options.zone} is no IANA time zone`);
   for (const file of files) if (!existsSync(file)) throw new EnvironmentError(`there is no ${file}`);
   const progress = new ProgressLine(terminal, options);
-  const done = options.dryRun ? 'would be recorded' : 'recorded';
+  const would = options.dryRun ? 'would be ' : '';
   return (options.dryRun ? withRehearsal : withLedger)(Config.parse(terminal.env), terminal, async (target) => {
     const counts = await importFiles(files, target, {
       zone: options.zone,
       onProgress: (phase, so) =>
         progress.show(() =>
           phase === 'reading'
-            ? `reading: ${so.resources} resources, ${so.patients.enrolled} patients enrolled`
-            : `recording: ${so.recorded} orders, ${so.alreadyThere} already there, ${so.refused.length} refused`,
+            ? `reading: ${counted(so.resources, 'resource')}, ${counted(so.patients.enrolled, 'patient')} ${would}enrolled`
+            : `recording: ${counted(so.recorded, 'order')}, ${so.alreadyThere} already there, ${so.refused.length} refused`,
         ),
     });
     progress.done();
     const { recorded, alreadyThere, refused } = counts;
-    if (options.json) terminal.out(JSON.stringify({ recorded, alreadyThere, refused }));
-    else for (const line of inWords(counts, done)) terminal.out(line);
+    if (options.json)
+      terminal.out(JSON.stringify({ ...(options.dryRun && { dryRun: true }), recorded, alreadyThere, refused }));
+    else for (const line of inWords(counts, would)) terminal.out(line);
     if (options.dryRun && !options.json) terminal.out('nothing was recorded (--dry-run)');
     return refused.length > 0 ? EXIT.finding : EXIT.ok;
   });
@@ -87,16 +88,18 @@ async function withRehearsal<T>(
 
 function inWords(
   { recorded, alreadyThere, refused, patients, resources, ignored }: ImportCounts,
-  done: string,
+  would: string,
 ): string[] {
   const more = refused.length - LISTED;
   return [
     ...refused.slice(0, LISTED).map(({ source, reason }) => `refused  ${source}  ${reason}: ${sentence(reason)}`),
     ...(more > 0 ? [`refused  … and ${more} more; --json lists them all`] : []),
-    `${recorded} orders ${done}, ${alreadyThere} already there, ${refused.length} refused`,
-    `${patients.enrolled} patients enrolled, ${patients.alreadyThere} known; ${resources} resources read, ${ignored} of types that are not imported`,
+    `${counted(recorded, 'order')} ${would}recorded, ${alreadyThere} already there, ${refused.length} refused`,
+    `${counted(patients.enrolled, 'patient')} ${would}enrolled, ${patients.alreadyThere} known; ${counted(resources, 'resource')} read, ${ignored} of types that are not imported`,
   ];
 }
+
+const counted = (n: number, thing: string): string => `${n} ${thing}${n === 1 ? '' : 's'}`;
 
 function sentence(reason: string): string {
   const sentences: Readonly<Record<string, string>> = IMPORT_REASONS;
