@@ -33,7 +33,7 @@ export class PrescriptionAccess {
   ) {}
 
   /**
-   * @param tokenHash of a token that the actor showed
+   * @param tokenHash of a token that the actor showed; a wrong one of a pharmacist is refused whatever the relation
    * @throws {RefusalException} `ledger.chain-unknown` when there is none or the actor has no relation to it
    */
   async read(
@@ -44,6 +44,8 @@ export class PrescriptionAccess {
   ): Promise<ChainView<Prescription>> {
     const view = await this.reader.chain(id, prescriptionModel);
     if (!view) throw new RefusalException(AS_IF_ABSENT);
+    const tokenWrong = tokenHash !== null && tokenHash !== view.state.order?.tokenHash;
+    if (tokenWrong && actor.role === 'pharmacist') throw new RefusalException(AS_IF_ABSENT);
     const relations: Relation[] = relationsTo(view.state, actor, tokenHash);
     const patient = view.state.order?.patient ?? null;
     if (!may(actor.role, action, relations) && patient !== null && (await this.isGranted(actor, patient)))

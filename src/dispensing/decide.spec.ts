@@ -140,6 +140,19 @@ const CLAIMS: Row[] = [
     claim(PHARMACY_B, NO_TOKEN),
     'ledger.chain-unknown',
   ],
+  [
+    'a wrong token, by the pharmacy that the refills stay with',
+    [issue({ refills: 1 }), claim(), dispense('30', 'd1')],
+    claim(PHARMACY_A, WRONG_TOKEN),
+    'claim.token-wrong',
+  ],
+  [
+    'a wrong token, by the nominated pharmacy',
+    [issue({ nominatedPharmacy: 'pharmacy-a' })],
+    claim(PHARMACY_A, WRONG_TOKEN),
+    'claim.token-wrong',
+  ],
+  ['a wrong token, by the holder', [issue(), claim()], claim(PHARMACY_A, WRONG_TOKEN), 'claim.token-wrong'],
   ['an order that has not arrived', [cancel()], claim(), 'claim.token-wrong'],
   ['an order that has not arrived, without a token', [cancel()], claim(PHARMACY_A, NO_TOKEN), 'ledger.chain-unknown'],
   ['a prescriber', [issue()], claim(DOCTOR), 'access.forbidden'],
@@ -349,7 +362,12 @@ describe('dispensing', () => {
   it.each<[string, Step, Step, string]>([
     ['without a quantity', importOrder(), claim(PHARMACY_A, NO_TOKEN), 'prescription.historical'],
     ['with a quantity has no token', importOrder({ quantity: tablets('30') }), claim(), 'claim.token-wrong'],
-    ['on hold', importOrder({ sourceStatus: 'on-hold', quantity: tablets('30') }), claim(), 'prescription.not-active'],
+    [
+      'on hold',
+      importOrder({ sourceStatus: 'on-hold', quantity: tablets('30') }),
+      claim(PHARMACY_A, NO_TOKEN),
+      'prescription.not-active',
+    ],
   ])('claim: history %s, should a pharmacy ever hold it', (_, imported, when, then) => {
     const { rx, ...story } = given(imported);
     const held = rx && { ...rx, pharmacies: [{ org: 'pharmacy-a', since: NOON }] };

@@ -50,7 +50,7 @@ export function unrelated(tokenHash: string | null): 'claim.token-wrong' | 'ledg
 
 /**
  * Claims the issue whose turn it is. A valid token, a nomination, the refills, or an earlier hold are a relation;
- * without any the answer is {@link unrelated}.
+ * without any the answer is {@link unrelated}. A wrong token is refused whatever the relation.
  * @returns `dispense.claimed/1`, after `issue.readied/1` when the first fill day has come but no timer said so yet
  */
 export function decideClaim(rx: Prescription, command: ClaimIssue, ctx: Context): Decision<RefusalCode> {
@@ -58,8 +58,10 @@ export function decideClaim(rx: Prescription, command: ClaimIssue, ctx: Context)
   if (org === null) return refuse('access.forbidden');
   const { order } = rx;
   if (!order) return refuse(unrelated(command.tokenHash));
+  // Also whoever may claim without a token: a wrong one means that another prescription was scanned.
+  if (command.tokenHash !== null && command.tokenHash !== order.tokenHash) return refuse('claim.token-wrong');
   const basis = basisOf(rx, order, org, command.tokenHash);
-  if (basis === null && !isCustodian(rx, org)) return refuse(unrelated(command.tokenHash));
+  if (basis === null && !isCustodian(rx, org)) return refuse(unrelated(null));
 
   if (order.historical && order.quantity === null) return refuse('prescription.historical');
   const notOpen = refusalOfStatus(rx);
@@ -83,7 +85,7 @@ export function decideClaim(rx: Prescription, command: ClaimIssue, ctx: Context)
   if (!mayFill(issue.number, rx.refillHolder, org)) {
     return refuse('prescription.refills-elsewhere', { state: issue.status });
   }
-  if (basis === null) return refuse(command.tokenHash === null ? 'claim.not-entitled' : 'claim.token-wrong');
+  if (basis === null) return refuse('claim.not-entitled');
 
   const claimed: NewEventOf<DispenseClaimed> = {
     chain: ctx.chain,
@@ -257,6 +259,7 @@ function holding(rx: Prescription, secretHash: string, actor: Actor): HeldIssue 
   return held.claim.secretHash === secretHash ? held : no('claim.secret-wrong');
 }
 
+/** @param tokenHash of the right token; null: none was shown */
 function basisOf(
   rx: Prescription,
   order: Order,
@@ -264,7 +267,7 @@ function basisOf(
   tokenHash: string | null,
 ): DispenseClaimed['data']['by'] | null {
   if (rx.refillHolder === org) return 'holder';
-  if (tokenHash !== null && tokenHash === order.tokenHash) return 'token';
+  if (tokenHash !== null) return 'token';
   return order.nominatedPharmacy === org ? 'nomination' : null;
 }
 

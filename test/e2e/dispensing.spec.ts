@@ -218,6 +218,24 @@ describe('a wrong token', () => {
     expect(new Set(told.map(({ body }) => JSON.stringify(body))).size).toBe(1);
   });
 
+  it('is refused though the pharmacy needs none: nominated, holding, or with the refills', async () => {
+    const nominated = await issue(api, { nominatedPharmacy: api.orgs.pharmacy });
+    const held = await issue(api);
+    await claim(api, held);
+    const refillable = await issue(api, { refills: 1 });
+    await dispense(api, refillable, await claim(api, refillable));
+    const other = (await issue(api)).token;
+    for (const { path } of [nominated, held, refillable]) {
+      for (const verb of ['claim', 'lookup']) {
+        expect(refusalOf(await api.as('pharmacist').post(`${path}/${verb}`, { token: other }))).toBe(
+          '403 claim.token-wrong',
+        );
+      }
+      accepted(await api.as('pharmacist').get(path));
+    }
+    accepted(await api.as('pharmacist').post(`${refillable.path}/claim`, {}));
+  });
+
   it('opens nothing to anybody but a pharmacist, whether it is right or wrong', async () => {
     const rx = await issue(api);
     for (const who of ['prescriber2', 'patient2'])

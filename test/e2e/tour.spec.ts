@@ -32,7 +32,7 @@ describe('the tour in README.md', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  it('leads from a prescription to a dispense, a dose and a receipt that holds, as it is pasted', async () => {
+  it('leads from a prescription to a dispense, a dose, a receipt that holds and three refusals, as it is pasted', async () => {
     const blocks = await pasted();
     expect(blocks).toContain(`"password\\":\\"${PASSWORD}\\"`);
     const { stdout, stderr } = await promisify(execFile)('bash', ['--norc', '-euo', 'pipefail', '-c', blocks], {
@@ -40,9 +40,15 @@ describe('the tour in README.md', () => {
       env: { ...process.env, NODE_ENV: 'development', RX: server.address, DATA_DIR: join(folder, 'data') },
     });
     expect(stderr).toBe('');
-    const [issues, dose, ...proof] = stdout.trimEnd().split('\n');
+    const lines = stdout.trimEnd().split('\n');
+    const refused = lines.splice(-3);
+    const [issues, dose, ...proof] = lines;
     expect(issues).toBe('0 dispensed, 1 ready, 2 future');
     expect(dose).toBe('taken');
     expect(proof.join('\n')).toMatch(/committed/);
+    expect(refused).toEqual(['claim.token-wrong', 'prescription.already-claimed-by-you', 'dispense.over-authorised']);
+    expect(await readFile('README.md', 'utf8')).toContain(
+      `It prints \`${refused[0]}\`, \`${refused[1]}\` and \`${refused[2]}\`.`,
+    );
   });
 });
