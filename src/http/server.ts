@@ -20,6 +20,7 @@ import { speaksOauth } from './problem/oauth-error.js';
 import { PAGE_PATH, serveDocument } from './openapi/document.js';
 import { ProblemFilter, sendProblem } from './problem/problem.filter.js';
 import { problemOf, refuseRequest } from './problem/problem.js';
+import { DeclaredQueryGuard } from './body/declared-query.guard.js';
 import { SchemaPipe } from './body/schema.pipe.js';
 import { API_HEADERS, PAGE_HEADERS } from './security-headers.js';
 import { parseStrictForm } from './body/strict-form.js';
@@ -86,7 +87,10 @@ export async function createServer(
     }),
   );
   app.useGlobalFilters(new ProblemFilter(logger));
-  app.useGlobalPipes(new SchemaPipe());
+  const pipe = new SchemaPipe();
+  app.useGlobalPipes(pipe);
+  // After the guard of the module: who may not call a route does not learn its parameters.
+  app.useGlobalGuards(new DeclaredQueryGuard(pipe));
   serveDocument(app);
   return app;
 }

@@ -3,7 +3,7 @@ import { Controller, Get, Param, Query, Req } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { listQuery, nextAfter, numberCursor, pageOf } from '../http/body/paging.js';
+import { listQuery, nextAfter, numberCursor, pageOf, slicePage } from '../http/body/paging.js';
 import { Refuses } from '../http/openapi/refuses.js';
 import { refuseRequest } from '../http/problem/problem.js';
 import { receipt } from '../http/write/receipt-schema.js';
@@ -29,9 +29,7 @@ const logReceipt = receipt.omit({ state: true }).meta({
   title: 'LogReceipt',
   description: 'The receipt of an event in the life of the log itself.',
 });
-const logReceipts = z
-  .object({ items: z.array(logReceipt).readonly() })
-  .meta({ id: 'LogReceipts', title: 'LogReceipts' });
+const receiptPage = pageOf(logReceipt, 'LogReceiptPage');
 const published = z
   .object({
     size: z.number().int().describe('number of entries'),
@@ -105,9 +103,11 @@ export class LogController {
     description:
       'Receipts under checkpoints that the previous and the new key signed: whoever keeps an older verifier key can follow from it to the newest. They end with the checkpoint that is served.',
   })
-  @ApiOkResponse({ standardSchema: logReceipts })
-  async rotations(): Promise<z.output<typeof logReceipts>> {
-    return { items: await this.files.rotations() };
+  @ApiOkResponse({ standardSchema: receiptPage })
+  async rotations(
+    @Query({ schema: pageQuery }) query: z.output<typeof pageQuery>,
+  ): Promise<z.output<typeof receiptPage>> {
+    return slicePage(await this.files.rotations(), query);
   }
 
   @Get('continued')
@@ -117,9 +117,11 @@ export class LogController {
     description:
       'Receipts that say which log it continues and how much was lost when its database was set back. Entries before such an event carry the previous name. No trust passes on: whoever keeps a previous key must not take it for the same log. They end with the checkpoint that is served.',
   })
-  @ApiOkResponse({ standardSchema: logReceipts })
-  async continued(): Promise<z.output<typeof logReceipts>> {
-    return { items: await this.files.continued() };
+  @ApiOkResponse({ standardSchema: receiptPage })
+  async continued(
+    @Query({ schema: pageQuery }) query: z.output<typeof pageQuery>,
+  ): Promise<z.output<typeof receiptPage>> {
+    return slicePage(await this.files.continued(), query);
   }
 
   @Get('tile/entries/*')

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { accepted, type Api, claim, dispense, issue, LISINOPRIL, startApi, tablets } from '../support/api.js';
+import { type ApiDocument, operationsOf } from '../support/documented.js';
 
 let api: Api;
 let prescription: string;
@@ -50,6 +51,8 @@ const LISTS: readonly (readonly [path: () => string, who: string, items: number,
   [() => '/api/disclosures', 'auditor', 0],
   [() => '/log/checkpoints', 'auditor', 1],
   [() => '/log/chain', 'auditor', 0],
+  [() => '/log/rotations', 'auditor', 0],
+  [() => '/log/continued', 'auditor', 0],
 ];
 
 describe.each(LISTS.map(([path, who, least, filter = '']) => [path, who, least, filter] as const))(
@@ -90,6 +93,33 @@ describe.each(LISTS.map(([path, who, least, filter = '']) => [path, who, least, 
     });
   },
 );
+
+describe('a query', () => {
+  it('is refused wherever none is declared', async () => {
+    const document = (await api.request.get('/api/openapi.json')).body as ApiDocument;
+    const without = operationsOf(document).filter(({ operation }) =>
+      (operation.parameters ?? []).every((parameter) => parameter.in !== 'query'),
+    );
+    expect(without.length).toBeGreaterThan(40);
+    const told = await Promise.all(
+      without.map(async ({ name, path, operation }) => {
+        const [role = 'administrator'] = operation['x-roles'] ?? [];
+        const caller = api.as(role === 'administrator' ? 'admin' : role);
+        const address = `${path.replaceAll(/\{\w+\}/g, randomUUID())}?bogus=1`;
+        const { status, body } = await (name.startsWith('GET ') ? caller.get(address) : caller.post(address, {}));
+        return [name, status, body.code, JSON.stringify(body).includes('bogus')];
+      }),
+    );
+    expect(told).toEqual(without.map(({ name }) => [name, 400, 'request.invalid', true]));
+    for (const address of ['/health/live?', '/api/docs?bogus=1', '/api/openapi.json?bogus=1'])
+      expect((await api.request.get(address)).status).toBe(200);
+  });
+
+  it('is looked at only once the caller may call the route', async () => {
+    expect((await api.request.get('/api/self?bogus=1')).status).toBe(401);
+    expect((await api.as('auditor').get(`${prescription}?bogus=1`)).status).toBe(403);
+  });
+});
 
 describe('what is read again', () => {
   it('within the hour is one record, however often a list or page asks', async () => {

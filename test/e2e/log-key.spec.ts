@@ -78,7 +78,7 @@ describe('rxledger log rotate-key beside a service at work', () => {
     expect(await follow(old)).toMatchObject({ code: 0, said: { event: 'followed', rotations: moved, evidence: 0 } });
     expect(await follow(prepared)).toMatchObject({ code: 0, said: { rotations: [], entries: 0 } });
     const { body, text } = await api.request.get('/log/rotations');
-    expect(body).toEqual({ items: [done.receipt] });
+    expect(body).toEqual({ items: [done.receipt], next: null });
 
     // What people keep holds under the key that they have pinned, and under what follows from it.
     const [before, after] = [old, prepared].map((vkey) => receipts[signers.indexOf(vkey)]);

@@ -9,7 +9,7 @@ import {
   openContinuationReceipt,
 } from '../../ledger/core/statements/continuation.js';
 import { nodeHasher } from '../../ledger/crypto/node-hasher.js';
-import { CONTINUED, servedItems } from './served-lists.js';
+import { CONTINUED, fetchItems, servedItems } from './served-lists.js';
 import { Alarm } from './alarms.js';
 
 export interface Continued {
@@ -24,10 +24,10 @@ export interface Continued {
  * @throws {SourceError} when the log cannot be reached
  */
 export async function fetchContinued(fetch: FetchFile): Promise<Continued[]> {
-  const bytes = await fetch(CONTINUED);
-  if (!bytes) return [];
+  const items = await fetchItems(fetch, CONTINUED);
+  if (items === 'absent') return [];
   try {
-    return continuedIn(bytes);
+    return opened(items);
   } catch (error) {
     if (error instanceof ContinuationError)
       throw new Alarm('signature', `the log serves an invalid continuation of another log: ${error.message}`);
@@ -63,7 +63,10 @@ export function continuedText(all: readonly Continued[]): string {
 
 /** Parses such a file, oldest first. @throws ContinuationError when the new key has not signed one */
 export function continuedIn(bytes: Uint8Array): Continued[] {
-  const items = servedItems(bytes);
+  return opened(servedItems(bytes));
+}
+
+function opened(items: readonly unknown[] | null): Continued[] {
   if (!items) throw new ContinuationError('not a list of them');
   const all = items.map((item) => ({ said: openContinuationReceipt(item, nodeHasher), receipt: item as Receipt }));
   return all.toSorted((a, b) => a.said.size - b.said.size);

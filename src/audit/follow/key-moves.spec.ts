@@ -59,6 +59,16 @@ const instead =
   (asked) =>
     asked === path ? Promise.resolve(text === null ? null : utf8(text)) : files(asked);
 
+/** A log that has replaced its key a second time. */
+const again = rotatedLog(rotated.entries, { at: 650, from: next, to: third });
+const twice = {
+  items: [rotated, again].flatMap((log) => (JSON.parse(log.rotations()) as { items: unknown[] }).items),
+  files:
+    (size: number): FetchFile =>
+    (path) =>
+      (path === `chain?after=${AT - 1}&limit=1` ? rotated : again).files(size)(path),
+};
+
 describe('a follower that has pinned the old key of a log', () => {
   it('moves on to the new one when both have signed that, says so once, and goes on', async () => {
     const seen: unknown[] = [];
@@ -83,13 +93,7 @@ describe('a follower that has pinned the old key of a log', () => {
   ])(
     'moves on to a third key having pinned %s, though what it kept is larger than the first replacement',
     async (_, pinned) => {
-      const again = rotatedLog(rotated.entries, { at: 650, from: next, to: third });
-      const items = [rotated, again].flatMap((log) => (JSON.parse(log.rotations()) as { items: unknown[] }).items);
-      const served = (size: number) => {
-        const files: FetchFile = (path) =>
-          (path === `chain?after=${AT - 1}&limit=1` ? rotated : again).files(size)(path);
-        return instead(files, 'rotations', JSON.stringify({ items }));
-      };
+      const served = (size: number) => instead(twice.files(size), 'rotations', JSON.stringify({ items: twice.items }));
       expect(await look(served(600), pinned)).toMatchObject({ ok: true, standing: { rotations: [] } });
       const last = { from: next.vkey, to: third.vkey, size: 650 };
       expect(await look(served(690), pinned)).toMatchObject({
@@ -104,6 +108,31 @@ describe('a follower that has pinned the old key of a log', () => {
       expect(await look(served(702))).toMatchObject({ ok: true, standing: { rotations: [last] } });
     },
   );
+
+  it('is read page by page, as a list is served', async () => {
+    const asked: string[] = [];
+    const paged =
+      (size: number): FetchFile =>
+      (path) => {
+        if (!path.startsWith('rotations')) return twice.files(size)(path);
+        asked.push(path);
+        const at = Number(/after=(\d+)/.exec(path)?.[1] ?? 0);
+        return Promise.resolve(utf8(JSON.stringify({ items: [twice.items[at]], next: at === 0 ? '1' : null })));
+      };
+    expect(await look(paged(600))).toMatchObject({ ok: true, standing: { rotations: moves } });
+    expect(await look(paged(702))).toMatchObject({ ok: true, standing: { rotations: [{ size: 650 }] } });
+    expect(new Set(asked)).toEqual(new Set(['rotations', 'rotations?limit=200&after=1']));
+  });
+
+  it('raises an alarm at a list that never ends', async () => {
+    let pages = 0;
+    const endless: FetchFile = (path) =>
+      path.startsWith('rotations')
+        ? Promise.resolve(utf8(JSON.stringify({ items: [], next: String(++pages) })))
+        : rotated.files()(path);
+    expect(await look(endless)).toMatchObject({ ok: false, alarm: 'signature' });
+    expect(pages).toBeLessThan(200);
+  });
 
   it('is shown the event as everybody is', async () => {
     const what = `chain?after=${AT - 1}&limit=1 is not there`;

@@ -14,7 +14,7 @@ import {
 import { formatVerifierKey } from '../../ledger/core/tlog/note.js';
 import type { Policy } from '../../ledger/core/tlog/policy.js';
 import { nodeHasher } from '../../ledger/crypto/node-hasher.js';
-import { ROTATIONS, servedItems } from './served-lists.js';
+import { fetchItems, ROTATIONS, servedItems } from './served-lists.js';
 import { Alarm, prefixOf } from './alarms.js';
 import { readIfThere, writeDurably } from './durable.js';
 import type { Replica } from './replica/replica.js';
@@ -35,7 +35,7 @@ export async function readMoves(folder: string, replica?: Replica): Promise<KeyM
   const bytes = (await readIfThere(join(folder, ROTATIONS))) ?? (kept ? utf8(kept) : null);
   if (!bytes) return [];
   try {
-    return movesIn(bytes);
+    return opened(servedItems(bytes));
   } catch (error) {
     if (error instanceof RotationError) throw new FollowFolderError(`its rotations do not hold: ${error.message}`);
     throw error;
@@ -58,11 +58,11 @@ export function movesText(moves: readonly KeyMove[]): string {
  * @throws {SourceError} when the log cannot be reached
  */
 export async function fetchMoves(fetch: FetchFile, kept: readonly KeyMove[]): Promise<KeyMove[]> {
-  const bytes = await fetch(ROTATIONS);
-  if (!bytes) return [...kept];
+  const items = await fetchItems(fetch, ROTATIONS);
+  if (items === 'absent') return [...kept];
   let served: KeyMove[];
   try {
-    served = movesIn(bytes);
+    served = opened(items);
   } catch (error) {
     if (error instanceof RotationError)
       throw new Alarm('signature', `the log serves an invalid replacement of its key: ${error.message}`);
@@ -104,8 +104,7 @@ export function alongTrust({ logs }: Policy, moves: readonly KeyMove[]): Rotatio
   );
 }
 
-function movesIn(bytes: Uint8Array): KeyMove[] {
-  const items = servedItems(bytes);
+function opened(items: readonly unknown[] | null): KeyMove[] {
   if (!items) throw new RotationError('not a list of them');
   const moves = items.map((item) => ({
     rotation: openRotationReceipt(item, nodeHasher),

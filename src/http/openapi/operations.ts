@@ -10,6 +10,7 @@ export const ROLES = 'x-roles';
 /** Any request can be refused with these. */
 const GENERAL: readonly RefusalCode[] = [
   'request.malformed',
+  'request.invalid',
   'request.not-found',
   'request.timeout',
   'request.headers-too-large',
@@ -56,7 +57,6 @@ const DONE: Readonly<Record<string, string>> = { '200': 'Done', '201': 'Recorded
 export const IMPLIED: readonly { readonly when: string; readonly codes: readonly RefusalCode[] }[] = [
   { when: 'Any request', codes: GENERAL },
   { when: 'A request that needs a token', codes: ['access.unauthenticated', 'access.forbidden'] },
-  { when: 'A request with parameters or a body', codes: ['request.invalid'] },
   { when: 'A request that takes an `Idempotency-Key`', codes: OF_A_KEY },
   { when: 'A request that takes a `signature`', codes: OF_A_SIGNATURE },
 ];
@@ -123,11 +123,10 @@ function whoMay(operation: Operation): string {
 }
 
 /** What follows from the kind of the operation. */
-function impliedCodes({ parameters = [], requestBody, security, ...said }: Operation, signed: boolean): RefusalCode[] {
-  const takesInput = requestBody !== undefined || parameters.some((one) => one.in !== 'header');
+function impliedCodes({ parameters = [], security, ...said }: Operation, signed: boolean): RefusalCode[] {
   const takesKey = parameters.some(({ name }) => name === 'Idempotency-Key');
   return [
-    ...(takesInput ? (['request.invalid'] as const) : []),
+    'request.invalid',
     ...(security ? (['access.unauthenticated'] as const) : []),
     ...(security && said[ROLES] ? (['access.forbidden'] as const) : []),
     ...(takesKey ? OF_A_KEY : []),
