@@ -42,8 +42,8 @@ const page = pageOf(published, 'CheckpointPage');
 
 const NUMBER = /^(?:0|[1-9][0-9]{0,15})$/;
 const number = { type: 'string', pattern: NUMBER.source } as const;
-const tileSchema = { type: 'string', example: '0/x001/x234/067.p/112' } as const;
-const bundleSchema = { type: 'string', example: 'x001/x234/067.p/112' } as const;
+const tileSchema = { type: 'string', example: '0/000.p/1' } as const;
+const bundleSchema = { type: 'string', example: '000.p/1' } as const;
 
 /** The log as files in the layout of C2SP tlog-tiles, and proofs from them. Nothing beyond the served checkpoint. */
 @ApiTags('log')

@@ -5,6 +5,7 @@ import { rolesFor, isAction } from '../../src/identity/guard/policy.js';
 import { REFUSALS } from '../../src/refusals/refusals.js';
 import { type Api, startApi } from '../support/api.js';
 import { type ApiDocument, codesOf, type NamedOperation, operationsOf } from '../support/documented.js';
+import { until } from '../support/wait.js';
 
 let api: Api;
 let document: ApiDocument;
@@ -139,6 +140,29 @@ describe('the API document', () => {
     const used = new Set<unknown>();
     for (const [, { $ref }] of nodes(document)) if (typeof $ref === 'string') used.add($ref.split('/').at(-1));
     expect(Object.keys(schemas).filter((name) => !used.has(name))).toEqual([]);
+  });
+
+  it('has examples of addresses that a young log answers', async () => {
+    const shown = operations.flatMap(({ name, path, operation: { parameters = [] } }) => {
+      const examples = Object.fromEntries(
+        parameters.map((one) => [one.name, (one.schema as { example?: string } | undefined)?.example]),
+      );
+      return name.startsWith('GET /log/tile/') ? [path.replace('{path}', String(examples['path']))] : [];
+    });
+    expect(shown).toHaveLength(2);
+    for (const path of shown) {
+      const published = async () => (await api.as('auditor').get(path)).status;
+      await until(async () => (await published()) === 200, { what: `${path} is there` });
+    }
+  });
+
+  it('says what /metrics refuses to those who are not on this machine', () => {
+    const metrics = operations.find(({ name }) => name === 'GET /metrics');
+    expect(Object.keys(metrics?.operation.responses ?? {})).toEqual(expect.arrayContaining(['200', '401', '404']));
+  });
+
+  it('has no example of a key whose private half is published', () => {
+    expect(JSON.stringify(document)).not.toContain('11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo');
   });
 
   it('answers with a named shape wherever it answers JSON', () => {

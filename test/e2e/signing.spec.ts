@@ -78,12 +78,14 @@ describe('enrolling a key', () => {
     );
   });
 
-  it('takes no private key and no key of another curve', async () => {
+  it('takes no private key, no key of another curve and none that everybody has', async () => {
     for (const jwk of [
       { ...pharmacist.jwk, d: pharmacist.jwk.x },
       { ...pharmacist.jwk, kid: 'k' },
       { ...doctor.jwk, crv: 'P-384' },
       { ...doctor.jwk, x: pharmacist.jwk.x },
+      // RFC 8037 prints its private half.
+      { kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' },
       // Of small order: a signature under it holds for any text.
       { ...pharmacist.jwk, x: Buffer.concat([Buffer.of(1), Buffer.alloc(31)]).toString('base64url') },
     ]) {

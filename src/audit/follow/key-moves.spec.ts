@@ -69,6 +69,8 @@ const twice = {
       (path === `chain?after=${AT - 1}&limit=1` ? rotated : again).files(size)(path),
 };
 
+const served = (size: number) => instead(twice.files(size), 'rotations', JSON.stringify({ items: twice.items }));
+
 describe('a follower that has pinned the old key of a log', () => {
   it('moves on to the new one when both have signed that, says so once, and goes on', async () => {
     const seen: unknown[] = [];
@@ -93,7 +95,6 @@ describe('a follower that has pinned the old key of a log', () => {
   ])(
     'moves on to a third key having pinned %s, though what it kept is larger than the first replacement',
     async (_, pinned) => {
-      const served = (size: number) => instead(twice.files(size), 'rotations', JSON.stringify({ items: twice.items }));
       expect(await look(served(600), pinned)).toMatchObject({ ok: true, standing: { rotations: [] } });
       const last = { from: next.vkey, to: third.vkey, size: 650 };
       expect(await look(served(690), pinned)).toMatchObject({

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { endlessly } from '../../../test/support/endless.js';
 import { SettableClock } from '../../time/clock.js';
 import { checkAssertion } from '../../identity/machines/client-assertion.js';
-import { newJwks, withKeyIds } from '../../identity/machines/client-keys.js';
+import { type NewJwks, withKeyIds } from '../../identity/machines/client-keys.js';
 import { ClientToken, makeAssertion, publicJwk } from './client-token.js';
 import { listenLocally } from '../service/machine.js';
 import { EnvironmentError } from '../terminal.js';
@@ -27,7 +27,7 @@ describe('makeAssertion', () => {
       alg: 'EdDSA',
       use: 'sig',
     });
-    const keys = await withKeyIds(newJwks.parse({ keys: [jwk] }));
+    const keys = await withKeyIds({ keys: [jwk] } as unknown as NewJwks);
     const audience = 'https://rx.example/api/auth/token';
     const check = async () =>
       checkAssertion(await makeAssertion(CLIENT, seed, audience, START), {

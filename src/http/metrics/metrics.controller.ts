@@ -3,6 +3,7 @@ import { Controller, Get, Header, Req } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import { Config } from '../../config/config.js';
+import { Refuses } from '../openapi/refuses.js';
 import { refuseRequest } from '../problem/problem.js';
 import { PublicRoute } from '../public-route.js';
 import { Metrics } from './metrics.js';
@@ -25,6 +26,7 @@ export class MetricsController {
 
   @Get()
   @PublicRoute()
+  @Refuses('request.not-found', 'access.unauthenticated')
   @Header('content-type', TYPE)
   @ApiOperation({
     summary: 'Measurements for Prometheus',

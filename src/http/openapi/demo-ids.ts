@@ -1,6 +1,6 @@
 /**
- * The ids that development mode gives to its organisations, patients and accounts: examples and tours work as they
- * stand. Production mode makes none of them; there an example shows the form only.
+ * The ids that development mode gives to its organisations, patients and accounts: examples and tours hold
+ * them. Production mode makes none of them; there an example shows the form only.
  */
 export const DEMO_IDS = {
   /** Elm Street Practice, where `prescriber` works. */

@@ -13,7 +13,9 @@ export const PAGE_PATH = '/api/docs';
 
 const DESCRIPTION = `One record that prescribers, pharmacies and patients all write to, and that auditors can check.
 
-**First calls.** \`POST /api/auth/sign-in\` with user name and password gives an access token; send it as \`Authorization: Bearer …\`. On this page, paste it under **Authorize**. In development mode \`rxledger serve\` prints the user names with their passwords, and the examples below work as they stand.
+**First calls.** \`POST /api/auth/sign-in\` with user name and password gives an access token; send it as \`Authorization: Bearer …\`. On this page, paste it under **Authorize**. In development mode \`rxledger serve\` prints the user names with their passwords.
+
+**Examples.** Every write has a body here that works on a development server. Values that only an earlier answer knows read \`paste-…\`, for example \`paste-the-token-of-the-prescription\`. Ids in addresses come from earlier answers too.
 
 **Writing.** Every write answers the new state and its receipt, which proves that it was recorded. Send an \`Idempotency-Key\` of your own making with each write: the same request may then be sent again after a lost answer.
 

@@ -9,6 +9,8 @@ const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' });
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const rsaOf = (modulusLength: number) => jwk(generateKeyPairSync('rsa', { modulusLength }).publicKey);
 
+const RFC8037 = '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo';
+
 const takes = (...keys: unknown[]) => newJwks.safeParse({ keys }).success;
 
 describe('keys that a machine may register', () => {
@@ -20,9 +22,34 @@ describe('keys that a machine may register', () => {
   });
 
   it('have the thumbprint of RFC 8037 appendix A.3 as kid, or one of their own', async () => {
-    const key = { kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' };
-    const { keys } = await withKeyIds(newJwks.parse({ keys: [key, { ...key, kid: 'mine' }] }));
+    const key = { kty: 'OKP', crv: 'Ed25519', x: RFC8037 } as const;
+    const { keys } = await withKeyIds({ keys: [key, { ...key, kid: 'mine' }] });
     expect(keys.map(({ kid }) => kid)).toEqual(['kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k', 'mine']);
+  });
+
+  it.each([
+    ['RFC 8037', { kty: 'OKP', crv: 'Ed25519', x: RFC8037 }],
+    [
+      'RFC 7515',
+      {
+        kty: 'EC',
+        crv: 'P-256',
+        x: 'f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU',
+        y: 'x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0',
+      },
+    ],
+    [
+      'RFC 7517',
+      {
+        kty: 'EC',
+        crv: 'P-256',
+        x: 'MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4',
+        y: '4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM',
+      },
+    ],
+  ])('are none whose private half %s prints, whatever they are named', (_, key) => {
+    for (const named of [key, { ...key, kid: 'mine' }])
+      expect(newJwks.safeParse({ keys: [named] }).error?.message).toContain('private half is published');
   });
 
   it('may say what they are for; what is not known is left out', () => {

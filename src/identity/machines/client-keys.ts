@@ -2,6 +2,7 @@
 import { createPublicKey, type JsonWebKey } from 'node:crypto';
 import { calculateJwkThumbprint } from 'jose';
 import { z } from 'zod';
+import { EXAMPLE_KEY, isPublishedKey, PUBLISHED_KEY } from '../published-keys.js';
 
 /**
  * Algorithms for signing assertions: those of OpenID and FAPI, and the two of SMART Backend Services (ES384, RS384).
@@ -81,12 +82,10 @@ const publicKey = z
       ...shared,
     }),
   ])
-  .refine(isPublicKey, `must be a valid public key, RSA with ${RSA_BITS.fewest} to ${RSA_BITS.most} bits`);
+  .refine(isPublicKey, `must be a valid public key, RSA with ${RSA_BITS.fewest} to ${RSA_BITS.most} bits`)
+  .refine((key) => key.kty === 'RSA' || !isPublishedKey(key), PUBLISHED_KEY);
 
-/** The public key of RFC 8037, appendix A.2, for examples only: the RFC also prints its private half. */
-export const EXAMPLE_JWKS = {
-  keys: [{ kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }],
-};
+export const EXAMPLE_JWKS = { keys: [EXAMPLE_KEY] };
 
 /** Unknown members are dropped (RFC 7517 section 4). */
 export const newJwks = z

@@ -8,7 +8,7 @@ import { By } from '../../http/write/by.js';
 import { receipts, receiptsOf } from '../../http/write/receipt-schema.js';
 import { signature } from '../../http/write/signature-schema.js';
 import { Action, CurrentActor } from '../guard/access.js';
-import { EXAMPLE_JWKS } from '../machines/client-keys.js';
+import { EXAMPLE_KEY, isPublishedKey, PUBLISHED_KEY } from '../published-keys.js';
 import { uuid } from '../people.js';
 import { may } from '../guard/policy.js';
 import { type KeyEnrolled, type KeyRevoked, REVOCATION_REASONS } from '../../ledger/log-chain/actor-keys.js';
@@ -28,14 +28,19 @@ const thumbprint = z
   .string()
   .regex(/^[\w-]{43}$/, 'must be the thumbprint of a key (RFC 7638): 43 characters of base64url');
 
-const newKey = z.strictObject({ jwk: publicJwk, signature: signature.optional() }).meta({
-  id: 'NewActorKey',
-  title: 'NewActorKey',
-  example: {
-    jwk: EXAMPLE_JWKS.keys[0],
-    signature: { jws: 'paste-the-signature-of-the-statement', occurredAt: '2026-01-15T09:30:00.000Z' },
-  },
-});
+const newKey = z
+  .strictObject({
+    jwk: publicJwk.refine((key) => !isPublishedKey(key), PUBLISHED_KEY),
+    signature: signature.optional(),
+  })
+  .meta({
+    id: 'NewActorKey',
+    title: 'NewActorKey',
+    example: {
+      jwk: EXAMPLE_KEY,
+      signature: { jws: 'paste-the-signature-of-the-statement', occurredAt: '2026-01-15T09:30:00.000Z' },
+    },
+  });
 const revocation = z
   .strictObject({ reason: z.enum(REVOCATION_REASONS), signature: signature.optional() })
   .meta({ id: 'KeyRevocation', title: 'KeyRevocation', example: { reason: 'lost' } });
