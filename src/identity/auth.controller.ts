@@ -16,7 +16,7 @@ import { Config } from '../config/config.js';
 import { Refuses } from '../http/openapi/refuses.js';
 import { oauthProblem } from '../http/problem/oauth-error.js';
 import { RefusalException, refuseRequest } from '../http/problem/problem.js';
-import { ASSERTION_TYPE, audiencesOf } from './machines/client-assertion.js';
+import { ASSERTION_TYPE, audiencesOf, TOKEN_PATH } from './machines/client-assertion.js';
 import { ClientSignIn } from './machines/client-sign-in.js';
 import { SignIn } from './accounts/sign-in.js';
 import { Tokens } from './guard/tokens.js';
@@ -92,7 +92,7 @@ export class AuthController {
     return this.tokens.issue(actor);
   }
 
-  @Post('api/auth/token')
+  @Post(TOKEN_PATH)
   @HttpCode(200)
   @PublicRoute()
   @RouteConfig({ rateLimit: {}, oauth: true })

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { isConflict } from '../database/db.js';
 import { decideEnrol } from '../patient/decide.js';
+import { firstState } from '../ledger/model.js';
 import { patientIdentifier, patientModel } from '../patient/chain-model.js';
-import type { Identifier, Patient, PatientEnrolled } from '../patient/state.js';
+import type { Identifier, PatientEnrolled } from '../patient/state.js';
 import { indexed, type PatientRecord } from './index-of-resources.js';
 import type { Item } from './parse.js';
 import { toEnrolment } from './patient.js';
@@ -89,7 +90,7 @@ export class ImportPatients {
         },
       ],
       decide: (view) =>
-        decideEnrol((view.states[0] ?? null) as Patient | null, data, {
+        decideEnrol(firstState(view, patientModel), data, {
           chain: view.ids[0] ?? id,
           now: view.now,
           actor: IMPORT_ACTOR,

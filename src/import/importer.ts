@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { setTimeout as sleep } from 'node:timers/promises';
-import type { Outcome } from '../ledger/model.js';
+import { firstState, type Outcome } from '../ledger/model.js';
 import { decideImport } from '../prescribing/decide.js';
 import { FORMULARY_VERSION, findDrug } from '../prescription/drugs/formulary.js';
 import { patientModel } from '../patient/chain-model.js';
 import { orderName, prescriptionModel } from '../prescription/chain-models.js';
-import type { Prescription } from '../prescription/state.js';
 import { Flights } from './flights.js';
 import { ImportOrganisations } from './import-organisations.js';
 import { ImportPatients } from './import-patients.js';
@@ -147,7 +146,7 @@ class Importer {
       ],
       decide: (view) =>
         decideImport(
-          (view.states[0] ?? null) as Prescription | null,
+          firstState(view, prescriptionModel),
           { ...said, name, patient },
           {
             chain: view.ids[0] ?? id,

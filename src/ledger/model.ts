@@ -159,6 +159,16 @@ export interface View {
   readonly now: number;
 }
 
+/**
+ * The state of the first chain of a command, for decisions and outcomes.
+ * @param states by the position of their chain
+ * @param _model of the first chain, which made its state: it gives the type that the list of states cannot have
+ * @returns null for a chain that has no entry yet
+ */
+export function firstState<S>({ states }: { readonly states: readonly unknown[] }, _model: ChainModel<S>): S | null {
+  return (states[0] ?? null) as S | null;
+}
+
 export interface Idempotency {
   /** Owner of the key: the account id. */
   readonly client: string;

@@ -2,12 +2,12 @@ import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { Clock } from '../time/clock.js';
 import { Recent } from '../ledger/core/recently-used.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
-import { type Actor, SYSTEM } from '../ledger/model.js';
+import { type Actor, firstState, refuse, SYSTEM } from '../ledger/model.js';
 import type { Action } from '../identity/guard/policy.js';
 import { decideAccess } from './decide.js';
 import { patientModel } from './chain-model.js';
 import { type Read, unrecorded } from './recent-reads.js';
-import type { Patient, RecentRead } from './state.js';
+import type { RecentRead } from './state.js';
 
 /** How long reads are gathered before they are committed. */
 const GATHER_MS = 500;
@@ -79,9 +79,13 @@ export class AccessLog implements OnApplicationShutdown {
       const outcome = await this.writer.commit({
         actor: SYSTEM,
         chains: [{ id: patient, model: patientModel, mode: 'existing' }],
-        decide: ({ states, now }) => decideAccess(states[0] as Patient, reads, { chain: patient, now, actor: SYSTEM }),
+        decide: (view) => {
+          const state = firstState(view, patientModel);
+          if (!state) return refuse('ledger.chain-unknown');
+          return decideAccess(state, reads, { chain: patient, now: view.now, actor: SYSTEM });
+        },
       });
-      if (outcome.ok) this.recorded.set(patient, (outcome.states[0] as Patient).reads);
+      if (outcome.ok) this.recorded.set(patient, firstState(outcome, patientModel)?.reads ?? []);
       else this.logger.error(`who read the data of a patient could not be recorded: ${outcome.refusal.code}`);
     } catch {
       this.behind = true;

@@ -3,10 +3,9 @@ import { Clock } from '../time/clock.js';
 import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { ReadDb } from '../ledger/read/read-db.js';
 import { moveCursor, readCursor, resetCursor } from '../ledger/rows/relay-cursors.js';
-import { SYSTEM } from '../ledger/model.js';
+import { firstState, refuse, SYSTEM } from '../ledger/model.js';
 import { pruneRequests } from '../ledger/upkeep/prune-requests.js';
 import { prescriptionModel } from '../prescription/chain-models.js';
-import type { Prescription } from '../prescription/state.js';
 import { decideTimer } from '../prescription/timer.js';
 import { faultOf, isOutage } from '../queue/fault.js';
 import { countUnjudged, unjudged } from './judged.js';
@@ -101,7 +100,10 @@ export class Sweep {
     const outcome = await this.writer.commit({
       actor: SYSTEM,
       chains: [{ id, model: prescriptionModel, mode: 'existing' }],
-      decide: ({ states, now }) => decideTimer(states[0] as Prescription, { chain: id, now, actor: SYSTEM }),
+      decide: (view) => {
+        const rx = firstState(view, prescriptionModel);
+        return rx ? decideTimer(rx, { chain: id, now: view.now, actor: SYSTEM }) : refuse('ledger.chain-unknown');
+      },
     });
     return outcome.ok && outcome.events.length > 0;
   }

@@ -10,7 +10,8 @@ export const RECORD_REFUSALS = {
   },
   'ledger.erased': {
     status: 410,
-    title: 'This record was erased and takes no more entries. Nothing was recorded.',
+    title:
+      'This record was erased and takes no more entries. Nothing was recorded. Ask your administrator if you think that is wrong.',
   },
   'idempotency.key-reused': {
     status: 422,
@@ -121,7 +122,8 @@ export const RECORD_REFUSALS = {
   },
   'disclosure.no-patient': {
     status: 409,
-    title: 'This entry belongs to no enrolled patient, whose record must say who was shown it. Nothing was disclosed.',
+    title:
+      'This entry belongs to no enrolled patient, whose record must say who was shown it. Nothing was disclosed. Match it to a patient first.',
   },
   'disclosure.auditor-unknown': {
     status: 422,

@@ -91,6 +91,10 @@ describe('the table of refusals', () => {
       ([, { title }]) => title.split(/\. (?=[A-Z`])/).length < 2 && !/\b(?:Ask|Check|Send|See)\b/.test(title),
     );
     expect(short).toEqual([]);
+    const ends = TITLES.filter(([, title]) =>
+      /^(?:Nothing|No |`|You have not|\w+(?: \w+)? was not )/.test(title.split(/[.:] (?=[A-Z`])/).at(-1) ?? ''),
+    );
+    expect(ends).toEqual([]);
   });
 
   it('names a bound as the code has it', () => {

@@ -149,7 +149,7 @@ export const REQUEST_REFUSALS = {
   },
   'health.not-ready': {
     status: 503,
-    title: 'This process cannot serve requests yet. `details` says what it waits for.',
+    title: 'This process cannot serve requests yet: `details` says what it waits for. Wait, or mend what is down.',
   },
   internal: {
     status: 500,

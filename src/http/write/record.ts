@@ -67,6 +67,7 @@ export async function record<const R extends readonly [Ref, ...Ref[]]>(
       },
     }),
   );
+  // An accepted command has made the first chain exist; its state is of the model of its reference, as above.
   return { state: states[0] as NonNullable<StateOf<R[0]>>, events, receipts };
 }
 

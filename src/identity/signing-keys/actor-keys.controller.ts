@@ -11,7 +11,7 @@ import { Action, CurrentActor } from '../guard/access.js';
 import { EXAMPLE_KEY, isPublishedKey, PUBLISHED_KEY } from '../published-keys.js';
 import { uuid } from '../people.js';
 import { may } from '../guard/policy.js';
-import { type KeyEnrolled, type KeyRevoked, REVOCATION_REASONS } from '../../ledger/log-chain/actor-keys.js';
+import { isKeyEnrolled, isKeyRevoked, REVOCATION_REASONS } from '../../ledger/log-chain/actor-keys.js';
 import { isPublicJwk, type PublicJwk } from '../../ledger/core/record/public-key.js';
 import type { Actor } from '../../ledger/model.js';
 import { ActorKeysService } from './actor-keys.service.js';
@@ -78,7 +78,7 @@ export class ActorKeysController {
     @Body({ schema: newKey }) { jwk }: z.output<typeof newKey>,
   ): Promise<z.output<typeof enrolled>> {
     const { events, receipts: all } = await this.keys.enrol(by, { jwk });
-    const { data } = events[0] as unknown as KeyEnrolled;
+    const { data } = only(events.filter(isKeyEnrolled));
     return { kid: data.kid, account: data.account, ...receiptsOf(all) };
   }
 
@@ -111,7 +111,7 @@ export class ActorKeysController {
     @Body({ schema: revocation }) { reason }: z.output<typeof revocation>,
   ): Promise<z.output<typeof revoked>> {
     const { events, receipts: all } = await this.keys.revoke(by, { kid, reason });
-    const { data, derived } = events[0] as unknown as KeyRevoked;
+    const { data, derived } = only(events.filter(isKeyRevoked));
     return {
       kid,
       account: data.account,
@@ -119,4 +119,9 @@ export class ActorKeysController {
       ...receiptsOf(all),
     };
   }
+}
+
+function only<T>([event]: readonly T[]): T {
+  if (event === undefined) throw new Error('a key was recorded without its event');
+  return event;
 }

@@ -30,6 +30,9 @@ export type KeyRevoked = LedgerEvent<
   { by: 'self' | 'administrator' | 'restored' }
 >;
 
+export const isKeyEnrolled = <E extends LedgerEvent>(event: E): event is E & KeyEnrolled => event.type === KEY_ENROLLED;
+export const isKeyRevoked = <E extends LedgerEvent>(event: E): event is E & KeyRevoked => event.type === KEY_REVOKED;
+
 /** A key that was ever enrolled. */
 export interface ActorKey {
   /** Account id. */

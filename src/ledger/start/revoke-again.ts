@@ -4,7 +4,7 @@ import type { IdFile } from '../store/id-file.js';
 import type { LedgerReader } from '../ledger.reader.js';
 import type { LedgerWriter } from '../ledger.writer.js';
 import { LOG_REF, type LogChain, logModel } from '../log-chain/log-chain.js';
-import { accept, refuse, SYSTEM } from '../model.js';
+import { accept, firstState, refuse, SYSTEM } from '../model.js';
 import { LedgerUnavailable, codeOf } from '../unavailable.js';
 
 /** Revoked keys of actors, kept outside the database: a restored backup cannot bring them back. */
@@ -52,9 +52,8 @@ async function revoke(writer: LedgerWriter, kid: string): Promise<void> {
   await writer.commit({
     actor: SYSTEM,
     chains: [LOG_REF],
-    decide: ({ states }) => {
-      const log = states[0] as LogChain | null;
-      const key: ActorKey | undefined = log?.actorKeys.keys[kid];
+    decide: (view) => {
+      const key: ActorKey | undefined = firstState(view, logModel)?.actorKeys.keys[kid];
       // Another process that started at the same moment was first.
       if (!key?.jwk) return refuse('actor-key.revoked');
       const data: KeyRevoked['data'] = { account: key.account, kid, reason: 'other' };
