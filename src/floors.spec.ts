@@ -77,8 +77,11 @@ describe('the floors', () => {
   });
 
   it('has no file over 300 lines that does not begin with the reason', () => {
-    const long = sources.filter((file) => {
-      const text = readFileSync(join(SOURCES, file), 'utf8');
+    const helpers = readdirSync('test', { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.ts') && !file.endsWith('.spec.ts'))
+      .map((file) => join('test', file));
+    const long = [...sources.map((file) => join(SOURCES, file)), ...helpers].filter((file) => {
+      const text = readFileSync(file, 'utf8');
       return text.split('\n').length > 301 && !text.startsWith('// Longer than 300 lines: ');
     });
     expect(long).toEqual([]);

@@ -12,9 +12,9 @@ import { expireAll } from '../prescription/timer.js';
 import { pendingCancel } from './decide.js';
 
 /**
- * Most reports of one pharmacy on one chain, those that were taken back included: an order with all its refills and
- * parts needs far fewer, and each stays in the state that every later write of the chain decrypts and stores. Of each
- * pharmacy, so that none can use up what another needs.
+ * Most reports of one pharmacy on one chain, those that were taken back included. An order with all its refills and
+ * parts needs far fewer. Each stays in the state that every later write of the chain decrypts and stores. The bound is
+ * each pharmacy's own, so that none can use up what another needs.
  */
 export const MOST_REPORTS = 100;
 

@@ -44,8 +44,8 @@ export class SuppliesService {
   ) {}
 
   /**
-   * Records a dispense that already happened: on the chain of the order that it names, which it opens when nobody
-   * has named it yet, otherwise on a supply chain of its own. A known order keeps its patient, whoever was named.
+   * Records a dispense that already happened. It goes on the chain of the order that it names, and opens that chain when
+   * nobody has named it yet. Without an order it opens a supply chain. A known order keeps its patient, whoever was named.
    */
   async report(by: By, { id = randomUUID(), ...said }: NewReport): Promise<Recorded<Prescription | Supply>> {
     const command: ReportDispense = { ...said, dispenseId: said.dispenseId ?? randomUUID() };

@@ -91,8 +91,8 @@ export interface ChainModel<S = unknown> {
   /**
    * All read-model rows of this state. The writer stores those that changed. Rows are never removed: express an end as
    * a column. A row that later states no longer give stays as last written. Such a row MUST NOT depend on the subject.
-   * It may leave only with an event recorded later than its last change, since the writer compares states batch by
-   * batch, and a batch has one instant.
+   * It may leave only with an event recorded later than its last change: the writer compares states batch by batch. A
+   * batch has one instant.
    */
   rows(state: S, numbers: ChainNumbers): readonly Row[];
   /** All outside names of this state. Names are never removed. */

@@ -44,8 +44,7 @@ export function isPrescriptionEvent(event: LedgerEvent): event is PrescriptionEv
 /**
  * @param state null before the first entry
  * @returns the state after the event; the given one is not changed
- * @throws {Error} on a type that no version of this chain has, an event that cannot open a chain, or a cancellation without
- *   a request for it
+ * @throws {Error} on an unknown type, an event that cannot open a chain, or a cancellation that nobody asked for
  */
 export function evolvePrescription(state: Prescription | null, event: LedgerEvent): Prescription {
   if (!isPrescriptionEvent(event)) throw new Error(`a prescription chain has no events of type ${event.type}`);
@@ -81,7 +80,7 @@ export function evolvePrescription(state: Prescription | null, event: LedgerEven
     case 'dispense.reversed/1':
       return reversed(rx, event);
     case 'dispense.reported/1':
-      // Who names an order, perhaps by guessing, does not come to hold it: a report opens nothing to its pharmacy.
+      // Whoever names an order, perhaps by guessing, does not come to hold it: a report opens nothing to its pharmacy.
       return { ...rx, dispenses: [...rx.dispenses, report(event)] };
     case 'dose.taken/1':
     case 'dose.skipped/1':
@@ -249,7 +248,7 @@ function dispensed(rx: Prescription, event: DispenseRecorded): Prescription {
 
 /**
  * A reversed dispense leaves its issue to the pharmacy that recorded it: with the claim it was dispensed under,
- * when the issue was complete. An issue that is held or ready stays so. Of an order that was cancelled or
+ * when the issue was complete. An issue that is held or ready stays so. If the order was cancelled or
  * stopped since, the issue ends as the order did.
  */
 function reversed(rx: Prescription, { data }: DispenseReversed): Prescription {

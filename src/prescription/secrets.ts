@@ -3,8 +3,8 @@ import { Injectable } from '@nestjs/common';
 import { Vault } from '../ledger/keys/vault.js';
 
 /**
- * Patients' tokens and claim secrets. Neither is stored: each is an HMAC of what it is for, and payloads hold
- * its hash, so that the holder of the record's copy cannot use it and a lost answer can be given again (design 4).
+ * Patients' tokens and claim secrets. Neither is stored: each is an HMAC of what it is for, so that a lost
+ * answer can be given again. Payloads hold its hash, which whoever has a copy of the record cannot use (design 4).
  */
 @Injectable()
 export class Secrets {

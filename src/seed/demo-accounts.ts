@@ -80,8 +80,8 @@ export interface DemoSeed {
 }
 
 /**
- * Makes what is missing of the demo's organisations, patients and accounts, and gives every account a new
- * password, so that what is printed is what holds.
+ * Makes what is missing of the demo's organisations, patients and accounts. Every account gets a new password, so that
+ * what is printed is what holds.
  * @returns user names and passwords for printing, in the order of design 7
  */
 export async function seedDemo({ writer, vault, clock, password, enrol }: DemoSeed): Promise<DemoSignIn[]> {

@@ -11,7 +11,7 @@ export interface Kept {
   readonly chainHeads: string;
   /** A published checkpoint: the auditor has followed up to it, and the witnesses have cosigned none that is later. */
   readonly checkpoint: string;
-  /** Of the target's entries and of the log's last one, as the writes answered them. */
+  /** Receipts of the target's entries and of the log's last one, as the writes answered them. */
   readonly receipts: readonly Receipt[];
   /** Whose the target is. */
   readonly patient: string;

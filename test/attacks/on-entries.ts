@@ -1,3 +1,4 @@
+// Longer than 300 lines: a table of attacks, one after the other.
 /** Attacks on entries and their order. */
 import { type Attack, entryAt, MEMORY } from './attack.js';
 import {

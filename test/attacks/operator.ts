@@ -1,6 +1,7 @@
+// Longer than 300 lines: one operator, whose tricks share the same keys and tables.
 /**
- * The operator with root: reads all that the database and the keys give, and writes it anew with every hash, link,
- * commitment, ciphertext, seal and signature made again by the log's own keys.
+ * The operator with root: reads all that the database and the keys give, and writes it anew. Every hash, link,
+ * commitment, ciphertext, seal and signature is made again by the log's own keys.
  */
 import { shapeOf, tableName } from '../../src/database/declare.js';
 import { readModelsOf } from '../../src/ledger/store/tables.js';
@@ -287,7 +288,7 @@ export class Operator {
   }
 }
 
-/** Of a payload that is none, whatever its entry carried already. */
+/** @returns for a payload that is none, whatever its entry carried already */
 function commitmentTo({ salt, text, stored }: Item): Uint8Array {
   try {
     return commit(nodeHasher, salt, parsePayload(text)).commitment;

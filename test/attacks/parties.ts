@@ -1,5 +1,5 @@
 /**
- * Who may catch an operator, each as the check that it makes for real, with nothing but what it kept itself and
+ * Whoever may catch an operator, each as the check that it makes for real. It has nothing but what it kept itself and
  * what the log shows it now.
  */
 import type { Kept } from './kept.js';
@@ -72,8 +72,8 @@ export async function verifyReport(
 }
 
 /**
- * Whoever is shown the payloads, and holds each against the entry beside it. Of a chain that ends with its erasure, in
- * the clear, nothing else may be shown.
+ * Whoever is shown the payloads, and holds each against the entry beside it. If a chain ends with its erasure, in
+ * the clear, nothing else of it may be shown.
  */
 async function commitment(shown: Shown): Promise<string | null> {
   const { entries } = shown;
@@ -98,9 +98,9 @@ async function commitment(shown: Shown): Promise<string | null> {
 }
 
 /**
- * Anybody who comes without a memory: pins the key, goes along where it was replaced, takes the checkpoint and all
- * entries that the log shows today, checks every link against its own leaf, rebuilds the tree and holds root and every
- * tile against it.
+ * Anybody who comes without a memory pins the key, goes along where it was replaced, and takes what the log shows
+ * today: the checkpoint and all entries. They check every link against its own leaf, rebuild the tree and hold root and
+ * every tile against it.
  */
 async function rebuild(shown: Shown, { vkey }: Pick<Kept, 'vkey'>): Promise<string | null> {
   const today = openedBy(vkey, await rotationsShown(shown), shown.checkpoint)?.checkpoint;
@@ -115,9 +115,9 @@ async function rotationsShown({ files }: Shown): Promise<Receipt[]> {
 }
 
 /**
- * Whoever knows an actor's public key from the actor, and is shown the payloads: what the log says in the actor's name
- * since they enrolled it must be signed with that key, each under a commandId of its own, and the log chain must not
- * say of their keys what they did not do.
+ * Whoever knows an actor's public key from the actor, and is shown the payloads. What the log says in the actor's name
+ * since they enrolled it must be signed with that key, each under a commandId of its own. The log chain must not say of
+ * their keys what they did not do.
  */
 async function actorKey(shown: Shown, { actor }: Kept): Promise<string | null> {
   const commands = new Set<string>();

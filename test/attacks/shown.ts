@@ -93,7 +93,7 @@ export async function show(
   };
 }
 
-/** Of a checkpoint whatever signs it; NaN where it names none. */
+/** The size that a checkpoint names, whatever signs it; NaN where it names none. */
 export const sizeIn = (note: string): number => Number(note.split('\n')[1]);
 
 /** Tiles as wide as the tree that is served has them: what is stored may be the beginning of a larger one. */

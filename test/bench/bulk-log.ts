@@ -25,8 +25,8 @@ const PER_MINUTE = 100;
 const OPEN_CHAINS = 1000;
 
 /**
- * Makes a data folder with a SQLite database that holds `size` entries, their tiles and a signed head, and with the
- * keys that it is signed by: what `rxledger log verify --entries-only` finds whole and `rxledger serve` starts on.
+ * Makes a data folder with the log's keys and a SQLite database that holds `size` entries, their tiles and a signed
+ * head: what `rxledger log verify --entries-only` finds whole and `rxledger serve` starts on.
  * @param size a multiple of 1000 or less than that
  */
 export async function makeBulkLog(folder: string, size: number): Promise<Config> {
@@ -52,7 +52,7 @@ async function fill(source: DataSource, config: Config, size: number): Promise<v
   const tree = new GrowingTree(nodeHasher);
   const started = Date.now() - (size / PER_MINUTE + 1) * 60_000;
   let time = started;
-  /** Of the chains that grow: number, next seq, last leaf. */
+  /** The chains that grow: number, next seq, last leaf. */
   const ends = new Map<number, { num: number; seq: number; leaf: Uint8Array }>();
   await db.query('PRAGMA synchronous = OFF');
   for (let from = 0; from < size; from += CHUNK) {

@@ -4,7 +4,7 @@ import { SqliteFile } from '../../src/sqlite/sqlite-file.js';
 
 /** How large a ledger is now. */
 export interface Size {
-  /** Of its database with all indexes, in bytes. */
+  /** Size of its database with all indexes, in bytes. */
   readonly bytes: number;
   /** Entries of its log. */
   readonly events: number;

@@ -2,11 +2,11 @@
  * `npm run bench:http [-- --json] [--engine sqlite|postgres] [--pairs n] [--seconds s] [--connections n]
  * [--against folder]`
  *
- * The durable POST of a prescription against a no-op POST of the same server that checks the same token and the same
- * body and answers as many bytes, in turn; beside it the same with one transaction per event (a batch cap of one).
+ * The durable POST of a prescription against a no-op POST of the same server, in turn. The no-op checks the same token
+ * and the same body and answers as many bytes; beside it the same with one transaction per event (a batch cap of one).
  *
- * With `--against` the durable POST of this build and that of the build in another folder (`npm run build` made its
- * `dist`), in turn and in the same run: each has a server and a database of its own, and gets the orders of its build.
+ * With `--against` the durable POST of this build and that of the build in another folder, in turn and in the same run.
+ * `npm run build` made its `dist`. Each has a server and a database of its own, and gets the orders of its build.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -41,7 +41,7 @@ const KINDS: Readonly<Record<string, (size: number, at: (below: number) => numbe
 
 interface Result {
   readonly size: number;
-  /** Of the server's process, bytes: after its start and after everything that was asked. */
+  /** Memory of the server's process, bytes: after its start and after everything that was asked. */
   readonly memory: { readonly before: number; readonly after: number };
   readonly routes: Readonly<Record<string, Latencies>>;
 }

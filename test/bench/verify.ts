@@ -1,8 +1,8 @@
 /**
  * `npm run bench:verify [-- --json] [--entries n] [--pairs n]`
  *
- * What `rxledger log verify --entries-only` does for each entry (tree, links, times), on a database and on an export,
- * against the bare SHA-256 of the same runtime over the same bytes: one hash of each entry and one of each node. Node has
+ * What `rxledger log verify --entries-only` does for each entry (tree, links, times), on a database and on an export.
+ * It is held against the bare SHA-256 of the same runtime over the same bytes: one hash of each entry and one of each node. Node has
  * a usual way to hash, `createHash`, and since version 20 a far cheaper one for short inputs, `crypto.hash` to a string.
  */
 import { createHash, hash } from 'node:crypto';

@@ -42,6 +42,48 @@ const anchors = (path: string): string[] =>
     anchorOf(heading),
   );
 
+/** Comments that stand on lines of their own: what stands behind code is a few words. */
+const COMMENT = /^[ \t]*\/\*\*?([^]*?)\*\/|(?:^[ \t]*\/\/.*\n)+/gm;
+
+/** Paragraphs, items and tags of the comments of a file, as they are read. */
+function commentsIn(text: string): string[] {
+  return [...text.matchAll(COMMENT)].flatMap(([whole, block]) =>
+    (block?.replaceAll(/^\s*\*/gm, '') ?? whole.replaceAll(/^\s*\/\/ ?/gm, ''))
+      .split(/\n\s*\n|\n(?=\s*(?:@|- |\d+\. ))|:\n/)
+      .map((part) =>
+        part
+          .replaceAll(/\s+/g, ' ')
+          .trim()
+          .replace(/^@\w+ /, ''),
+      ),
+  );
+}
+
+describe('comments', () => {
+  const files = ['src', 'test'].flatMap((folder) =>
+    readdirSync(folder, { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.ts'))
+      .map((file) => join(folder, file)),
+  );
+  const all = files.flatMap((file) => commentsIn(readFileSync(file, 'utf8')).map((part) => ({ file, part })));
+
+  it('are found', () => {
+    expect(
+      commentsIn('/** One. Two. */\n// Three\n// goes on.\n\n/**\n * Four:\n * - five\n * @returns six\n */\n'),
+    ).toEqual(['One. Two.', 'Three goes on.', 'Four', '- five', 'six']);
+    expect(all.length).toBeGreaterThan(2000);
+  });
+
+  it('are written in short sentences that begin with what they are about', () => {
+    const said = all.flatMap(({ file, part }) =>
+      part.split(/(?<=[.!?:;])\s+/).map((sentence) => `${file}: ${sentence}`),
+    );
+    const wrong = said.filter((text) => text.split(/\s+/).length > LONGEST_SENTENCE + 1 || /^\S+ Of\b/.test(text));
+    expect(wrong).toEqual([]);
+    expect(all.filter(({ part }) => part.length > LONGEST_PARAGRAPH)).toEqual([]);
+  });
+});
+
 describe('the README', () => {
   it(`has at most ${LONGEST_README} characters`, () => {
     expect(texts.get('README.md')?.length).toBeLessThanOrEqual(LONGEST_README);

@@ -8,8 +8,8 @@ import { newSigner, statementIn } from '../support/signer.js';
 import { until } from '../support/wait.js';
 
 /**
- * Every write of the API's document, sent with the very example that it shows, to a service as development mode starts
- * it, in an order in which each works. What only an earlier answer knows (`paste-…`) is filled in here, and nothing else.
+ * Every write of the API's document, sent with the very example that it shows, in an order in which each works. The
+ * service is as development mode starts it. What only an earlier answer knows (`paste-…`) is filled in here, and nothing else.
  */
 describe('the examples of the API document', () => {
   let redis: TestRedis;

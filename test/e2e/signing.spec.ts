@@ -86,7 +86,7 @@ describe('enrolling a key', () => {
       { ...doctor.jwk, x: pharmacist.jwk.x },
       // RFC 8037 prints its private half.
       { kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' },
-      // Of small order: a signature under it holds for any text.
+      // A key of small order: a signature under it holds for any text.
       { ...pharmacist.jwk, x: Buffer.concat([Buffer.of(1), Buffer.alloc(31)]).toString('base64url') },
     ]) {
       expect(refusalOf(await api.as('prescriber').post('/api/actor-keys', { jwk }, 'k'))).toBe('400 request.invalid');

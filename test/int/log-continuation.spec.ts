@@ -40,7 +40,7 @@ const LOST = 4;
 interface Past {
   readonly config: Config;
   readonly vkey: string;
-  /** Of entries that are left, and of those that were lost. */
+  /** Receipts of entries that are left, and of those that were lost. */
   readonly kept: readonly Receipt[];
   readonly lost: readonly Receipt[];
   /** Counters that had the value 1. */

@@ -80,7 +80,7 @@ describe.each(await bothEngines())('publishing on $engine', ({ missing, database
     const { config, ledger } = await open();
     const others = [await openTestLedger(config), await openTestLedger(config)];
     closers.push(...others.map((other) => () => other.close()));
-    // Of different paces, so that they do not look at the same moments.
+    // They have different paces, so that they do not look at the same moments.
     const all = [ledger, ...others].map((each, at) =>
       publisher(testConfig(config.dataDir, { PUBLISH_SECONDS: String((PERIOD + 17 * at) / 1000) }), each),
     );

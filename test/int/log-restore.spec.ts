@@ -45,9 +45,9 @@ const postgres = await sharedPostgres();
 interface Past {
   readonly config: Config;
   readonly vkey: string;
-  /** Counters of before the backup: they had the value 1 then. */
+  /** Counters that had the value 1 before the backup. */
   readonly old: readonly string[];
-  /** Of what was lost, as those who wrote it kept them. */
+  /** Receipts of what was lost, as those who wrote it kept them. */
   readonly receipts: readonly Receipt[];
   readonly size: number;
   /** An auditor's folder of all of it, with the replica in it. */

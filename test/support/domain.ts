@@ -1,3 +1,4 @@
+// Longer than 300 lines: the steps of every module, side by side.
 /** Given / when / then for the pure domain: people, steps and the states that result. */
 import type { LedgerEvent } from '../../src/ledger/core/record/event.js';
 import type { Actor, Decision, NewEvent, Refusal } from '../../src/ledger/model.js';

@@ -12,7 +12,7 @@ const file = z.object({ items: z.array(z.unknown()), next: z.string().nullish() 
 
 /** Far more pages than a log that replaces its key each day has after twenty years. */
 const MOST_PAGES = 64;
-/** Of all pages together. */
+/** The bytes of all pages together. */
 const MOST_BYTES = 32 * 1024 * 1024;
 
 /** The items of such a file, unchecked. @returns null when the file is not a list */

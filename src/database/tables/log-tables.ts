@@ -38,8 +38,8 @@ export const tile = new EntitySchema({
 
 /**
  * Checkpoints that `/log/checkpoint` has served, or will: all of them are kept. `previous` is the size of the one
- * before it, -1 for the first. It is unique, so that only one of several processes publishes behind a checkpoint, and
- * a row that is taken out of the middle leaves a gap that shows.
+ * before it, -1 for the first. It is unique: only one of several processes publishes behind a
+ * checkpoint. A row that is taken out of the middle leaves a gap that shows.
  */
 export const published = table({
   name: 'published',

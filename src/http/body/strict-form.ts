@@ -9,8 +9,8 @@ export type ParsedForm =
 const VISIBLE_ASCII = /^[\x21-\x7e]*$/;
 
 /**
- * Parses a form. Refused are bytes that an encoder never leaves, parts that are not `name=value`, percent encodings
- * that are not UTF-8, a name twice, NUL, and `__proto__` as a name.
+ * Parses a form. Refused are bytes that an encoder never leaves and parts that are not `name=value`. Refused, too, are
+ * percent encodings that are not UTF-8, a name twice, NUL, and `__proto__` as a name.
  * A parameter without a value counts as omitted (RFC 6749 section 3.1).
  */
 export function parseStrictForm(body: Buffer): ParsedForm {

@@ -8,9 +8,9 @@ export const MAX_DEPTH = 32;
 export type ParsedJson = { readonly value: unknown } | { readonly refused: RequestRefusalCode };
 
 /**
- * Parses a body. An accepted body has the value that `JSON.parse` gives. Refused are bytes that are not UTF-8 (also a
- * byte order mark), a name twice in one object, `__proto__` as a name, NUL and half surrogate pairs in strings, and more
- * than {@link MAX_DEPTH} levels.
+ * Parses a body. An accepted body has the value that `JSON.parse` gives. Refused are bytes that are not UTF-8, also a
+ * byte order mark, and more than {@link MAX_DEPTH} levels. Refused, too, are a name twice in one object, `__proto__` as
+ * a name, and NUL and half surrogate pairs in strings.
  */
 export function parseStrictJson(body: Buffer): ParsedJson {
   if (!isUtf8(body)) return { refused: 'request.invalid-utf8' };

@@ -118,8 +118,8 @@ function modelOf(models: readonly ChainModel[], { kind }: ChainRow): ChainModel 
 }
 
 /**
- * Deletes what the subjects' chains held and what else names them, in the transaction that wrote their last events, and
- * writes down that they are erased. What was put back of a chain that is erased already goes, too.
+ * Deletes what the subjects' chains held and what else names them, and writes down that they are erased. It runs in the
+ * transaction that wrote their last events. What was put back of a chain that is erased already goes, too.
  * @param batch null when no chain was ended now
  */
 async function deleteErased(

@@ -20,8 +20,8 @@ const DIGIT_9 = 0x39;
 /**
  * Canonical JSON (RFC 8785): members sorted by UTF-16 code units, ECMAScript numbers, no white space.
  * JSON only: plain objects, arrays, strings, finite numbers, booleans, null.
- * @throws JcsError on undefined, functions, symbols, bigints, NaN, infinities, lone surrogates, sparse arrays,
- * objects that are not plain (a Date would change its form on the way) and nesting deeper than 500.
+ * @throws JcsError on everything else: lone surrogates, sparse arrays, objects that are not plain, nesting deeper than
+ *   500. A Date, for example, would change its form on the way.
  */
 export function jcs(value: unknown): string {
   const ordered = order(value, 0);

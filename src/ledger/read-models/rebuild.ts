@@ -1,7 +1,7 @@
 /**
  * Rebuilds the read models while others read and write. Rows are first gathered in temporary tables. Then one
- * transaction under the head's lock adds rows of later entries, recreates the read models from their declarations,
- * copies the rows and sets the version. Readers see the previous rows or the new ones. An interrupted rebuild leaves
+ * transaction under the head's lock adds rows of later entries and recreates the read models from their declarations.
+ * It copies the rows and sets the version. Readers see the previous rows or the new ones. An interrupted rebuild leaves
  * nothing behind and starts again.
  */
 import type { DataSource, QueryRunner } from 'typeorm';

@@ -93,7 +93,8 @@ export function logsOnly(keys: readonly VerifierKey[]): Policy {
 
 /**
  * Reads a policy file strictly (C2SP tlog-policy, "Policy file syntax and structure"). Errors are unknown lines, names
- * not defined above, a name or key twice, a member of two groups, keys of a wrong type, and a missing or second quorum.
+ * not defined above, and a name or key twice. So are a member of two groups, keys of a wrong type, and a missing or
+ * second quorum.
  * Names are opaque, so octets that are not UTF-8 stay distinct. ML-DSA-44 keys are not supported and refused: a witness
  * that cannot be checked must not be skipped silently.
  * @throws PolicyError
