@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { CHAIN_MODELS } from '../../src/chain-models.js';
 import { Clock } from '../../src/time/clock.js';
 import { Config } from '../../src/config/config.js';
-import { continueLog } from '../../src/ledger/upkeep/continue.js';
+import { restartLog } from '../../src/ledger/upkeep/restart.js';
 import { loadKey } from '../../src/ledger/crypto/key-files.js';
 import { ed25519Signer, signNote } from '../../src/ledger/core/tlog/note.js';
 import { nodeInTile, TILE_WIDTH } from '../../src/ledger/core/tlog/tiles.js';
@@ -110,7 +110,7 @@ export const ON_THE_LOG: readonly Attack[] = [
     async mutate(folder, world) {
       await restore()(folder, world);
       const config = Config.parse({ DATA_DIR: folder });
-      await continueLog(config, new Clock(), CHAIN_MODELS, 'elsewhere.example/log', AGREED);
+      await restartLog(config, new Clock(), CHAIN_MODELS, 'elsewhere.example/log', AGREED);
     },
     caughtBy: ['verify', 'root rebuild', ...MEMORY, 'chain head'],
     alarm: 'log',

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { runRotateEncryption } from '../../src/cli/keys/rotate-encryption.js';
 import { Clock } from '../../src/time/clock.js';
 import type { Config } from '../../src/config/config.js';
-import { ContinueRefused, continueLog } from '../../src/ledger/upkeep/continue.js';
+import { RestartRefused, restartLog } from '../../src/ledger/upkeep/restart.js';
 import { restoreLog } from '../../src/ledger/upkeep/restore.js';
 import { RestoreRefused } from '../../src/ledger/upkeep/lost-part.js';
 import { openLedger, StartRefused } from '../../src/ledger/start/open-ledger.js';
@@ -43,9 +43,9 @@ describe.each(await bothEngines())(
 
       await expect(openLedger(config, new Clock(), MODELS)).rejects.toThrow(LACKS);
       await expect(openLedger(config, new Clock(), MODELS)).rejects.toThrow(StartRefused);
-      const goOn = () => continueLog(config, new Clock(), MODELS, null, AGREED);
+      const goOn = () => restartLog(config, new Clock(), MODELS, null, AGREED);
       await expect(goOn()).rejects.toThrow(LACKS);
-      await expect(goOn()).rejects.toThrow(ContinueRefused);
+      await expect(goOn()).rejects.toThrow(RestartRefused);
       const payloads = Readable.from([]);
       const restore = () =>
         restoreLog(config, new Clock(), MODELS, { replica: null, payloads }, { report: () => undefined });

@@ -14,7 +14,7 @@ import { LOG_CHAIN } from '../../src/ledger/core/record/entry.js';
 import type { FetchFile } from '../../src/ledger/core/tlog/log-client.js';
 import { verifyReceipt, type Receipt } from '../../src/ledger/core/record/receipt.js';
 import { LOG_REF, logModel } from '../../src/ledger/log-chain/log-chain.js';
-import { continueLog } from '../../src/ledger/upkeep/continue.js';
+import { restartLog } from '../../src/ledger/upkeep/restart.js';
 import { prepareKey } from '../../src/ledger/keys/log-key-files.js';
 import { type Restored, restoreLog, type RestoreOptions } from '../../src/ledger/upkeep/restore.js';
 import { RestoreRefused } from '../../src/ledger/upkeep/lost-part.js';
@@ -346,7 +346,7 @@ describe.each(await bothEngines())('a log that was set back, on $engine', ({ mis
 
   it.skipIf(missing)('is restored under the name under which it went on after it was set back before', async () => {
     const { config } = await past();
-    const { said } = await continueLog(config, new Clock(), MODELS, 'test.example/log-2', AGREED);
+    const { said } = await restartLog(config, new Clock(), MODELS, 'test.example/log-2', AGREED);
     const same: Record<string, string> = config.postgresUrl ? { DATABASE_URL: config.postgresUrl } : {};
     const now = testConfig(config.dataDir, { ...same, LOG_ORIGIN: said.origin });
     const old = fresh(2);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Clock } from '../../src/time/clock.js';
-import { ContinueRefused, continueLog } from '../../src/ledger/upkeep/continue.js';
+import { RestartRefused, restartLog } from '../../src/ledger/upkeep/restart.js';
 import { restoreLog } from '../../src/ledger/upkeep/restore.js';
 import { RestoreRefused } from '../../src/ledger/upkeep/lost-part.js';
 import { openLedger } from '../../src/ledger/start/open-ledger.js';
@@ -32,7 +32,7 @@ describe.each([
   afterAll(() => folder.remove());
 
   const open = () => openLedger(config, new Clock(), MODELS);
-  const goOn = () => continueLog(config, new Clock(), MODELS, null, AGREED);
+  const goOn = () => restartLog(config, new Clock(), MODELS, null, AGREED);
   const sources = { replica: null, payloads: Readable.from([]) };
   const restore = () => restoreLog(config, new Clock(), MODELS, sources, { report: () => undefined });
 
@@ -45,7 +45,7 @@ describe.each([
       'until that is put back from a backup of the keys folder, and what it protects',
     );
     await expect(goOn()).rejects.toThrow(lacks);
-    await expect(goOn()).rejects.toThrow(ContinueRefused);
+    await expect(goOn()).rejects.toThrow(RestartRefused);
     await expect(restore()).rejects.toThrow(lacks);
     await expect(restore()).rejects.toThrow(RestoreRefused);
     expect(existsSync(place)).toBe(false);

@@ -141,5 +141,5 @@ export async function backup(config: Config, closers: (() => unknown)[]): Promis
   };
 }
 
-/** For `continueLog`: the operator agrees, and reports are dropped. */
+/** For `restartLog`: the operator agrees, and reports are dropped. */
 export const AGREED = { report: () => undefined, agree: () => Promise.resolve(true) };

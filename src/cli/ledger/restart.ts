@@ -2,7 +2,7 @@ import { isKeyName } from '../../ledger/core/tlog/note.js';
 import { CHAIN_MODELS } from '../../chain-models.js';
 import { Clock } from '../../time/clock.js';
 import { existingLedger } from './open-log.js';
-import { type Continued, ContinueRefused, continueLog, type Ending } from '../../ledger/upkeep/continue.js';
+import { type Continued, RestartRefused, restartLog, type Ending } from '../../ledger/upkeep/restart.js';
 import {
   agrees,
   sentence,
@@ -27,7 +27,7 @@ export async function runRestart(options: RestartOptions, terminal: Terminal): P
   const config = await existingLedger(terminal);
   const line = new ProgressLine(terminal, options);
   try {
-    const done = await continueLog(config, new Clock(), CHAIN_MODELS, origin, {
+    const done = await restartLog(config, new Clock(), CHAIN_MODELS, origin, {
       report: (event, detail) => terminal.err(`${event} ${JSON.stringify(detail)}`),
       progress: (step) => line.show(() => `verifying ${step.step}: ${step.done} of ${step.total}`),
       agree: (ending) => {
@@ -41,7 +41,7 @@ export async function runRestart(options: RestartOptions, terminal: Terminal): P
     return EXIT.ok;
   } catch (error) {
     line.done();
-    if (!(error instanceof ContinueRefused)) throw error;
+    if (!(error instanceof RestartRefused)) throw error;
     terminal.err(`${sentence(error.message)} Nothing was changed.`);
     return EXIT.finding;
   }

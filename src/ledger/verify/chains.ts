@@ -27,7 +27,7 @@ import { findStrayRows, readChains } from './chain-pages.js';
 import type { ChainEnd } from './entries.js';
 import { compareNames, compareRows, type StoredRows } from './read-model-rows.js';
 import type { Findings } from './report.js';
-import type { RequestMarks } from './remembered-requests.js';
+import type { RequestMarks } from './requests.js';
 import { SignatureAudit } from './signatures.js';
 
 const BROUGHT_BACK = 'was erased, and is there again';

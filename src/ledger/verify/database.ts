@@ -19,7 +19,7 @@ import { readModelsOf } from '../store/tables.js';
 import { checkHead, hasReadModelsOf, headToVerify, rememberedCheckpoint, type Signed, sizeToVerify } from './head.js';
 import { PublishedAudit } from './published.js';
 import { Findings, type Progress, type VerifyReport } from './report.js';
-import { RequestMarks, verifyRequests } from './remembered-requests.js';
+import { RequestMarks, verifyRequests } from './requests.js';
 import { verifyEntries } from './stored-entries.js';
 import { verifySubjects } from './subjects.js';
 

@@ -135,7 +135,7 @@ class ExportAudit {
     }
     this.payloads++;
     this.signatures.take(index, event);
-    const fault = faultOf(event, entry) ?? keyFaultOf(this.history, index, event, before);
+    const fault = contradiction(event, entry) ?? keyFaultOf(this.history, index, event, before);
     if (fault) this.findings.add('tampered', 'export', { index }, fault);
     else if (event.type === ERASED) {
       this.erased++;
@@ -243,7 +243,7 @@ function committedEvent(bytes: Buffer, { chain, seq, commitment }: Entry): Ledge
 }
 
 /** A contradiction between a payload and its entry; null: none. */
-function faultOf({ kind, type, recordedAt }: LedgerEvent, { chain, time }: Entry): string | null {
+function contradiction({ kind, type, recordedAt }: LedgerEvent, { chain, time }: Entry): string | null {
   if (!isMinuteOf(time, recordedAt)) return 'time is not when its payload was recorded';
   if ((kind === 'log') !== (chain === LOG_CHAIN)) return 'kind is not that of its chain';
   return type === ERASED && chain === LOG_CHAIN ? 'the log chain is never erased' : null;

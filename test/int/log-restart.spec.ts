@@ -12,7 +12,7 @@ import { openContinuationReceipt } from '../../src/ledger/core/statements/contin
 import { parseVerifierKey } from '../../src/ledger/core/tlog/note.js';
 import { logOnly, type Policy } from '../../src/ledger/core/tlog/policy.js';
 import { verifyReceipt, type Receipt } from '../../src/ledger/core/record/receipt.js';
-import { type Continued, ContinueRefused, continueLog } from '../../src/ledger/upkeep/continue.js';
+import { type Continued, RestartRefused, restartLog } from '../../src/ledger/upkeep/restart.js';
 import { prepareKey, settleKey } from '../../src/ledger/keys/log-key-files.js';
 import type { Ledger } from '../../src/ledger/start/open-ledger.js';
 import { verifyExport } from '../../src/ledger/verify/export-file.js';
@@ -57,7 +57,7 @@ async function write({ writer }: Ledger, counters: readonly string[]): Promise<R
 }
 
 const goOn = (config: Config, origin: string | null = NEXT): Promise<Continued> =>
-  continueLog(config, new Clock(), MODELS, origin, AGREED);
+  restartLog(config, new Clock(), MODELS, origin, AGREED);
 const renamed = ({ dataDir, env }: Config, origin = NEXT): Config =>
   testConfig(dataDir, { LOG_ORIGIN: origin, ...(env.DATABASE_URL && { DATABASE_URL: env.DATABASE_URL }) });
 
@@ -222,7 +222,7 @@ describe.each(await bothEngines())('a log that was set back, on $engine', ({ mis
       await expect(opened(renamed(config), () => Promise.resolve())).rejects.toThrow("the head file is not this log's");
       expect(await goOn(config)).toMatchObject({ said: { to: said.to, size: BEFORE }, headFile });
       expect(existsSync(headFile!)).toBe(true);
-      await expect(goOn(config)).rejects.toThrow(ContinueRefused);
+      await expect(goOn(config)).rejects.toThrow(RestartRefused);
       await opened(renamed(config), (ledger) => write(ledger, fresh(1)));
       expect(await verified(renamed(config))).toMatchObject({ ok: true, size: BEFORE + 2 });
     },

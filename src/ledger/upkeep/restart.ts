@@ -27,7 +27,7 @@ import { verifyDatabase } from '../verify/database.js';
 import type { Progress } from '../verify/report.js';
 
 /** Refused; the message tells the operator why. */
-export class ContinueRefused extends Error {}
+export class RestartRefused extends Error {}
 
 export interface Continued {
   readonly said: Pick<Continuation, 'from' | 'to' | 'oldOrigin' | 'origin' | 'size' | 'remembered' | 'bothSigned'>;
@@ -67,9 +67,9 @@ const CACHED = 2;
  * event that records the continuation, and gives the head the new name and key. Then the key file and the head file
  * follow. After a crash, run it again to finish.
  * @param origin the new name; null: LOG_ORIGIN, or else a random one
- * @throws {ContinueRefused} with everything unchanged
+ * @throws {RestartRefused} with everything unchanged
  */
-export async function continueLog(
+export async function restartLog(
   config: Config,
   clock: Clock,
   models: readonly ChainModel[],
@@ -83,11 +83,11 @@ export async function continueLog(
     await migrate(source);
     const db = dbOf(source);
     const head = await readHead(db);
-    if (!head) throw new ContinueRefused('the database holds no log');
+    if (!head) throw new RestartRefused('the database holds no log');
     const history = await readKeyHistory(db, head.origin);
     const begun = await finish(config, head, history);
     if (begun) return begun;
-    await mustHoldKeys(db, config.keysDir, (reason) => new ContinueRefused(reason));
+    await mustHoldKeys(db, config.keysDir, (reason) => new RestartRefused(reason));
     const remembered = await lost(config, db, head, report);
     const next = origin ?? newName(config, head);
     const taken = [
@@ -96,13 +96,13 @@ export async function continueLog(
       ...(await rememberedNames(config.headFile)),
     ];
     if (taken.includes(next))
-      throw new ContinueRefused(`the log was called ${next} already: it needs a name that nobody has pinned`);
+      throw new RestartRefused(`the log was called ${next} already: it needs a name that nobody has pinned`);
     const vault = Vault.openExisting(config.keysDir, history.first);
-    if (!vault) throw new ContinueRefused(`there are no keys in ${config.keysDir}`);
+    if (!vault) throw new RestartRefused(`there are no keys in ${config.keysDir}`);
     await rebuildReadModels(source, vault, models, { ifOlder: true });
     await mustVerify(config, head, vault, models, progress);
     const ending = { log: head.origin, entries: head.size, lost: remembered.size - head.size, next };
-    if (!(await agree(ending))) throw new ContinueRefused('it was not agreed to');
+    if (!(await agree(ending))) throw new RestartRefused('it was not agreed to');
     store = await openStore(source, batchTables(models), readModelsVersion(models));
     const key = prepareKey(config.keysDir, next);
     await commit(store, config, clock, models, head, history, key, remembered, report);
@@ -110,7 +110,7 @@ export async function continueLog(
     await (store ? store.close() : source.destroy());
   }
   // The database is changed now. The second call does the remaining steps, as after a crash.
-  return continueLog(config, clock, models, origin, hooks);
+  return restartLog(config, clock, models, origin, hooks);
 }
 
 /** The name in the settings if it is new, or else a name that no log has had. */
@@ -130,7 +130,7 @@ interface Remembered {
 /**
  * The head file's newest checkpoint. It is signed by the log's key, or by a successor whose replacement event was lost
  * but whose file is in the keys folder.
- * @throws {ContinueRefused} when nothing was lost, or the head file belongs to another log
+ * @throws {RestartRefused} when nothing was lost, or the head file belongs to another log
  */
 async function lost(
   { headFile, keysDir }: Config,
@@ -140,11 +140,11 @@ async function lost(
 ): Promise<Remembered> {
   const notes = await readWholeHeadFile(headFile);
   const [newest] = notes;
-  if (!newest) throw new ContinueRefused('there is no head file: nothing says that the log was longer');
+  if (!newest) throw new RestartRefused('there is no head file: nothing says that the log was longer');
   const by = [vkey, ...heldKeys(keysDir, origin).map((key) => key.vkey)].find((key) => isSignedBy(key, newest.note));
-  if (by === undefined) throw new ContinueRefused(`the head file is not this log's${await hint(headFile)}`);
+  if (by === undefined) throw new RestartRefused(`the head file is not this log's${await hint(headFile)}`);
   if (newest.size <= size)
-    throw new ContinueRefused(
+    throw new RestartRefused(
       `the ledger has ${size} entries, and its head file remembers no more: it goes on as it is`,
     );
   const [known] = notes.filter((one) => one.size <= size && isSignedBy(vkey, one.note));
@@ -153,7 +153,7 @@ async function lost(
     const { root } = openCheckpoint(known.note, vkey);
     // A database that was written to without its head file has another history than the remembered one.
     if (known.size < size || !Buffer.from(root).equals(await storedRootAt(db, known.size)))
-      throw new ContinueRefused(
+      throw new RestartRefused(
         `what is left is not what the head file remembers of ${size} entries: it was written to without it`,
       );
   }
@@ -187,7 +187,7 @@ async function mustVerify(
     const input = { source: reader, vkey: head.vkey, vault, remembered: null, models };
     const { ok, missing, tampered } = await verifyDatabase(input, progress);
     if (!ok)
-      throw new ContinueRefused(
+      throw new RestartRefused(
         `what is left does not verify (${tampered} tampered, ${missing} missing: \`rxledger log verify\` says where)`,
       );
   } finally {
@@ -212,7 +212,7 @@ async function commit(
   try {
     await store.locked(async () => {
       const tip = await loadTip(store.db);
-      if (tip?.size !== head.size || tip.vkey !== head.vkey) throw new ContinueRefused('somebody writes to the log');
+      if (tip?.size !== head.size || tip.vkey !== head.vkey) throw new RestartRefused('somebody writes to the log');
       const cache = new HeadCache(store.db, vault, CACHED);
       await cache.begin();
       const keys = LogKeys.open(keysDir, next.origin, next.vkey) as LogKeys;
@@ -223,7 +223,7 @@ async function commit(
       const { before, after, rows } = await logEventBatch(tools, cache, renamed, now, LOG_CONTINUED, data);
       const sealed = await rows?.sealed(sealer);
       if (!sealed || !(await store.write(before, after, sealed)))
-        throw new ContinueRefused("the database's clock is off this machine's, or somebody writes to the log");
+        throw new RestartRefused("the database's clock is off this machine's, or somebody writes to the log");
       await store.db.query('UPDATE log_head SET origin = ?', [next.origin]);
       await publishHandOver(store.db, after);
       // Earlier checkpoints must not be served any more, even if witnesses have cosigned them.
@@ -252,7 +252,7 @@ async function finish({ keysDir, headFile }: Config, head: HeadRow, history: Key
   const said = history.continuations.at(-1);
   if (!said) return null;
   const key = LogKeys.open(keysDir, head.origin, head.vkey, history.vkeysNow);
-  if (!key) throw new ContinueRefused(`the key in the keys folder is not the one of log ${head.origin}`);
+  if (!key) throw new RestartRefused(`the key in the keys folder is not the one of log ${head.origin}`);
   settleKey(keysDir, key.of(head.vkey), said.from, true);
   const [newest] = await readWholeHeadFile(headFile);
   const before = history.vkeys.filter((vkey) => parseVerifierKey(vkey).name === said.oldOrigin);
@@ -263,7 +263,7 @@ async function finish({ keysDir, headFile }: Config, head: HeadRow, history: Key
   if (!isOld && !isMoved) return null;
   const aside = isOld ? await setAside(headFile, keyIdOf(said.from)) : null;
   if (isOld && aside === null)
-    throw new ContinueRefused(
+    throw new RestartRefused(
       `a head file of the log that ended is kept already (${(await endedHeadFiles(headFile)).join(', ')}): move it away`,
     );
   const file = await HeadFile.open(headFile, key);
