@@ -213,7 +213,7 @@ describe.each(await bothEngines())('a log that was set back, on $engine', ({ mis
       expect((await refused(bare)).missing).toEqual(receipts.map(({ index }) => index));
       const { missing: one, message } = await refused(without(size - 2));
       expect(one).toEqual([size - 2]);
-      expect(message).toContain(`of 1 of the 4 lost entries no file holds the payload: index ${size - 2}`);
+      expect(message).toContain(`no file holds the payload of 1 of the 4 lost entries: index ${size - 2}`);
 
       const [other, last] = [lines.at(-2)!, lines.at(-1)!].map((line) => JSON.parse(line) as { payload: string });
       const swapped = JSON.stringify({ ...last, payload: other!.payload });
@@ -370,7 +370,7 @@ describe.each(await bothEngines())('a log that was set back, on $engine', ({ mis
     expect(await rx('--replica', auditor, '--json')).toBe(1);
     expect(JSON.parse(said.pop() ?? '')).toMatchObject({ missing: receipts.map(({ index }) => index), written: 0 });
     expect(await rx('--replica', join(auditor, 'log'), '--payloads', file(lines.slice(0, -1)))).toBe(1);
-    expect(said.pop()).toMatch(/of 1 of the 4 lost entries .* Nothing was written\.$/);
+    expect(said.pop()).toMatch(/payload of 1 of the 4 lost entries: .* Nothing was written\.$/);
     expect(await rx('--replica', place())).toBe(3);
     expect(await rx('--replica', auditor, '--payloads', join(place(), 'none'))).toBe(3);
     expect(await rx('--replica', auditor, '--payloads', file(['{}']))).toBe(2);

@@ -194,7 +194,7 @@ const LISTED = 10;
 
 function inWords(missing: readonly number[], lost: number): string {
   const more = missing.length > LISTED ? ', …' : '';
-  return `of ${missing.length} of the ${lost} lost entries no file holds the payload: index ${missing.slice(0, LISTED).join(', ')}${more}`;
+  return `no file holds the payload of ${missing.length} of the ${lost} lost entries: index ${missing.slice(0, LISTED).join(', ')}${more}`;
 }
 
 /** Whether an event is the next one of its chain. */
