@@ -71,6 +71,10 @@ export const settings = z
       .max(1)
       .default(0.75)
       .describe('share of the supply that must be used up before a refill counts as in time'),
+    REQUESTS_PER_MINUTE: count(12_000, 1_000_000_000).describe('requests per account and minute; further ones get 429'),
+    ANONYMOUS_PER_MINUTE: count(6000, 1_000_000_000).describe(
+      'requests without a valid token per address and minute; further ones get 429',
+    ),
     SIGN_IN_PER_MINUTE: count(60, 1_000_000).describe('sign-in attempts per address and minute; further ones get 429'),
     PUBLIC_URL: z
       .string()

@@ -37,8 +37,8 @@ declare module 'fastify' {
 }
 
 export const BODY_LIMIT = 1_048_576;
-/** A form holds one JWT and a few words. */
-export const FORM_LIMIT = 16_384;
+/** A body on a route that needs no token: a user name and a password, or one JWT and a few words. */
+export const PUBLIC_BODY_LIMIT = 4096;
 /** From the first byte of a request to its last: ends connections that trickle. */
 export const REQUEST_TIMEOUT = 10_000;
 const HEADERS_TIMEOUT = 5000;
@@ -111,7 +111,7 @@ function prepare(fastify: FastifyInstance, logger: Logger): void {
   );
   fastify.addContentTypeParser(
     'application/x-www-form-urlencoded',
-    { parseAs: 'buffer', bodyLimit: FORM_LIMIT },
+    { parseAs: 'buffer', bodyLimit: PUBLIC_BODY_LIMIT },
     (request, body: Buffer, done) => {
       const parsed = speaksOauth(request)
         ? parseStrictForm(body)
@@ -120,6 +120,9 @@ function prepare(fastify: FastifyInstance, logger: Logger): void {
       else done(null, parsed.value);
     },
   );
+  fastify.addHook('onRoute', (route) => {
+    if (route.config?.needsToken !== true) route.bodyLimit = PUBLIC_BODY_LIMIT;
+  });
   fastify.addHook('onRequest', (request, reply, done) => {
     request.route = request.routeOptions.url ?? 'none';
     const security = request.route.startsWith(PAGE_PATH) ? PAGE_HEADERS : API_HEADERS;

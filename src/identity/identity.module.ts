@@ -12,6 +12,7 @@ import { ClientsController } from './machines/clients.controller.js';
 import { Clients } from './machines/clients.js';
 import { Organisations } from './organisations.js';
 import { SignIn } from './accounts/sign-in.js';
+import { TokenFirst } from './guard/token-first.js';
 import { Tokens } from './guard/tokens.js';
 
 @Module({
@@ -28,6 +29,7 @@ import { Tokens } from './guard/tokens.js';
       useFactory: (config: Config, clock: Clock, accounts: Accounts) =>
         new Tokens(loadOrCreateKey(config.keysDir, 'token.key'), clock, (id) => accounts.isActive(id)),
     },
+    TokenFirst,
     { provide: APP_GUARD, useClass: AccessGuard },
   ],
   exports: [Accounts, Organisations, Tokens],

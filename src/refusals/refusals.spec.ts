@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { IMPORT_REASONS } from '../import/reasons.js';
 import { MAX_DEPTH } from '../http/body/strict-json.js';
-import { BODY_LIMIT, FORM_LIMIT, REQUEST_TIMEOUT } from '../http/server.js';
+import { BODY_LIMIT, PUBLIC_BODY_LIMIT, REQUEST_TIMEOUT } from '../http/server.js';
 import { REFUSALS } from './refusals.js';
 
 const SOURCES = new URL('..', import.meta.url).pathname;
@@ -100,7 +100,7 @@ describe('the table of refusals', () => {
   it('names a bound as the code has it', () => {
     expect(REFUSALS['request.too-deep'].title).toContain(` ${MAX_DEPTH} levels `);
     expect(BODY_LIMIT).toBe(1024 * 1024);
-    expect(FORM_LIMIT).toBe(16 * 1024);
+    expect(PUBLIC_BODY_LIMIT).toBe(4 * 1024);
     expect(REQUEST_TIMEOUT).toBe(10_000);
     expect(maxHeaderSize).toBe(16 * 1024);
   });

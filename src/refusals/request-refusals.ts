@@ -55,7 +55,8 @@ export const REQUEST_REFUSALS = {
   },
   'request.too-large': {
     status: 413,
-    title: 'The body is larger than 1 MB, or a form larger than 16 kB. Nothing was recorded. Send less at once.',
+    title:
+      'The body is larger than 1 MB, or than 4 kB where no token is needed. Nothing was recorded. Send less at once.',
   },
   'request.unsupported-media-type': {
     status: 415,

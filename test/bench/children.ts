@@ -44,6 +44,14 @@ export function startLoad(): LoadProcess {
   };
 }
 
+/** Clients that disturb a server ({@link file://./crowd.ts}) until they are stopped. */
+export async function startCrowd(port: number, clients: number): Promise<{ stop(): Promise<void> }> {
+  const child = start('crowd.js', {});
+  child.send({ port, clients });
+  await answer(child);
+  return { stop: () => endChild(child, 'SIGKILL') };
+}
+
 /**
  * @param script `server.js`, `log-server.js` or `trivial.js`, which says its port when it listens
  * @param build folder of the build whose script it is (default: this one)

@@ -61,7 +61,13 @@ try {
     const dataDir = join(folder, String(size));
     await makeBulkLog(dataDir, size);
     say(`a log of ${size.toLocaleString('en')} entries, made in ${((performance.now() - began) / 1000).toFixed(1)} s`);
-    const env = { NODE_ENV: 'development', DATA_DIR: dataDir, DATABASE_URL: '', REDIS_URL: '' };
+    const env = {
+      NODE_ENV: 'development',
+      DATA_DIR: dataDir,
+      DATABASE_URL: '',
+      REDIS_URL: '',
+      ANONYMOUS_PER_MINUTE: '1000000000',
+    };
     const server = await startServer('log-server.js', env);
     running.push({ size, server, before: await memoryOf(server), measured: new Map() });
   }

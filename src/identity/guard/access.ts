@@ -1,6 +1,7 @@
 /** Decorators with which controllers declare who may call them, and get the actor of a request. */
 import { applyDecorators, createParamDecorator, type ExecutionContext, SetMetadata } from '@nestjs/common';
 import { ApiBearerAuth, ApiExtension } from '@nestjs/swagger';
+import { RouteConfig } from '@nestjs/platform-fastify';
 import type { FastifyRequest } from 'fastify';
 import type { Actor } from '../../ledger/model.js';
 import { ROLES } from '../../http/openapi/operations.js';
@@ -15,6 +16,8 @@ export function Action(action: Exclude<PolicyAction, 'public'>): MethodDecorator
   const roles = rolesFor(action);
   return applyDecorators(
     SetMetadata(ACTION, action),
+    // Fastify must know it too: the token is checked before the body is read.
+    RouteConfig({ needsToken: true }),
     ApiExtension('x-action', action),
     ...(roles ? [ApiExtension(ROLES, roles)] : []),
     ApiBearerAuth(),
