@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ed25519Signer, formatVerifierKey, KEY_TYPE } from '../../ledger/core/tlog/note.js';
+import { ed25519Signer, formatVerifierKey, KEY_TYPE, parseVerifierKey } from '../../ledger/core/tlog/note.js';
 import { LogListError, parseLogList, trustedLogs } from './logs.js';
 
 const vkey = (name: string, seed = 1) => ed25519Signer(name, new Uint8Array(32).fill(seed)).vkey;
@@ -41,7 +41,7 @@ vkey ${b}\norigin go.sum database tree\nqpd 24\ncontact b`;
   });
 
   it("refuses a witness's key for a log's", () => {
-    const cosigner = formatVerifierKey('w.example', KEY_TYPE.cosignature, new Uint8Array(32));
+    const cosigner = formatVerifierKey('w.example', KEY_TYPE.cosignature, parseVerifierKey(a).publicKey);
     expect(() => trustedLogs([{ vkey: cosigner }])).toThrow('not the key of a log');
   });
 });

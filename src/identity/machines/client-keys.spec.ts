@@ -10,6 +10,8 @@ const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const rsaOf = (modulusLength: number) => jwk(generateKeyPairSync('rsa', { modulusLength }).publicKey);
 
 const RFC8037 = '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo';
+/** The Ed25519 point whose encoding begins with this byte, followed by zeros. */
+const point = (first: number) => Buffer.from([first, ...new Uint8Array(31)]).toString('base64url');
 
 const takes = (...keys: unknown[]) => newJwks.safeParse({ keys }).success;
 
@@ -78,6 +80,8 @@ describe('keys that a machine may register', () => {
     ['P-521', jwk(generateKeyPairSync('ec', { namedCurve: 'P-521' }).publicKey)],
     ['P-256 coordinates as P-384', { ...jwk(p256.publicKey), crv: 'P-384' }],
     ['a point that is not on its curve', { ...jwk(p256.publicKey), y: Buffer.alloc(32, 7).toString('base64url') }],
+    ['an Ed25519 key of order one', { ...jwk(ed.publicKey), x: point(1) }],
+    ['an Ed25519 key of order four', { ...jwk(ed.publicKey), x: point(0) }],
     ['31 bytes', { ...jwk(ed.publicKey), x: Buffer.alloc(31, 1).toString('base64url') }],
     ['another spelling of the same bytes', { ...jwk(ed.publicKey), x: `${String(jwk(ed.publicKey)['x'])}=` }],
     ['RSA of 1024 bits', rsaOf(1024)],

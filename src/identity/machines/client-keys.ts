@@ -3,6 +3,7 @@ import { createPublicKey, type JsonWebKey } from 'node:crypto';
 import { calculateJwkThumbprint } from 'jose';
 import { z } from 'zod';
 import { EXAMPLE_KEY, isPublishedKey, PUBLISHED_KEY } from '../published-keys.js';
+import { isEd25519Key } from '../../ledger/core/ed25519-key.js';
 
 /**
  * Algorithms for signing assertions: those of OpenID and FAPI, and the two of SMART Backend Services (ES384, RS384).
@@ -52,7 +53,10 @@ const publicKey = z
     z.object({
       kty: z.literal('OKP'),
       crv: z.literal('Ed25519'),
-      x: bytes(32),
+      x: bytes(32).refine(
+        (x) => isEd25519Key(Buffer.from(x, 'base64url')),
+        'must be an Ed25519 key that was made at random: anybody could sign under this one',
+      ),
       alg: z.enum(['EdDSA', 'Ed25519']).optional(),
       ...shared,
     }),

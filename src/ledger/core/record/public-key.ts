@@ -2,6 +2,7 @@ import { ed25519 } from '@noble/curves/ed25519.js';
 import { p256 } from '@noble/curves/nist.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { concat, EncodingError, fromBase64Url, toBase64Url, utf8 } from '../bytes.js';
+import { isEd25519Key } from '../ed25519-key.js';
 import { isObject, jcs } from '../jcs.js';
 
 /**
@@ -21,10 +22,7 @@ export function isPublicJwk(value: unknown): value is PublicJwk {
   const members = Object.keys(value).toSorted().join();
   try {
     if (members === 'crv,kty,x' && kty === 'OKP' && crv === 'Ed25519') {
-      // Under a key of small order, one signature is valid for any text. With a small-order component, implementations
-      // disagree.
-      const point = ed25519.Point.fromBytes(coordinate(x), false);
-      return point.isTorsionFree() && !point.isSmallOrder();
+      return isEd25519Key(coordinate(x));
     }
     if (members === 'crv,kty,x,y' && kty === 'EC' && crv === 'P-256') {
       p256.Point.fromBytes(uncompressed(coordinate(x), coordinate(y))).assertValidity();

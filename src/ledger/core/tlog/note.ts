@@ -1,4 +1,5 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
+import { isEd25519Key } from '../ed25519-key.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { concat, EncodingError, equal, fromBase64, hasLoneSurrogate, toBase64, toHex, utf8 } from '../bytes.js';
 
@@ -99,6 +100,7 @@ export function parseVerifierKey(vkey: string): VerifierKey {
   if (!isKeyName(name)) throw new NoteError('key name');
   if (type !== KEY_TYPE.ed25519 && type !== KEY_TYPE.cosignature) throw new NoteError('unknown key type');
   if (publicKey.length !== PUBLIC_KEY_BYTES) throw new NoteError('public key is not 32 bytes');
+  if (!isEd25519Key(publicKey)) throw new NoteError('public key is not a point of the group in which keys are made');
   const id = keyId(name, type, publicKey);
   if (vkey.slice(first + 1, second) !== toHex(id)) throw new NoteError('key id is not that of the key');
   return { name, keyId: id, type, publicKey };
