@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { speakPlainly } from '../refusals/wording.js';
@@ -7,6 +8,14 @@ speakPlainly();
 
 const seconds = (value: number, minimum = 0.05) => z.coerce.number().min(minimum).max(86_400).default(value);
 const count = (value: number, maximum: number) => z.coerce.number().int().min(1).max(maximum).default(value);
+
+/** Whether `proxy-addr`, which Fastify asks, takes this as an address or a range. */
+function isRange(text: string): boolean {
+  if (text === 'loopback') return true;
+  const [address = '', prefix = '0', ...more] = text.split('/');
+  const bits = { 0: 0, 4: 32, 6: 128 }[isIP(address)] ?? 0;
+  return bits > 0 && more.length === 0 && /^\d{1,3}$/.test(prefix) && Number(prefix) <= bits;
+}
 
 /** Every setting with its default and meaning; `npm run docs` makes the table in src/cli/README.md from it. */
 export const settings = z
@@ -76,6 +85,16 @@ export const settings = z
       'requests without a valid token per address and minute; further ones get 429',
     ),
     SIGN_IN_PER_MINUTE: count(60, 1_000_000).describe('sign-in attempts per address and minute; further ones get 429'),
+    TRUST_PROXY: z
+      .string()
+      .refine(
+        (text) => text.split(',').every((part) => isRange(part.trim())),
+        'must be addresses or ranges such as 10.0.0.0/8, with commas between',
+      )
+      .optional()
+      .describe(
+        'addresses or ranges of the proxies whose `X-Forwarded-For` is believed, with commas between; `loopback` is this machine. Without it the address of the connection counts',
+      ),
     PUBLIC_URL: z
       .string()
       .regex(/^https?:\/\/[^\s?#@]+$/, 'must be an http or https address without user, query and fragment')

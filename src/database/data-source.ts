@@ -6,9 +6,10 @@ import { quietSqlite } from '../sqlite/sqlite-file.js';
 import { type Db, DbError, toDbError } from './db.js';
 import { entitiesFor } from './declare.js';
 import { Foundation1790000000000 } from './migrations/1790000000000-foundation.js';
+import { SignInAttempts1790000000001 } from './migrations/1790000000001-sign-in-attempts.js';
 import { TABLES } from './tables/index.js';
 
-const migrations = [Foundation1790000000000];
+const migrations = [Foundation1790000000000, SignInAttempts1790000000001];
 
 /** How long a write waits for another process (`import` beside `serve`). */
 const BUSY_MILLISECONDS = 10_000;

@@ -86,8 +86,11 @@ export class AuthController {
     description: 'The token holds for 15 minutes.',
   })
   @ApiOkResponse({ standardSchema: signedIn })
-  async create(@Body({ schema: credentials }) body: z.output<typeof credentials>): Promise<z.output<typeof signedIn>> {
-    const actor = await this.signIn.check(body.username, body.password);
+  async create(
+    @Req() { ip }: FastifyRequest,
+    @Body({ schema: credentials }) body: z.output<typeof credentials>,
+  ): Promise<z.output<typeof signedIn>> {
+    const actor = await this.signIn.check(body.username, body.password, ip);
     if ('refusal' in actor) throw new RefusalException(actor.refusal);
     return this.tokens.issue(actor);
   }

@@ -6,7 +6,7 @@ import { sharedPostgres } from '../../test/support/engines.js';
 import { Config } from '../config/config.js';
 import { createLogger } from '../config/logging.js';
 import { type Service, serve } from '../main.js';
-import { FREE_FAILURES } from './accounts/sign-in.js';
+import { FREE_FAILURES } from './accounts/sign-in-attempts.js';
 
 const PASSWORD = 'correct horse battery';
 const postgres = await sharedPostgres();

@@ -17,7 +17,15 @@ import { enrolDemoPatient } from '../seed/demo-patients.js';
 import { serve } from '../main.js';
 import { insertOrganisation } from './organisations.js';
 import { checkAccounts, checkMode } from './mode.js';
-import { FIRST_LOCK_MS, FREE_FAILURES, lockMilliseconds, LONGEST_LOCK_MS } from './accounts/sign-in.js';
+import {
+  ADDRESS_LIFE_MS,
+  ATTEMPTS_LIFE_MS,
+  FIRST_LOCK_MS,
+  FREE_FAILURES,
+  lockMilliseconds,
+  LONGEST_LOCK_MS,
+  pruneAttempts,
+} from './accounts/sign-in-attempts.js';
 import { RECHECK_SECONDS } from './guard/tokens.js';
 
 const START = Date.parse('2026-03-10T12:00:00Z');
@@ -52,8 +60,8 @@ describe('identity', () => {
     rmSync(dir, { recursive: true });
   });
 
-  const signIn = (username: string, password = PASSWORD) =>
-    app.inject({ method: 'POST', url: '/api/auth/sign-in', payload: { username, password } });
+  const signIn = (username: string, password = PASSWORD, remoteAddress = '127.0.0.1') =>
+    app.inject({ method: 'POST', url: '/api/auth/sign-in', payload: { username, password }, remoteAddress });
   const bearer = async (username: string, password = PASSWORD) => {
     const { accessToken } = (await signIn(username, password)).json();
     return { authorization: `Bearer ${accessToken}` };
@@ -293,6 +301,44 @@ describe('identity', () => {
       expect(lines.join('').includes(secret)).toBe(false);
     }
     expect(bytes.includes('Corner Pharmacy')).toBe(true);
+  });
+
+  it('lets nobody elsewhere lock somebody out of where they work, for thirty days after their last sign-in', async () => {
+    const [home, attacker, other] = ['2001:db8:1:2::7', '203.0.113.9', '198.51.100.4'];
+    const user = 'prescriber2';
+    expect((await signIn(user, PASSWORD, home)).statusCode).toBe(200);
+    const lock = async () => {
+      for (let i = 0; i < FREE_FAILURES; i++) await signIn(user, 'wrong', attacker);
+    };
+    await lock();
+    expect((await signIn(user, PASSWORD, attacker)).statusCode).toBe(401);
+    expect((await signIn(user, PASSWORD, other)).statusCode).toBe(401);
+    // Another device of the same household.
+    expect((await signIn(user, PASSWORD, '2001:db8:1:2::8')).statusCode).toBe(200);
+    // Whoever guesses from there locks that address alone.
+    for (let i = 0; i < FREE_FAILURES; i++) await signIn(user, 'wrong', home);
+    expect((await signIn(user, PASSWORD, home)).statusCode).toBe(401);
+    clock.advance(ADDRESS_LIFE_MS);
+    await lock();
+    expect((await signIn(user, PASSWORD, home)).statusCode).toBe(401);
+    clock.advance(LONGEST_LOCK_MS);
+    expect((await signIn(user, PASSWORD, home)).statusCode).toBe(200);
+  });
+
+  it('counts wrong passwords of a user name that nobody has as of any other, and forgets them after a day', async () => {
+    const db = app.get(ReadDb);
+    const writer = app.get(LedgerWriter);
+    const attempts = () => db.query('SELECT failed FROM sign_in_attempt');
+    clock.advance(ATTEMPTS_LIFE_MS);
+    await pruneAttempts(writer, db, clock.now());
+    expect(await attempts()).toEqual([]);
+    await signIn('nobody-at-all', 'wrong');
+    await signIn('nobody-at-all', 'wrong');
+    await signIn('auditor', 'wrong');
+    expect(await attempts()).toEqual(expect.arrayContaining([{ failed: 2 }, { failed: 1 }]));
+    clock.advance(ATTEMPTS_LIFE_MS + 1);
+    await pruneAttempts(writer, db, clock.now());
+    expect(await attempts()).toEqual([]);
   });
 
   it('limits sign-in attempts by address', async () => {

@@ -4,7 +4,9 @@ import { LedgerWriter } from '../ledger/ledger.writer.js';
 import { ReadDb } from '../ledger/read/read-db.js';
 import { moveCursor, readCursor, resetCursor } from '../ledger/rows/relay-cursors.js';
 import { firstState, refuse, SYSTEM } from '../ledger/model.js';
-import { pruneRequests } from '../ledger/upkeep/prune-requests.js';
+import { pruneAttempts } from '../identity/accounts/sign-in-attempts.js';
+import { REQUEST_LIFE_MS } from '../ledger/store/remembered-requests.js';
+import { pruneRows } from '../ledger/upkeep/prune-rows.js';
 import { prescriptionModel } from '../prescription/chain-models.js';
 import { decideTimer } from '../prescription/timer.js';
 import { faultOf, isOutage } from '../queue/fault.js';
@@ -80,10 +82,16 @@ export class Sweep {
     if (end > start) await this.writer.side((db) => moveCursor(db, CURSOR, start, end));
   }
 
-  /** Forgets requests that are too old to be repeated. @throws on outage */
+  /**
+   * Forgets requests that are too old to be repeated: from then on the same key is a new request. Signed requests stay.
+   * Forgets old sign-in attempts, too.
+   * @throws on outage
+   */
   async requests(): Promise<void> {
     const now = this.clock.now();
-    for (const table of ['idempotency', 'idempotent_request'] as const) await pruneRequests(this.writer, table, now);
+    for (const table of ['idempotency', 'idempotent_request'] as const)
+      await pruneRows(this.writer, table, 'used_at', now - REQUEST_LIFE_MS);
+    await pruneAttempts(this.writer, this.db, now);
   }
 
   /** The next sweep begins at the first entry: the dead letters that the cursor passed may be forgotten. */

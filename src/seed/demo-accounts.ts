@@ -6,6 +6,7 @@ import { type Db, DbError } from '../database/db.js';
 import type { LedgerWriter } from '../ledger/ledger.writer.js';
 import type { Vault } from '../ledger/keys/vault.js';
 import { insertAccount, usernameIndex } from '../identity/accounts/accounts.js';
+import { forgetAttempts } from '../identity/accounts/sign-in-attempts.js';
 import { sideJob } from '../identity/once.js';
 import { insertOrganisation } from '../identity/organisations.js';
 import { hashPassword } from '../identity/accounts/passwords.js';
@@ -136,16 +137,15 @@ async function upsert(
   password: string,
   now: number,
 ): Promise<string> {
+  const index = usernameIndex(vault, account.username);
   const [known] = await db.query<{ id: string; demo: number }>(
     'SELECT id, demo FROM account WHERE username_index = ?',
-    [usernameIndex(vault, account.username)],
+    [index],
   );
   if (known?.demo === 0) throw new Error(`the demo's user name "${account.username}" belongs to a real account`);
   if (known) {
-    await db.query('UPDATE account SET password = ?, failed = 0, locked_until = NULL, disabled = 0 WHERE id = ?', [
-      password,
-      known.id,
-    ]);
+    await db.query('UPDATE account SET password = ?, disabled = 0 WHERE id = ?', [password, known.id]);
+    await forgetAttempts(db, index);
     return known.id;
   }
   const made = await insertAccount(db, vault, { id, account, password, demo: true }, now);

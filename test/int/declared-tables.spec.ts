@@ -57,7 +57,7 @@ async function postgresCatalog(source: DataSource): Promise<Catalog> {
   const lines = await source.query<{ name: string; line: string }[]>(`
     WITH t AS (SELECT oid, relname::text AS name FROM pg_class
       WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace)
-    SELECT t.name, format('%s %s %s null=%s default=%s', a.attnum, a.attname, format_type(a.atttypid, a.atttypmod),
+    SELECT t.name, format('%s %s %s null=%s default=%s', row_number() OVER (PARTITION BY t.oid ORDER BY a.attnum), a.attname, format_type(a.atttypid, a.atttypmod),
         NOT a.attnotnull, pg_get_expr(d.adbin, d.adrelid)) AS line
       FROM t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
       LEFT JOIN pg_attrdef d ON d.adrelid = t.oid AND d.adnum = a.attnum

@@ -4,13 +4,16 @@ import { openReader } from '../../src/database/data-source.js';
 import { once } from '../../src/identity/once.js';
 import type { Idempotency } from '../../src/ledger/model.js';
 import type { Ledger } from '../../src/ledger/start/open-ledger.js';
-import { pruneRequests } from '../../src/ledger/upkeep/prune-requests.js';
+import { REQUEST_LIFE_MS } from '../../src/ledger/store/remembered-requests.js';
+import { pruneRows } from '../../src/ledger/upkeep/prune-rows.js';
 import { verifyDatabase } from '../../src/ledger/verify/database.js';
 import { SettableClock } from '../../src/time/clock.js';
 import { bothEngines } from '../support/engines.js';
 import { count, COUNTING, openTestLedger, temporaryFolder, testActor, testConfig } from '../support/ledger.js';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
+const pruneRequests = (writer: Ledger['writer'], table: 'idempotency' | 'idempotent_request', now: number) =>
+  pruneRows(writer, table, 'used_at', now - REQUEST_LIFE_MS);
 const request = (key: string, body = 'body'): Idempotency => ({ client: testActor.id, key, request: body });
 
 describe.each(await bothEngines())('requests on $engine', ({ missing, database }) => {

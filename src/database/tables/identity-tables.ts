@@ -20,13 +20,30 @@ export const account = new EntitySchema({
     org: nullable(uuid),
     patient: nullable(uuid),
     password: nullable(text),
-    failed: integer,
-    locked_until: nullable(bigint),
     disabled: integer,
     demo: integer,
     created_at: bigint,
   },
   indices: [{ name: 'account_patient', columns: ['patient'], where: 'patient IS NOT NULL' }],
+});
+
+/**
+ * Wrong passwords in a row, also for user names that no account has. `key`: blind index of the user name, or MAC of the
+ * user name and an address from which its account has signed in.
+ */
+export const signInAttempt = table({
+  name: 'sign_in_attempt',
+  columns: { key: key(bytes), failed: integer, locked_until: nullable(bigint), last_at: bigint },
+  indices: [{ name: 'sign_in_attempt_last_at', columns: ['last_at'] }],
+  withoutRowid: true,
+});
+
+/** Addresses from which an account has signed in. `key`: MAC of user name and address. */
+export const signInAddress = table({
+  name: 'sign_in_address',
+  columns: { key: key(bytes), last_at: bigint },
+  indices: [{ name: 'sign_in_address_last_at', columns: ['last_at'] }],
+  withoutRowid: true,
 });
 
 /** A machine's JWK Set, sealed like a name, so that nobody without the key-encryption key can put in their own. */

@@ -1,6 +1,14 @@
 import { chain, erasure, idempotency, name, payload, subject } from './chain-tables.js';
 import { judged, relayCursor } from './follower-tables.js';
-import { account, client, idempotentRequest, organisation, usedAssertion } from './identity-tables.js';
+import {
+  account,
+  client,
+  idempotentRequest,
+  organisation,
+  signInAddress,
+  signInAttempt,
+  usedAssertion,
+} from './identity-tables.js';
 import { cosignature, entry, logHead, published, served, tile, witnessContact } from './log-tables.js';
 
 /** Every table that migrations make. Read-model tables are made from their declarations, which modules hold. */
@@ -22,6 +30,8 @@ export const TABLES = [
   account,
   client,
   usedAssertion,
+  signInAttempt,
+  signInAddress,
   idempotentRequest,
   relayCursor,
   judged,

@@ -10,6 +10,7 @@ import type { Idempotency } from '../../ledger/model.js';
 import { Vault } from '../../ledger/keys/vault.js';
 import { type Made, once, sideJob } from '../once.js';
 import { hashPassword } from './passwords.js';
+import { forgetAttempts } from './sign-in-attempts.js';
 import type { Account, Holder, NewAccount } from '../people.js';
 
 /** Accounts that still have a subject key. The accounts of an erased patient are gone. `a` is the account. */
@@ -72,15 +73,26 @@ export class Accounts {
    * Replaces a person's password and ends the lock after failed sign-ins. Tokens already issued expire by themselves.
    */
   async resetPassword(id: string, password: string): Promise<Made> {
-    return this.change(id, undefined, 'password = ?, failed = 0, locked_until = NULL', [await hashPassword(password)]);
+    const hashed = await hashPassword(password);
+    return this.change(id, undefined, 'password = ?', [hashed], forgetAttempts);
   }
 
-  private change(id: string, request: Idempotency | undefined, set: string, values: string[] = []): Promise<Made> {
+  private change(
+    id: string,
+    request: Idempotency | undefined,
+    set: string,
+    values: string[] = [],
+    also: (db: Db, usernameIndex: Buffer) => Promise<void> = () => Promise.resolve(),
+  ): Promise<Made> {
     return sideJob(this.writer, (db) =>
       once(db, this.vault, request, this.clock.now(), async () => {
-        const [known] = await db.query(`SELECT a.id FROM ${LIVING_ACCOUNT} WHERE a.id = ?`, [id]);
+        const [known] = await db.query<{ username_index: Buffer }>(
+          `SELECT a.username_index FROM ${LIVING_ACCOUNT} WHERE a.id = ?`,
+          [id],
+        );
         if (!known) return { refusal: { code: 'identity.account-unknown', facts: {} } };
         await db.query(`UPDATE account SET ${set} WHERE id = ?`, [...values, id]);
+        await also(db, known.username_index);
         return { ref: id };
       }),
     );
@@ -153,8 +165,8 @@ export async function insertAccount(
   const key = await subjectOf(db, vault, id, account);
   if ('refusal' in key) return key;
   await db.query(
-    `INSERT INTO account (id, username_index, username, name, role, org, patient, password, failed, locked_until, disabled, demo, created_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, NULL, 0, ?, ?)`,
+    `INSERT INTO account (id, username_index, username, name, role, org, patient, password, disabled, demo, created_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)`,
     [
       id,
       index,

@@ -117,6 +117,26 @@ describe('a request without a valid token', () => {
   });
 });
 
+describe('behind a proxy', () => {
+  it.each([
+    [{}, [201, 429]],
+    [{ TRUST_PROXY: 'loopback' }, [201, 201]],
+    [{ TRUST_PROXY: '192.0.2.0/24' }, [201, 429]],
+  ])('with %o two clients have limits of their own or share one: %o', async (settings, statuses) => {
+    const { port } = await serve({ ANONYMOUS_PER_MINUTE: '1', ...settings });
+    const answered = [];
+    for (const client of ['203.0.113.1', '203.0.113.2']) {
+      const response = await fetch(`http://127.0.0.1:${port}/things/open`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'x-forwarded-for': client },
+        body: '{}',
+      });
+      answered.push(response.status);
+    }
+    expect(answered).toEqual(statuses);
+  });
+});
+
 describe('a request with a valid token', () => {
   it('has a body of up to a megabyte read', async () => {
     const { post, bearer } = await serve();

@@ -1,4 +1,4 @@
-/** Table `idempotent_request`: requests that made rows which are no events. `pruneRequests` deletes old ones. */
+/** Table `idempotent_request`: requests that made rows which are no events. `pruneRows` deletes old ones. */
 import { In } from 'typeorm';
 import type { Db } from '../../database/db.js';
 import { idempotentRequest } from '../../database/tables/identity-tables.js';
