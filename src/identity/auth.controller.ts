@@ -40,7 +40,7 @@ const tokenRequest = z
     client_assertion_type: z.string().max(200).optional().describe(`\`${ASSERTION_TYPE}\``),
     client_assertion: z
       .string()
-      .max(8192)
+      .max(3800)
       .optional()
       .describe(
         'a JWT that a registered key has signed: iss and sub are the client id, aud this endpoint, exp at most 5 minutes ahead, jti used once',

@@ -146,8 +146,8 @@ describe('verify names what was done to the database', () => {
       await ledger.vault.newSubject(db, auditor);
       await db.query("INSERT INTO organisation (id, kind, name, zone) VALUES (?, 'practice', 'P', 'UTC')", [org]);
       await db.query(
-        `INSERT INTO account (id, username_index, username, name, role, password, failed, disabled, demo, created_at)
-         VALUES (?, x'01', x'02', x'03', 'auditor', '', 0, 0, 0, 0)`,
+        `INSERT INTO account (id, username_index, username, name, role, password, disabled, demo, created_at)
+         VALUES (?, x'01', x'02', x'03', 'auditor', '', 0, 0, 0)`,
         [auditor],
       );
     });
@@ -355,8 +355,8 @@ describe('verify names what was done to the database', () => {
     ['remembered of one who is there', 'INSERT INTO erasure SELECT id, 0, 0 FROM subject LIMIT 1', 'erasure'],
     [
       'an account that is left',
-      `INSERT INTO account (id, username_index, username, name, role, patient, password, failed, disabled, demo, created_at)
-       SELECT '${randomUUID()}', x'07', x'08', x'09', 'patient', subject, '', 0, 0, 0, 0 FROM erasure`,
+      `INSERT INTO account (id, username_index, username, name, role, patient, password, disabled, demo, created_at)
+       SELECT '${randomUUID()}', x'07', x'08', x'09', 'patient', subject, '', 0, 0, 0 FROM erasure`,
       'account',
     ],
   ])('checks an erased chain: %s', async (_, sql, table) => {
