@@ -14,6 +14,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/config.js';
 import { allOrNothing } from './all-or-nothing.js';
 import { answerClientError } from './problem/client-error.js';
+import { MethodTable } from './envelope.js';
 import { answerText } from './body/answer-text.js';
 import { NestLogger } from '../config/logging.js';
 import { speaksOauth } from './problem/oauth-error.js';
@@ -33,6 +34,10 @@ declare module 'fastify' {
      * hold an identifier. Worked out once: Fastify makes `routeOptions` anew whenever it is asked for.
      */
     route: string;
+  }
+  interface FastifyInstance {
+    /** Which methods a path takes. */
+    methods: MethodTable;
   }
 }
 
@@ -120,7 +125,10 @@ function prepare(fastify: FastifyInstance, logger: Logger): void {
       else done(null, parsed.value);
     },
   );
+  const methods = new MethodTable();
+  fastify.decorate('methods', methods);
   fastify.addHook('onRoute', (route) => {
+    methods.add(route.url, [route.method].flat());
     if (route.config?.needsToken !== true) route.bodyLimit = PUBLIC_BODY_LIMIT;
   });
   fastify.addHook('onRequest', (request, reply, done) => {

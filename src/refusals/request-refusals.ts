@@ -49,6 +49,19 @@ export const REQUEST_REFUSALS = {
     status: 404,
     title: 'There is nothing at this address. Nothing was recorded. Compare it with the list at /api/docs.',
   },
+  'request.method-not-allowed': {
+    status: 405,
+    title: 'This address takes other methods: see `allow`. Nothing was recorded. Send one of them.',
+  },
+  'request.header-twice': {
+    status: 400,
+    title:
+      'Host, Authorization, Content-Type or Content-Encoding came twice. Nothing was recorded. Send each header once.',
+  },
+  'request.encoded': {
+    status: 415,
+    title: 'The body is compressed, which is not read here. Nothing was recorded. Send it without Content-Encoding.',
+  },
   'request.timeout': {
     status: 408,
     title: 'The request did not arrive within 10 seconds. Nothing was recorded. Send it again.',

@@ -23,6 +23,9 @@ const GENERAL: readonly RefusalCode[] = [
   'request.too-deep',
   'request.too-large',
   'request.unsupported-media-type',
+  'request.encoded',
+  'request.header-twice',
+  'request.method-not-allowed',
   'ledger.unavailable',
   'internal',
 ];

@@ -117,6 +117,27 @@ describe('a request without a valid token', () => {
   });
 });
 
+describe('a request that two readers could understand differently', () => {
+  it.each([
+    ['another method', 'DELETE /things', [], 405, 'request.method-not-allowed'],
+    ['two hosts', 'POST /things', ['Host: y'], 400, 'request.header-twice'],
+    ['two tokens', 'POST /things', ['Authorization: Bearer x'], 400, 'request.header-twice'],
+    ['a compressed body', 'POST /things', ['Content-Encoding: gzip'], 415, 'request.encoded'],
+  ])('is refused with its reason, signed in or not: %s', async (_, line, headers, status, code) => {
+    const { bearer, port } = await serve();
+    for (const authorization of [[`Authorization: ${await bearer(actor())}`], ['Authorization: Bearer a.b.c']]) {
+      const socket = connect(port, '127.0.0.1');
+      let answer = '';
+      socket.on('data', (chunk) => (answer += chunk.toString('latin1')));
+      const head = [`${line} HTTP/1.1`, 'Host: x', 'Connection: close', ...authorization, ...headers];
+      socket.write([...head, 'Content-Length: 0', '', ''].join('\r\n'));
+      await once(socket, 'close');
+      expect([Number(answer.slice(9, 12)), /"code":"([^"]+)"/.exec(answer)?.[1]]).toEqual([status, code]);
+      if (status === 405) expect(answer).toMatch(/^allow: POST\r$/im);
+    }
+  });
+});
+
 describe('behind a proxy', () => {
   it.each([
     [{}, [201, 429]],

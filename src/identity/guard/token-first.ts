@@ -3,6 +3,7 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Config } from '../../config/config.js';
+import { headerFault } from '../../http/envelope.js';
 import { type RefusalException, refuseRequest } from '../../http/problem/problem.js';
 import type { JsonObject } from '../../ledger/core/record/event.js';
 import type { Actor } from '../../ledger/model.js';
@@ -45,12 +46,13 @@ export class TokenFirst implements OnModuleInit {
       const token = BEARER.exec(request.headers.authorization ?? '')?.[1];
       const actor = token === undefined ? null : this.tokens.verify(token);
       // Nothing to wait for: the way of nearly every request.
-      if (actor !== null && !(actor instanceof Promise) && byAccount.admits(actor.id)) {
+      const fault = request.is404 ? faultOfAddress(request, reply) : headerFault(request);
+      if (actor !== null && !(actor instanceof Promise) && byAccount.admits(actor.id) && fault === null) {
         request.actor = actor;
         done();
       } else {
         // oxlint-disable-next-line promise/no-callback-in-promise -- an async hook would cost every request a promise
-        this.admit(request, reply, actor, byAddress, byAccount).then(() => done(), done);
+        this.admit(request, reply, { verified: actor, fault }, byAddress, byAccount).then(() => done(), done);
       }
     });
   }
@@ -59,20 +61,21 @@ export class TokenFirst implements OnModuleInit {
   private async admit(
     request: FastifyRequest,
     reply: FastifyReply,
-    verified: Actor | null | Promise<Actor | null>,
+    { verified, fault }: { verified: Actor | null | Promise<Actor | null>; fault: RequestRefusalCode | null },
     byAddress: ReturnType<FastifyInstance['createRateLimit']>,
     byAccount: PerMinute,
   ): Promise<void> {
     const actor = await verified;
     request.actor = actor;
     if (actor) {
-      // An actor who was known at once is counted already, and was one too many.
-      if (verified instanceof Promise && byAccount.admits(actor.id)) return;
-      throw await tooMany(request, reply, byAccount.remainingMs());
+      // An actor who was known at once is counted already: without a fault they were one too many.
+      const admitted = verified instanceof Promise ? byAccount.admits(actor.id) : fault !== null;
+      if (!admitted) throw await tooMany(request, reply, byAccount.remainingMs());
+    } else {
+      const limit = await byAddress(request);
+      if (!limit.isAllowed && limit.isExceeded) throw await tooMany(request, reply, limit.ttl);
     }
-    const limit = await byAddress(request);
-    if (!limit.isAllowed && limit.isExceeded) throw await tooMany(request, reply, limit.ttl);
-    const refused = refusalAtTheDoor(request);
+    const refused = fault ?? (needsToken(request) && !actor ? 'access.unauthenticated' : null);
     if (!refused) return;
     if (isLarge(request)) await setTimeout(SLOWLY_MS);
     throw refuseUnread(request, reply, refused);
@@ -112,11 +115,15 @@ async function tooMany(request: FastifyRequest, reply: FastifyReply, waitMs: num
   return refuseUnread(request, reply, 'request.rate-limited', { retryAfterSeconds });
 }
 
-/** A route that does not exist has no use for a body either. */
-function refusalAtTheDoor({ is404, routeOptions, actor }: FastifyRequest): RequestRefusalCode | null {
-  if (is404) return 'request.not-found';
-  return routeOptions.config.needsToken === true && !actor ? 'access.unauthenticated' : null;
+/** A path that does not exist, or does not take this method, has no use for a body either. */
+function faultOfAddress({ server, url }: FastifyRequest, reply: FastifyReply): RequestRefusalCode {
+  const allowed = server.methods.of(url);
+  if (allowed.length === 0) return 'request.not-found';
+  void reply.header('allow', allowed.join(', '));
+  return 'request.method-not-allowed';
 }
+
+const needsToken = ({ routeOptions }: FastifyRequest): boolean => routeOptions.config.needsToken === true;
 
 function isLarge({ headers }: FastifyRequest): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > SKIPPED_BYTES;
