@@ -26,8 +26,8 @@ export default defineConfig({
   test: {
     globalSetup: 'test/support/global-setup.ts',
     reporters: ['default', ['json', { outputFile: 'test-report.json' }]],
-    // Three at least: much of the time goes by in waiting for other processes. Vitest would leave one core free.
-    maxWorkers: Math.max(3, availableParallelism() - 1),
+    // Two at least: much of the time goes by in waiting for other processes. Vitest would leave one core free.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     // They run in the order of their names. Without isolation the files of a worker share their imports, which take
     // longer than most tests: each file restores what it replaces, and ends what it starts.
     projects: [
