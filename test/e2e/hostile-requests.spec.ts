@@ -171,7 +171,9 @@ describe('addresses', () => {
 
   it.each(['put', 'patch', 'delete', 'options'] as const)('%s is no method here', async (method) => {
     const call = api.request[method](`/api/prescriptions/${randomUUID()}?x=${MARK}`).auth(token, { type: 'bearer' });
-    expectProblem(await call, '404 request.not-found');
+    const answer = await call;
+    expectProblem(answer, '405 request.method-not-allowed');
+    expect(answer.headers['allow']).toBe('GET, HEAD');
   });
 
   it('another role, another patient: refused, and as if there were none', async () => {
