@@ -122,7 +122,7 @@ describe.each(await bothEngines())('a log that was set back, on $engine', ({ mis
     );
   });
 
-  it.skipIf(missing)('shows its entries of before under the new name with what it continues', async () => {
+  it.skipIf(missing)('shows its earlier entries under the new name with what it continues', async () => {
     const { config } = await past();
     const { said } = await goOn(config);
     const now = renamed(config);
@@ -364,7 +364,7 @@ describe.each(await bothEngines())('a log that was set back, on $engine', ({ mis
     expect(readFileSync(headFile!, 'utf8')).toBe(kept);
   });
 
-  it.skipIf(missing)('compares its entries of before with what is signed of their chains now', async () => {
+  it.skipIf(missing)('compares its earlier entries with what is signed of their chains now', async () => {
     const { config } = await past();
     const { said } = await goOn(config);
     const old = await opened(renamed(config), ({ reader }) => reader.receipt(3));

@@ -175,7 +175,7 @@ describe('the folder of a witness', () => {
     await second.release();
   });
 
-  it('shows when a checkpoint is missing that was cosigned, also in a folder of before it did', async () => {
+  it('shows when a cosigned checkpoint is missing, also in a folder that is older than this check', async () => {
     const [a, b, c] = [1, 2, 3].map((n) => new TestLog(`log.example/${n}`, n).append('x')) as [
       TestLog,
       TestLog,

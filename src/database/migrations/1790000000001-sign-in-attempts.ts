@@ -22,6 +22,6 @@ export class SignInAttempts1790000000001 implements MigrationInterface {
   }
 
   async down(): Promise<void> {
-    throw new Error('The ledger only goes forward: restore a backup of before instead.');
+    throw new Error('The ledger only goes forward. Restore an earlier backup instead.');
   }
 }

@@ -8,6 +8,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { Config } from '../../config/config.js';
 import { createLogger } from '../../config/logging.js';
+import { DbError } from '../../database/db.js';
 import * as strictJson from '../../http/body/strict-json.js';
 import { PublicRoute } from '../../http/public-route.js';
 import { createServer } from '../../http/server.js';
@@ -38,9 +39,9 @@ const actor = (): Actor => ({ id: randomUUID(), role: 'prescriber', org: randomU
 let app: NestFastifyApplication | undefined;
 afterEach(() => app?.close());
 
-async function serve(settings: Record<string, string> = {}) {
+async function serve(settings: Record<string, string> = {}, isActive = () => Promise.resolve(true)) {
   const config = Config.parse({ LOG_LEVEL: 'silent', ...settings });
-  const tokens = new Tokens(randomBytes(32), new Clock(), () => Promise.resolve(true));
+  const tokens = new Tokens(randomBytes(32), new Clock(), isActive);
 
   @Module({
     controllers: [ThingController],
@@ -114,6 +115,15 @@ describe('a request without a valid token', () => {
     expect(refused.json()).toMatchObject({ code: 'request.rate-limited', status: 429 });
     expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
     expect((await post('/things', '[]', await bearer(actor()))).statusCode).toBe(201);
+  });
+});
+
+describe('while nobody can say whether an account is active', () => {
+  it('a public route is served, and any other is away', async () => {
+    const { post, bearer } = await serve({}, () => Promise.reject(new DbError('outage', 'ECONNREFUSED')));
+    const token = await bearer(actor());
+    expect((await post('/things/open', '{}', token)).statusCode).toBe(201);
+    expect((await post('/things', '[]', token)).json()).toMatchObject({ code: 'ledger.unavailable', status: 503 });
   });
 });
 

@@ -65,7 +65,8 @@ export class TokenFirst implements OnModuleInit {
     byAddress: ReturnType<FastifyInstance['createRateLimit']>,
     byAccount: PerMinute,
   ): Promise<void> {
-    const actor = await verified;
+    // A public route is there for everybody, also while nobody can say whether an account is still active.
+    const actor = needsToken(request) ? await verified : await Promise.resolve(verified).catch(() => null);
     request.actor = actor;
     if (actor) {
       // An actor who was known at once is counted already: without a fault they were one too many.

@@ -106,7 +106,7 @@ describe('a log that goes on under another name', () => {
     ['fewer entries than are left', said({ remembered: remembered(LEFT - 1) }), 'nothing was lost'],
     ['another old key than it states', { ...said(), from: OTHER.vkey }, 'signed'],
     ['another new key than it states', { ...said(), to: signer(5, B).vkey }, 'signed'],
-    ['the name of before', said({ to: OTHER.vkey, origin: A }, [OTHER, OLD]), 'both logs have one name'],
+    ['the previous name', said({ to: OTHER.vkey, origin: A }, [OTHER, OLD]), 'both logs have one name'],
     ['a size that is none', said({ size: Number.NaN }), 'it states no tree'],
     ['a root that is none', said({ root: new Uint8Array(31) }), 'it states no tree'],
     [
@@ -123,7 +123,7 @@ describe('a log that goes on under another name', () => {
   it.each<[string, unknown, string]>([
     ['no payload', { ...receipt(said()), payload: undefined }, 'not a receipt with payload'],
     ['the signature of another key', receipt(said(), { by: signer(6, B) }), 'does not hold (checkpoint)'],
-    ['the name of before in its entry', receipt(said(), { log: A, by: signer(2, A) }), 'does not hold'],
+    ['the previous name in its entry', receipt(said(), { log: A, by: signer(2, A) }), 'does not hold'],
     ['another type', receipt(said(), { type: 'log-key.rotated/1' }), 'not an event of a log that goes on'],
     ['another place', receipt(said(), { left: LEFT + 1 }), 'not the one behind it'],
     ['another tree', receipt(said({ root: leaves(4).root() })), 'stated of another tree'],
